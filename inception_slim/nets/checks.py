@@ -1,0 +1,90 @@
+"""What the networks check of their arguments, before anything is added to the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow.compat.v1 as tf
+
+# A layer without padding that shrinks the grid: (end point, kernel, stride).
+Shrinking = tuple[str, int, int]
+
+
+def check_graph_mode(network: str) -> None:
+    if tf.executing_eagerly():
+        raise RuntimeError(
+            f'{network} builds a TensorFlow 1 graph, but eager execution is on; build it inside '
+            '"with tf.Graph().as_default():", or call '
+            'tf.compat.v1.disable_eager_execution() first.')
+
+
+def check_images(network: str, inputs: tf.Tensor) -> None:
+    """Images are `[batch, height, width, channels]`, floating point, of known channels."""
+    shape = tf.TensorShape(inputs.shape)
+    if shape.rank != 4:
+        raise ValueError(f'{network}: inputs must be [batch, height, width, channels], but their '
+                         f'shape is {shape}; give the placeholder or tensor a shape of four.')
+    if shape[3] is None:
+        raise ValueError(f'{network}: the number of channels must be known to shape the first '
+                         f'weights, but the inputs are {shape}; use inputs.set_shape(...).')
+    if not tf.as_dtype(inputs.dtype).is_floating:
+        raise ValueError(f'{network}: inputs must be floating point, scaled to [-1, 1], but are '
+                         f'{tf.as_dtype(inputs.dtype).name}; use tf.cast(...) / 127.5 - 1.')
+
+
+def check_end_point(network: str, final_endpoint: str, known: Sequence[str]) -> None:
+    if final_endpoint not in known:
+        raise ValueError(f'{network}: unknown final_endpoint {final_endpoint!r}; known are '
+                         + ', '.join(known) + '.')
+
+
+def check_depth(network: str, depth_multiplier: float, min_depth: int) -> None:
+    if not depth_multiplier > 0:
+        raise ValueError(f'{network}: depth_multiplier must be greater than 0, '
+                         f'but is {depth_multiplier}.')
+    if min_depth < 1:
+        raise ValueError(f'{network}: min_depth must be at least 1, but is {min_depth}.')
+
+
+def check_head(network: str, num_classes: int | None, dropout_keep_prob) -> None:
+    if num_classes is not None and num_classes < 0:
+        raise ValueError(f'{network}: num_classes must be positive, or 0 or None for the pooled '
+                         f'features, but is {num_classes}.')
+    if not tf.is_tensor(dropout_keep_prob) and not 0 < dropout_keep_prob <= 1:
+        raise ValueError(f'{network}: dropout_keep_prob must be in (0, 1], '
+                         f'but is {dropout_keep_prob}.')
+
+
+def smallest_image(shrinking: Sequence[Shrinking], last: str, known: Sequence[str],
+                   grid: int = 1) -> int:
+    """The side of the smallest square image that leaves `last` a grid of at least `grid`.
+
+    Args:
+      shrinking: every layer without padding, in order.
+      last: an end point.
+      known: all end points, in order.
+      grid: the wanted side of the output of `last`.
+    """
+    reached = known[:known.index(last) + 1]
+    side = grid
+    for name, kernel, stride in reversed(shrinking):
+        if name in reached:
+            side = (side - 1) * stride + kernel
+    return side
+
+
+def check_size(network: str, inputs: tf.Tensor, smallest: int, otherwise: str = '') -> None:
+    """Height and width, where known, are at least `smallest`; `otherwise` says what else works."""
+    height, width = tf.TensorShape(inputs.shape).as_list()[1:3]
+    if any(side is not None and side < smallest for side in (height, width)):
+        raise ValueError(f'{network}: images of {height}x{width} are too small; '
+                         f'the smallest that works is {smallest}x{smallest}{otherwise}.')
+
+
+def check_one_position(network: str, inputs: tf.Tensor, largest: int) -> None:
+    """Height and width, where known, are at most `largest`, so that one position is left."""
+    height, width = tf.TensorShape(inputs.shape).as_list()[1:3]
+    if any(side is not None and side > largest for side in (height, width)):
+        raise ValueError(f'{network}: images of {height}x{width} leave more than one position to '
+                         f'classify; use global_pool=True, or spatial_squeeze=False, or images of '
+                         f'at most {largest}x{largest}.')

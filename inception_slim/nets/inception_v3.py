@@ -1,0 +1,344 @@
+"""Inception V3, as TF-Slim built it: "Rethinking the Inception Architecture for Computer Vision",
+https://arxiv.org/abs/1512.00567.
+
+The body is the table of the paper, read from top to bottom: a stem of convolutions, three blocks
+on a 35×35 grid, five on 17×17, three on 8×8. Each kind of block is one function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+
+from inception_slim.inception_v3_arg_scope import inception_v3_arg_scope, trunc_normal
+from inception_slim.nets import checks
+
+__all__ = ['inception_v3', 'inception_v3_arg_scope', 'inception_v3_base', 'trunc_normal']
+
+# The layers that shrink the grid, as (end point, kernel, stride), all without padding.
+_SHRINKING = (
+    ('Conv2d_1a_3x3', 3, 2),
+    ('Conv2d_2a_3x3', 3, 1),
+    ('MaxPool_3a_3x3', 3, 2),
+    ('Conv2d_4a_3x3', 3, 1),
+    ('MaxPool_5a_3x3', 3, 2),
+    ('Mixed_6a', 3, 2),
+    ('Mixed_7a', 3, 2),
+)
+_END_POINTS = (
+    'Conv2d_1a_3x3', 'Conv2d_2a_3x3', 'Conv2d_2b_3x3', 'MaxPool_3a_3x3', 'Conv2d_3b_1x1',
+    'Conv2d_4a_3x3', 'MaxPool_5a_3x3', 'Mixed_5b', 'Mixed_5c', 'Mixed_5d', 'Mixed_6a', 'Mixed_6b',
+    'Mixed_6c', 'Mixed_6d', 'Mixed_6e', 'Mixed_7a', 'Mixed_7b', 'Mixed_7c')
+_AUX_END_POINT = 'Mixed_6e'
+_AUX_POOL = 5
+_FINAL_POOL = 8
+
+
+def _block_35x35(net, depth, pool_depth, scope, branch_1=('Conv2d_0a_1x1', 'Conv2d_0b_5x5')):
+    """35×35: 1×1, 5×5, two 3×3 for another 5×5, and a pooled branch of `pool_depth`."""
+    reduce_5x5, conv_5x5 = branch_1
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, depth(64), [1, 1], scope='Conv2d_0a_1x1')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, depth(48), [1, 1], scope=reduce_5x5)
+            branch_1 = slim.conv2d(branch_1, depth(64), [5, 5], scope=conv_5x5)
+        with tf.variable_scope('Branch_2'):
+            branch_2 = slim.conv2d(net, depth(64), [1, 1], scope='Conv2d_0a_1x1')
+            branch_2 = slim.conv2d(branch_2, depth(96), [3, 3], scope='Conv2d_0b_3x3')
+            branch_2 = slim.conv2d(branch_2, depth(96), [3, 3], scope='Conv2d_0c_3x3')
+        with tf.variable_scope('Branch_3'):
+            branch_3 = slim.avg_pool2d(net, [3, 3], scope='AvgPool_0a_3x3')
+            branch_3 = slim.conv2d(branch_3, depth(pool_depth), [1, 1], scope='Conv2d_0b_1x1')
+        return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
+
+
+def _reduction_to_17x17(net, depth, scope):
+    """35×35 to 17×17: a strided 3×3, a strided pair of 3×3, and max pooling."""
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, depth(384), [3, 3], stride=2, padding='VALID',
+                                   scope='Conv2d_1a_1x1')  # a 3×3, whatever it says
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, depth(64), [1, 1], scope='Conv2d_0a_1x1')
+            branch_1 = slim.conv2d(branch_1, depth(96), [3, 3], scope='Conv2d_0b_3x3')
+            branch_1 = slim.conv2d(branch_1, depth(96), [3, 3], stride=2, padding='VALID',
+                                   scope='Conv2d_1a_1x1')  # a 3×3, whatever it says
+        with tf.variable_scope('Branch_2'):
+            branch_2 = slim.max_pool2d(net, [3, 3], stride=2, padding='VALID',
+                                       scope='MaxPool_1a_3x3')
+        return tf.concat([branch_0, branch_1, branch_2], 3)
+
+
+def _block_17x17(net, depth, inner_depth, scope):
+    """17×17: 1×1, a 7×7 in two factors, a pair of them in four, and a pooled branch."""
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, depth(192), [1, 1], scope='Conv2d_0a_1x1')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, depth(inner_depth), [1, 1], scope='Conv2d_0a_1x1')
+            branch_1 = slim.conv2d(branch_1, depth(inner_depth), [1, 7], scope='Conv2d_0b_1x7')
+            branch_1 = slim.conv2d(branch_1, depth(192), [7, 1], scope='Conv2d_0c_7x1')
+        with tf.variable_scope('Branch_2'):
+            branch_2 = slim.conv2d(net, depth(inner_depth), [1, 1], scope='Conv2d_0a_1x1')
+            branch_2 = slim.conv2d(branch_2, depth(inner_depth), [7, 1], scope='Conv2d_0b_7x1')
+            branch_2 = slim.conv2d(branch_2, depth(inner_depth), [1, 7], scope='Conv2d_0c_1x7')
+            branch_2 = slim.conv2d(branch_2, depth(inner_depth), [7, 1], scope='Conv2d_0d_7x1')
+            branch_2 = slim.conv2d(branch_2, depth(192), [1, 7], scope='Conv2d_0e_1x7')
+        with tf.variable_scope('Branch_3'):
+            branch_3 = slim.avg_pool2d(net, [3, 3], scope='AvgPool_0a_3x3')
+            branch_3 = slim.conv2d(branch_3, depth(192), [1, 1], scope='Conv2d_0b_1x1')
+        return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
+
+
+def _reduction_to_8x8(net, depth, scope):
+    """17×17 to 8×8: a strided 3×3, a factored 7×7 and a strided 3×3, and max pooling."""
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, depth(192), [1, 1], scope='Conv2d_0a_1x1')
+            branch_0 = slim.conv2d(branch_0, depth(320), [3, 3], stride=2, padding='VALID',
+                                   scope='Conv2d_1a_3x3')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, depth(192), [1, 1], scope='Conv2d_0a_1x1')
+            branch_1 = slim.conv2d(branch_1, depth(192), [1, 7], scope='Conv2d_0b_1x7')
+            branch_1 = slim.conv2d(branch_1, depth(192), [7, 1], scope='Conv2d_0c_7x1')
+            branch_1 = slim.conv2d(branch_1, depth(192), [3, 3], stride=2, padding='VALID',
+                                   scope='Conv2d_1a_3x3')
+        with tf.variable_scope('Branch_2'):
+            branch_2 = slim.max_pool2d(net, [3, 3], stride=2, padding='VALID',
+                                       scope='MaxPool_1a_3x3')
+        return tf.concat([branch_0, branch_1, branch_2], 3)
+
+
+def _block_8x8(net, depth, scope, branch_1_3x1='Conv2d_0c_3x1'):
+    """8×8: 1×1, a 3×3 spread into 1×3 and 3×1, another after a 3×3, and a pooled branch."""
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, depth(320), [1, 1], scope='Conv2d_0a_1x1')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, depth(384), [1, 1], scope='Conv2d_0a_1x1')
+            branch_1 = tf.concat([
+                slim.conv2d(branch_1, depth(384), [1, 3], scope='Conv2d_0b_1x3'),
+                slim.conv2d(branch_1, depth(384), [3, 1], scope=branch_1_3x1)], 3)
+        with tf.variable_scope('Branch_2'):
+            branch_2 = slim.conv2d(net, depth(448), [1, 1], scope='Conv2d_0a_1x1')
+            branch_2 = slim.conv2d(branch_2, depth(384), [3, 3], scope='Conv2d_0b_3x3')
+            branch_2 = tf.concat([
+                slim.conv2d(branch_2, depth(384), [1, 3], scope='Conv2d_0c_1x3'),
+                slim.conv2d(branch_2, depth(384), [3, 1], scope='Conv2d_0d_3x1')], 3)
+        with tf.variable_scope('Branch_3'):
+            branch_3 = slim.avg_pool2d(net, [3, 3], scope='AvgPool_0a_3x3')
+            branch_3 = slim.conv2d(branch_3, depth(192), [1, 1], scope='Conv2d_0b_1x1')
+        return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
+
+
+def inception_v3_base(
+        inputs: tf.Tensor,
+        scope=None,
+        *,
+        final_endpoint: str = 'Mixed_7c',
+        min_depth: int = 16,
+        depth_multiplier: float = 1.0) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """The convolutional body of Inception V3, up to and with `final_endpoint`.
+
+    Args:
+      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
+        must be known. The published weights want 299×299×3 in [-1, 1].
+      scope: variable scope, or its name; 'InceptionV3' by default.
+      final_endpoint: the last layer to build, by its name in `end_points`.
+      min_depth: the fewest channels a convolution is thinned to, when `depth_multiplier` < 1.
+      depth_multiplier: factor of every convolution's number of channels, greater than 0.
+
+    Returns:
+      The output of `final_endpoint` (`Mixed_7c` of a 299×299 image is `[batch, 8, 8, 2048]`), and
+      `end_points`: every layer and block built, by name, in order.
+
+    Raises:
+      ValueError: an argument is out of its range, or the image is too small.
+      RuntimeError: eager execution is on.
+
+    Source: https://arxiv.org/abs/1512.00567, table 1.
+    """
+    checks.check_graph_mode('inception_v3_base')
+    checks.check_end_point('inception_v3_base', final_endpoint, _END_POINTS)
+    checks.check_depth('inception_v3_base', depth_multiplier, min_depth)
+    checks.check_images('inception_v3_base', inputs)
+    checks.check_size('inception_v3_base', inputs,
+                      checks.smallest_image(_SHRINKING, final_endpoint, _END_POINTS),
+                      f' for {final_endpoint}')
+
+    def depth(channels: int) -> int:
+        return max(int(channels * depth_multiplier), min_depth)
+
+    # Name, and what is built on the output above it; sizes are those of a 299×299 image.
+    conv3x3 = partial(slim.conv2d, kernel_size=[3, 3])
+    conv1x1 = partial(slim.conv2d, kernel_size=[1, 1])
+    max_pool = partial(slim.max_pool2d, kernel_size=[3, 3], stride=2)
+    stem: list[tuple[str, Callable]] = [
+        ('Conv2d_1a_3x3', partial(conv3x3, num_outputs=depth(32), stride=2)),         # 149×149×32
+        ('Conv2d_2a_3x3', partial(conv3x3, num_outputs=depth(32))),                   # 147×147×32
+        ('Conv2d_2b_3x3', partial(conv3x3, num_outputs=depth(64), padding='SAME')),   # 147×147×64
+        ('MaxPool_3a_3x3', max_pool),                                                 # 73×73×64
+        ('Conv2d_3b_1x1', partial(conv1x1, num_outputs=depth(80))),                   # 73×73×80
+        ('Conv2d_4a_3x3', partial(conv3x3, num_outputs=depth(192))),                  # 71×71×192
+        ('MaxPool_5a_3x3', max_pool),                                                 # 35×35×192
+    ]
+    block_35x35 = partial(_block_35x35, depth=depth)
+    block_17x17 = partial(_block_17x17, depth=depth)
+    block_8x8 = partial(_block_8x8, depth=depth)
+    blocks: list[tuple[str, Callable]] = [
+        ('Mixed_5b', partial(block_35x35, pool_depth=32)),                            # 35×35×256
+        ('Mixed_5c', partial(block_35x35, pool_depth=64,                              # 35×35×288
+                             # misnamed in 2015, checkpoints agree
+                             branch_1=('Conv2d_0b_1x1', 'Conv_1_0c_5x5'))),
+        ('Mixed_5d', partial(block_35x35, pool_depth=64)),                            # 35×35×288
+        ('Mixed_6a', partial(_reduction_to_17x17, depth=depth)),                      # 17×17×768
+        ('Mixed_6b', partial(block_17x17, inner_depth=128)),                          # 17×17×768
+        ('Mixed_6c', partial(block_17x17, inner_depth=160)),                          # 17×17×768
+        ('Mixed_6d', partial(block_17x17, inner_depth=160)),                          # 17×17×768
+        ('Mixed_6e', partial(block_17x17, inner_depth=192)),                          # 17×17×768
+        ('Mixed_7a', partial(_reduction_to_8x8, depth=depth)),                        # 8×8×1280
+        ('Mixed_7b', partial(block_8x8,                                               # 8×8×2048
+                             branch_1_3x1='Conv2d_0b_3x1')),  # 0b again, not 0c
+        ('Mixed_7c', block_8x8),                                                      # 8×8×2048
+    ]
+    end_points = {}
+    net = inputs
+    with tf.variable_scope(scope, 'InceptionV3', [inputs]):
+        for padding, layers in (('VALID', stem), ('SAME', blocks)):
+            with slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
+                                stride=1, padding=padding):
+                for name, layer in layers:
+                    net = end_points[name] = layer(net, scope=name)
+                    if name == final_endpoint:
+                        return net, end_points
+
+
+def _fitted(net: tf.Tensor, kernel: int) -> list[int]:
+    """A square kernel, cut to the grid where the grid is known and smaller."""
+    return [kernel if side is None else min(side, kernel) for side in net.shape.as_list()[1:3]]
+
+
+def _aux_head(net, num_classes, depth, spatial_squeeze, global_pool):
+    """The auxiliary classifier on the 17×17 grid, which helps the gradient in training."""
+    with slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
+                        stride=1, padding='SAME'), tf.variable_scope('AuxLogits'):
+        net = slim.avg_pool2d(net, [_AUX_POOL, _AUX_POOL], stride=3, padding='VALID',
+                              scope='AvgPool_1a_5x5')
+        net = slim.conv2d(net, depth(128), [1, 1], scope='Conv2d_1b_1x1')
+        kernel = _fitted(net, 5)
+        net = slim.conv2d(net, depth(768), kernel, padding='VALID',
+                          weights_initializer=trunc_normal(0.01),
+                          scope='Conv2d_2a_{}x{}'.format(*kernel))
+        logits = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
+                             weights_initializer=trunc_normal(0.001), scope='Conv2d_2b_1x1')
+        if global_pool and logits.shape.as_list()[1:3] != [1, 1]:
+            logits = tf.reduce_mean(logits, [1, 2], keepdims=True, name='GlobalPool')
+        if spatial_squeeze:
+            logits = tf.squeeze(logits, [1, 2], name='SpatialSqueeze')
+        return logits
+
+
+def inception_v3(
+        inputs: tf.Tensor,
+        num_classes: int | None = 1000,
+        is_training: bool | tf.Tensor = True,
+        dropout_keep_prob: float = 0.8,
+        prediction_fn: Callable = slim.softmax,
+        spatial_squeeze: bool = True,
+        reuse: bool | None = None,
+        scope='InceptionV3',
+        *,
+        min_depth: int = 16,
+        depth_multiplier: float = 1.0,
+        create_aux_logits: bool = True,
+        global_pool: bool = False) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Inception V3 with its classifier and its auxiliary classifier.
+
+    Build it under its defaults: `with slim.arg_scope(inception_v3_arg_scope()):`.
+
+    Args:
+      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
+        must be known, but a size unknown or over 330 wants `global_pool`. The published weights
+        want 299×299×3 in [-1, 1].
+      num_classes: width of the classifiers; 0 or None returns the pooled features instead.
+      is_training: whether batch norm uses the batch's own statistics and dropout drops; a bool, or
+        a scalar bool tensor to decide at each run.
+      dropout_keep_prob: the part of the pooled features that dropout keeps, in (0, 1].
+      prediction_fn: makes predictions of logits; called with `scope='Predictions'`.
+      spatial_squeeze: True makes logits `[batch, num_classes]`; False leaves them
+        `[batch, 1, 1, num_classes]`.
+      reuse: True takes the variables that an earlier call made.
+      scope: variable scope, or its name.
+      min_depth: the fewest channels a convolution is thinned to, when `depth_multiplier` < 1.
+      depth_multiplier: factor of every convolution's number of channels, greater than 0.
+      create_aux_logits: whether to build the auxiliary classifier; needs `num_classes`.
+      global_pool: True averages over the whole grid, whatever its size; False over 8×8 of it.
+
+    Returns:
+      Logits, `[batch, num_classes]` (or the pooled features, `[batch, 1, 1, 2048]`), and
+      `end_points`: every layer and block of the base by name, `AuxLogits`, `PreLogits` (what the
+      classifier sees), `Logits` and `Predictions`, and with `global_pool` also `global_pool`.
+
+    Raises:
+      ValueError: an argument is out of its range, or the image is too small or too large.
+      RuntimeError: eager execution is on.
+
+    Source: https://arxiv.org/abs/1512.00567.
+    """
+    checks.check_graph_mode('inception_v3')
+    checks.check_depth('inception_v3', depth_multiplier, min_depth)
+    checks.check_head('inception_v3', num_classes, dropout_keep_prob)
+    checks.check_images('inception_v3', inputs)
+    create_aux_logits = bool(create_aux_logits and num_classes)
+    _check_size(inputs, create_aux_logits, spatial_squeeze and num_classes and not global_pool)
+
+    def depth(channels: int) -> int:
+        return max(int(channels * depth_multiplier), min_depth)
+
+    with tf.variable_scope(scope, 'InceptionV3', [inputs, num_classes], reuse=reuse) as scope:
+        with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
+            net, end_points = inception_v3_base(
+                inputs, scope=scope, min_depth=min_depth, depth_multiplier=depth_multiplier)
+            if create_aux_logits:
+                end_points['AuxLogits'] = _aux_head(
+                    end_points[_AUX_END_POINT], num_classes, depth, spatial_squeeze, global_pool)
+            with tf.variable_scope('Logits'):
+                if global_pool:
+                    net = tf.reduce_mean(net, [1, 2], keepdims=True, name='GlobalPool')
+                    end_points['global_pool'] = net
+                else:
+                    kernel = _fitted(net, _FINAL_POOL)
+                    net = slim.avg_pool2d(net, kernel, padding='VALID',
+                                          scope='AvgPool_1a_{}x{}'.format(*kernel))
+                if not num_classes:
+                    return net, end_points
+                net = slim.dropout(net, keep_prob=dropout_keep_prob, scope='Dropout_1b')
+                end_points['PreLogits'] = net  # 1×1×2048
+                logits = slim.conv2d(net, num_classes, [1, 1], activation_fn=None,
+                                     normalizer_fn=None, scope='Conv2d_1c_1x1')
+                if spatial_squeeze:
+                    logits = tf.squeeze(logits, [1, 2], name='SpatialSqueeze')
+            end_points['Logits'] = logits
+            end_points['Predictions'] = prediction_fn(logits, scope='Predictions')
+    return logits, end_points
+
+
+inception_v3.default_image_size = 299
+
+
+def _check_size(inputs: tf.Tensor, aux: bool, squeezed: bool) -> None:
+    """Large enough for every layer and, where the logits are squeezed, not too large."""
+    smallest = checks.smallest_image(_SHRINKING, _END_POINTS[-1], _END_POINTS)
+    if aux:
+        with_aux = checks.smallest_image(_SHRINKING, _AUX_END_POINT, _END_POINTS, _AUX_POOL)
+        checks.check_size('inception_v3', inputs, with_aux,
+                          f' ({smallest}x{smallest} with create_aux_logits=False)')
+    checks.check_size('inception_v3', inputs, smallest)
+    if squeezed:
+        checks.check_one_position(
+            'inception_v3', inputs,
+            checks.smallest_image(_SHRINKING, _END_POINTS[-1], _END_POINTS, _FINAL_POOL + 1) - 1)

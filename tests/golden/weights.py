@@ -1,0 +1,25 @@
+"""Weights and images that anyone can draw again: each variable from a generator seeded by its name.
+
+Runs on Python 3.7 with NumPy 1.18, where TensorFlow 1.15.5 runs, and on today's.
+"""
+
+import hashlib
+
+import numpy as np
+
+
+def weights_for(name, shape):
+    """The golden value of the variable `name`, float32."""
+    seed = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
+    random = np.random.RandomState(seed)
+    if name.endswith(('moving_variance', 'gamma')):
+        return random.uniform(0.5, 1.5, shape).astype(np.float32)
+    if name.endswith(('moving_mean', 'beta', 'biases')):
+        return (random.randn(*shape) * 0.1).astype(np.float32)
+    fan_in = np.prod(shape[:-1])
+    return (random.randn(*shape) * np.sqrt(2.0 / fan_in)).astype(np.float32)
+
+
+def images(batch, side=299):
+    """The golden images, `[batch, side, side, 3]` float32 in [-1, 1]."""
+    return np.random.RandomState(7).uniform(-1, 1, (batch, side, side, 3)).astype(np.float32)
