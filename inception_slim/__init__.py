@@ -1,11 +1,21 @@
 """The Inception networks of TF-Slim on today's TensorFlow, under `tf.compat.v1`."""
 
+import os as _os
+
+from inception_slim import quiet as _quiet
+
+if _quiet.is_command():
+    _os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+if _quiet.is_asked_for():
+    with _quiet.held_back_stderr():
+        import tensorflow as _tensorflow  # noqa: F401
+
 from inception_slim import tf_slim_compat as _tf_slim_compat
 
 _tf_slim_compat.install()  # before anything below imports tf_slim
 
-from inception_slim.inception_v3_arg_scope import inception_v3_arg_scope, trunc_normal  # noqa: E402
-from inception_slim.nets.inception_v3 import inception_v3, inception_v3_base  # noqa: E402
+from inception_slim.inception_v3_arg_scope import inception_v3_arg_scope, trunc_normal
+from inception_slim.nets.inception_v3 import inception_v3, inception_v3_base
 
 __all__ = ['inception_v3', 'inception_v3_arg_scope', 'inception_v3_base', 'trunc_normal']
 __version__ = '1.0.0'

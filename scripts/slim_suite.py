@@ -50,16 +50,10 @@ FAULTY_TESTS = {
         'the test gives DumpingDebugHook an argument that TensorFlow removed',
     'layers/layers_test.py::DropoutTest::testCreateDropout':
         'the test wants the name of the op that dropout ended in before TensorFlow 2.5',
-    'layers/optimizers_test.py::OptimizersTest::testGradientNoise':
-        'the test wants one sequence of random numbers, and says itself that it may change',
-    'layers/optimizers_test.py::OptimizersTest::testGradientNoiseWithClipping':
-        'the test wants one sequence of random numbers, and says itself that it may change',
     'metrics/classification_test.py::F1ScoreTest::testSomeCorrect':
         'the test compares a float32 to 7 decimals, which NumPy 2 no longer widens for it',
     'metrics/metric_ops_test.py::CountTest::testReturnType':
         'the test wants an op or a tensor where a resource variable is updated',
-    'ops/variables_test.py::ModelVariablesTest::testDeviceFn':
-        'the test wants a device without the CPU that TensorFlow now adds to its name',
     'ops/variables_test.py::VariablesTest::testVariableWithReplicaDeviceSetter':
         'the test wants a device without the CPU that TensorFlow now adds to its name',
 }

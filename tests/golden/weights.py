@@ -23,3 +23,18 @@ def weights_for(name, shape):
 def images(batch, side=299):
     """The golden images, `[batch, side, side, 3]` float32 in [-1, 1]."""
     return np.random.RandomState(7).uniform(-1, 1, (batch, side, side, 3)).astype(np.float32)
+
+
+def patchwork(batch, side=150):
+    """Images that differ at every scale, `[batch, side, side, 3]` float32 in [-1, 1].
+
+    Noise looks the same to a deep layer whatever its seed; batch norm would then divide by almost
+    nothing, and rounding would be all that a gradient shows.
+    """
+    random = np.random.RandomState(11)
+    layers = []
+    for patches in (2, 5, 15, side):
+        coarse = random.uniform(-1, 1, (batch, patches, patches, 3))
+        pixels = np.arange(side) * patches // side
+        layers.append(coarse[:, pixels][:, :, pixels])
+    return np.mean(layers, axis=0).astype(np.float32)

@@ -1,0 +1,64 @@
+# `make help` lists the targets. Each does its own set-up; a second run installs nothing.
+# PYTHON picks the interpreter, ARGS passes flags on: make bench ARGS="--num-batches 20"
+
+PYTHON ?= python3
+ARGS ?=
+OLDEST := 2.16
+
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+INSTALLED := .venv/installed-$(PYTHON_VERSION)
+OLDEST_INSTALLED := .venv-oldest/installed-$(PYTHON_VERSION)
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+RUFF := .venv/bin/ruff check --line-length 100 --select E,F,W,I,B,UP,C4 --ignore B905,E402,UP015,UP038
+
+.DEFAULT_GOAL := help
+.PHONY: help bench bench-1.15 test test-oldest slim-suite lint golden clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
+
+bench: $(INSTALLED)  ## time the forward pass of 32 images of 299x299 in a Session
+	@.venv/bin/python scripts/benchmark.py $(ARGS)
+
+bench-1.15: $(INSTALLED)  ## the same beside TensorFlow 1.15.5 and tf_slim.nets, in one run
+	@.venv/bin/python scripts/benchmark_against_originals.py $(ARGS)
+
+test: $(INSTALLED)  ## run the tests
+	@.venv/bin/python -m pytest $(ARGS)
+
+test-oldest: $(OLDEST_INSTALLED)  ## run the tests on the oldest supported TensorFlow
+	@.venv-oldest/bin/python -m pytest $(ARGS)
+
+slim-suite: $(INSTALLED)  ## run tf-slim's own tests, all of them (about eight minutes)
+	@.venv/bin/python scripts/slim_suite.py $(ARGS)
+
+lint: $(INSTALLED)  ## check the code with ruff
+	@$(RUFF) inception_slim scripts tests
+
+clean:  ## remove what make made
+	rm -rf .venv .venv-oldest .venv-1.15 build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find inception_slim scripts tests -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/installed-%: setup.cfg pyproject.toml
+	$(call check_python,3.10 3.11 3.12 3.13)
+	@echo "Setting up .venv with $(PYTHON) $* (once, a few minutes)"
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/python $(PIP_INSTALL) --editable '.[test]'
+	@touch $@
+
+.venv-oldest/installed-%: setup.cfg pyproject.toml
+	$(call check_python,3.10 3.11 3.12)
+	@echo "Setting up .venv-oldest with $(PYTHON) $* and TensorFlow $(OLDEST) (once, a few minutes)"
+	@$(PYTHON) -m venv --clear .venv-oldest
+	@.venv-oldest/bin/python $(PIP_INSTALL) --editable '.[test]' \
+	    'tensorflow==$(OLDEST).*' 'tf-keras==$(OLDEST).*' 'numpy==1.26.*'
+	@touch $@
+
+# Where the interpreter does not run, its version is empty and the stamp is not matched by %.
+.venv/installed- .venv-oldest/installed-:
+	@echo "$(PYTHON) does not run; name a Python 3.10 to 3.13, as in: make test PYTHON=python3.12" >&2
+	@exit 1
+
+check_python = @case ' $(1) ' in *' $* '*) ;; *) \
+	echo "$(PYTHON) is Python $*, but this needs one of $(1); name one, as in: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12" >&2; \
+	exit 1;; esac
