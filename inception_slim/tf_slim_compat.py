@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 
 import numpy as np
+import tensorflow
 import tensorflow.compat.v1 as tf
 
 OLDEST_TENSORFLOW = (2, 16)
@@ -45,7 +46,7 @@ class ModuleView(types.ModuleType):
 
 def _legacy_normalization(name: str) -> object:
     # tf-keras takes a third of a second to import, so only the first batch-norm layer pays.
-    wanted = '.'.join(tf.__version__.split('.')[:2])
+    wanted = '.'.join(tensorflow.__version__.split('.')[:2])
     advice = f"install the matching one with: pip install 'tf-keras=={wanted}.*'"
     try:
         found = metadata.version('tf-keras')
@@ -54,7 +55,7 @@ def _legacy_normalization(name: str) -> object:
             f'slim.batch_norm needs tf-keras {wanted}, which is not installed; {advice}') from None
     if found.split('.')[:2] != wanted.split('.'):
         raise ImportError(
-            f'slim.batch_norm needs tf-keras {wanted}, to match TensorFlow {tf.__version__}, '
+            f'slim.batch_norm needs tf-keras {wanted}, to match TensorFlow {tensorflow.__version__}, '
             f'but tf-keras {found} is installed; {advice}')
     module = importlib.import_module('tf_keras.src.legacy_tf_layers.normalization')
     return getattr(module, name)
@@ -107,23 +108,25 @@ def _called_not_applied(layer_class: type) -> type:
         'apply': apply, '__doc__': layer_class.__doc__, '__module__': layer_class.__module__})
 
 
-_views: dict[str, ModuleView] = {}
+_views: dict[types.ModuleType, ModuleView] = {}
 
 
 def _view(module: types.ModuleType) -> ModuleView | None:
     """The view of a TensorFlow module that slim should have, or None if it needs none."""
     path = module.__name__
-    if path not in _views:
+    if module not in _views:
         # `vars`, not `hasattr`: asking the normalization module would import tf-keras at once.
         names = {name: find for name, find in _REMOVED.get(path, {}).items()
                  if name not in vars(module)}
         for name in _LAYERS.get(path, ()):
             if name in vars(module):
                 names[name] = lambda name=name: _called_not_applied(getattr(module, name))
+        if path == 'tensorflow.python.layers.core':
+            names['flatten'] = lambda: _called_not_applied(module.Flatten)()
         if not names:
             return None
-        _views[path] = ModuleView(module, names)
-    return _views[path]
+        _views[module] = ModuleView(module, names)
+    return _views[module]
 
 
 def complete(module: types.ModuleType) -> None:
@@ -172,11 +175,11 @@ def _let_slim_slice_checkpoints(variables: types.ModuleType) -> None:
 
 
 def _check_versions() -> None:
-    found = tuple(int(part) for part in tf.__version__.split('.')[:2])
+    found = tuple(int(part) for part in tensorflow.__version__.split('.')[:2])
     if not OLDEST_TENSORFLOW <= found <= NEWEST_TENSORFLOW:
         raise ImportError(
             f'inception_slim supports TensorFlow {_dotted(OLDEST_TENSORFLOW)} to '
-            f'{_dotted(NEWEST_TENSORFLOW)}, but TensorFlow {tf.__version__} is installed; '
+            f'{_dotted(NEWEST_TENSORFLOW)}, but TensorFlow {tensorflow.__version__} is installed; '
             f"install a supported one with: pip install 'tensorflow=={_dotted(NEWEST_TENSORFLOW)}.*' "
             f"'tf-keras=={_dotted(NEWEST_TENSORFLOW)}.*'")
     try:

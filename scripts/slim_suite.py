@@ -15,13 +15,13 @@ from collections import Counter
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
+import inception_slim  # noqa: F401  what is tested is that this import makes tf_slim work
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim
 from tqdm import tqdm
 
-import inception_slim  # noqa: F401  what is tested is that this import makes tf_slim work
 from inception_slim import tf_slim_compat
 
 ROOT = os.path.dirname(tf_slim.__file__)

@@ -1,4 +1,4 @@
-"""Quiet TensorFlow, and the two kinds of variables that users' graphs are built with."""
+"""Quiet TensorFlow, and a fresh graph for each test that wants one."""
 
 import os
 
@@ -10,16 +10,6 @@ import inception_slim  # noqa: F401  first, so that TensorFlow is imported quiet
 import tensorflow.compat.v1 as tf
 
 tf.get_logger().setLevel('ERROR')
-
-
-@pytest.fixture
-def reference_variables():
-    """TensorFlow 1's own variables, as in the graphs of 1.15.5."""
-    before = tf.resource_variables_enabled()
-    tf.disable_resource_variables()
-    yield
-    if before:
-        tf.enable_resource_variables()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Builds networks as the tests need them: under their arg scope, with the golden weights."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -34,5 +35,18 @@ def build(inputs=(2, 299, 299, 3), scale=False, **arguments):
 
 
 def load_golden_weights(session):
-    for variable in slim.get_model_variables():
-        variable.load(weights_for(variable.op.name, variable.shape.as_list()), session)
+    """All at once: a run for each variable would take a minute."""
+    variables = slim.get_model_variables()
+    session.run([variable.initializer for variable in variables], {
+        variable.initializer.inputs[1]: weights_for(variable.op.name, variable.shape.as_list())
+        for variable in variables})
+
+
+@contextlib.contextmanager
+def reference_variables():
+    """TensorFlow 1's own variables, as in the graphs of 1.15.5."""
+    tf.disable_resource_variables()
+    try:
+        yield
+    finally:
+        tf.enable_resource_variables()
