@@ -12,7 +12,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 RUFF := .venv/bin/ruff check --line-length 100 --select E,F,W,I,B,UP,C4 --ignore B905,E402,UP015,UP038
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-1.15 test test-oldest slim-suite lint golden clean
+.PHONY: help bench bench-1.15 bench-restore test test-oldest slim-suite lint golden clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -22,6 +22,9 @@ bench: $(INSTALLED)  ## time the forward pass of 32 images of 299x299 in a Sessi
 
 bench-1.15: $(INSTALLED)  ## the same beside TensorFlow 1.15.5 and tf_slim.nets, in one run
 	@.venv/bin/python scripts/benchmark_against_originals.py $(ARGS)
+
+bench-restore: $(INSTALLED)  ## time restoring a checkpoint beside TensorFlow's own Saver
+	@.venv/bin/python scripts/benchmark_restore.py $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
 	@.venv/bin/python -m pytest $(ARGS)

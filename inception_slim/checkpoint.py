@@ -40,7 +40,7 @@ _OTHER_NETWORKS = {  # by a piece of a tensor's name
     r'(^|/)InceptionResnetV2/': 'Inception-ResNet V2', r'(^|/)(nasnet|pnasnet|cell_\d+/)': 'NASNet',
     r'(^|/)(bert|transformer)/': 'a text model'}
 _DATA_SUFFIX = re.compile(r'\.data-(\d{5})-of-(\d{5})$')
-_CHUNK = 32 * 2**20  # bytes of weights in memory at a time, beside the variables themselves
+_CHUNK = 64 * 2**20  # bytes of weights to assign in one run of the session
 _PAGE = 20  # lines of an error
 
 
@@ -91,11 +91,10 @@ def _in_directory(directory: str) -> str:
                               'that it was exported from.')
     names = tf.io.gfile.listdir(directory)
     prefixes = sorted(name[:-len('.index')] for name in names if name.endswith('.index'))
-    try:
-        state = tf.train.get_checkpoint_state(directory)
-    except (ValueError, tf.errors.OpError) as error:  # the state file is not a state file
-        raise CheckpointError(f'{os.path.join(directory, "checkpoint")} is damaged '
-                              f'({_first_line(error)}); name the checkpoint itself.') from None
+    state = tf.train.get_checkpoint_state(directory)
+    if state is None and 'checkpoint' in names:
+        raise CheckpointError(f'{directory}/checkpoint, which says which checkpoint to take, is '
+                              f'damaged{_listed(prefixes)}')
     if state is not None and state.model_checkpoint_path:
         wanted = state.model_checkpoint_path
         # The paths in it may be another machine's.
@@ -492,13 +491,13 @@ def restore(
         raise CheckpointError(f'{file.prefix} holds no moving averages; leave use_ema out.')
     _check_fits(file, layout, wanted, use_ema)
     sources = {name: layout.source(name, use_ema) for name in wanted}
-    _check_finite(file, sources.values())
-    for chunk in _chunks(file, sources):
-        feeds = {}
-        for name in chunk:
-            initial = wanted[name].initializer.inputs[1]
-            feeds[initial] = file.read(sources[name]).reshape(wanted[name].shape.as_list())
-        session.run([wanted[name].initializer for name in chunk], feeds)
+    values = _read_checked(file, sources.values())
+    for chunk in _chunks(wanted, values, sources):
+        # What is assigned is let go of, so that the weights are never in memory twice over.
+        session.run([wanted[name].initializer for name in chunk], {
+            wanted[name].initializer.inputs[1]:
+                values.pop(sources[name]).reshape(wanted[name].shape.as_list())
+            for name in chunk})
     used = set(sources.values())
     return Restored(
         restored=[variable.op.name for variable in wanted.values()],
@@ -522,11 +521,12 @@ def _excluded(variables: Iterable[str], exclude: Iterable[str], scope: str) -> s
     return excluded
 
 
-def _chunks(file: _File, sources: dict[str, str]) -> Iterator[list[str]]:
-    """The names, in lists of about as many bytes as may be in memory at a time."""
+def _chunks(names: Iterable[str], values: dict[str, np.ndarray],
+            sources: dict[str, str]) -> Iterator[list[str]]:
+    """The names, in lists that together hold about as many bytes as `_CHUNK`."""
     chunk, size = [], 0
-    for name, source in sources.items():
-        bytes_of = int(np.prod(file.shapes[source])) * file.dtypes[source].size
+    for name in names:
+        bytes_of = values[sources[name]].nbytes
         if chunk and size + bytes_of > _CHUNK:
             yield chunk
             chunk, size = [], 0
@@ -536,11 +536,11 @@ def _chunks(file: _File, sources: dict[str, str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _check_finite(file: _File, names: Iterable[str]) -> None:
-    """Reads every tensor once, so that damage and numbers that are none show before anything."""
+def _read_checked(file: _File, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """The values, once all are read: then damage has shown, and numbers that are none."""
+    values = {name: file.read(name) for name in names}
     bad = []
-    for name in names:
-        value = file.read(name)
+    for name, value in values.items():
         # A sum of squares is finite only if all are; where it overflows, look closer.
         flat = value.ravel()
         with np.errstate(over='ignore', invalid='ignore'):
@@ -550,6 +550,7 @@ def _check_finite(file: _File, names: Iterable[str]) -> None:
         raise CheckpointError(
             f'{file.prefix} holds NaN or infinite numbers in {len(bad)} tensors, such as '
             f'{bad[0]}: the training that wrote it had diverged; take an earlier checkpoint.')
+    return values
 
 
 # Diagnosis ------------------------------------------------------------------------------------
@@ -663,7 +664,7 @@ def _check_width(file: _File, network: factory.Network, wanted: dict, misshapen:
 def _depth_of(network: factory.Network, shapes: dict[str, list[int]]) -> float | None:
     ratios = [shapes[f'{layer}/weights'][-1] / channels
               for layer, channels in network.channels.items() if f'{layer}/weights' in shapes]
-    return round(float(np.median(ratios)), 3) if ratios else None
+    return round(float(np.median(ratios)), 2) if ratios else None
 
 
 def _difference(file: _File, layout: _Layout, wanted: dict, missing: list[str],
@@ -726,7 +727,7 @@ def convert(
         raise CheckpointError(f'{file.prefix} holds no moving averages; leave --ema out.')
     sources = {name: layout.source(name, use_ema) for name in layout.tensors}
     _check_complete(file, layout)
-    _check_finite(file, sources.values())
+    read = _read_checked(file, sources.values())
     old = _existing(destination)
     if old and not overwrite:
         raise CheckpointError(f'{destination} exists; give another name, or overwrite it.')
@@ -737,7 +738,7 @@ def convert(
         raise CheckpointError(f'{destination} is a folder; give the prefix of a checkpoint in it.')
     network, values = layout.network, {}
     for name, each in sources.items():
-        value = file.read(each)
+        value = read[each]
         if _layer(name) in (network.classifier, network.aux_classifier) and value.ndim == 2 and (
                 layout.naming == FIRST_RELEASE_NAMES):
             value = value[np.newaxis, np.newaxis]
