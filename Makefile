@@ -9,7 +9,7 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 INSTALLED := .venv/installed-$(PYTHON_VERSION)
 OLDEST_INSTALLED := .venv-oldest/installed-$(PYTHON_VERSION)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
-RUFF := .venv/bin/ruff check --line-length 100 --select E,F,W,I,B,UP,C4 --ignore B905,E402,UP015,UP038
+RUFF := .venv/bin/ruff check --line-length 100 --select E,F,W,B,C4 --ignore B905,E402
 
 .DEFAULT_GOAL := help
 .PHONY: help bench bench-1.15 bench-restore test test-oldest slim-suite lint golden clean

@@ -688,7 +688,8 @@ def _difference(file: _File, layout: _Layout, wanted: dict, missing: list[str],
         lines = [*lines[:_PAGE - 1], f'  and {len(lines) - _PAGE + 1} more']
     return '\n'.join([
         f'{file.prefix} does not fit the graph: {len(missing)} variables are missing in it and '
-        f'{len(misshapen)} have another shape; build the network that it was written from.', *lines])
+        f'{len(misshapen)} have another shape; build the network that it was written from.',
+        *lines])
 
 
 # Converting -----------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def is_asked_for() -> bool:
 
 @contextlib.contextmanager
 def held_back_stderr() -> Iterator[None]:
-    """Keeps what is written to standard error, from C++ too; shows it only if an error is raised."""
+    """Keeps what is written to standard error, from C++ too; shows it if an error is raised."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:
         stderr = os.dup(2)

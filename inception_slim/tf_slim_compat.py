@@ -55,8 +55,8 @@ def _legacy_normalization(name: str) -> object:
             f'slim.batch_norm needs tf-keras {wanted}, which is not installed; {advice}') from None
     if found.split('.')[:2] != wanted.split('.'):
         raise ImportError(
-            f'slim.batch_norm needs tf-keras {wanted}, to match TensorFlow {tensorflow.__version__}, '
-            f'but tf-keras {found} is installed; {advice}')
+            f'slim.batch_norm needs tf-keras {wanted}, to match TensorFlow '
+            f'{tensorflow.__version__}, but tf-keras {found} is installed; {advice}')
     module = importlib.import_module('tf_keras.src.legacy_tf_layers.normalization')
     return getattr(module, name)
 
@@ -180,7 +180,8 @@ def _check_versions() -> None:
         raise ImportError(
             f'inception_slim supports TensorFlow {_dotted(OLDEST_TENSORFLOW)} to '
             f'{_dotted(NEWEST_TENSORFLOW)}, but TensorFlow {tensorflow.__version__} is installed; '
-            f"install a supported one with: pip install 'tensorflow=={_dotted(NEWEST_TENSORFLOW)}.*' "
+            'install a supported one with: '
+            f"pip install 'tensorflow=={_dotted(NEWEST_TENSORFLOW)}.*' "
             f"'tf-keras=={_dotted(NEWEST_TENSORFLOW)}.*'")
     try:
         slim = metadata.version('tf-slim')

@@ -34,7 +34,7 @@ with tf.Graph().as_default():
     session.run(tf.global_variables_initializer())
 print(tf.__version__)
 sys.stdout.flush()
-for line in sys.stdin:
+for _ in sys.stdin:
     start = time.time()
     session.run(logits)
     print(time.time() - start)

@@ -13,7 +13,14 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from golden.weights import images, patchwork
-from networks import NARROW, build, golden_arrays, golden_graphs, load_golden_weights, reference_variables
+from networks import (
+    NARROW,
+    build,
+    golden_arrays,
+    golden_graphs,
+    load_golden_weights,
+    reference_variables,
+)
 
 GRAPHS = {
     'inference': {'is_training': False},

@@ -309,8 +309,9 @@ def first_release_checkpoint(name):
 
         def load(suffix, variables):
             for variable, target in variables:
-                drawn = weights_for(variable.op.name + suffix + '/' + variable.op.name.split('/')[-1],
-                                    variable.shape.as_list())
+                # The last part of the name says what kind of numbers to draw.
+                name = variable.op.name + suffix + '/' + variable.op.name.split('/')[-1]
+                drawn = weights_for(name, variable.shape.as_list())
                 target.load(drawn, session)
 
         load(SUFFIX, [(v, v) for v in weights])
