@@ -692,6 +692,48 @@ def _difference(file: _File, layout: _Layout, wanted: dict, missing: list[str],
         *lines])
 
 
+# Reading --------------------------------------------------------------------------------------
+
+def read(
+        path: str | os.PathLike,
+        *,
+        use_ema: bool = False,
+        checkpoint_scope: str | None = None) -> tuple[CheckpointInfo, dict[str, np.ndarray]]:
+    """The weights of the network in a checkpoint, by TF-Slim's names inside its scope.
+
+    Args:
+      path: see `find_prefix`.
+      use_ema: take the moving average of a variable wherever the file has one.
+      checkpoint_scope: which network to take, where the file holds more than one.
+
+    Returns:
+      What the checkpoint holds, and `{'Conv2d_1a_3x3/weights': ..., ...}`, every value finite.
+
+    Raises:
+      CheckpointError: the file cannot be read, or is incomplete.
+    """
+    file = _File(path)
+    layout = _recognize(file, checkpoint_scope)
+    return _info(file, layout), _read_network(file, layout, use_ema)
+
+
+def _read_network(file: _File, layout: _Layout, use_ema: bool) -> dict[str, np.ndarray]:
+    """Every variable of the network, in the shape that TF-Slim gives it."""
+    if use_ema and not layout.averages:
+        raise CheckpointError(f'{file.prefix} holds no moving averages; leave use_ema out.')
+    _check_complete(file, layout)
+    sources = {name: layout.source(name, use_ema) for name in layout.tensors}
+    found = _read_checked(file, sources.values())
+    network, values = layout.network, {}
+    for name, source in sources.items():
+        value = found.pop(source)
+        if layout.naming == FIRST_RELEASE_NAMES and value.ndim == 2 and (
+                _layer(name) in (network.classifier, network.aux_classifier)):
+            value = value[np.newaxis, np.newaxis]  # it was a fully connected layer
+        values[name] = value
+    return values
+
+
 # Converting -----------------------------------------------------------------------------------
 
 def convert(
@@ -724,11 +766,7 @@ def convert(
     destination = os.fspath(destination)
     file = _File(source)
     layout = _recognize(file, checkpoint_scope)
-    if use_ema and not layout.averages:
-        raise CheckpointError(f'{file.prefix} holds no moving averages; leave --ema out.')
-    sources = {name: layout.source(name, use_ema) for name in layout.tensors}
-    _check_complete(file, layout)
-    read = _read_checked(file, sources.values())
+    weights = _read_network(file, layout, use_ema)
     old = _existing(destination)
     if old and not overwrite:
         raise CheckpointError(f'{destination} exists; give another name, or overwrite it.')
@@ -737,13 +775,7 @@ def convert(
         raise CheckpointError(f'There is no folder {folder} to write to; make it first.')
     if os.path.isdir(destination):
         raise CheckpointError(f'{destination} is a folder; give the prefix of a checkpoint in it.')
-    network, values = layout.network, {}
-    for name, each in sources.items():
-        value = read[each]
-        if _layer(name) in (network.classifier, network.aux_classifier) and value.ndim == 2 and (
-                layout.naming == FIRST_RELEASE_NAMES):
-            value = value[np.newaxis, np.newaxis]
-        values[f'{network.scope}/{name}'] = value
+    values = {f'{layout.network.scope}/{name}': value for name, value in weights.items()}
     step = _info(file, layout).global_step
     if step is not None:
         values['global_step'] = np.int64(step)

@@ -15,6 +15,7 @@ import tf_slim as slim
 
 from inception_slim.inception_v3_arg_scope import inception_v3_arg_scope, trunc_normal
 from inception_slim.nets import checks
+from inception_slim.nets.blocks import pooled_conv
 
 __all__ = ['inception_v3', 'inception_v3_arg_scope', 'inception_v3_base', 'trunc_normal']
 
@@ -51,8 +52,7 @@ def _block_35x35(net, depth, pool_depth, scope, branch_1=('Conv2d_0a_1x1', 'Conv
             branch_2 = slim.conv2d(branch_2, depth(96), [3, 3], scope='Conv2d_0b_3x3')
             branch_2 = slim.conv2d(branch_2, depth(96), [3, 3], scope='Conv2d_0c_3x3')
         with tf.variable_scope('Branch_3'):
-            branch_3 = slim.avg_pool2d(net, [3, 3], scope='AvgPool_0a_3x3')
-            branch_3 = slim.conv2d(branch_3, depth(pool_depth), [1, 1], scope='Conv2d_0b_1x1')
+            branch_3 = pooled_conv(net, depth(pool_depth))
         return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
 
 
@@ -89,8 +89,7 @@ def _block_17x17(net, depth, inner_depth, scope):
             branch_2 = slim.conv2d(branch_2, depth(inner_depth), [7, 1], scope='Conv2d_0d_7x1')
             branch_2 = slim.conv2d(branch_2, depth(192), [1, 7], scope='Conv2d_0e_1x7')
         with tf.variable_scope('Branch_3'):
-            branch_3 = slim.avg_pool2d(net, [3, 3], scope='AvgPool_0a_3x3')
-            branch_3 = slim.conv2d(branch_3, depth(192), [1, 1], scope='Conv2d_0b_1x1')
+            branch_3 = pooled_conv(net, depth(192))
         return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
 
 
@@ -130,8 +129,7 @@ def _block_8x8(net, depth, scope, branch_1_3x1='Conv2d_0c_3x1'):
                 slim.conv2d(branch_2, depth(384), [1, 3], scope='Conv2d_0c_1x3'),
                 slim.conv2d(branch_2, depth(384), [3, 1], scope='Conv2d_0d_3x1')], 3)
         with tf.variable_scope('Branch_3'):
-            branch_3 = slim.avg_pool2d(net, [3, 3], scope='AvgPool_0a_3x3')
-            branch_3 = slim.conv2d(branch_3, depth(192), [1, 1], scope='Conv2d_0b_1x1')
+            branch_3 = pooled_conv(net, depth(192))
         return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
 
 
