@@ -176,7 +176,7 @@ class Predictor:
         run = self._run
         if run is None:
             raise RuntimeError('This predictor was closed; load() another.')
-        images = self._checked(images)
+        images = checked_images(images, self._side)
         if not len(images):
             return np.zeros((0, self._widths[output]), np.float32)
         size = self._batch_size or _LARGEST_BATCH
@@ -191,27 +191,31 @@ class Predictor:
             answers.append(run(output, batch)[:count])
         return np.concatenate(answers)
 
-    def _checked(self, images: np.ndarray) -> np.ndarray:
-        images = np.asarray(images)
-        wanted = (self._side, self._side, 3)
-        if images.ndim != 4 or images.shape[1:] != wanted:
-            raise ValueError(f'images must be [N, {self._side}, {self._side}, 3], but are '
-                             f'{list(images.shape)}; resize them, and give one image as '
-                             'image[None].')
-        if not np.issubdtype(images.dtype, np.floating):
-            raise ValueError(f'images must be floating point in [-1, 1], but are {images.dtype}; '
-                             'use images / 127.5 - 1.')
-        images = np.ascontiguousarray(images, np.float32)
-        if len(images):
-            low, high = images.min(), images.max()
-            if not (np.isfinite(low) and np.isfinite(high)):
-                raise ValueError('images must be finite, but some pixels are NaN or infinite; '
-                                 'see where they come from.')
-            if low < -2 or high > 2:
-                warnings.warn(f'images are meant to be in [-1, 1], but these are in [{low:g}, '
-                              f'{high:g}]; if they are in [0, 255], use images / 127.5 - 1.',
-                              stacklevel=4)
-        return images
+
+def checked_images(images: np.ndarray, side: int) -> np.ndarray:
+    """Images as the network wants them, `[N, side, side, 3]` float32; warns of a wrong range.
+
+    Raises:
+      ValueError: they have another shape or type, or are not all numbers.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1:] != (side, side, 3):
+        raise ValueError(f'images must be [N, {side}, {side}, 3], but are {list(images.shape)}; '
+                         'resize them, and give one image as image[None].')
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f'images must be floating point in [-1, 1], but are {images.dtype}; '
+                         'use images / 127.5 - 1.')
+    images = np.ascontiguousarray(images, np.float32)
+    if len(images):
+        low, high = images.min(), images.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ValueError('images must be finite, but some pixels are NaN or infinite; '
+                             'see where they come from.')
+        if low < -2 or high > 2:
+            warnings.warn(f'images are meant to be in [-1, 1], but these are in [{low:g}, '
+                          f'{high:g}]; if they are in [0, 255], use images / 127.5 - 1.',
+                          stacklevel=4)
+    return images
 
 
 def load(
@@ -265,7 +269,8 @@ def load(
         run, close, widths = _in_int8(
             _frozen_graph(info, values, ['features']),
             (np.squeeze(values[f'{layer}/weights'], (0, 1)), values[f'{layer}/biases']),
-            calibration_images, threads)
+            checked_images(calibration_images, factory.NETWORKS[info.network].image_size),
+            threads)
     else:
         run, close, widths = _in_session(_frozen_graph(info, values, _OUTPUTS), precision, threads)
     return Predictor(info, precision, run, close, widths, batch_size)
@@ -327,7 +332,7 @@ def _quantized(definition: tf.GraphDef, calibration_images: np.ndarray) -> bytes
     """A TFLite model whose convolutions multiply eight-bit integers, from images to features."""
     with tf.Graph().as_default() as graph, tf.Session() as session:
         tf.import_graph_def(definition, name='')
-        inputs, features = (graph.get_tensor_by_name(f'{name}:0') for name in ('inputs', 'features'))
+        inputs, features = map(graph.get_tensor_by_name, ('inputs:0', 'features:0'))
         with warnings.catch_warnings(), held_back_stderr():
             warnings.simplefilter('ignore')
             converter = tf.lite.TFLiteConverter.from_session(session, [inputs], [features])
