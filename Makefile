@@ -7,12 +7,14 @@ OLDEST := 2.16
 
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 INSTALLED := .venv/installed-$(PYTHON_VERSION)
+PLOT := $(INSTALLED)-plot
+COMPARE := $(INSTALLED)-compare
 OLDEST_INSTALLED := .venv-oldest/installed-$(PYTHON_VERSION)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 RUFF := .venv/bin/ruff check --line-length 100 --select E,F,W,B,C4 --ignore B905,E402
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-1.15 bench-restore test test-oldest slim-suite lint golden clean
+.PHONY: help bench bench-1.15 bench-restore compare compare-all accuracy soak test test-oldest slim-suite lint golden clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -25,6 +27,18 @@ bench-1.15: $(INSTALLED)  ## the same beside TensorFlow 1.15.5 and tf_slim.nets,
 
 bench-restore: $(INSTALLED)  ## time restoring a checkpoint beside TensorFlow's own Saver
 	@.venv/bin/python scripts/benchmark_restore.py $(ARGS)
+
+compare: $(PLOT)  ## every way to run the network on this processor, side by side (ten minutes)
+	@.venv/bin/python scripts/compare.py --json compare.json --chart compare.png $(ARGS)
+
+compare-all: $(COMPARE)  ## the same with ONNX Runtime, OpenVINO and PyTorch, installed for it
+	@.venv/bin/python scripts/compare.py --json compare.json --chart compare.png $(ARGS)
+
+accuracy: $(INSTALLED)  ## what cheaper numbers cost a network trained on real digits (four minutes)
+	@.venv/bin/python scripts/accuracy.py $(ARGS)
+
+soak: $(INSTALLED)  ## 2,000 calls of a predictor from eight threads
+	@.venv/bin/python scripts/soak.py $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
 	@.venv/bin/python -m pytest $(ARGS)
@@ -47,6 +61,12 @@ clean:  ## remove what make made
 	@echo "Setting up .venv with $(PYTHON) $* (once, a few minutes)"
 	@$(PYTHON) -m venv --clear .venv
 	@.venv/bin/python $(PIP_INSTALL) --editable '.[test]'
+	@touch $@
+
+# Extras, on top of what is installed.
+$(PLOT) $(COMPARE): $(INSTALLED)
+	@echo "Installing the extra $(lastword $(subst -, ,$@)) into .venv (once)"
+	@.venv/bin/python $(PIP_INSTALL) --editable '.[$(lastword $(subst -, ,$@))]'
 	@touch $@
 
 .venv-oldest/installed-%: setup.cfg pyproject.toml

@@ -59,9 +59,12 @@ def fold_batch_norm(weights: dict[str, np.ndarray],
     return folded
 
 
-def _frozen_graph(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray],
+def frozen_graph(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray],
                   outputs: Sequence[str]) -> tf.GraphDef:
-    """The network's inference graph with folded weights in it, from `inputs` to `outputs`."""
+    """The network's inference graph with folded weights in it, from `inputs` to `outputs`.
+
+    Takes each weight out of `values` as it puts it in, so as not to hold it twice.
+    """
     network = factory.NETWORKS[info.network]
     arguments = {}
     if info.depth_multiplier is not None and network.channels:
@@ -80,10 +83,10 @@ def _frozen_graph(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray
         tf.identity(end_points['Logits'], 'logits')
         tf.identity(end_points['Predictions'], 'predictions')
         tf.reshape(features, (-1, features.shape[-1]), 'features')
-    definition = graph.as_graph_def()
+    definition = _ancestors(graph.as_graph_def(), outputs)  # before there are weights to copy
     for node in definition.node:
         if node.op == 'VariableV2':
-            value = values[node.name.removeprefix(network.scope + '/')]
+            value = values.pop(node.name.removeprefix(network.scope + '/'))
             wanted = tf.TensorShape(node.attr['shape'].shape).as_list()
             if wanted != list(value.shape):
                 raise checkpoints.CheckpointError(
@@ -95,7 +98,7 @@ def _frozen_graph(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray
             node.ClearField('attr')
             node.attr['dtype'].CopyFrom(dtype)
             node.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(value))
-    return _ancestors(definition, outputs)
+    return definition
 
 
 def _ancestors(definition: tf.GraphDef, outputs: Sequence[str]) -> tf.GraphDef:
@@ -263,25 +266,34 @@ def load(
     if info.num_classes is None:
         raise checkpoints.CheckpointError(f'{info.path} has no classifier; it cannot answer.')
     values = fold_batch_norm(weights)
+    del weights
     threads = num_threads or os.cpu_count() or 1
     if precision == 'int8':
         layer = factory.NETWORKS[info.network].classifier
+        classifier = (np.squeeze(values[f'{layer}/weights'], (0, 1)), values[f'{layer}/biases'])
         run, close, widths = _in_int8(
-            _frozen_graph(info, values, ['features']),
-            (np.squeeze(values[f'{layer}/weights'], (0, 1)), values[f'{layer}/biases']),
+            frozen_graph(info, values, ['features']), classifier,
             checked_images(calibration_images, factory.NETWORKS[info.network].image_size),
             threads)
     else:
-        run, close, widths = _in_session(_frozen_graph(info, values, _OUTPUTS), precision, threads)
+        run, close, widths = _in_session(frozen_graph(info, values, _OUTPUTS), precision, threads)
     return Predictor(info, precision, run, close, widths, batch_size)
 
 
 def _in_session(definition: tf.GraphDef, precision: str, threads: int):
     options = tf.ConfigProto(intra_op_parallelism_threads=threads,
                              inter_op_parallelism_threads=1)
+    rewrites = options.graph_options.rewrite_options
+    # What is left to gain is the fusion of convolution, bias and ReLU (`remapping`, which stays on);
+    # the other passes copy the weights with the graph, and find nothing.
+    for each in ('constant_folding', 'function_optimization', 'loop_optimization',
+                 'dependency_optimization', 'arithmetic_optimization', 'layout_optimizer',
+                 'shape_optimization', 'common_subgraph_elimination'):
+        setattr(rewrites, each, rewrites.OFF)
+    rewrites.memory_optimization = rewrites.NO_MEM_OPT
+    rewrites.meta_optimizer_iterations = rewrites.ONE
     if precision == 'bfloat16':
-        rewrites = options.graph_options.rewrite_options
-        rewrites.auto_mixed_precision_onednn_bfloat16 = type(rewrites).ON
+        rewrites.auto_mixed_precision_onednn_bfloat16 = rewrites.ON
     with tf.Graph().as_default() as graph:
         outputs = dict(zip(_OUTPUTS, tf.import_graph_def(
             definition, return_elements=[f'{name}:0' for name in _OUTPUTS], name='')))

@@ -1,0 +1,217 @@
+"""One contestant of `make compare`: loads the checkpoint, then answers, a line for each line read.
+
+    python compare_worker.py CONTESTANT CHECKPOINT IMAGES.npy
+
+Prints a JSON line when its first answer is there. Then `run BATCH` prints seconds, `logits FILE`
+writes the logits of the first images, `memory` prints the peak in MiB.
+"""
+
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+
+os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
+name, checkpoint_path, images_path = sys.argv[1:]
+
+# The answers have the standard output to themselves; what libraries print goes the other way.
+answers = os.fdopen(os.dup(1), 'w')
+os.dup2(2, 1)
+
+import numpy as np
+
+images = np.load(images_path, mmap_mode='r')
+first = np.ascontiguousarray(images[:1])
+cores = os.cpu_count()
+
+
+def size_of(path: str) -> float:
+    """MiB on disk of all files that begin with `path`."""
+    folder, prefix = os.path.split(path)
+    return sum(os.path.getsize(os.path.join(folder, each)) for each in os.listdir(folder)
+               if each.startswith(prefix)) / 2**20
+
+
+def in_session(module, restore):
+    """A slim network's own graph, as the listing runs it."""
+    import tensorflow.compat.v1 as tf
+    import tf_slim as slim
+
+    tf.disable_eager_execution()
+    inputs = tf.placeholder(tf.float32, (None, 299, 299, 3))
+    with slim.arg_scope(module.inception_v3_arg_scope()):
+        logits, _ = module.inception_v3(inputs, 1001, is_training=False)
+    session = tf.Session()
+    restore(session)
+    return lambda batch: session.run(logits, {inputs: batch}), size_of(checkpoint_path)
+
+
+def listing():
+    import inception_slim
+    from inception_slim import checkpoint
+
+    return in_session(inception_slim, lambda session: checkpoint.restore(session, checkpoint_path))
+
+
+def tf_slim_nets():
+    import inception_slim  # noqa: F401  makes tf_slim run
+    import tensorflow.compat.v1 as tf
+    from tf_slim.nets import inception_v3
+
+    return in_session(inception_v3, lambda session: tf.train.Saver(
+        tf.model_variables()).restore(session, checkpoint_path))
+
+
+def fast_path(precision: str):
+    from inception_slim import inference
+
+    # Speed alone: the ranges of int8 come from the images that it is timed with.
+    predictor = inference.load(checkpoint_path, precision=precision,
+                               calibration_images=images[:8])
+    return predictor.logits, size_of(checkpoint_path)
+
+
+def keras_applications():
+    import inception_slim  # noqa: F401  quiet
+    import tensorflow as tf
+
+    from inception_slim import checkpoint
+
+    _, weights = checkpoint.read(checkpoint_path)
+    with tf.device('cpu'):
+        model = tf.keras.applications.InceptionV3(weights=None, classes=1001,
+                                                  classifier_activation=None)
+    layers = list(dict.fromkeys(key.rsplit('/', 1)[0] for key in sorted_as_built(weights)
+                                if key.endswith('/weights') and 'Logits' not in key))
+
+    def built(kind):  # conv2d, conv2d_1, ... in the order they were built
+        found = [layer for layer in model.layers if type(layer).__name__ == kind]
+        return sorted(found, key=lambda layer: int(layer.name.rpartition('_')[2])
+                      if layer.name[-1].isdigit() and '_' in layer.name.replace('batch_norm', '')
+                      and layer.name not in ('conv2d',) else -1)
+
+    for layer, conv, norm in zip(layers, built('Conv2D'), built('BatchNormalization')):
+        conv.set_weights([weights[f'{layer}/weights']])
+        norm.set_weights([weights[f'{layer}/BatchNorm/{each}']
+                          for each in ('beta', 'moving_mean', 'moving_variance')])
+    classifier = 'Logits/Conv2d_1c_1x1/'
+    model.layers[-1].set_weights([weights[classifier + 'weights'][0, 0],
+                                  weights[classifier + 'biases']])
+    return model.predict_on_batch, size_of(checkpoint_path)
+
+
+def sorted_as_built(weights):
+    """Names in the order in which the network makes them."""
+    import inception_slim
+    import tensorflow.compat.v1 as tf
+    import tf_slim as slim
+
+    with tf.Graph().as_default():
+        with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
+            inception_slim.inception_v3(tf.zeros((1, 299, 299, 3)), 1001)
+        return [each.op.name.split('/', 1)[1] for each in tf.model_variables()]
+
+
+def frozen():
+    import inception_slim  # noqa: F401  quiet
+
+    from inception_slim import checkpoint, inference
+
+    info, weights = checkpoint.read(checkpoint_path)
+    return inference.frozen_graph(info, inference.fold_batch_norm(weights), ['logits'])
+
+
+def saved(content: bytes, suffix: str) -> str:
+    path = os.path.join(tempfile.mkdtemp(dir=os.path.dirname(checkpoint_path)), 'model' + suffix)
+    with open(path, 'wb') as file:
+        file.write(content)
+    return path
+
+
+def onnx_runtime():
+    import onnxruntime
+    from other_runtimes import onnx_model
+
+    path = saved(onnx_model(frozen()), '.onnx')
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = cores
+    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+    return (lambda batch: session.run(None, {'inputs': np.ascontiguousarray(
+        batch.transpose(0, 3, 1, 2))})[0]), size_of(path)
+
+
+def openvino(precision: str):
+    import openvino
+    from other_runtimes import onnx_model
+
+    path = saved(onnx_model(frozen()), '.onnx')
+    model = openvino.Core().read_model(path)
+    if precision == 'int8':
+        import nncf
+
+        nncf.set_log_level(40)
+        calibration = np.ascontiguousarray(images[:8].transpose(0, 3, 1, 2))
+        model = nncf.quantize(model, nncf.Dataset([each[None] for each in calibration]),
+                              subset_size=8)
+    compiled = openvino.Core().compile_model(model, 'CPU', {
+        'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bfloat16' else 'f32',
+        'INFERENCE_NUM_THREADS': cores, 'PERFORMANCE_HINT': 'LATENCY'})
+    return (lambda batch: compiled(np.ascontiguousarray(
+        batch.transpose(0, 3, 1, 2)))[0]), size_of(path)
+
+
+def torch(compiled: bool, precision: str = 'float32'):
+    import torch
+    from other_runtimes import torch_model
+
+    torch.set_num_threads(cores)
+    model = torch_model(frozen()).to(memory_format=torch.channels_last)
+    if precision == 'bfloat16':
+        model = model.to(torch.bfloat16)
+    path = saved(b'', '.pt')
+    torch.save(model.state_dict(), path)
+    call = torch.compile(model) if compiled else model
+
+    def run(batch):
+        with torch.inference_mode():
+            tensor = torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2)
+            return call(tensor.to(next(model.buffers()).dtype)).float().numpy()
+
+    return run, size_of(path)
+
+
+CONTESTANTS = {
+    'listing': listing,
+    'tf_slim.nets': tf_slim_nets,
+    'keras.applications': keras_applications,
+    'inception_slim float32': lambda: fast_path('float32'),
+    'inception_slim bfloat16': lambda: fast_path('bfloat16'),
+    'inception_slim int8': lambda: fast_path('int8'),
+    'ONNX Runtime': onnx_runtime,
+    'OpenVINO float32': lambda: openvino('float32'),
+    'OpenVINO bfloat16': lambda: openvino('bfloat16'),
+    'OpenVINO int8': lambda: openvino('int8'),
+    'PyTorch': lambda: torch(False),
+    'PyTorch compiled': lambda: torch(True),
+    'PyTorch compiled bfloat16': lambda: torch(True, 'bfloat16'),
+}
+
+answer, size = CONTESTANTS[name]()
+answer(first)
+print(json.dumps({'size': size}), file=answers, flush=True)
+for line in sys.stdin:
+    verb, _, argument = line.strip().partition(' ')
+    if verb == 'run':
+        batch = np.ascontiguousarray(images[:int(argument)])
+        start = time.perf_counter()
+        answer(batch)
+        print(time.perf_counter() - start, file=answers, flush=True)
+    elif verb == 'logits':
+        np.save(argument, answer(np.ascontiguousarray(images[:2])))
+        print('saved', file=answers, flush=True)
+    else:
+        unit = 2**20 if sys.platform == 'darwin' else 2**10
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        print(peak, file=answers, flush=True)
