@@ -284,8 +284,8 @@ def _in_session(definition: tf.GraphDef, precision: str, threads: int):
     options = tf.ConfigProto(intra_op_parallelism_threads=threads,
                              inter_op_parallelism_threads=1)
     rewrites = options.graph_options.rewrite_options
-    # What is left to gain is the fusion of convolution, bias and ReLU (`remapping`, which stays on);
-    # the other passes copy the weights with the graph, and find nothing.
+    # What is left to gain is the fusion of convolution, bias and ReLU (`remapping`, which stays
+    # on); the other passes copy the weights with the graph, and find nothing.
     for each in ('constant_folding', 'function_optimization', 'loop_optimization',
                  'dependency_optimization', 'arithmetic_optimization', 'layout_optimizer',
                  'shape_optimization', 'common_subgraph_elimination'):

@@ -117,10 +117,9 @@ class MatrixProduct:
 
     def _in_session(self, kind):
         with tf.Graph().as_default():
-            factors = [tf.Variable(tf.random_uniform((self.SIDE, self.SIDE), -1, 1))
+            factors = [tf.Variable(tf.cast(tf.random_uniform((self.SIDE, self.SIDE), -1, 1), kind))
                        for _ in range(2)]
-            kept = [tf.Variable(tf.cast(each.initialized_value(), kind)) for each in factors]
-            target = tf.matmul(*kept).op  # run, and not fetched
+            target = tf.matmul(*factors).op  # run, and not fetched
             session = tf.Session()
             session.run(tf.global_variables_initializer())
         return lambda: session.run(target)
