@@ -22,8 +22,9 @@ SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.png', '.gif', '.bmp', '.webp')
 LABELS = 'labels.txt'
 _SPLITS = ('train', 'training', 'validation', 'valid', 'val', 'test', 'eval')
 # flowers_train_00000-of-00005.tfrecord, mnist_train.tfrecord, and ImageNet's train-00000-of-01024.
-_RECORD_FILE = re.compile(r'(?:.+_)?(?P<split>[A-Za-z][^_]*?)(?:[_-](?P<shard>\d+)-of-(?P<shards>\d+)'
-                          r'(?:\.tfrecords?)?|\.tfrecords?)')
+_RECORD_FILE = re.compile(
+    r'(?:.+_)?(?P<split>[A-Za-z][^_]*?)'
+    r'(?:[_-](?P<shard>\d+)-of-(?P<shards>\d+)(?:\.tfrecords?)?|\.tfrecords?)')
 _as_written = tf.autograph.experimental.do_not_convert  # there is nothing in them to convert
 _SHUFFLED = 4096  # records among which a record of a file is shuffled
 _OPEN_FILES = 8  # files of records that are read in turns while shuffling
