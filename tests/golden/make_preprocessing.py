@@ -1,4 +1,4 @@
-"""Writes what TensorFlow 1.15.5's ops make of images for evaluation, to preprocessing.npz beside it.
+"""Writes what TensorFlow 1.15.5's ops make of images for evaluation, to preprocessing.npz.
 
 Runs where make_golden.py runs; see its header. The steps are those that the TF-Slim model library
 documents for evaluation, put together here from 1.15.5's own ops.
