@@ -27,6 +27,7 @@ _RECORD_FILE = re.compile(
     r'(?:[_-](?P<shard>\d+)-of-(?P<shards>\d+)(?:\.tfrecords?)?|\.tfrecords?)')
 _as_written = tf.autograph.experimental.do_not_convert  # there is nothing in them to convert
 _SHUFFLED = 4096  # records among which a record of a file is shuffled
+_GROUP = 8  # images that are tried together, since each attempt costs as much as an image
 _OPEN_FILES = 8  # files of records that are read in turns while shuffling
 
 
@@ -363,67 +364,73 @@ def _batched(examples: tf.data.Dataset, fetch: Callable, batch_size: int, image_
             raise ValueError(f'{what} must be at least 1, but is {value}.')
 
     @_as_written
-    def ready(first, second, seeds):
+    def ready(number, first, second, seeds):
         encoded, label = fetch(first, second)
         image = decode(encoded)
         if training:
             image = preprocessing.for_training(image, image_size, seeds)
         else:
             image = preprocessing.for_evaluation(image, image_size)
-        return image, label, tf.constant(True)
+        return number, image, label
 
     @_as_written
-    def failed(_):
-        shape = (image_size, image_size, 3)
-        return tf.zeros(shape), tf.constant(0, tf.int64), tf.constant(False)
+    def none(_):
+        return (tf.zeros([0], tf.int64), tf.zeros([0, image_size, image_size, 3]),
+                tf.zeros([0], tf.int64))
 
     @_as_written
     def attempt(example, seeds):
-        """An image, or the mark that there is none: try and except, as a graph has them."""
-        once = tf.data.Dataset.from_tensors((*example, seeds)).map(ready).ignore_errors()
-        # What failed() makes is made only where it is needed.
-        otherwise = tf.data.Dataset.from_tensors(0).map(failed)
-        image, label, good = once.concatenate(otherwise).take(1).get_single_element()
-        image.set_shape((image_size, image_size, 3))
-        name = example[0] if fetch is _fetch_file else example[1]
-        return {'image': image, 'label': label, 'name': name}, good
+        """A group without those that fail: try and except, as a graph has them."""
+        names = example[0] if fetch is _fetch_file else example[1]
+        numbers = tf.range(tf.size(names, out_type=tf.int64), dtype=tf.int64)
+        good = tf.data.Dataset.from_tensor_slices((numbers, *example, seeds)).map(ready)
+        good = good.ignore_errors().batch(_GROUP)
+        if_empty = tf.data.Dataset.from_tensors(0).map(none)
+        kept, image, label = good.concatenate(if_empty).take(1).get_single_element()
+        image.set_shape((None, image_size, image_size, 3))
+        return {'image': image, 'label': label, 'name': tf.gather(names, kept)}, (names, kept)
 
     damaged = set()
 
-    def report(name, label, good):
-        """Says in Python what the graph has found; called for nothing but what is not usable."""
-        name = os.fsdecode(name)
-        if good:
-            count, path = classes
-            raise DatasetError(
-                f'{name} has the label {label}, but {path} has {count} classes, 0 to {count - 1}; '
-                f'correct the record, or {LABELS}.')
-        if strict:
-            raise DatasetError(f'{name} is no image that can be read, or is damaged; replace it, '
-                               'or let damaged images be left out.')
-        if name not in damaged:
-            damaged.add(name)
-            if bad is not None:
-                bad.append(name)
-            if len(damaged) == total:  # or repeating would look for a good one for ever
-                raise DatasetError(f'None of the {total} images can be read, {name} the last; give '
-                                   'JPEG, PNG, GIF, BMP or WebP files.')
-        return False
+    def report(names, kept, labels):
+        """Says in Python what the graph has found; called where not all is well, and only there."""
+        names = [os.fsdecode(name) for name in names]
+        for number, label in zip(kept, labels):
+            if classes is not None and not 0 <= label < classes[0]:
+                count, path = classes
+                raise DatasetError(
+                    f'{names[number]} has the label {label}, but {path} has {count} classes, 0 to '
+                    f'{count - 1}; correct the record, or {LABELS}.')
+        for name in [name for number, name in enumerate(names) if number not in set(kept)]:
+            if strict:
+                raise DatasetError(f'{name} is no image that can be read, or is damaged; replace '
+                                   'it, or let damaged images be left out.')
+            if name not in damaged:
+                damaged.add(name)
+                if bad is not None:
+                    bad.append(name)
+                if len(damaged) == total:  # or repeating would look for a good one for ever
+                    raise DatasetError(f'None of the {total} images can be read, {name} the last; '
+                                       'give JPEG, PNG, GIF, BMP or WebP files.')
+        return True
 
     @_as_written
-    def usable(example, good):
-        label = example['label']
-        fine = good
+    def reported(group, found):
+        names, kept = found
+        label = group['label']
+        fine = tf.equal(tf.size(names), tf.size(kept))
         if classes is not None:
-            fine &= (label >= 0) & (label < classes[0])
+            fine &= tf.reduce_all((label >= 0) & (label < classes[0]))
         return tf.cond(fine, lambda: tf.constant(True), lambda: tf.ensure_shape(
-            tf.numpy_function(report, [example['name'], label, good], tf.bool), []))
+            tf.numpy_function(report, [names, kept, label], tf.bool), []))
 
     seeds = tf.data.Dataset.random(seed).batch(2)
     batched = (tf.data.Dataset.zip((examples, seeds))
+               .batch(_GROUP)
                .map(attempt, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-               .filter(usable)
-               .map(lambda example, good: example)
+               .filter(reported)  # one after another, so that they are named in order
+               .map(lambda group, found: group)
+               .unbatch()
                .batch(batch_size)
                .prefetch(2))
     options = tf.data.Options()
