@@ -1,5 +1,6 @@
 """classify, features and evaluate: as library calls against plain computing, and as commands."""
 
+import contextlib
 import csv
 import functools
 import json
@@ -16,13 +17,32 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from test_cli import run
 
-from inception_slim import data, evaluation, inference, preprocessing
+from inception_slim import cli, data, evaluation, inference, preprocessing
 from inception_slim.data import DatasetError
 
 ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 AVERAGED = os.path.join(GOLDEN, 'checkpoints', 'trained', 'model.ckpt-3')
 COUNT = 36
 DAMAGED = 5
+
+
+@functools.cache
+def load(checkpoint, **arguments):
+    return real_load(checkpoint, **arguments)
+
+
+real_load = inference.load
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(monkeypatch):
+    """The same checkpoint is loaded once for all tests, which is most of their time."""
+    def loading(checkpoint, **arguments):
+        if 'calibration_images' in arguments:
+            return real_load(checkpoint, **arguments)
+        return contextlib.nullcontext(load(checkpoint, **arguments))
+
+    monkeypatch.setattr(inference, 'load', loading)
 
 
 @functools.cache
@@ -64,7 +84,8 @@ def records(tmp_path_factory):
 def answers(checkpoint=ELEVEN, good=True):
     """Logits and features of the digits, computed plainly."""
     images = np.stack([preprocessing.for_evaluation(image) for image in digits()[0]])
-    with inference.load(checkpoint) as predictor:
+    with inference.load(checkpoint, precision='float32', use_ema=False,
+                        checkpoint_scope=None) as predictor:
         logits, features = predictor.logits(images), predictor.features(images)
     kept = np.arange(COUNT) != DAMAGED if good else slice(None)
     return logits[kept], features[kept], digits()[1][kept]
@@ -259,6 +280,19 @@ class TestEvaluate:
 
 
 class TestCommands:
+    """One as a process, without noise; the others called."""
+
+    @pytest.fixture
+    def call(self, capsys):
+        def calling(*arguments):
+            capsys.readouterr()
+            try:
+                code = cli.main([str(each) for each in arguments])
+            except SystemExit as error:
+                code = error.code
+            printed = capsys.readouterr()
+            return code, printed.out, printed.err
+        return calling
 
     def test_classify(self, folder, tmp_path):
         (tmp_path / 'labels.txt').write_text('\n'.join(f'{n}:name {n}' for n in range(11)))
@@ -272,38 +306,37 @@ class TestCommands:
         assert done.stderr == ('Left out as damaged or unreadable: 1\n'
                                f'  {data.image_files(folder)[DAMAGED]}\n')
 
-    def test_classify_json(self, folder):
-        done = run('classify', ELEVEN, folder / '2', '--json', '--precision', 'int8')
-        assert (done.returncode, done.stderr) == (0, '')
-        found = json.loads(done.stdout)
+    def test_classify_json(self, call, folder):
+        code, out, err = call('classify', ELEVEN, folder / '2', '--json')
+        assert (code, err) == (0, '')
+        found = json.loads(out)
         assert found['bad'] == [] and len(found['answers'][0]['classes']) == 5
 
-    def test_features(self, folder, tmp_path):
-        done = run('features', ELEVEN, folder / '2', '--output', tmp_path / 'new.npy')
-        assert (done.returncode, done.stderr) == (0, '')
+    def test_features(self, call, folder, tmp_path):
+        code, out, err = call('features', ELEVEN, folder / '2', '--output', tmp_path / 'new.npy')
+        assert (code, err) == (0, '')
         rows, columns = np.load(tmp_path / 'new.npy').shape
-        assert done.stdout == (f'Wrote {tmp_path}/new.npy: {rows} vectors of {columns}; their '
-                               f'files are in {tmp_path}/new.txt\n')
+        assert out == (f'Wrote {tmp_path}/new.npy: {rows} vectors of {columns}; their files are in '
+                       f'{tmp_path}/new.txt\n')
 
-    def test_evaluate(self, records, tmp_path):
-        done = run('evaluate', ELEVEN, records, '--split', 'validation',
-                   '--confusion', tmp_path / 'new.csv')
-        assert (done.returncode, done.stderr) == (0, '')
+    def test_evaluate(self, call, records, tmp_path):
+        code, out, err = call('evaluate', ELEVEN, records, '--split', 'validation',
+                              '--confusion', tmp_path / 'new.csv')
+        assert (code, err) == (0, '')
         right = int((answers(good=False)[0].argmax(axis=1) == digits()[1]).sum())
-        assert f'top-1 accuracy     {right / COUNT:.2%}\n' in done.stdout
-        assert done.stdout.startswith(f'images             {COUNT}, of 11 classes; 0 bad\n')
+        assert f'top-1 accuracy     {right / COUNT:.2%}\n' in out
+        assert out.startswith(f'images             {COUNT}, of 11 classes; 0 bad\n')
         assert os.path.exists(tmp_path / 'new.csv')
-        done = run('evaluate', ELEVEN, records, '--json')
-        assert json.loads(done.stdout)['top_1'] == right / COUNT
+        code, out, err = call('evaluate', ELEVEN, records, '--json')
+        assert json.loads(out)['top_1'] == right / COUNT
 
-    def test_refuses(self, folder, tmp_path):
-        for arguments, code in (
+    def test_refuses(self, call, folder, tmp_path):
+        for arguments, wanted in (
                 (['classify', ELEVEN], 2),
                 (['classify', ELEVEN, folder, '--top', '0'], 2),
                 (['classify', ELEVEN, tmp_path], 1),
                 (['classify', ELEVEN, folder, '--strict'], 1),
                 (['evaluate', tmp_path, folder], 1)):
-            done = run(*arguments)
-            assert done.returncode == code and done.stdout == ''
-            assert done.stderr and 'Traceback' not in done.stderr
-            assert code == 2 or len(done.stderr.splitlines()) == 1, done.stderr
+            code, out, err = call(*arguments)
+            assert code == wanted and out == '' and err
+            assert code == 2 or len(err.splitlines()) == 1, err
