@@ -1,4 +1,4 @@
-"""Datasets of every kind, as batches: what is read, in which order, and what is said of bad ones."""
+"""Datasets of every kind, as batches: what is read, in which order, what is said of bad ones."""
 
 import dataclasses
 import io
@@ -222,7 +222,7 @@ class TestBatches:
             list(data.batches(dataset, 4, strict=True))
 
     def test_whatever_cannot_be_read(self, tmp_path):
-        """Empty, no image, a folder in the place of a file, gone since, and whole groups of them."""
+        """Empty, no image, a folder in place of a file, gone since, and whole groups of them."""
         for number in range(30):
             write(tmp_path / 'a' / f'{number:02d}.png', encoded(number))
         dataset = data.open_dataset(tmp_path)

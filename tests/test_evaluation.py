@@ -100,8 +100,10 @@ def imagenet(tmp_path_factory):
             inception_slim.inception_v3(
                 tf.placeholder(tf.float32, (1, 299, 299, 3)), num_classes=1001, is_training=False,
                 create_aux_logits=False, depth_multiplier=0.05, min_depth=4)
-        for variable in tf.model_variables():
-            variable.load(weights_for(variable.op.name, variable.shape.as_list()), session)
+        variables = tf.model_variables()  # all in one run, which a run for each is slower than
+        session.run([each.initializer for each in variables], {
+            each.initializer.inputs[1]: weights_for(each.op.name, each.shape.as_list())
+            for each in variables})
         return tf.train.Saver(tf.model_variables()).save(session, path, write_meta_graph=False)
 
 
