@@ -14,7 +14,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 RUFF := .venv/bin/ruff check --line-length 100 --select E,F,W,B,C4 --ignore B905,E402
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-1.15 bench-restore compare compare-all accuracy soak test test-oldest slim-suite lint golden clean
+.PHONY: help bench bench-1.15 bench-restore compare compare-all accuracy soak test test-oldest slim-suite lint clean bench-input
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,9 @@ accuracy: $(INSTALLED)  ## what cheaper numbers cost a network trained on real d
 
 soak: $(INSTALLED)  ## 2,000 calls of a predictor from eight threads
 	@.venv/bin/python scripts/soak.py $(ARGS)
+
+bench-input: $(INSTALLED)  ## time classifying a folder of JPEGs beside the network alone
+	@.venv/bin/python scripts/benchmark_input.py $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
 	@.venv/bin/python -m pytest $(ARGS)

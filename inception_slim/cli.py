@@ -6,10 +6,11 @@ import argparse
 import dataclasses
 import json
 import sys
+import warnings
 
 import tensorflow.compat.v1 as tf
 
-from inception_slim import checkpoint
+from inception_slim import checkpoint, data, evaluation, inference
 from inception_slim.nets import factory
 
 
@@ -86,6 +87,113 @@ def convert(arguments: argparse.Namespace) -> None:
           f'{info.parameters:,} parameters')
 
 
+def classify(arguments: argparse.Namespace) -> None:
+    found = evaluation.classify(arguments.checkpoint, arguments.images, labels=arguments.labels,
+                                top=arguments.top, **common(arguments))
+    if arguments.json:
+        print(json.dumps(dataclasses.asdict(found), indent=2))
+        return
+    for answer in found.answers:
+        print(answer.name)
+        for label, probability in zip(answer.labels, answer.probabilities):
+            print(f'  {probability:7.2%}  {label}')
+    remarks(found)
+
+
+def features(arguments: argparse.Namespace) -> None:
+    found = evaluation.features(arguments.checkpoint, arguments.images, arguments.output,
+                                **common(arguments))
+    rows, columns = found.shape
+    print(f'Wrote {found.path}: {rows:,} vectors of {columns:,}; their files are in '
+          f'{found.list_path}')
+    remarks(found)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    found = evaluation.evaluate(arguments.checkpoint, arguments.dataset, split=arguments.split,
+                                confusion=arguments.confusion, **common(arguments))
+    if arguments.json:
+        keys = ('num_examples', 'top_1', 'top_5', 'per_class', 'class_names', 'answer_names',
+                'bad', 'note', 'images_per_second')
+        print(json.dumps({**{key: getattr(found, key) for key in keys},
+                          'confusion': found.confusion.tolist()}, indent=2))
+        return
+    print(f'images             {found.num_examples:,}, of {len(found.class_names):,} classes; '
+          f'{len(found.bad):,} bad')
+    print(f'top-1 accuracy     {found.top_1:.2%}')
+    print(f'top-5 (Recall_5)   {found.top_5:.2%}')
+    print(f'images per second  {found.images_per_second:.1f}')
+    print('\naccuracy  right of   class')
+    for row in found.per_class:
+        accuracy = '-' if row['accuracy'] is None else f'{row["accuracy"]:.2%}'
+        print(f'{accuracy:>8}  {row["correct"]:>5,} {row["images"]:<5,}{row["name"]}')
+    remarks(found)
+
+
+def common(arguments: argparse.Namespace) -> dict:
+    """What the verbs that run a network have in common, as arguments of the library."""
+    return {'precision': arguments.precision, 'batch_size': arguments.batch_size,
+            'strict': arguments.strict, 'use_ema': arguments.ema,
+            'checkpoint_scope': arguments.checkpoint_scope}
+
+
+def remarks(found: evaluation.Classification | evaluation.Features | evaluation.Evaluation) -> None:
+    """Says on standard error what was assumed, and which images were left out."""
+    note = getattr(found, 'note', None)
+    if note:
+        print(note, file=sys.stderr)
+    if found.bad:
+        print(f'Left out as damaged or unreadable: {len(found.bad):,}', file=sys.stderr)
+    for name in found.bad:
+        print(f'  {name}', file=sys.stderr)
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def add_data_verbs(verb) -> None:
+    """The verbs that show images to a network."""
+
+    def network_verb(name, function, help):
+        added = verb(name, function, help)
+        added.add_argument('checkpoint', metavar='CKPT',
+                           help='a prefix, a file of it, or its folder')
+        added.add_argument('--precision', choices=inference.PRECISIONS, default='float32',
+                           help='what to multiply in (%(default)s)')
+        added.add_argument('--batch-size', type=positive, default=32, metavar='N',
+                           help='images in one run (%(default)s)')
+        added.add_argument('--ema', action='store_true',
+                           help='take the moving averages of the weights')
+        added.add_argument('--strict', action='store_true',
+                           help='stop at a damaged image instead of leaving it out')
+        return added
+
+    added = network_verb('classify', classify, 'name what is in images')
+    added.add_argument('images', nargs='+', metavar='IMAGE|FOLDER')
+    added.add_argument('--labels', metavar='FILE',
+                       help='the names of the classes: lines like 0:daisy, or one name a line')
+    added.add_argument('--top', type=positive, default=5, metavar='N',
+                       help='how many classes to name (%(default)s)')
+    added.add_argument('--json', action='store_true', help='print JSON')
+
+    added = network_verb('features', features, 'write what the classifier sees of images')
+    added.add_argument('images', nargs='+', metavar='IMAGE|FOLDER')
+    added.add_argument('--output', required=True, metavar='FILE.npy',
+                       help='where to write; the list of the images goes beside it, as .txt')
+
+    added = network_verb('evaluate', evaluate, 'compare answers with the labels of a dataset')
+    added.add_argument('dataset', metavar='DATASET',
+                       help='a folder of TFRecords, or one with a sub-folder for each class')
+    added.add_argument('--split', metavar='NAME', help='which part of it, such as validation')
+    added.add_argument('--confusion', metavar='FILE.csv',
+                       help='write the confusion matrix; as a picture if it ends in .png')
+    added.add_argument('--json', action='store_true', help='print JSON')
+
+
 def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(
         prog='inception-slim', description='TF-Slim Inception checkpoints on today\'s TensorFlow.')
@@ -108,6 +216,8 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument('--ema', action='store_true',
                        help='write the moving averages of the weights')
     added.add_argument('--overwrite', action='store_true', help='replace what is there')
+
+    add_data_verbs(verb)
     return main_parser
 
 
@@ -115,9 +225,14 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one verb; returns 0, or 1 for bad input. Bad usage exits with 2."""
     tf.get_logger().setLevel('ERROR')
     arguments = parser().parse_args(argv)
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='surrogateescape')  # a file name need not be text
     try:
-        arguments.function(arguments)
-    except checkpoint.CheckpointError as error:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f'inception-slim: {message}',
+                                                             file=sys.stderr)
+            arguments.function(arguments)
+    except (checkpoint.CheckpointError, data.DatasetError) as error:
         print(f'inception-slim: {error}', file=sys.stderr)
         return 1
     return 0

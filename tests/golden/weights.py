@@ -38,3 +38,16 @@ def patchwork(batch, side=150):
         pixels = np.arange(side) * patches // side
         layers.append(coarse[:, pixels][:, :, pixels])
     return np.mean(layers, axis=0).astype(np.float32)
+
+
+def drawings():
+    """Images to preprocess, `[height, width, 3]` uint8, smooth so that JPEG keeps them small."""
+    random = np.random.RandomState(13)
+    found = {}
+    for name, (height, width) in (('wide', (120, 201)), ('tall', (333, 87)), ('odd', (61, 59)),
+                                  ('tiny', (3, 5)), ('point', (1, 1))):
+        rows, columns = np.mgrid[:height, :width].astype(np.float64)
+        waves = [np.sin(rows * a + columns * b + c)
+                 for a, b, c in random.uniform(0.02, 0.3, (3, 3))]
+        found[name] = np.round(127.5 + 120 * np.stack(waves, -1)).astype(np.uint8)
+    return found

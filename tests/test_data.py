@@ -1,0 +1,349 @@
+"""Datasets of every kind, as batches: what is read, in which order, what is said of bad ones."""
+
+import dataclasses
+import io
+import os
+
+import inception_slim  # noqa: F401  before TensorFlow
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from inception_slim import data, preprocessing
+from inception_slim.data import DatasetError
+
+SIZE = 32
+NAMES = ('daisy', 'rosé', 'tulip')
+
+
+def drawing(number, height=40, width=50):
+    return np.random.RandomState(number).randint(0, 255, (height, width, 3)).astype(np.uint8)
+
+
+def encoded(number, **size):
+    return tf.io.encode_png(drawing(number, **size)).numpy()
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three classes of five images; the second image is damaged."""
+    for number in range(15):
+        content = encoded(number)
+        write(tmp_path / NAMES[number // 5] / f'{number:02d}.png',
+              content[:len(content) // 2] if number == 1 else content)
+    return tmp_path
+
+
+@pytest.fixture
+def records(tmp_path):
+    examples = [(encoded(number), number % 3) for number in range(20)]
+    data.write_tfrecords(tmp_path, 'flowers', 'train', examples, NAMES, num_shards=3)
+    data.write_tfrecords(tmp_path, 'flowers', 'validation', examples[:6], NAMES)
+    return tmp_path
+
+
+def read(dataset, size=4, **arguments):
+    return list(data.arrays(lambda: data.batches(dataset, size, image_size=SIZE, **arguments)))
+
+
+def names(found):
+    return [os.fsdecode(name) for batch in found for name in batch['name']]
+
+
+def labels(found):
+    return [label for batch in found for label in batch['label'].tolist()]
+
+
+class TestOpening:
+
+    def test_folder(self, folder):
+        write(folder / '.hidden' / 'a.png', b'')
+        write(folder / 'daisy' / 'notes.txt', b'')
+        write(folder / 'readme.txt', b'')
+        dataset = data.open_dataset(folder)
+        assert (dataset.kind, dataset.num_examples, dataset.num_classes) == ('folder', 15, 3)
+        assert dataset.class_names == list(NAMES) and dataset.labels == [0] * 5 + [1] * 5 + [2] * 5
+        assert dataset.files[0] == str(folder / 'daisy' / '00.png')
+
+    def test_folders_of_splits_share_their_classes(self, tmp_path):
+        for each in ('train/a', 'train/b', 'train/c', 'validation/a', 'validation/c'):
+            write(tmp_path / each / '1.png', encoded(1))
+        validation = data.open_dataset(tmp_path, 'validation')
+        assert validation.class_names == ['a', 'b', 'c'] and validation.labels == [0, 2]
+        assert data.open_dataset(tmp_path / 'train').labels == [0, 1, 2]
+        with pytest.raises(DatasetError, match='holds the splits train, validation; choose one'):
+            data.open_dataset(tmp_path)
+        with pytest.raises(DatasetError, match="no split 'test'; it has train, validation"):
+            data.open_dataset(tmp_path, 'test')
+
+    def test_records(self, records):
+        dataset = data.open_dataset(records, 'train')
+        assert (dataset.kind, dataset.num_examples) == ('tfrecord', 20)
+        assert dataset.class_names == list(NAMES) and dataset.counts == [7, 7, 6]
+        assert [os.path.basename(file) for file in dataset.files] == [
+            f'flowers_train_{shard:05d}-of-00003.tfrecord' for shard in range(3)]
+        with pytest.raises(DatasetError, match='holds the splits train, validation; choose one'):
+            data.open_dataset(records)
+        with pytest.raises(DatasetError, match="no split 'eval'; it has train, validation"):
+            data.open_dataset(records, 'eval')
+
+    @pytest.mark.parametrize('name', ['mnist_train.tfrecord', 'train-00000-of-00001',
+                                      'my_own_train_00000-of-00001.tfrecord'])
+    def test_names_of_record_files(self, records, tmp_path_factory, name):
+        other = tmp_path_factory.mktemp('other')
+        write(other / name, (records / 'flowers_validation_00000-of-00001.tfrecord').read_bytes())
+        write(other / 'labels.txt', b'0:a\n1:b\n2:c\n')
+        dataset = data.open_dataset(other)
+        assert dataset.num_examples == 6 and len(names(read(dataset))) == 6
+        assert data.open_dataset(other, 'train') == dataset
+
+    def test_refuses(self, tmp_path, records):
+        def refused(path, says, split=None):
+            with pytest.raises(DatasetError, match=says) as caught:
+                data.open_dataset(path, split)
+            assert len(str(caught.value).splitlines()) == 1
+
+        refused(tmp_path / 'none', 'does not exist; give a folder')
+        refused(write(tmp_path / 'file' / 'a.png', b''), 'is a file; give a folder')
+        (tmp_path / 'empty').mkdir()
+        refused(tmp_path / 'empty', 'holds no data: neither TFRecords .* nor images')
+        refused(tmp_path / 'file', 'holds no data')
+        (records / 'labels.txt').rename(records / 'kept')
+        refused(records, 'labels.txt is missing; write the name', 'train')
+        (records / 'kept').rename(records / 'labels.txt')
+        shard = records / 'flowers_train_00001-of-00003.tfrecord'
+        whole = shard.read_bytes()
+        shard.write_bytes(whole[:-20])
+        refused(records, '00001-of-00003.tfrecord is no TFRecord file, or one cut short after 6 r',
+                'train')
+        shard.write_bytes(b'something else entirely')
+        refused(records, 'no TFRecord file', 'train')
+        shard.unlink()
+        refused(records, "2 of the 3 files of 'train': number 1 is missing", 'train')
+        write(records / 'flowers_test_00000-of-00001.tfrecord', b'')
+        refused(records, "'test' in .* hold no records", 'test')
+
+
+@pytest.mark.parametrize('text, found', [
+    ('0:daisy\n1:rose\n', ['daisy', 'rose']), ('1:rose\n0:daisy', ['daisy', 'rose']),
+    ('0:a: b\n', ['a: b']), ('daisy\nrose\n\n', ['daisy', 'rose'])])
+def test_labels(tmp_path, text, found):
+    assert data.read_labels(write(tmp_path / 'labels.txt', text.encode())) == found
+
+
+@pytest.mark.parametrize('content, says', [
+    (b'', 'is empty'), (b'\n\n', 'is empty'), (b'0:a\n2:b\n', 'has no class 1; correct it'),
+    (b'0:a\n0:b\n', 'has no class 1'), (b'\xff\xfe', 'cannot be read: it is not text')])
+def test_labels_refused(tmp_path, content, says):
+    with pytest.raises(DatasetError, match=says):
+        data.read_labels(write(tmp_path / 'labels.txt', content))
+
+
+class TestBatches:
+
+    def test_folder(self, folder):
+        bad, dataset = [], data.open_dataset(folder)
+        found = read(dataset, bad=bad)
+        good = dataset.files[:1] + dataset.files[2:]
+        assert bad == dataset.files[1:2] and names(found) == good
+        assert labels(found) == dataset.labels[1:]
+        assert [len(batch['image']) for batch in found] == [4, 4, 4, 2]
+        images = np.concatenate([batch['image'] for batch in found])
+        for number, image in zip([0, *range(2, 15)], images):
+            np.testing.assert_array_equal(
+                image, preprocessing.for_evaluation(drawing(number), SIZE))
+
+    def test_records(self, records):
+        dataset = data.open_dataset(records, 'train')
+        found = read(dataset)
+        assert names(found) == [f'{file}#{number}' for file, count in
+                                zip(dataset.files, dataset.counts) for number in range(count)]
+        assert labels(found) == [number % 3 for shard in range(3)
+                                 for number in range(shard, 20, 3)]
+        np.testing.assert_array_equal(found[0]['image'][1],
+                                      preprocessing.for_evaluation(drawing(3), SIZE))
+
+    @pytest.mark.parametrize('kind', ['folder', 'records'])
+    def test_training(self, request, kind):
+        path, bad = request.getfixturevalue(kind), []
+        dataset = data.open_dataset(path, 'train' if kind == 'records' else None)
+        found = read(dataset, training=True, seed=4, bad=bad)
+        plain = read(dataset)
+        assert sorted(names(found)) == sorted(names(plain)) != names(found)
+        assert dict(zip(names(found), labels(found))) == dict(zip(names(plain), labels(plain)))
+        again = read(dataset, training=True, seed=4)
+        assert names(again) == names(found)
+        for one, other in zip(found, again):
+            np.testing.assert_array_equal(one['image'], other['image'])
+        assert names(read(dataset, training=True, seed=5)) != names(found)
+        assert len(bad) == (kind == 'folder')
+
+    @pytest.mark.parametrize('kind', ['folder', 'records'])
+    @pytest.mark.parametrize('maker', ['one_shot', 'initializable'])
+    def test_in_a_graph(self, request, kind, maker):
+        bad, dataset = [], data.open_dataset(request.getfixturevalue(kind),
+                                             'train' if kind == 'records' else None)
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            batches = data.batches(dataset, 8, image_size=SIZE, training=True, repeat=True,
+                                   seed=1, bad=bad)
+            iterator = getattr(tf.compat.v1.data, f'make_{maker}_iterator')(batches)
+            if maker == 'initializable':
+                session.run(iterator.initializer)
+            following = iterator.get_next()
+            assert following['image'].shape.as_list() == [None, SIZE, SIZE, 3]
+            found = [session.run(following) for _ in range(12)]
+        assert {len(batch['image']) for batch in found} == {8}  # epochs run into each other
+        assert len(set(names(found))) == dataset.num_examples - len(bad)
+        assert bad == ([dataset.files[1]] if kind == 'folder' else [])  # once, not once an epoch
+        assert all(batch['image'].min() >= -1 and batch['image'].max() <= 1 for batch in found)
+        epochs = [batch['image'].tobytes() for batch in found]
+        assert len(set(epochs)) == 12
+
+    def test_in_eager_mode(self, folder):
+        bad = []
+        for batch in data.batches(data.open_dataset(folder), 8, image_size=SIZE, bad=bad):
+            assert batch['image'].dtype == tf.float32 and batch['label'].dtype == tf.int64
+            assert batch['name'].dtype == tf.string
+        assert len(bad) == 1
+
+    def test_strict(self, folder):
+        dataset = data.open_dataset(folder)
+        says = r'01.png is no image that can be read, or is damaged; replace it'
+        with pytest.raises(DatasetError, match=says):
+            read(dataset, strict=True)
+        with pytest.raises(DatasetError, match=says), data.errors_named():
+            list(data.batches(dataset, 4, strict=True))
+
+    def test_whatever_cannot_be_read(self, tmp_path):
+        """Empty, no image, a folder in place of a file, gone since, and whole groups of them."""
+        for number in range(30):
+            write(tmp_path / 'a' / f'{number:02d}.png', encoded(number))
+        dataset = data.open_dataset(tmp_path)
+        for number in range(8, 19):
+            (tmp_path / 'a' / f'{number:02d}.png').write_bytes(b'' if number % 2 else b'text')
+        (tmp_path / 'a' / '02.png').unlink()
+        (tmp_path / 'a' / '29.png').unlink()
+        (tmp_path / 'a' / '29.png').mkdir()
+        bad = []
+        assert names(read(dataset, bad=bad)) == [
+            dataset.files[number] for number in (0, 1, *range(3, 8), *range(19, 29))]
+        assert bad == [dataset.files[number] for number in (2, *range(8, 19), 29)]
+
+    @pytest.mark.parametrize('repeat', [False, True])
+    def test_none_can_be_read(self, tmp_path, repeat):
+        write(tmp_path / 'a' / '1.png', b'text')
+        with pytest.raises(DatasetError, match='None of the 1 images can be read, .*1.png'):
+            read(data.open_dataset(tmp_path), repeat=repeat)
+
+    def test_a_label_out_of_range(self, records):
+        dataset = data.open_dataset(records, 'train')
+        with pytest.raises(DatasetError, match=r'00002-of-00003.tfrecord#0 has the label 2, but '
+                                               r'.* has 2 classes, 0 to 1; correct'):
+            read(dataclasses.replace(dataset, class_names=['a', 'b'], files=dataset.files[2:],
+                                     counts=dataset.counts[2:]))
+
+    def test_records_damaged_inside(self, records):
+        """A record that is none, one with a damaged image, and a file that is lost from there."""
+        dataset = data.open_dataset(records, 'train')
+        file = dataset.files[1]
+        with tf.io.TFRecordWriter(dataset.files[0]) as writer:
+            for _ in range(dataset.counts[0]):
+                writer.write(b'no example')
+        content = bytearray(open(file, 'rb').read())
+        content[-50] ^= 1
+        open(file, 'wb').write(content)
+        bad = []
+        assert names(read(dataset, bad=bad)) == [
+            *(f'{file}#{number}' for number in range(6)),
+            *(f'{dataset.files[2]}#{number}' for number in range(6))]
+        assert bad == [*(f'{dataset.files[0]}#{number}' for number in range(7)), f'{file}#6']
+
+    def test_refuses(self, folder):
+        dataset = data.open_dataset(folder)
+        with pytest.raises(ValueError, match='batch_size must be at least 1, but is 0'):
+            data.batches(dataset, 0)
+        with pytest.raises(ValueError, match='image_size must be at least 1, but is -1'):
+            data.batches(dataset, 1, image_size=-1)
+
+
+def pillow(kind, mode='RGB', **arguments):
+    file = io.BytesIO()
+    Image.fromarray(drawing(1)).convert(mode).save(file, kind, **arguments)
+    return file.getvalue()
+
+
+FORMATS = {
+    'jpeg': lambda: pillow('JPEG', quality=98, subsampling=0),
+    'progressive.jpg': lambda: pillow('JPEG', quality=98, subsampling=0, progressive=True),
+    'cmyk.jpg': lambda: pillow('JPEG', 'CMYK', quality=98),
+    'grey.jpg': lambda: pillow('JPEG', 'L', quality=98),
+    'turned.jpg': lambda: pillow('JPEG', quality=98, subsampling=0, exif=turned()),
+    'plain.png': lambda: pillow('PNG'),
+    'clear.png': lambda: pillow('PNG', 'RGBA'),
+    'grey.png': lambda: pillow('PNG', 'L'),
+    'palette.png': lambda: pillow('PNG', 'P'),
+    'deep.png': lambda: tf.io.encode_png(drawing(1).astype(np.uint16) * 257).numpy(),
+    'still.gif': lambda: pillow('GIF', 'P'),
+    'moving.gif': lambda: pillow('GIF', 'P', save_all=True, append_images=[
+        Image.fromarray(255 - drawing(1)).convert('P')]),
+    'plain.bmp': lambda: pillow('BMP'),
+    'wrongly_named.jpg': lambda: pillow('PNG'),
+}
+
+
+def turned():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+@pytest.mark.parametrize('name', FORMATS)
+def test_formats(name):
+    content = FORMATS[name]()
+    found = data.decode(content).numpy().astype(int)
+    # As it is stored: nothing turns it.
+    wanted = np.asarray(Image.open(io.BytesIO(content)).convert('RGB')).astype(int)
+    assert found.shape == (40, 50, 3)
+    # Noise, in which the fast decoding of JPEG shows; another image would be 85 away.
+    assert np.abs(found - wanted).mean() < 8
+
+
+def test_webp_where_it_is_read(tmp_path):
+    """Read, or named as bad: never an end to the run."""
+    files = [write(tmp_path / 'a.png', encoded(1)),
+             write(tmp_path / 'b.webp', pillow('WEBP', lossless=True))]
+    bad = []
+    found = list(data.arrays(lambda: data.image_batches(files, 2, image_size=SIZE, bad=bad)))
+    if hasattr(tf.io, 'decode_webp'):
+        np.testing.assert_allclose(*found[0]['image'], atol=1e-6)
+    else:
+        assert bad == files[1:]
+
+
+class TestImageFiles:
+
+    def test_files_and_folders(self, folder, tmp_path_factory):
+        other = write(tmp_path_factory.mktemp('other') / 'without_ending', encoded(1))
+        write(folder / 'daisy' / 'deep' / 'UPPER.JPG', encoded(1))
+        found = data.image_files([other, folder / 'daisy'])
+        assert [os.path.basename(file) for file in found] == [
+            'without_ending', *(f'{number:02d}.png' for number in range(5)), 'UPPER.JPG']
+        bad = []
+        batches = data.image_batches(found, 4, image_size=SIZE, bad=bad)
+        assert [sorted(batch) for batch in batches] == [['image', 'name']] * 2
+        assert bad == [str(folder / 'daisy' / '01.png')]
+
+    def test_refuses(self, tmp_path):
+        with pytest.raises(DatasetError, match='no does not exist; give an image, or a folder'):
+            data.image_files(tmp_path / 'no')
+        with pytest.raises(DatasetError, match='holds no images; give a folder with files that'):
+            data.image_files([tmp_path])
+        with pytest.raises(DatasetError, match='No images were given'):
+            data.image_files([])
