@@ -16,9 +16,9 @@ def test_there_are_examples():
 
 
 @pytest.mark.parametrize('code', EXAMPLES)
-def test_example(code, tmp_path):
+def test_example(code):
     done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True,
-                          cwd=tmp_path)
+                          cwd=os.path.join(os.path.dirname(__file__), os.pardir))
     assert done.returncode == 0, done.stderr
     # What a line prints stands behind it.
     expected = re.findall(r'print\(.*\)  # (.*)', code)
