@@ -69,6 +69,7 @@ class Trained:
       started_at: the step that this run began at.
       loss: the total loss of the last step; None if this run made none.
       interrupted: whether a signal ended it before its last step.
+      bad: the names of the damaged images that were met and left out.
     """
 
     checkpoint: str
@@ -76,6 +77,7 @@ class Trained:
     started_at: int
     loss: float | None
     interrupted: bool
+    bad: list[str]
 
 
 def build_step(
@@ -201,6 +203,7 @@ def train(
         split: str | None = None,
         network: str = 'inception_v3',
         checkpoint: str | os.PathLike | None = None,
+        checkpoint_scope: str | None = None,
         exclude_scopes: Iterable[str] = (),
         trainable_scopes: Iterable[str] | None = None,
         steps: int = 10_000,
@@ -222,6 +225,7 @@ def train(
         save_minutes: float = 10,
         summary_steps: int = 20,
         seed: int | None = None,
+        strict: bool = False,
         log: Callable[[str], None] | None = None) -> Trained:
     """Trains a network on a dataset, or goes on where an earlier run in `train_dir` stopped.
 
@@ -235,6 +239,7 @@ def train(
       network: its name in `nets.factory`.
       checkpoint: where the first run's weights come from; any that `inception_slim.checkpoint`
         reads. None begins with random weights.
+      checkpoint_scope: which network to take from it, where it holds more than one.
       exclude_scopes: what not to take from it, such as 'Logits' and 'AuxLogits' where the classes
         are others.
       trainable_scopes: see `build_step`.
@@ -250,6 +255,7 @@ def train(
       summary_steps: steps from one summary, and one line to `log`, to the next.
       seed: makes weights, dropout and the order of the images those of an earlier run, where the
         threads of tf.data allow it.
+      strict: stop at a damaged image instead of leaving it out.
       log: called with a line of text now and then.
 
     Raises:
@@ -273,7 +279,8 @@ def train(
                         ('depth_multiplier', depth_multiplier)):
         if not value > 0:
             raise TrainingError(f'{name} must be greater than 0, but is {value}.')
-    for name, value in (('label_smoothing', label_smoothing), ('batch_norm_decay', batch_norm_decay),
+    for name, value in (('label_smoothing', label_smoothing),
+                        ('batch_norm_decay', batch_norm_decay),
                         ('moving_average_decay', moving_average_decay or 0),
                         ('dropout', 1 - dropout_keep_prob)):
         if not 0 <= value < 1:
@@ -283,15 +290,19 @@ def train(
     train_dir = os.fspath(train_dir)
     _make_writable(train_dir)
     found = _Folder(train_dir, network, dataset.num_classes)
-    beginning = found.newest or checkpoint
-    scale = beginning is not None and checkpoints.inspect(beginning).has_gammas
+    if found.newest:
+        scale = checkpoints.inspect(found.newest).has_gammas
+    else:
+        scale = checkpoint is not None and checkpoints.inspect(
+            checkpoint, checkpoint_scope=checkpoint_scope).has_gammas
+    bad = []
     known = factory.NETWORKS[network]
     with tf.Graph().as_default() as graph, _signals_noted() as signals:
         tf.set_random_seed(seed)
         # After a stop the images come in another order than at first.
         batch = tf.data.make_initializable_iterator(data.batches(
             dataset, batch_size, image_size=image_size or known.image_size, training=True,
-            repeat=True, seed=None if seed is None else seed + found.step))
+            repeat=True, seed=None if seed is None else seed + found.step, strict=strict, bad=bad))
         element = batch.get_next()
         decay_steps = max(1, round(dataset.num_examples * epochs_per_decay / batch_size))
         step = build_step(
@@ -304,29 +315,34 @@ def train(
             batch_norm_scale=scale, dropout_keep_prob=dropout_keep_prob,
             depth_multiplier=depth_multiplier, min_depth=min_depth)
         saver = tf.train.Saver(max_to_keep=_KEPT, save_relative_paths=True)
-        initialize = tf.global_variables_initializer()
+        # The averages begin as the variables' values, once these are what they should be.
+        averaged = {each.op.name + checkpoints.MOVING_AVERAGE for each in tf.model_variables()}
+        initialize = tf.variables_initializer([
+            each for each in tf.global_variables() if each.op.name not in averaged])
         summary = tf.summary.merge([
             tf.summary.scalar('learning_rate', step.learning_rate),
             *(tf.summary.scalar(f'losses/{name}', loss) for name, loss in step.losses.items())])
         with tf.Session() as session:
-            session.run(initialize)
             if found.newest:
                 found.restore(session, saver)
-            elif checkpoint is not None:
-                checkpoints.restore(session, checkpoint, scope=known.scope,
-                                    exclude=exclude_scopes)
+            else:
+                session.run(initialize)
+                if checkpoint is not None:
+                    checkpoints.restore(session, checkpoint, scope=known.scope,
+                                        exclude=exclude_scopes, checkpoint_scope=checkpoint_scope)
                 session.run(step.begin_averages)
             graph.finalize()
             session.run(batch.initializer)
             if log and found.newest:
                 log(f'Going on from {found.newest}')
             _write_labels(train_dir, dataset.class_names)
-            return _loop(session, step, saver, summary, signals, train_dir, found.newest,
-                         steps=steps, batch_size=batch_size, save_minutes=save_minutes,
-                         summary_steps=summary_steps, log=log)
+            with data.errors_named():
+                return _loop(session, step, saver, summary, signals, train_dir, found.newest, bad,
+                             steps=steps, batch_size=batch_size, save_minutes=save_minutes,
+                             summary_steps=summary_steps, log=log)
 
 
-def _loop(session, step, saver, summary, signals, train_dir, last, *, steps, batch_size,
+def _loop(session, step, saver, summary, signals, train_dir, last, bad, *, steps, batch_size,
           save_minutes, summary_steps, log) -> Trained:
     """Steps until the last, a signal or an error; saves by the clock and at the end."""
     started = done = saved = int(session.run(step.global_step))
@@ -368,7 +384,7 @@ def _loop(session, step, saver, summary, signals, train_dir, last, *, steps, bat
     finally:
         bar.close()
         _close(writer)
-    return Trained(path, done, started, None if loss is None else float(loss), done < steps)
+    return Trained(path, done, started, None if loss is None else float(loss), done < steps, bad)
 
 
 # The folder -----------------------------------------------------------------------------------
@@ -451,12 +467,13 @@ class _Folder:
         self._whole.sort()
         # A save that was cut short is in nobody's list; one that was listed is worth a word.
         state = tf.train.get_checkpoint_state(folder)
-        listed = {os.path.basename(path) for path in state.all_model_checkpoint_paths} if state else ()
+        listed = state.all_model_checkpoint_paths if state else ()
+        listed = {os.path.basename(path) for path in listed}
         if not self._whole:
             for prefix, error in damaged:
                 if os.path.basename(prefix) in listed:
-                    raise TrainingError(f'No checkpoint in {folder} can be read ({error}) Take them '
-                                        'away to begin again.')
+                    raise TrainingError(f'No checkpoint in {folder} can be read ({error}) Take '
+                                        'them away to begin again.')
         for leftover in glob.glob(os.path.join(glob.escape(folder), f'{_NAME}-*_temp*')):
             shutil.rmtree(leftover, ignore_errors=True)
 

@@ -4,11 +4,11 @@ Run it as make_golden.py is run, with a Python 3.7 that has TensorFlow 1.15.5:
 
     v115/bin/python tests/golden/make_training_steps.py
 
-The narrow Inception V3 of `tf.contrib.slim`, golden weights, three batches of golden images, and the
-recipe of `inception_slim.training`. In float64, where rounding is too small to hide a difference (in
-float32, narrow batch norm makes most of some gradients of it), which fused batch norm does not know.
-Resource variables, so that what runs before what is certain. The run is made twice, the second
-time on images moved by a rounding; what that moves is what a tolerance must allow.
+The narrow Inception V3 of `tf.contrib.slim`, golden weights, three batches of golden images, and
+the recipe of `inception_slim.training`. In float64, which fused batch norm does not know: in
+float32 the batch norm of a narrow network makes rounding the most of some gradients. Resource
+variables, so that what runs before what is certain. The run is made twice, the second time on
+images moved by a rounding; what that moves, which is printed, a tolerance must allow.
 """
 
 import os
@@ -26,7 +26,8 @@ slim = tf.contrib.slim
 HERE = os.path.dirname(os.path.abspath(__file__))
 STEPS, BATCH = 3, 8
 LAYERS = ('InceptionV3/Conv2d_1a_3x3', 'InceptionV3/Mixed_5c/Branch_1/Conv_1_0c_5x5',
-          'InceptionV3/Mixed_6c/Branch_2/Conv2d_0c_1x7', 'InceptionV3/Mixed_7c/Branch_0/Conv2d_0a_1x1')
+          'InceptionV3/Mixed_6c/Branch_2/Conv2d_0c_1x7',
+          'InceptionV3/Mixed_7c/Branch_0/Conv2d_0a_1x1')
 WEIGHTS = 'InceptionV3/Logits/Conv2d_1c_1x1/'
 AUX = 'InceptionV3/AuxLogits/Conv2d_2b_1x1/'
 KEPT = [layer + each for layer in LAYERS for each in (
