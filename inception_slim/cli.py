@@ -10,7 +10,7 @@ import warnings
 
 import tensorflow.compat.v1 as tf
 
-from inception_slim import checkpoint, data, evaluation, inference, training
+from inception_slim import checkpoint, data, evaluation, export, inference, training
 from inception_slim.nets import factory
 
 
@@ -212,6 +212,19 @@ def train(arguments: argparse.Namespace) -> None:
         print(f'Wrote {done.checkpoint}: step {done.step:,}, loss {done.loss:.4f}')
 
 
+def write_export(arguments: argparse.Namespace) -> None:
+    done = export.export(
+        arguments.checkpoint, arguments.output, format=arguments.format,
+        quantize=arguments.quantize, labels=arguments.labels,
+        calibration_images=arguments.calibration, use_ema=arguments.ema,
+        overwrite=arguments.overwrite, checkpoint_scope=arguments.checkpoint_scope)
+    of = 'generated images; --calibration FOLDER compares real ones' if done.generated else 'images'
+    print(f'Wrote {done.path}: {done.format}, {done.quantize}, {done.size / 1e6:.1f} MB')
+    print(f'Loaded again, its probabilities differ from the checkpoint\'s by at most '
+          f'{done.difference:.2g},\nand the likeliest class is the same on {done.same_class} of '
+          f'{done.images} {of}')
+
+
 TRAINING_NUMBERS = {
     'learning_rate': (0.01, 'of the first step'),
     'end_learning_rate': (0.0001, 'the rate falls no further'),
@@ -265,6 +278,23 @@ def add_training_verbs(verb) -> None:
     added.add_argument('--strict', action='store_true',
                        help='stop at a damaged image instead of leaving it out')
 
+    added = verb('export', write_export, 'write a checkpoint in another form, and check it')
+    added.add_argument('checkpoint', metavar='CKPT',
+                       help='a prefix, a file of it, or its folder')
+    added.add_argument('--format', required=True, choices=export.FORMATS)
+    added.add_argument('--output', required=True, metavar='PATH',
+                       help='the file to write, or the folder of a saved-model')
+    added.add_argument('--labels', metavar='FILE',
+                       help='for saved-model: the names of the classes, to be inside')
+    added.add_argument('--calibration', metavar='FOLDER',
+                       help='images like those to come: int8 needs them, and answers on them are '
+                       'compared')
+    added.add_argument('--quantize', choices=export.QUANTIZATIONS, default='float32',
+                       help='for tflite: what the weights are kept in (%(default)s)')
+    added.add_argument('--ema', action='store_true',
+                       help='take the moving averages of the weights')
+    added.add_argument('--overwrite', action='store_true', help='replace what is there')
+
 
 def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(
@@ -305,7 +335,8 @@ def main(argv: list[str] | None = None) -> int:
             warnings.showwarning = lambda message, *_: print(f'inception-slim: {message}',
                                                              file=sys.stderr)
             arguments.function(arguments)
-    except (checkpoint.CheckpointError, data.DatasetError, training.TrainingError) as error:
+    except (checkpoint.CheckpointError, data.DatasetError, export.ExportError,
+            training.TrainingError) as error:
         print(f'inception-slim: {error}', file=sys.stderr)
         return 1
     return 0

@@ -157,7 +157,7 @@ def build_step(
         losses['total'] = tf.losses.get_total_loss()
         rate = tf.maximum(float(end_learning_rate), tf.train.exponential_decay(
             learning_rate, global_step, decay_steps, decay_factor, staircase=True),
-            name='learning_rate')
+            name='decayed_learning_rate')
         optimizer = tf.train.RMSPropOptimizer(rate, decay=0.9, momentum=0.9, epsilon=1.0)
         train_step = slim.learning.create_train_op(
             losses['total'], optimizer, global_step=global_step,

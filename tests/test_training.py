@@ -141,29 +141,34 @@ class TestTrain:
         with pytest.raises(TrainingError, match='with 3 classes, not of inception_v3 with 2; give'):
             training.train(tmp_path / 'two', tmp_path / 'dir', **SMALL)
 
-    def test_a_signal_saves_and_the_next_run_goes_on(self, dataset, tmp_path):
-        """In this process: SIGINT after the first step, then on to the third."""
+    def test_goes_on_past_a_save_cut_short_until_a_signal(self, trained, dataset, tmp_path):
+        """In this process: from the second step on, until SIGINT after the third."""
+        folder = tmp_path / 'moved'
+        shutil.copytree(trained[0], folder)
+        # Only a part of the index of the fourth step is there.
+        whole = (folder / 'model.ckpt-2.index').read_bytes()
+        (folder / 'model.ckpt-4.index').write_bytes(whole[:100])
+        (folder / 'model.ckpt-4_temp').mkdir()
+        lines = []
+
         def interrupt(line):
-            if line.startswith('step 1 '):
+            lines.append(line)
+            if line.startswith('step 3 '):
                 os.kill(os.getpid(), signal.SIGINT)
 
         handler = signal.getsignal(signal.SIGINT)
-        done = training.train(dataset, tmp_path / 'dir', steps=1000, summary_steps=1,
-                              log=interrupt, **SMALL)
+        done = training.train(dataset, folder, steps=1000, summary_steps=1, log=interrupt,
+                              trainable_scopes=['Logits', 'AuxLogits'],
+                              **{**SMALL, 'image_size': 299})
         assert signal.getsignal(signal.SIGINT) is handler
-        assert done.interrupted and done.step in (1, 2)
-        first = done.checkpoint
-        # A save that was cut short, of which only a part of the index is there.
-        whole = (tmp_path / 'dir' / os.path.basename(first + '.index')).read_bytes()
-        (tmp_path / 'dir' / 'model.ckpt-9.index').write_bytes(whole[:100])
-        (tmp_path / 'dir' / 'model.ckpt-9_temp').mkdir()
-        step = done.step
-        lines = []
-        done = training.train(dataset, tmp_path / 'dir', steps=step + 1, log=lines.append, **SMALL)
-        assert (done.started_at, done.step, done.interrupted) == (step, step + 1, False)
-        assert lines[0] == f'Going on from {first}'
-        assert checkpoint.inspect(tmp_path / 'dir').global_step == step + 1
-        assert not (tmp_path / 'dir' / 'model.ckpt-9_temp').exists()
+        assert lines[0] == f'Going on from {folder}/model.ckpt-2'
+        assert (done.started_at, done.step, done.interrupted) == (2, 3, True)
+        assert checkpoint.inspect(folder).global_step == 3
+        assert not (folder / 'model.ckpt-4_temp').exists()
+        before, after = tensors(trained[1].checkpoint), tensors(done.checkpoint)
+        name = 'InceptionV3/Logits/Conv2d_1c_1x1/weights'
+        assert np.abs(after[name] - before[name]).max() < 0.1
+        assert (after[name + '/RMSProp'] != before[name + '/RMSProp']).any()
 
 
 class TestFolder:
