@@ -9,6 +9,7 @@ TF-Slim's checkpoints, which TensorFlow 1.15.5 reads too.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import re
@@ -421,8 +422,15 @@ def _save(session: tf.Session, saver: tf.train.Saver, folder: str, step: int) ->
                           write_meta_graph=False)
     except (OSError, tf.errors.OpError) as error:
         _remove(prefix)
-        message = getattr(error, 'message', None) or str(error)
-        raise _not_written(prefix, message.splitlines()[0].rstrip('.')) from None
+        raise _not_written(prefix, _reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    """The system's own words, which TensorFlow wraps in many lines of the graph's."""
+    message = getattr(error, 'message', None) or str(error)
+    words = [os.strerror(code) for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS,
+                                            errno.EACCES, errno.EIO)]
+    return next((each for each in words if each in message), message.splitlines()[0].rstrip('.:'))
 
 
 def _remove(prefix: str) -> None:
