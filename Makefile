@@ -14,7 +14,8 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 RUFF := .venv/bin/ruff check --line-length 100 --select E,F,W,B,C4 --ignore B905,E402
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-1.15 bench-restore compare compare-all accuracy soak test test-oldest slim-suite lint clean bench-input
+.PHONY: help bench bench-1.15 bench-restore bench-input compare compare-all accuracy \
+    soak test test-oldest train-faults slim-suite lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -48,6 +49,9 @@ test: $(INSTALLED)  ## run the tests
 
 test-oldest: $(OLDEST_INSTALLED)  ## run the tests on the oldest supported TensorFlow
 	@.venv-oldest/bin/python -m pytest $(ARGS)
+
+train-faults: $(INSTALLED)  ## kill training, fill its disk, read it with 1.15.5 (minutes)
+	@.venv/bin/python scripts/train_faults.py $(ARGS)
 
 slim-suite: $(INSTALLED)  ## run tf-slim's own tests, all of them (about eight minutes)
 	@.venv/bin/python scripts/slim_suite.py $(ARGS)

@@ -10,7 +10,7 @@ import warnings
 
 import tensorflow.compat.v1 as tf
 
-from inception_slim import checkpoint, data, evaluation, inference
+from inception_slim import checkpoint, data, evaluation, export, inference, training
 from inception_slim.nets import factory
 
 
@@ -194,6 +194,108 @@ def add_data_verbs(verb) -> None:
     added.add_argument('--json', action='store_true', help='print JSON')
 
 
+def train(arguments: argparse.Namespace) -> None:
+    log = None if sys.stderr.isatty() else lambda line: print(line, flush=True)
+    options = {name: getattr(arguments, name) for name in (
+        'split', 'network', 'checkpoint', 'checkpoint_scope', 'exclude_scopes', 'trainable_scopes',
+        'steps', 'batch_size', 'image_size', 'seed', 'strict', *TRAINING_NUMBERS)}
+    done = training.train(arguments.dataset, arguments.train_dir, log=log, **options)
+    if done.bad:
+        print(f'Left out as damaged or unreadable: {len(done.bad):,}', file=sys.stderr)
+        for name in done.bad:
+            print(f'  {name}', file=sys.stderr)
+    if done.interrupted:
+        print(f'Stopped at step {done.step:,}; the same command goes on from {done.checkpoint}')
+    elif done.loss is None:
+        print(f'Nothing to do: {done.checkpoint} is at step {done.step:,}')
+    else:
+        print(f'Wrote {done.checkpoint}: step {done.step:,}, loss {done.loss:.4f}')
+
+
+def write_export(arguments: argparse.Namespace) -> None:
+    done = export.export(
+        arguments.checkpoint, arguments.output, format=arguments.format,
+        quantize=arguments.quantize, labels=arguments.labels,
+        calibration_images=arguments.calibration, use_ema=arguments.ema,
+        overwrite=arguments.overwrite, checkpoint_scope=arguments.checkpoint_scope)
+    of = 'generated images; --calibration FOLDER compares real ones' if done.generated else 'images'
+    print(f'Wrote {done.path}: {done.format}, {done.quantize}, {done.size / 1e6:.1f} MB')
+    print(f'Loaded again, its probabilities differ from the checkpoint\'s by at most '
+          f'{done.difference:.2g},\nand the likeliest class is the same on {done.same_class} of '
+          f'{done.images} {of}')
+
+
+TRAINING_NUMBERS = {
+    'learning_rate': (0.01, 'of the first step'),
+    'end_learning_rate': (0.0001, 'the rate falls no further'),
+    'decay_factor': (0.94, 'what the rate is multiplied by when it falls'),
+    'epochs_per_decay': (2.0, 'it falls after so many times through the dataset'),
+    'aux_weight': (0.4, 'weight of the auxiliary loss'),
+    'label_smoothing': (0.1, 'the part of a label spread over all classes'),
+    'weight_decay': (0.00004, 'factor of the L2 loss'),
+    'moving_average_decay': (0.9999, 'of the averages of the weights; 0 keeps none'),
+    'clip_gradients': (2.0, 'the largest norm of a gradient; 0 does not clip'),
+    'batch_norm_decay': (0.9997, 'of batch norm\'s averages; 0.99 for a few hundred steps'),
+    'dropout_keep_prob': (0.8, 'the part that dropout keeps'),
+    'depth_multiplier': (1.0, 'factor of the number of channels'),
+    'min_depth': (16, 'the fewest channels of a layer'),
+    'save_minutes': (10.0, 'from one checkpoint to the next'),
+    'summary_steps': (20, 'from one summary to the next'),
+}
+
+
+def scopes(text: str) -> list[str]:
+    return [each for each in text.split(',') if each]
+
+
+def add_training_verbs(verb) -> None:
+    """The verbs that write a network: its checkpoints, and what becomes of them."""
+    added = verb('train', train, 'train a network, or fine-tune a checkpoint')
+    added.add_argument('dataset', metavar='DATASET',
+                       help='a folder of TFRecords, or of one folder of images a class')
+    added.add_argument('--train-dir', required=True, metavar='DIR',
+                       help='where checkpoints and summaries go; an earlier run there is gone on '
+                       'with')
+    added.add_argument('--split', help='the split to train on, of TFRecords')
+    added.add_argument('--network', choices=factory.NETWORKS, default='inception_v3')
+    added.add_argument('--from', dest='checkpoint', metavar='CKPT',
+                       help='begin with the weights of this checkpoint')
+    added.add_argument('--exclude-scopes', type=scopes, default=[], metavar='A,B',
+                       help='what not to take from it, such as Logits,AuxLogits')
+    added.add_argument('--trainable-scopes', type=scopes, metavar='A,B',
+                       help='train these alone, such as Logits,AuxLogits')
+    added.add_argument('--steps', type=positive, default=10_000, metavar='N',
+                       help='where to stop, from the first step of all (%(default)s)')
+    added.add_argument('--batch-size', type=positive, default=32, metavar='N',
+                       help='images in one step (%(default)s)')
+    added.add_argument('--image-size', type=positive, metavar='N',
+                       help='pixels of a side (the network\'s own)')
+    for name, (default, text) in TRAINING_NUMBERS.items():
+        added.add_argument('--' + name.replace('_', '-'), type=type(default), default=default,
+                           metavar='X' if isinstance(default, float) else 'N',
+                           help=f'{text} (%(default)s)')
+    added.add_argument('--seed', type=int, metavar='N')
+    added.add_argument('--strict', action='store_true',
+                       help='stop at a damaged image instead of leaving it out')
+
+    added = verb('export', write_export, 'write a checkpoint in another form, and check it')
+    added.add_argument('checkpoint', metavar='CKPT',
+                       help='a prefix, a file of it, or its folder')
+    added.add_argument('--format', required=True, choices=export.FORMATS)
+    added.add_argument('--output', required=True, metavar='PATH',
+                       help='the file to write, or the folder of a saved-model')
+    added.add_argument('--labels', metavar='FILE',
+                       help='for saved-model: the names of the classes, to be inside')
+    added.add_argument('--calibration', metavar='FOLDER',
+                       help='images like those to come: int8 needs them, and answers on them are '
+                       'compared')
+    added.add_argument('--quantize', choices=export.QUANTIZATIONS, default='float32',
+                       help='for tflite: what the weights are kept in (%(default)s)')
+    added.add_argument('--ema', action='store_true',
+                       help='take the moving averages of the weights')
+    added.add_argument('--overwrite', action='store_true', help='replace what is there')
+
+
 def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(
         prog='inception-slim', description='TF-Slim Inception checkpoints on today\'s TensorFlow.')
@@ -218,6 +320,7 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument('--overwrite', action='store_true', help='replace what is there')
 
     add_data_verbs(verb)
+    add_training_verbs(verb)
     return main_parser
 
 
@@ -232,7 +335,8 @@ def main(argv: list[str] | None = None) -> int:
             warnings.showwarning = lambda message, *_: print(f'inception-slim: {message}',
                                                              file=sys.stderr)
             arguments.function(arguments)
-    except (checkpoint.CheckpointError, data.DatasetError) as error:
+    except (checkpoint.CheckpointError, data.DatasetError, export.ExportError,
+            training.TrainingError) as error:
         print(f'inception-slim: {error}', file=sys.stderr)
         return 1
     return 0

@@ -1,0 +1,469 @@
+"""A checkpoint written in other forms: what serves, what runs on a phone, and what leaves TF1.
+
+Each is written beside its destination, loaded again, asked about images that the checkpoint is
+asked about too, and only then put in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import tensorflow
+import tensorflow.compat.v1 as tf
+
+from inception_slim import checkpoint as checkpoints
+from inception_slim import data, inference, preprocessing
+from inception_slim.nets import factory
+from inception_slim.quiet import held_back_stderr
+
+FORMATS = ('saved-model', 'frozen', 'tflite', 'keras', 'onnx')
+QUANTIZATIONS = ('float32', 'float16', 'int8')
+# The largest difference of a probability that is still the same network: of rounding, and of
+# numbers with eleven bits and with eight, of which the last may be wrong on an unclear image.
+TOLERANCES = {'float32': 1e-4, 'float16': 0.03, 'int8': 0.5}
+_COMPARED = 16  # images, of those given
+_CALIBRATED = 256  # images, of those given
+
+
+class ExportError(ValueError):
+    """The checkpoint cannot be exported as asked; one sentence says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export` wrote.
+
+    Attributes:
+      path: the file, or the folder of a SavedModel.
+      format: one of `FORMATS`.
+      quantize: one of `QUANTIZATIONS`.
+      size: bytes on the disk.
+      difference: the largest difference of a probability from the checkpoint's.
+      same_class: on how many of the images the likeliest class is the checkpoint's.
+      images: how many images were compared.
+      generated: whether these were drawn, since none were given.
+    """
+
+    path: str
+    format: str
+    quantize: str
+    size: int
+    difference: float
+    same_class: int
+    images: int
+    generated: bool
+
+
+def export(
+        checkpoint: str | os.PathLike,
+        destination: str | os.PathLike,
+        *,
+        format: str,
+        quantize: str = 'float32',
+        labels: str | os.PathLike | Sequence[str] | None = None,
+        calibration_images: np.ndarray | str | os.PathLike | None = None,
+        use_ema: bool = False,
+        overwrite: bool = False,
+        checkpoint_scope: str | None = None) -> Exported:
+    """Writes a checkpoint in another form, and holds it to the checkpoint's answers.
+
+    'saved-model' has the signatures `serving_default`, of `images` `[N, 299, 299, 3]` in [-1, 1],
+    and `encoded`, of `encoded` `[N]` JPEG or PNG bytes; both answer with `logits` and
+    `predictions`, and with labels `encoded` names the likeliest in `classes`. 'frozen' is a
+    GraphDef from `input` to `InceptionV3/Predictions/Reshape_1`. 'tflite' goes from images to
+    probabilities. 'keras' is a Keras 3 model of the layers of keras.applications.InceptionV3.
+    'onnx' needs tf2onnx and onnxruntime.
+
+    Args:
+      checkpoint: any that `inception_slim.checkpoint` reads.
+      destination: the file to write, or the folder for 'saved-model'.
+      format: one of `FORMATS`.
+      quantize: for 'tflite', what its weights are kept in: one of `QUANTIZATIONS`.
+      labels: for 'saved-model', the names of the classes: a list, or a file of them.
+      calibration_images: a folder of images, or `[N, 299, 299, 3]` in [-1, 1]: images like those
+        to come. int8 finds the range of each layer by them, and the answers on the first of them
+        are compared; without any, drawn images are compared.
+      use_ema: take the moving averages of the weights, where the checkpoint has them.
+      overwrite: replace a destination that exists.
+      checkpoint_scope: which network to take, where the file holds more than one.
+
+    Raises:
+      ExportError: an argument is out of its range, the destination exists or cannot be written,
+        or what was written does not answer as the checkpoint does; nothing is left behind.
+      CheckpointError: the checkpoint cannot be read.
+      data.DatasetError: the labels or the images cannot be read.
+    """
+    if format not in FORMATS:
+        raise ExportError(f'There is no format {format!r}; name one of {", ".join(FORMATS)}.')
+    if quantize not in QUANTIZATIONS:
+        raise ExportError(f'quantize must be one of {", ".join(QUANTIZATIONS)}, not {quantize!r}.')
+    if quantize != 'float32' and format != 'tflite':
+        raise ExportError(f'{quantize} is for tflite alone; leave quantize out for {format}.')
+    if labels is not None and format != 'saved-model':
+        raise ExportError(f'{format} has no place for labels, which saved-model has; leave them '
+                          'out.')
+    if quantize == 'int8' and calibration_images is None:
+        raise ExportError('int8 needs calibration images: real ones, by which the range of each '
+                          'layer is found; give a folder of a hundred or so.')
+    if not tensorflow.executing_eagerly():
+        raise ExportError('export needs eager mode, to load again what it writes; call it outside '
+                          'tf.Graph() and without tf.disable_eager_execution().')
+    destination = os.fspath(destination).rstrip('/')
+    _check_destination(destination, overwrite)
+    info, weights = checkpoints.read(checkpoint, use_ema=use_ema, checkpoint_scope=checkpoint_scope)
+    if info.num_classes is None:
+        raise checkpoints.CheckpointError(f'{info.path} has no classifier; it cannot answer.')
+    names = _names(labels, info)
+    side = factory.NETWORKS[info.network].image_size
+    images = _images(calibration_images, side)
+    with inference.load(checkpoint, use_ema=use_ema, checkpoint_scope=checkpoint_scope) as original:
+        compared = images[:_COMPARED]
+        expected = original.predictions(compared)
+    write = {'saved-model': partial(_saved_model, names=names), 'frozen': _frozen,
+             'tflite': partial(_tflite, quantize=quantize, images=images[:_CALIBRATED]),
+             'keras': _keras, 'onnx': _onnx}[format]
+    folder, name = os.path.split(os.path.abspath(destination))
+    try:
+        scratch = tempfile.mkdtemp(prefix=f'.{name}.', dir=folder)
+        try:
+            new = os.path.join(scratch, name)
+            with held_back_stderr(), warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # converters announce their own replacements
+                answer = write(info, weights, new)
+                found = np.asarray(answer(compared))
+            difference = _checked(destination, found, expected, TOLERANCES[quantize])
+            size = _size(new)
+            if os.path.lexists(destination):
+                os.rename(destination, os.path.join(scratch, 'old'))
+            os.rename(new, destination)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except (OSError, tf.errors.OpError) as error:
+        why = getattr(error, 'strerror', None) or str(error).splitlines()[0].rstrip('.')
+        raise ExportError(f'{destination} cannot be written ({why}); nothing was left '
+                          'behind.') from None
+    return Exported(destination, format, quantize, size, difference,
+                    int((found.argmax(1) == expected.argmax(1)).sum()), len(compared),
+                    calibration_images is None)
+
+
+def _check_destination(destination: str, overwrite: bool) -> None:
+    if os.path.lexists(destination) and not overwrite:
+        raise ExportError(f'{destination} exists; give another name, or overwrite it.')
+    if os.path.isdir(destination) and os.listdir(destination) and not os.path.exists(
+            os.path.join(destination, 'saved_model.pb')):
+        raise ExportError(f'{destination} is a folder that holds other things than a SavedModel; '
+                          'give another name.')
+    folder = os.path.dirname(os.path.abspath(destination))
+    if not os.path.isdir(folder):
+        raise ExportError(f'There is no folder {folder} to write to; make it first.')
+
+
+def _names(labels, info: checkpoints.CheckpointInfo) -> list[str] | None:
+    if labels is None:
+        return None
+    if isinstance(labels, (str, os.PathLike)):
+        labels = data.read_labels(labels)
+    if len(labels) != info.num_classes:
+        raise ExportError(f'There are {len(labels)} labels, but {info.path} has '
+                          f'{info.num_classes} classes; give one for each.')
+    return list(labels)
+
+
+def _images(given: np.ndarray | str | os.PathLike | None, side: int) -> np.ndarray:
+    """The images given; else four that differ at every scale, always the same."""
+    if isinstance(given, (str, os.PathLike)):
+        files = data.image_files(given)[:_CALIBRATED]
+        batches = data.arrays(lambda: data.image_batches(files, 32, image_size=side))
+        return np.concatenate([batch['image'] for batch in batches])
+    if given is not None:
+        given = np.asarray(given)
+        if given.ndim != 4 or given.shape[1:] != (side, side, 3) or not len(given):
+            raise ExportError(f'calibration_images must be [N, {side}, {side}, 3], but are '
+                              f'{list(given.shape)}.')
+        return given.astype(np.float32)
+    chance = np.random.RandomState(0)
+    layers = [chance.uniform(-1, 1, (4, patches, patches, 3))[:, at][:, :, at]
+              for patches in (2, 7, 31, side) for at in [np.arange(side) * patches // side]]
+    return np.mean(layers, axis=0).astype(np.float32)
+
+
+def _checked(destination: str, found: np.ndarray, expected: np.ndarray, tolerance: float) -> float:
+    if found.shape != expected.shape or not np.isfinite(found).all():
+        raise ExportError(f'{destination} would answer with {list(found.shape)} numbers, or with '
+                          f'none, for the {list(expected.shape)} of the checkpoint; nothing was '
+                          'left behind.')
+    difference = float(np.abs(found - expected).max())
+    if difference > tolerance:
+        raise ExportError(f'{destination} would differ from the checkpoint by {difference:.2g} in '
+                          f'a probability, more than {tolerance:g}; nothing was left behind.')
+    return difference
+
+
+def _size(path: str) -> int:
+    if os.path.isfile(path):
+        return os.path.getsize(path)
+    return sum(os.path.getsize(os.path.join(folder, file))
+               for folder, _, files in os.walk(path) for file in files)
+
+
+# Formats: each writes to a path, loads what it wrote, and returns what answers with probabilities.
+
+Answer = Callable[[np.ndarray], np.ndarray]
+
+
+def _folded_graph(info, weights, outputs=('logits', 'predictions')) -> tf.GraphDef:
+    return inference._frozen_graph(info, inference.fold_batch_norm(weights), outputs)
+
+
+def _saved_model(info, weights, path: str, names: list[str] | None) -> Answer:
+    definition = _folded_graph(info, weights)
+    side = factory.NETWORKS[info.network].image_size
+    images = tensorflow.TensorSpec((None, side, side, 3), tensorflow.float32, 'images')
+    encoded = tensorflow.TensorSpec((None,), tensorflow.string, 'encoded')
+
+    @tensorflow.function
+    def network(images):
+        logits, predictions = tensorflow.graph_util.import_graph_def(
+            definition, {'inputs': images}, ['logits:0', 'predictions:0'], name='')
+        return {'logits': logits, 'predictions': predictions}
+
+    # Made once, so that both signatures call the same and its weights are written once.
+    network = network.get_concrete_function(images)
+
+    def prepared(one):
+        return preprocessing.for_evaluation(data.decode(one), side)
+
+    @tensorflow.function
+    def of_images(images):
+        return network(images)
+
+    @tensorflow.function
+    def of_encoded(encoded):
+        answers = network(tensorflow.map_fn(
+            prepared, encoded, fn_output_signature=tensorflow.TensorSpec(
+                (side, side, 3), tensorflow.float32)))
+        if names is not None:
+            best = tensorflow.argmax(answers['predictions'], axis=1)
+            answers['classes'] = tensorflow.gather(tensorflow.constant(names), best)
+        return answers
+
+    module = tensorflow.Module()
+    module.network = network
+    if names is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, 'labels.txt')
+            with open(file, 'w', encoding='utf-8') as opened:
+                opened.writelines(f'{number}:{name}\n' for number, name in enumerate(names))
+            module.labels = tensorflow.saved_model.Asset(file)
+            _save_module(module, path, of_images, images, of_encoded, encoded)
+    else:
+        _save_module(module, path, of_images, images, of_encoded, encoded)
+    loaded = tensorflow.saved_model.load(path)
+    serve = loaded.signatures['serving_default']
+    return lambda batch: serve(images=tensorflow.constant(batch))['predictions'].numpy()
+
+
+def _save_module(module, path, of_images, images, of_encoded, encoded) -> None:
+    tensorflow.saved_model.save(module, path, signatures={
+        'serving_default': of_images.get_concrete_function(images),
+        'encoded': of_encoded.get_concrete_function(encoded)})
+
+
+def _classic(info, weights) -> tuple[tf.GraphDef, str]:
+    """From `input` to the predictions under the name they have always had; and that name."""
+    definition = _folded_graph(info, weights)
+    output = next(node for node in definition.node if node.name == 'predictions').input[0]
+    definition = inference._ancestors(definition, [output])
+    for node in definition.node:
+        if node.name == 'inputs':
+            node.name = 'input'
+        for index, source in enumerate(node.input):
+            if source == 'inputs':
+                node.input[index] = 'input'
+    return definition, output
+
+
+def _frozen(info, weights, path: str) -> Answer:
+    definition, output = _classic(info, weights)
+    with open(path, 'wb') as file:
+        file.write(definition.SerializeToString())
+    loaded = tf.GraphDef()
+    with open(path, 'rb') as file:
+        loaded.ParseFromString(file.read())
+
+    def answer(batch):
+        with tf.Graph().as_default(), tf.Session() as session:
+            tf.import_graph_def(loaded, name='')
+            return session.run(f'{output}:0', {'input:0': batch})
+
+    return answer
+
+
+def _tflite(info, weights, path: str, quantize: str, images: np.ndarray) -> Answer:
+    definition = _folded_graph(info, weights, ['predictions'])
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        tf.import_graph_def(definition, name='')
+        converter = tf.lite.TFLiteConverter.from_session(
+            session, *([graph.get_tensor_by_name(name)] for name in ('inputs:0', 'predictions:0')))
+        if quantize != 'float32':
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == 'float16':
+            converter.target_spec.supported_types = [tf.float16]
+        if quantize == 'int8':
+            converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        model = converter.convert()
+    with open(path, 'wb') as file:
+        file.write(model)
+    interpreter = tf.lite.Interpreter(model_path=path)
+
+    def answer(batch):
+        source = interpreter.get_input_details()[0]['index']
+        interpreter.resize_tensor_input(source, batch.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(source, batch)
+        interpreter.invoke()
+        return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
+
+    return answer
+
+
+def _onnx(info, weights, path: str) -> Answer:
+    try:
+        import onnxruntime
+        import tf2onnx
+    except ImportError:
+        raise ExportError('onnx needs tf2onnx and onnxruntime, which are not installed; install '
+                          "them with: pip install 'inception_slim[onnx]'") from None
+    definition, output = _classic(info, weights)
+    try:
+        tf2onnx.convert.from_graph_def(definition, input_names=['input:0'],
+                                       output_names=[f'{output}:0'], output_path=path)
+    except (AttributeError, TypeError, ImportError, ValueError) as error:
+        raise ExportError(f'tf2onnx {tf2onnx.__version__} does not work with TensorFlow '
+                          f'{tensorflow.__version__} ({error}); take another format.') from None
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    return lambda batch: session.run([f'{output}:0'], {'input:0': batch})[0]
+
+
+# Keras ----------------------------------------------------------------------------------------
+
+def _keras(info, weights, path: str) -> Answer:
+    if info.network != 'inception_v3':
+        title = factory.NETWORKS[info.network].title
+        raise ExportError(f'{title} has no Keras form here, which Inception V3 alone has; take '
+                          'saved-model.')
+    import keras
+
+    model = keras_model(info, weights)
+    # Keras wants its suffix, whatever the file is called.
+    model.save(path + '.keras')
+    os.replace(path + '.keras', path)
+    with open(path, 'rb') as file:
+        content = file.read()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, 'model.keras')
+        with open(copy, 'wb') as file:
+            file.write(content)
+        loaded = keras.models.load_model(copy)
+    return lambda batch: keras.ops.convert_to_numpy(loaded(batch, training=False))
+
+
+def keras_model(info: checkpoints.CheckpointInfo, weights: dict[str, np.ndarray]):
+    """A `keras.Model` of an Inception V3, from images to probabilities, with its weights.
+
+    Layer for layer that of `keras.applications.InceptionV3`, at any width; layers have TF-Slim's
+    names with `_` for `/`. The auxiliary head, which only training has a use for, is left out.
+
+    Args:
+      info, weights: from `checkpoint.read`.
+
+    Source: https://arxiv.org/abs/1512.00567, table 1.
+    """
+    import keras
+    from keras import layers
+
+    axis = 3
+    values = []
+
+    def conv(net, name, stride=1, padding='same'):
+        """A convolution without biases, batch norm, and ReLU, as wide as its weights are."""
+        kernel = weights[f'{name}/weights']
+        flat = name.replace('/', '_')
+        convolution = layers.Conv2D(kernel.shape[3], kernel.shape[:2], strides=stride,
+                                    padding=padding, use_bias=False, data_format='channels_last',
+                                    name=flat)
+        norm = layers.BatchNormalization(axis=axis, scale=info.has_gammas, name=flat + '_BatchNorm',
+                                         epsilon=inference.BATCH_NORM_EPSILON)
+        net = layers.ReLU(name=flat + '_Relu')(norm(convolution(net)))
+        parameters = ['gamma'] * info.has_gammas + ['beta', 'moving_mean', 'moving_variance']
+        values.append((convolution, [kernel]))
+        values.append((norm, [weights[f'{name}/BatchNorm/{each}'] for each in parameters]))
+        return net
+
+    def chain(net, block, branch, *names):
+        for name in names:
+            net = conv(net, f'{block}/Branch_{branch}/{name}')
+        return net
+
+    def pooled(net, block):
+        pool = layers.AveragePooling2D(3, strides=1, padding='same', data_format='channels_last')
+        return chain(pool(net), block, 3, 'Conv2d_0b_1x1')
+
+    def max_pool(net):
+        return layers.MaxPooling2D(3, strides=2, data_format='channels_last')(net)
+
+    def joined(*branches):
+        return layers.Concatenate(axis=axis)(list(branches))
+
+    side = factory.NETWORKS[info.network].image_size
+    images = layers.Input((side, side, 3), name='images')
+    net = conv(images, 'Conv2d_1a_3x3', 2, 'valid')
+    net = conv(net, 'Conv2d_2a_3x3', padding='valid')
+    net = max_pool(conv(net, 'Conv2d_2b_3x3'))
+    net = conv(net, 'Conv2d_3b_1x1', padding='valid')
+    net = max_pool(conv(net, 'Conv2d_4a_3x3', padding='valid'))
+    for block, five in (('Mixed_5b', ('Conv2d_0a_1x1', 'Conv2d_0b_5x5')),
+                        ('Mixed_5c', ('Conv2d_0b_1x1', 'Conv_1_0c_5x5')),  # misnamed in 2015
+                        ('Mixed_5d', ('Conv2d_0a_1x1', 'Conv2d_0b_5x5'))):
+        net = joined(chain(net, block, 0, 'Conv2d_0a_1x1'), chain(net, block, 1, *five),
+                     chain(net, block, 2, 'Conv2d_0a_1x1', 'Conv2d_0b_3x3', 'Conv2d_0c_3x3'),
+                     pooled(net, block))
+    inner = chain(net, 'Mixed_6a', 1, 'Conv2d_0a_1x1', 'Conv2d_0b_3x3')
+    net = joined(conv(net, 'Mixed_6a/Branch_0/Conv2d_1a_1x1', 2, 'valid'),  # a 3×3
+                 conv(inner, 'Mixed_6a/Branch_1/Conv2d_1a_1x1', 2, 'valid'), max_pool(net))
+    for block in ('Mixed_6b', 'Mixed_6c', 'Mixed_6d', 'Mixed_6e'):
+        net = joined(chain(net, block, 0, 'Conv2d_0a_1x1'),
+                     chain(net, block, 1, 'Conv2d_0a_1x1', 'Conv2d_0b_1x7', 'Conv2d_0c_7x1'),
+                     chain(net, block, 2, 'Conv2d_0a_1x1', 'Conv2d_0b_7x1', 'Conv2d_0c_1x7',
+                           'Conv2d_0d_7x1', 'Conv2d_0e_1x7'),
+                     pooled(net, block))
+    first = chain(net, 'Mixed_7a', 0, 'Conv2d_0a_1x1')
+    second = chain(net, 'Mixed_7a', 1, 'Conv2d_0a_1x1', 'Conv2d_0b_1x7', 'Conv2d_0c_7x1')
+    net = joined(conv(first, 'Mixed_7a/Branch_0/Conv2d_1a_3x3', 2, 'valid'),
+                 conv(second, 'Mixed_7a/Branch_1/Conv2d_1a_3x3', 2, 'valid'), max_pool(net))
+    for block, last in (('Mixed_7b', 'Conv2d_0b_3x1'), ('Mixed_7c', 'Conv2d_0c_3x1')):
+        first = chain(net, block, 1, 'Conv2d_0a_1x1')
+        second = chain(net, block, 2, 'Conv2d_0a_1x1', 'Conv2d_0b_3x3')
+        net = joined(chain(net, block, 0, 'Conv2d_0a_1x1'),
+                     joined(*(chain(first, block, 1, each) for each in ('Conv2d_0b_1x3', last))),
+                     joined(*(chain(second, block, 2, each)
+                              for each in ('Conv2d_0c_1x3', 'Conv2d_0d_3x1'))),
+                     pooled(net, block))
+    net = layers.GlobalAveragePooling2D(data_format='channels_last', name='PreLogits')(net)
+    classifier = layers.Dense(info.num_classes, activation='softmax', name='Predictions')
+    head = factory.NETWORKS[info.network].classifier
+    model = keras.Model(images, classifier(net), name='InceptionV3')
+    values.append((classifier, [np.squeeze(weights[f'{head}/weights'], (0, 1)),
+                                weights[f'{head}/biases']]))
+    for layer, value in values:
+        layer.set_weights(value)
+    return model
