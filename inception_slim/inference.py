@@ -76,14 +76,18 @@ def _frozen_graph(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray
                 slim.arg_scope([pooled_conv], pool_first=False):
             _, end_points = network.function(
                 images, num_classes=info.num_classes, is_training=False, **arguments)
-        features = end_points['PreLogits']
+        features = network.features(end_points)
         tf.identity(end_points['Logits'], 'logits')
         tf.identity(end_points['Predictions'], 'predictions')
         tf.reshape(features, (-1, features.shape[-1]), 'features')
     definition = graph.as_graph_def()
     for node in definition.node:
         if node.op == 'VariableV2':
-            value = values[node.name.removeprefix(network.scope + '/')]
+            value = values.get(node.name.removeprefix(network.scope + '/'))
+            if value is None:
+                raise checkpoints.CheckpointError(
+                    f'{info.path} does not fit {network.title}: it has no {node.name}; find the '
+                    'whole of the checkpoint.')
             wanted = tf.TensorShape(node.attr['shape'].shape).as_list()
             if wanted != list(value.shape):
                 raise checkpoints.CheckpointError(
@@ -266,9 +270,10 @@ def load(
     threads = num_threads or os.cpu_count() or 1
     if precision == 'int8':
         layer = factory.NETWORKS[info.network].classifier
+        weights = values[f'{layer}/weights']  # of a 1×1 convolution, or of a dense layer
         run, close, widths = _in_int8(
             _frozen_graph(info, values, ['features']),
-            (np.squeeze(values[f'{layer}/weights'], (0, 1)), values[f'{layer}/biases']),
+            (weights.reshape(weights.shape[-2:]), values[f'{layer}/biases']),
             checked_images(calibration_images, factory.NETWORKS[info.network].image_size),
             threads)
     else:
