@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
@@ -21,26 +21,31 @@ def convolutional_head(
         names: Sequence[str],
         *,
         dropout_keep_prob,
+        prediction_fn: Callable,
         spatial_squeeze: bool,
         global_pool: bool,
         pool_stride: int = 2,
-        pre_logits: str | None = None) -> tuple[tf.Tensor, tf.Tensor | None]:
+        pre_logits: bool = False,
+        predictions_in_logits: bool = False) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """The head of V1 to V3: average pooling, dropout and a 1×1 convolution, under `Logits`.
 
     Args:
       net: `[batch, height, width, channels]`.
-      end_points: takes `global_pool`, if that is asked for, and the end point `pre_logits`.
+      end_points: of the body; the head adds its own.
       num_classes: width of the classifier; 0 or None stops at the pooled features.
       pool: side of the pooling's kernel, cut to the grid.
       names: the scopes of the pooling (to which its kernel is added), the dropout and the logits.
       dropout_keep_prob: the part of the features that dropout keeps.
+      prediction_fn: makes predictions of logits; called with `scope='Predictions'`.
       spatial_squeeze: whether the logits are `[batch, num_classes]`.
       global_pool: whether to average over the whole grid, whatever its size.
       pool_stride: stride of the pooling.
-      pre_logits: an end point's name for what the classifier sees, if it is to be one.
+      pre_logits: whether what the classifier sees is an end point, `PreLogits`.
+      predictions_in_logits: whether the scope of the predictions is under that of the logits.
 
     Returns:
-      The pooled features, `[batch, 1, 1, channels]`, and the logits, or None without classes.
+      The logits, or without classes the pooled features, `[batch, 1, 1, channels]`, and
+      `end_points`.
     """
     pool_scope, dropout_scope, logits_scope = names
     with tf.variable_scope('Logits'):
@@ -52,15 +57,20 @@ def convolutional_head(
             net = slim.avg_pool2d(net, kernel, stride=pool_stride, padding='VALID',
                                   scope='{}_{}x{}'.format(pool_scope, *kernel))
         if not num_classes:
-            return net, None
-        dropped = slim.dropout(net, keep_prob=dropout_keep_prob, scope=dropout_scope)
+            return net, end_points
+        net = slim.dropout(net, keep_prob=dropout_keep_prob, scope=dropout_scope)
         if pre_logits:
-            end_points[pre_logits] = dropped
-        logits = slim.conv2d(dropped, num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
+            end_points['PreLogits'] = net
+        logits = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
                              scope=logits_scope)
         if spatial_squeeze:
             logits = tf.squeeze(logits, [1, 2], name='SpatialSqueeze')
-        return net, logits
+        end_points['Logits'] = logits
+        if predictions_in_logits:
+            end_points['Predictions'] = prediction_fn(logits, scope='Predictions')
+    if not predictions_in_logits:
+        end_points['Predictions'] = prediction_fn(logits, scope='Predictions')
+    return logits, end_points
 
 
 def dense_aux_head(net: tf.Tensor, num_classes: int, names: Sequence[str]) -> tf.Tensor:

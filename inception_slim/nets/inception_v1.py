@@ -164,16 +164,12 @@ def inception_v1(
     with tf.variable_scope(scope, 'InceptionV1', [inputs, num_classes], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_v1_base(inputs, scope=scope)
-            net, logits = convolutional_head(
+            return convolutional_head(
                 net, end_points, num_classes, _FINAL_POOL,
                 ('MaxPool_0a', 'Dropout_0b', 'Conv2d_0c_1x1'),  # an average, whatever it says
-                dropout_keep_prob=dropout_keep_prob, spatial_squeeze=spatial_squeeze,
-                global_pool=global_pool, pool_stride=1)
-            if not num_classes:
-                return net, end_points
-            end_points['Logits'] = logits
-            end_points['Predictions'] = prediction_fn(logits, scope='Predictions')
-    return logits, end_points
+                dropout_keep_prob=dropout_keep_prob, prediction_fn=prediction_fn,
+                spatial_squeeze=spatial_squeeze, global_pool=global_pool, pool_stride=1,
+                predictions_in_logits=True)
 
 
 inception_v1.default_image_size = 224

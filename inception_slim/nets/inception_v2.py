@@ -238,15 +238,11 @@ def inception_v2(
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_v2_base(
                 inputs, scope=scope, min_depth=min_depth, depth_multiplier=depth_multiplier)
-            net, logits = convolutional_head(
+            return convolutional_head(
                 net, end_points, num_classes, _FINAL_POOL,
-                ('AvgPool_1a', 'Dropout_1b', 'Conv2d_1c_1x1'), dropout_keep_prob=dropout_keep_prob,
+                ('AvgPool_1a', 'Dropout_1b', 'Conv2d_1c_1x1'),
+                dropout_keep_prob=dropout_keep_prob, prediction_fn=prediction_fn,
                 spatial_squeeze=spatial_squeeze, global_pool=global_pool)
-            if not num_classes:
-                return net, end_points
-            end_points['Logits'] = logits
-            end_points['Predictions'] = prediction_fn(logits, scope='Predictions')
-    return logits, end_points
 
 
 inception_v2.default_image_size = 224

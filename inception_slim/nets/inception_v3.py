@@ -300,16 +300,11 @@ def inception_v3(
             if create_aux_logits:
                 end_points['AuxLogits'] = _aux_head(
                     end_points[_AUX_END_POINT], num_classes, depth, spatial_squeeze, global_pool)
-            net, logits = convolutional_head(
+            return convolutional_head(
                 net, end_points, num_classes, _FINAL_POOL,
-                ('AvgPool_1a', 'Dropout_1b', 'Conv2d_1c_1x1'), dropout_keep_prob=dropout_keep_prob,
-                spatial_squeeze=spatial_squeeze, global_pool=global_pool,
-                pre_logits='PreLogits')  # 1×1×2048
-            if not num_classes:
-                return net, end_points
-            end_points['Logits'] = logits
-            end_points['Predictions'] = prediction_fn(logits, scope='Predictions')
-    return logits, end_points
+                ('AvgPool_1a', 'Dropout_1b', 'Conv2d_1c_1x1'),
+                dropout_keep_prob=dropout_keep_prob, prediction_fn=prediction_fn,
+                spatial_squeeze=spatial_squeeze, global_pool=global_pool, pre_logits=True)
 
 
 inception_v3.default_image_size = 299
