@@ -201,8 +201,8 @@ def inception_resnet_v2_base(
 
     def blocks_17x17(net, scope):
         with slim.arg_scope([slim.conv2d], rate=2 if dilated else 1):
-            return _repeated(net, partial(_block17, activation_fn=activation_fn), 20, 'block17',
-                             scope)
+            return _repeated(net, block=partial(_block17, activation_fn=activation_fn), count=20,
+                             name='block17', scope=scope)
 
     # End point or None, scope, and what is built on the output above it; sizes are those of a
     # 299×299 image.

@@ -204,7 +204,8 @@ def inception_v4_base(
     # Name, and what is built on the output above it; sizes are those of a 299×299 image.
     conv3x3 = partial(slim.conv2d, kernel_size=[3, 3])
     layers: list[tuple[str, Callable]] = [
-        ('Conv2d_1a_3x3', partial(conv3x3, num_outputs=32, stride=2, padding='VALID')),  # 149×149×32
+        ('Conv2d_1a_3x3', partial(conv3x3, num_outputs=32, stride=2,                  # 149×149×32
+                                  padding='VALID')),
         ('Conv2d_2a_3x3', partial(conv3x3, num_outputs=32, padding='VALID')),         # 147×147×32
         ('Conv2d_2b_3x3', partial(conv3x3, num_outputs=64)),                          # 147×147×64
         ('Mixed_3a', _stem_pool_and_conv),                                            # 73×73×160
