@@ -12,7 +12,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 RUFF := .venv/bin/ruff check --line-length 100 --select E,F,W,B,C4 --ignore B905,E402
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-1.15 bench-restore test test-oldest slim-suite lint golden clean
+.PHONY: help bench bench-1.15 bench-restore family test test-oldest slim-suite lint golden clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ bench-1.15: $(INSTALLED)  ## the same beside TensorFlow 1.15.5 and tf_slim.nets,
 
 bench-restore: $(INSTALLED)  ## time restoring a checkpoint beside TensorFlow's own Saver
 	@.venv/bin/python scripts/benchmark_restore.py $(ARGS)
+
+family: $(INSTALLED)  ## the table of the Inception family, AlexNet and VGG-16: sizes and speeds
+	@.venv/bin/python scripts/family.py $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
 	@.venv/bin/python -m pytest $(ARGS)
