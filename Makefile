@@ -14,7 +14,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 RUFF := .venv/bin/ruff check --line-length 100 --select E,F,W,B,C4 --ignore B905,E402
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-1.15 bench-restore bench-input compare compare-all accuracy \
+.PHONY: help bench bench-1.15 bench-restore bench-input compare compare-all accuracy family \
     soak test test-oldest train-faults slim-suite lint clean
 
 help:  ## list the targets
@@ -43,6 +43,9 @@ soak: $(INSTALLED)  ## 2,000 calls of a predictor from eight threads
 
 bench-input: $(INSTALLED)  ## time classifying a folder of JPEGs beside the network alone
 	@.venv/bin/python scripts/benchmark_input.py $(ARGS)
+
+family: $(INSTALLED)  ## the table of the Inception family, AlexNet and VGG-16: sizes and speeds
+	@.venv/bin/python scripts/family.py $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
 	@.venv/bin/python -m pytest $(ARGS)

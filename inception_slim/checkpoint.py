@@ -35,9 +35,7 @@ _OPTIMIZERS = {  # by the slots that each leaves beside a variable
 _OTHER_NETWORKS = {  # by a piece of a tensor's name
     r'(^|/)resnet_v[12]_\d+/': 'ResNet', r'(^|/)vgg_(a|16|19)/': 'VGG',
     r'(^|/)alexnet_v2/': 'AlexNet', r'(^|/)overfeat/': 'OverFeat',
-    r'(^|/)MobilenetV\d/': 'MobileNet', r'(^|/)InceptionV1/': 'Inception V1',
-    r'(^|/)InceptionV2/': 'Inception V2', r'(^|/)InceptionV4/': 'Inception V4',
-    r'(^|/)InceptionResnetV2/': 'Inception-ResNet V2', r'(^|/)(nasnet|pnasnet|cell_\d+/)': 'NASNet',
+    r'(^|/)MobilenetV\d/': 'MobileNet', r'(^|/)(nasnet|pnasnet|cell_\d+/)': 'NASNet',
     r'(^|/)(bert|transformer)/': 'a text model'}
 _DATA_SUFFIX = re.compile(r'\.data-(\d{5})-of-(\d{5})$')
 _CHUNK = 64 * 2**20  # bytes of weights to assign in one run of the session
@@ -450,7 +448,7 @@ def restore(
         session: tf.Session,
         path: str | os.PathLike,
         *,
-        scope: str = 'InceptionV3',
+        scope: str | None = None,
         use_ema: bool = False,
         exclude: Iterable[str] = (),
         checkpoint_scope: str | None = None) -> Restored:
@@ -462,7 +460,8 @@ def restore(
     Args:
       session: a session of the graph that holds the network; the graph may be finalized.
       path: see `find_prefix`.
-      scope: the variable scope that the network was built under, in the graph.
+      scope: the variable scope that the network was built under, in the graph; by default that
+        of the one network there, 'InceptionV3' if there are more.
       use_ema: take the moving average of a variable wherever the file has one.
       exclude: scopes to leave as they are, such as 'AuxLogits' or 'InceptionV3/Logits'.
       checkpoint_scope: which network to take, where the file holds more than one.
@@ -474,11 +473,14 @@ def restore(
       CheckpointError: the file cannot be read, or does not fit the graph.
     """
     with session.graph.as_default():
+        found = sorted({variable.op.name.split('/')[0] for variable in tf.model_variables()})
+        if scope is None:
+            known = [each.scope for each in factory.NETWORKS.values() if each.scope in found]
+            scope = known[0] if len(known) == 1 else 'InceptionV3'
         variables = {variable.op.name[len(scope) + 1:]: variable
                      for variable in tf.model_variables()
                      if variable.op.name.startswith(scope + '/')}
         if not variables:
-            found = sorted({name.op.name.split('/')[0] for name in tf.model_variables()})
             raise CheckpointError(
                 f'The graph has no model variables under the scope {scope!r}'
                 + (f', but under {", ".join(found)}; set scope=.' if found
@@ -575,7 +577,7 @@ def _check_fits(file: _File, layout: _Layout, wanted: dict, use_ema: bool) -> No
             mistyped.append(f'{source} is {file.dtypes[source].name}, not '
                             f'{variable.dtype.base_dtype.name}')
     in_file = {name for name in layout.tensors if _layer(name) in in_graph}
-    _check_batch_norm(file, set(wanted), in_file, set(missing))
+    _check_batch_norm(file, network, set(wanted), in_file, set(missing))
     _check_aux(file, network, missing)
     _check_classes(file, network, wanted, misshapen)
     _check_width(file, network, wanted, misshapen)
@@ -596,7 +598,10 @@ def _same_shape(wanted: list[int], found: list[int], name: str, network: factory
     return wanted == found or (dense and wanted == [1, 1, *found])
 
 
-def _check_batch_norm(file: _File, wanted: set[str], in_file: set[str], missing: set[str]) -> None:
+def _check_batch_norm(file: _File, network: factory.Network, wanted: set[str], in_file: set[str],
+                      missing: set[str]) -> None:
+    arg_scope = network.arg_scope.__name__
+
     def having(names, parameter):
         return {_layer(name) for name in names if name.endswith('/' + parameter)}
 
@@ -605,21 +610,21 @@ def _check_batch_norm(file: _File, wanted: set[str], in_file: set[str], missing:
         raise CheckpointError(
             f'The graph has biases where {file.prefix} has batch norm (in {len(biased)} layers): '
             'it was built outside the arg scope; build the network inside '
-            '"with slim.arg_scope(inception_v3_arg_scope()):".')
+            f'"with slim.arg_scope({arg_scope}()):".')
     normalized = having(missing, 'BatchNorm/beta') & having(in_file, 'biases')
     if normalized:
         raise CheckpointError(
             f'The graph has batch norm where {file.prefix} has biases (in {len(normalized)} '
-            'layers); build it with inception_v3_arg_scope(use_batch_norm=False).')
+            f'layers); build it with {arg_scope}(use_batch_norm=False).')
     gammas = having(in_file - wanted, 'BatchNorm/gamma') & having(wanted, 'BatchNorm/beta')
     if gammas:
         raise CheckpointError(
             f'{file.prefix} was trained with batch-norm gammas and the graph has none, which would '
-            'change every answer; build it with inception_v3_arg_scope(batch_norm_scale=True).')
+            f'change every answer; build it with {arg_scope}(batch_norm_scale=True).')
     if having(missing, 'BatchNorm/gamma') & having(in_file, 'BatchNorm/beta'):
         raise CheckpointError(
             f'The graph has batch-norm gammas and {file.prefix} has none; build it with '
-            'inception_v3_arg_scope(batch_norm_scale=False).')
+            f'{arg_scope}(batch_norm_scale=False).')
 
 
 def _check_aux(file: _File, network: factory.Network, missing: list[str]) -> None:

@@ -220,7 +220,7 @@ Answer = Callable[[np.ndarray], np.ndarray]
 
 
 def _folded_graph(info, weights, outputs=('logits', 'predictions')) -> tf.GraphDef:
-    return inference._frozen_graph(info, inference.fold_batch_norm(weights), outputs)
+    return inference.frozen_graph(info, inference.fold_batch_norm(weights), outputs)
 
 
 def _saved_model(info, weights, path: str, names: list[str] | None) -> Answer:

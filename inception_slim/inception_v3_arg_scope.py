@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import tensorflow.compat.v1 as tf
-import tf_slim as slim
 
+from inception_slim.nets.arg_scopes import inception_arg_scope, trunc_normal
 
-def trunc_normal(stddev: float):
-    """An initializer: the normal distribution of mean 0 and `stddev`, cut at two deviations."""
-    return tf.truncated_normal_initializer(0.0, stddev)
+__all__ = ['inception_v3_arg_scope', 'trunc_normal']
 
 
 def inception_v3_arg_scope(
@@ -47,25 +45,10 @@ def inception_v3_arg_scope(
 
     Source: https://arxiv.org/abs/1512.00567, and TF-Slim's defaults for it.
     """
-    normalization = {}
-    if use_batch_norm:
-        normalization = {
-            'normalizer_fn': slim.batch_norm,
-            'normalizer_params': {
-                'decay': batch_norm_decay,
-                'epsilon': batch_norm_epsilon,
-                'scale': batch_norm_scale,
-                'updates_collections': batch_norm_updates_collections,
-                'variables_collections': {
-                    'beta': None,
-                    'gamma': None,
-                    'moving_mean': [batch_norm_var_collection],
-                    'moving_variance': [batch_norm_var_collection],
-                },
-            },
-        }
-    with slim.arg_scope([slim.conv2d, slim.fully_connected],
-                        weights_regularizer=slim.l2_regularizer(weight_decay)):
-        with slim.arg_scope([slim.conv2d], weights_initializer=trunc_normal(stddev),
-                            activation_fn=activation_fn, **normalization) as scope:
-            return scope
+    return inception_arg_scope(
+        weight_decay=weight_decay, use_batch_norm=use_batch_norm,
+        batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,
+        batch_norm_scale=batch_norm_scale,
+        batch_norm_updates_collections=batch_norm_updates_collections,
+        activation_fn=activation_fn, batch_norm_var_collection=batch_norm_var_collection,
+        weights_initializer=trunc_normal(stddev))

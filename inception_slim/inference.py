@@ -79,14 +79,18 @@ def frozen_graph(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray]
                 slim.arg_scope([pooled_conv], pool_first=False):
             _, end_points = network.function(
                 images, num_classes=info.num_classes, is_training=False, **arguments)
-        features = end_points['PreLogits']
+        features = network.features(end_points)
         tf.identity(end_points['Logits'], 'logits')
         tf.identity(end_points['Predictions'], 'predictions')
         tf.reshape(features, (-1, features.shape[-1]), 'features')
     definition = _ancestors(graph.as_graph_def(), outputs)  # before there are weights to copy
     for node in definition.node:
         if node.op == 'VariableV2':
-            value = values.pop(node.name.removeprefix(network.scope + '/'))
+            value = values.pop(node.name.removeprefix(network.scope + '/'), None)
+            if value is None:
+                raise checkpoints.CheckpointError(
+                    f'{info.path} does not fit {network.title}: it has no {node.name}; find the '
+                    'whole of the checkpoint.')
             wanted = tf.TensorShape(node.attr['shape'].shape).as_list()
             if wanted != list(value.shape):
                 raise checkpoints.CheckpointError(
@@ -270,7 +274,8 @@ def load(
     threads = num_threads or os.cpu_count() or 1
     if precision == 'int8':
         layer = factory.NETWORKS[info.network].classifier
-        classifier = (np.squeeze(values[f'{layer}/weights'], (0, 1)), values[f'{layer}/biases'])
+        kernel = values[f'{layer}/weights']  # of a 1×1 convolution, or of a dense layer
+        classifier = (kernel.reshape(kernel.shape[-2:]), values[f'{layer}/biases'])
         run, close, widths = _in_int8(
             frozen_graph(info, values, ['features']), classifier,
             checked_images(calibration_images, factory.NETWORKS[info.network].image_size),

@@ -108,6 +108,15 @@ def _called_not_applied(layer_class: type) -> type:
         'apply': apply, '__doc__': layer_class.__doc__, '__module__': layer_class.__module__})
 
 
+def _flatten_by(layer_class: type) -> Callable:
+    """`flatten` by a new layer each time: a layer called again keeps its first graph and scope."""
+
+    def flatten(inputs, name=None):
+        return layer_class(name=name)(inputs)
+
+    return flatten
+
+
 _views: dict[types.ModuleType, ModuleView] = {}
 
 
@@ -122,7 +131,7 @@ def _view(module: types.ModuleType) -> ModuleView | None:
             if name in vars(module):
                 names[name] = lambda name=name: _called_not_applied(getattr(module, name))
         if path == 'tensorflow.python.layers.core':
-            names['flatten'] = lambda: _called_not_applied(module.Flatten)()
+            names['flatten'] = lambda: _flatten_by(_called_not_applied(module.Flatten))
         if not names:
             return None
         _views[module] = ModuleView(module, names)

@@ -1,4 +1,4 @@
-"""Times Inception V3 in a TensorFlow Session: the forward pass of a batch of random images.
+"""Times an Inception network in a TensorFlow Session: the forward pass of a batch of random images.
 
 Prints a line for every tenth step, and at the end the mean and its deviation, then images per
 second, the rate of arithmetic, peak memory, and what it ran on.
@@ -14,7 +14,7 @@ import tempfile
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # no start-up noise between the lines
 
-import inception_slim  # first, so that TensorFlow is imported quietly
+import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
@@ -22,6 +22,7 @@ import tf_slim as slim
 from inception_slim import checkpoint
 from inception_slim.benchmark import Timing, multiply_adds, time_tensorflow_run
 from inception_slim.inference import PRECISIONS, load
+from inception_slim.nets import factory
 from inception_slim.tf_slim_compat import TF_SLIM
 
 
@@ -34,9 +35,13 @@ def positive(text: str) -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--network', choices=factory.NETWORKS, default='inception_v3',
+                        help='(default: inception_v3)')
     parser.add_argument('--batch-size', type=positive, default=32, metavar='N')
-    parser.add_argument('--height', type=positive, default=299, metavar='PIXELS')
-    parser.add_argument('--width', type=positive, default=299, metavar='PIXELS')
+    parser.add_argument('--height', type=positive, metavar='PIXELS',
+                        help="by default the network's own")
+    parser.add_argument('--width', type=positive, metavar='PIXELS',
+                        help="by default the network's own")
     parser.add_argument('--num-batches', type=positive, default=100, metavar='N',
                         help='steps that count (default: 100)')
     parser.add_argument('--num-steps-burn-in', type=int, default=10, metavar='N',
@@ -49,13 +54,15 @@ def parse_arguments() -> argparse.Namespace:
                         help='run the fast path of inception_slim.inference instead, in this')
     parser.add_argument('--json', metavar='FILE', help='write the figures there as well')
     arguments = parser.parse_args()
+    side = factory.NETWORKS[arguments.network].image_size
+    arguments.height, arguments.width = arguments.height or side, arguments.width or side
     if arguments.num_steps_burn_in < 0:
         parser.error('argument --num-steps-burn-in: must be at least 0')
     if arguments.json and not os.path.isdir(os.path.dirname(os.path.abspath(arguments.json))):
         parser.error(f'argument --json: there is no folder for {arguments.json}')
     if arguments.precision and (arguments.forward_backward or
-                                (arguments.height, arguments.width) != (299, 299)):
-        parser.error('argument --precision: the fast path is forward, at 299x299')
+                                (arguments.height, arguments.width) != (side, side)):
+        parser.error(f'argument --precision: the fast path is forward, at {side}x{side}')
     return arguments
 
 
@@ -91,6 +98,13 @@ def report(timing: Timing, operations: int, batch_size: int) -> dict:
     return figures
 
 
+def build(name: str, inputs: tf.Tensor):
+    """A network as its arg scope has it, for inference."""
+    network = factory.NETWORKS[name]
+    with slim.arg_scope(network.arg_scope()):
+        return network.function(inputs, is_training=False)
+
+
 def run(arguments: argparse.Namespace) -> dict:
     tf.get_logger().setLevel('ERROR')
     if arguments.precision:
@@ -99,8 +113,7 @@ def run(arguments: argparse.Namespace) -> dict:
     with tf.Graph().as_default(), tf.Session() as session:
         inputs = tf.random_uniform(
             (arguments.batch_size, arguments.height, arguments.width, 3))
-        with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
-            logits, _ = inception_slim.inception_v3(inputs, is_training=False)
+        logits, _ = build(arguments.network, inputs)
         session.run(tf.global_variables_initializer())
         if arguments.checkpoint:
             checkpoint.restore(session, arguments.checkpoint)
@@ -126,10 +139,10 @@ class AsSession:
 
 def run_fast_path(arguments: argparse.Namespace) -> dict:
     size = arguments.batch_size
-    images = np.random.uniform(-1, 1, (size, 299, 299, 3)).astype(np.float32)
+    images = np.random.uniform(
+        -1, 1, (size, arguments.height, arguments.width, 3)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder, tf.Graph().as_default():
-        with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
-            logits, _ = inception_slim.inception_v3(tf.zeros(images.shape), is_training=False)
+        logits, _ = build(arguments.network, tf.zeros(images.shape))
         path = arguments.checkpoint
         if not path:
             with tf.Session() as session:

@@ -2,8 +2,9 @@
 
     python scripts/slim_suite.py [GROUP ...]      a group is a folder or a module of tf_slim
 
-Prints what each group passed, and every test that fails with the reason for it. Exits with 1 if a
-test fails for a reason that is not known to lie in the test itself.
+Prints what each group passed, and every test that fails with the reason for it. The tests of
+Inception V1 and V2 run a second time with this package's networks in the place of tf-slim's own.
+Exits with 1 if a test fails for a reason that is not known to lie in the test itself.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import tf_slim
 from tqdm import tqdm
 
 from inception_slim import tf_slim_compat
+from inception_slim.nets import inception_v1, inception_v2
 
 ROOT = os.path.dirname(tf_slim.__file__)
 
@@ -57,6 +59,11 @@ FAULTY_TESTS = {
     'ops/variables_test.py::VariablesTest::testVariableWithReplicaDeviceSetter':
         'the test wants a device without the CPU that TensorFlow now adds to its name',
 }
+
+
+# The tests to run again with networks of this package, which are called as those of tf-slim are.
+OURS = {'inception_v1_test': inception_v1, 'inception_v2_test': inception_v2}
+OUR_GROUP = 'inception_slim'
 
 
 def stand_in_for_nose() -> None:
@@ -97,10 +104,14 @@ class Recorder:
 
     def __init__(self):
         self.passed, self.failed, self.failures, self.progress = Counter(), Counter(), {}, None
+        self.with_ours = False
 
     def pytest_pycollect_makemodule(self, module_path, parent):
         module = pytest.Module.from_parent(parent, path=module_path)
         complete_test_module(module.obj)
+        if self.with_ours and module_path.stem in OURS:
+            network = OURS[module_path.stem]
+            setattr(module.obj, network.__name__.rsplit('.', 1)[-1], network)
         return module
 
     def pytest_collection_finish(self, session):
@@ -110,13 +121,15 @@ class Recorder:
         path, rest = os.path.relpath(report.fspath, ROOT), report.nodeid.split('::', 1)[1]
         if not os.path.isabs(report.fspath):
             path = os.path.relpath(os.path.join(ROOT, report.fspath), ROOT)
-        group = path.split(os.sep)[0].removesuffix('.py')
+        group = OUR_GROUP if self.with_ours else path.split(os.sep)[0].removesuffix('.py')
         if report.when == 'call':
             self.passed[group] += report.passed
             self.progress.update()
         if report.failed:
             self.failed[group] += 1
             test = f'{path.replace(os.sep, "/")}::{rest}'
+            if self.with_ours:
+                test = f'{OUR_GROUP}: {test}'
             self.failures[test] = reason_for(test, report) or (
                 f'UNEXPLAINED: {report.longreprtext.splitlines()[-1]}')
 
@@ -129,21 +142,28 @@ class Recorder:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('groups', nargs='*', metavar='GROUP',
-                        help='a folder or a module of tf_slim, such as layers or learning_test; '
-                             'all of them by default')
+                        help='a folder or a module of tf_slim, such as layers or learning_test, '
+                             f'or {OUR_GROUP}; all of them by default')
     groups = parser.parse_args().groups
+    with_ours = not groups or OUR_GROUP in groups
+    everything = not groups
+    groups = [group for group in groups if group != OUR_GROUP]
     paths = [os.path.join(ROOT, group + ('.py' if group.endswith('_test') else ''))
-             for group in groups] or [ROOT]
+             for group in groups]
     for group, path in zip(groups, paths):
         if not os.path.exists(path):
             parser.error(f'tf_slim has no tests called {group!r}')
+    paths = [ROOT] if everything else paths
+    our_paths = [os.path.join(ROOT, 'nets', name + '.py') for name in OURS]
     stand_in_for_nose()
     warnings.simplefilter('ignore')
     recorder = Recorder()
-    pytest.main(['-p', 'no:terminal', '-p', 'no:cacheprovider', '-p', 'no:warnings',
-                 '--import-mode=importlib', '-c', os.devnull, '--rootdir', ROOT,
-                 '-o', 'python_files=*_test.py', *paths], plugins=[recorder])
-    recorder.progress.close()
+    for recorder.with_ours, chosen in ((False, paths), (True, our_paths if with_ours else [])):
+        if chosen:
+            pytest.main(['-p', 'no:terminal', '-p', 'no:cacheprovider', '-p', 'no:warnings',
+                         '--import-mode=importlib', '-c', os.devnull, '--rootdir', ROOT,
+                         '-o', 'python_files=*_test.py', *chosen], plugins=[recorder])
+            recorder.progress.close()
     print(f'tf-slim {tf_slim_compat.TF_SLIM} on TensorFlow {tf.__version__}, '
           f'NumPy {np.__version__}')
     for group in sorted(recorder.passed | recorder.failed):

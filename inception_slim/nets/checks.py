@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 # A layer without padding that shrinks the grid: (end point, kernel, stride).
 Shrinking = tuple[str, int, int]
+_AXES = {'N': 'batch', 'H': 'height', 'W': 'width', 'C': 'channels'}
 
 
 def check_graph_mode(network: str) -> None:
@@ -18,13 +19,14 @@ def check_graph_mode(network: str) -> None:
             'tf.compat.v1.disable_eager_execution() first.')
 
 
-def check_images(network: str, inputs: tf.Tensor) -> None:
+def check_images(network: str, inputs: tf.Tensor, data_format: str = 'NHWC') -> None:
     """Images are `[batch, height, width, channels]`, floating point, of known channels."""
     shape = tf.TensorShape(inputs.shape)
     if shape.rank != 4:
-        raise ValueError(f'{network}: inputs must be [batch, height, width, channels], but their '
+        order = ', '.join(_AXES[each] for each in data_format)
+        raise ValueError(f'{network}: inputs must be [{order}], but their '
                          f'shape is {shape}; give the placeholder or tensor a shape of four.')
-    if shape[3] is None:
+    if shape[data_format.index('C')] is None:
         raise ValueError(f'{network}: the number of channels must be known to shape the first '
                          f'weights, but the inputs are {shape}; use inputs.set_shape(...).')
     if not tf.as_dtype(inputs.dtype).is_floating:
@@ -73,12 +75,22 @@ def smallest_image(shrinking: Sequence[Shrinking], last: str, known: Sequence[st
     return side
 
 
-def check_size(network: str, inputs: tf.Tensor, smallest: int, otherwise: str = '') -> None:
+def check_size(network: str, inputs: tf.Tensor, smallest: int, otherwise: str = '',
+               data_format: str = 'NHWC') -> None:
     """Height and width, where known, are at least `smallest`; `otherwise` says what else works."""
-    height, width = tf.TensorShape(inputs.shape).as_list()[1:3]
+    shape = tf.TensorShape(inputs.shape)
+    height, width = shape[data_format.index('H')], shape[data_format.index('W')]
     if any(side is not None and side < smallest for side in (height, width)):
         raise ValueError(f'{network}: images of {height}x{width} are too small; '
                          f'the smallest that works is {smallest}x{smallest}{otherwise}.')
+
+
+def check_known_size(network: str, inputs: tf.Tensor) -> None:
+    """Height and width are known, which a dense layer of the auxiliary classifier needs."""
+    if None in tf.TensorShape(inputs.shape).as_list()[1:3]:
+        raise ValueError(f'{network}: the auxiliary classifier needs a known height and width, but '
+                         f'the inputs are {tf.TensorShape(inputs.shape)}; use '
+                         'create_aux_logits=False, or inputs.set_shape(...).')
 
 
 def check_one_position(network: str, inputs: tf.Tensor, largest: int) -> None:
@@ -88,3 +100,15 @@ def check_one_position(network: str, inputs: tf.Tensor, largest: int) -> None:
         raise ValueError(f'{network}: images of {height}x{width} leave more than one position to '
                          f'classify; use global_pool=True, or spatial_squeeze=False, or images of '
                          f'at most {largest}x{largest}.')
+
+
+def check_size_with_aux(network: str, inputs: tf.Tensor, shrinking: Sequence[Shrinking],
+                        known: Sequence[str], aux: tuple[str, int] | None) -> None:
+    """Large enough for every layer, and for `aux`: the end point it is on, and its pool's side."""
+    smallest = smallest_image(shrinking, known[-1], known)
+    if aux:
+        end_point, grid = aux
+        check_known_size(network, inputs)
+        check_size(network, inputs, smallest_image(shrinking, end_point, known, grid),
+                   f' ({smallest}x{smallest} with create_aux_logits=False)')
+    check_size(network, inputs, smallest)

@@ -16,6 +16,7 @@ import tf_slim as slim
 from inception_slim.inception_v3_arg_scope import inception_v3_arg_scope, trunc_normal
 from inception_slim.nets import checks
 from inception_slim.nets.blocks import pooled_conv
+from inception_slim.nets.heads import convolutional_head, fitted_kernel
 
 __all__ = ['inception_v3', 'inception_v3_arg_scope', 'inception_v3_base', 'trunc_normal']
 
@@ -215,11 +216,6 @@ def inception_v3_base(
                         return net, end_points
 
 
-def _fitted(net: tf.Tensor, kernel: int) -> list[int]:
-    """A square kernel, cut to the grid where the grid is known and smaller."""
-    return [kernel if side is None else min(side, kernel) for side in net.shape.as_list()[1:3]]
-
-
 def _aux_head(net, num_classes, depth, spatial_squeeze, global_pool):
     """The auxiliary classifier on the 17×17 grid, which helps the gradient in training."""
     with slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
@@ -227,7 +223,7 @@ def _aux_head(net, num_classes, depth, spatial_squeeze, global_pool):
         net = slim.avg_pool2d(net, [_AUX_POOL, _AUX_POOL], stride=3, padding='VALID',
                               scope='AvgPool_1a_5x5')
         net = slim.conv2d(net, depth(128), [1, 1], scope='Conv2d_1b_1x1')
-        kernel = _fitted(net, 5)
+        kernel = fitted_kernel(net, 5)
         net = slim.conv2d(net, depth(768), kernel, padding='VALID',
                           weights_initializer=trunc_normal(0.01),
                           scope='Conv2d_2a_{}x{}'.format(*kernel))
@@ -304,25 +300,11 @@ def inception_v3(
             if create_aux_logits:
                 end_points['AuxLogits'] = _aux_head(
                     end_points[_AUX_END_POINT], num_classes, depth, spatial_squeeze, global_pool)
-            with tf.variable_scope('Logits'):
-                if global_pool:
-                    net = tf.reduce_mean(net, [1, 2], keepdims=True, name='GlobalPool')
-                    end_points['global_pool'] = net
-                else:
-                    kernel = _fitted(net, _FINAL_POOL)
-                    net = slim.avg_pool2d(net, kernel, padding='VALID',
-                                          scope='AvgPool_1a_{}x{}'.format(*kernel))
-                if not num_classes:
-                    return net, end_points
-                net = slim.dropout(net, keep_prob=dropout_keep_prob, scope='Dropout_1b')
-                end_points['PreLogits'] = net  # 1×1×2048
-                logits = slim.conv2d(net, num_classes, [1, 1], activation_fn=None,
-                                     normalizer_fn=None, scope='Conv2d_1c_1x1')
-                if spatial_squeeze:
-                    logits = tf.squeeze(logits, [1, 2], name='SpatialSqueeze')
-            end_points['Logits'] = logits
-            end_points['Predictions'] = prediction_fn(logits, scope='Predictions')
-    return logits, end_points
+            return convolutional_head(
+                net, end_points, num_classes, _FINAL_POOL,
+                ('AvgPool_1a', 'Dropout_1b', 'Conv2d_1c_1x1'),
+                dropout_keep_prob=dropout_keep_prob, prediction_fn=prediction_fn,
+                spatial_squeeze=spatial_squeeze, global_pool=global_pool, pre_logits=True)
 
 
 inception_v3.default_image_size = 299

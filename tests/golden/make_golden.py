@@ -8,12 +8,19 @@ Needs Python 3.7, which is the last that TensorFlow 1.15.5 was built for:
 
 PART is any of: graphs, answers, training, checkpoints. Without one, all are made.
 
-graphs        inception_v3.json.gz: variables, collections, end points and ops of each graph.
-answers       inception_v3.npz: what the network says of the golden images (see weights.py).
+graphs        NAME.json.gz: variables, collections, end points and ops of each graph.
+answers       NAME.npz: what the network says of the golden images (see weights.py).
 training      inception_v3_training.npz: losses, gradient norms and moving averages of one step.
-checkpoints   checkpoints/: files of every kind, and checkpoints.npz: their networks' logits.
+checkpoints   checkpoints/: files of every kind of Inception V3, and checkpoints.npz: their
+              networks' logits.
+family        checkpoints/inception_v1 and _v2, thin, and checkpoints_family.npz: their logits.
+
+NAME is inception_v1, inception_v2 or inception_v3. TensorFlow 1.15.5 has no Inception V4 and no
+Inception-ResNet V2; inception_v4.* and inception_resnet_v2.* come from the same TensorFlow and its
+`tf.contrib.slim`, with the networks as the TF-Slim model library defines them.
 """
 
+import functools
 import gzip
 import json
 import os
@@ -25,6 +32,7 @@ os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.contrib.slim.python.slim.nets import inception_v1, inception_v2
 from tensorflow.contrib.slim.python.slim.nets import inception_v3 as contrib
 
 from weights import images, patchwork, weights_for
@@ -63,6 +71,36 @@ def build(batch=2, side=299, scale=False, **arguments):
     return inputs, logits, end_points
 
 
+def build_v1(batch=2, side=224, **arguments):
+    inputs = tf.placeholder(tf.float32, (batch, side, side, 3), name='inputs')
+    with slim.arg_scope(inception_v1.inception_v1_arg_scope()):
+        logits, end_points = inception_v1.inception_v1(inputs, **arguments)
+    return inputs, logits, end_points
+
+
+def build_v2(batch=2, side=224, **arguments):
+    inputs = tf.placeholder(tf.float32, (batch, side, side, 3), name='inputs')
+    with slim.arg_scope(inception_v2.inception_v2_arg_scope()):
+        logits, end_points = inception_v2.inception_v2(inputs, **arguments)
+    return inputs, logits, end_points
+
+
+def build_thin_v1(**arguments):
+    """Inception V1 with a sixteenth of its channels, which it has no argument for."""
+    conv2d = inception_v1.layers.conv2d
+
+    @functools.wraps(conv2d)
+    def thin(inputs, channels, *positional, **named):
+        head = named['scope'] == 'Conv2d_0c_1x1'
+        return conv2d(inputs, channels if head else max(channels // 16, 4), *positional, **named)
+
+    inception_v1.layers.conv2d = thin
+    try:
+        return build_v1(num_classes=11, **arguments)
+    finally:
+        inception_v1.layers.conv2d = conv2d
+
+
 def assign(session, value_of=weights_for):
     for variable in tf.model_variables():
         name = variable.op.name
@@ -71,9 +109,9 @@ def assign(session, value_of=weights_for):
 
 # graphs ---------------------------------------------------------------------------------------
 
-def describe(**arguments):
+def describe(build_network=build, **arguments):
     with tf.Graph().as_default() as graph:
-        _, _, end_points = build(**arguments)
+        _, _, end_points = build_network(**arguments)
         return {
             'variables': [(v.op.name, v.shape.as_list(), v.dtype.base_dtype.name)
                           for v in tf.global_variables()],
@@ -86,15 +124,30 @@ def describe(**arguments):
 
 
 def make_graphs():
-    graphs = {
+    write_graphs('inception_v1', {
+        'inference': describe(build_v1, is_training=False),
+        'training': describe(build_v1),
+        'unsqueezed': describe(build_v1, is_training=False, num_classes=5, spatial_squeeze=False),
+    })
+    write_graphs('inception_v2', {
+        'inference': describe(build_v2, is_training=False),
+        'training': describe(build_v2),
+        'small_images': describe(build_v2, side=112, is_training=False),
+        'narrow': describe(build_v2, is_training=False, depth_multiplier=0.5),
+        'unsqueezed': describe(build_v2, is_training=False, num_classes=5, spatial_squeeze=False),
+    })
+    write_graphs('inception_v3', {
         'inference': describe(is_training=False),
         'training': describe(),
         'small_images': describe(side=150, is_training=False),
         'narrow': describe(is_training=False, depth_multiplier=0.5),
         'unsqueezed': describe(is_training=False, num_classes=5, spatial_squeeze=False),
-    }
+    })
+
+
+def write_graphs(name, graphs):
     # No time in the header, so that the same graphs make the same file.
-    with open(os.path.join(HERE, 'inception_v3.json.gz'), 'wb') as file:
+    with open(os.path.join(HERE, name + '.json.gz'), 'wb') as file:
         with gzip.GzipFile(filename='', mode='wb', fileobj=file, mtime=0) as packed:
             packed.write(json.dumps(graphs, separators=(',', ':')).encode())
 
@@ -102,6 +155,16 @@ def make_graphs():
 # answers --------------------------------------------------------------------------------------
 
 def make_answers():
+    for name, build_network, block in (('inception_v1', build_v1, 'Mixed_4b'),
+                                       ('inception_v2', build_v2, 'Mixed_4b')):
+        with tf.Graph().as_default(), tf.Session() as session:
+            inputs, _, end_points = build_network(is_training=False)
+            assign(session)
+            fetches = {'logits': 'Logits', 'predictions': 'Predictions', 'block': block}
+            answers = session.run({key: end_points[each] for key, each in fetches.items()},
+                                  {inputs: images(2, 224)})
+            answers['block'] = answers['block'].mean(axis=(1, 2))
+        np.savez_compressed(os.path.join(HERE, name + '.npz'), **answers)
     with tf.Graph().as_default(), tf.Session() as session:
         inputs, _, end_points = build(is_training=False)
         assign(session)
@@ -338,8 +401,23 @@ def make_checkpoints():
     np.savez_compressed(os.path.join(HERE, 'checkpoints.npz'), **logits)
 
 
+def make_family():
+    logits = {}
+    for name, build_network in (
+            ('inception_v1', build_thin_v1),
+            ('inception_v2', functools.partial(build_v2, **NARROW))):
+        with tf.Graph().as_default(), tf.Session() as session:
+            step = tf.train.get_or_create_global_step()
+            inputs, tensor, _ = build_network(is_training=False)
+            assign(session)
+            step.load(157585, session)
+            save(session, name, tf.train.SaverDef.V2, tf.model_variables() + [step])
+            logits[name] = session.run(tensor, {inputs: images(2, 224)})
+    np.savez_compressed(os.path.join(HERE, 'checkpoints_family.npz'), **logits)
+
+
 PARTS = {'graphs': make_graphs, 'answers': make_answers, 'training': make_training,
-         'checkpoints': make_checkpoints}
+         'checkpoints': make_checkpoints, 'family': make_family}
 
 if __name__ == '__main__':
     for part in sys.argv[1:] or PARTS:

@@ -1,0 +1,212 @@
+"""Inception V1, GoogLeNet, as TF-Slim built it: "Going Deeper with Convolutions",
+https://arxiv.org/abs/1409.4842.
+
+The body is the paper's table 1 with batch norm added, 3×3 convolutions for its 5×5 ones, and
+neither local response normalization nor the two auxiliary classifiers. Its nine blocks are one
+function, called with the six numbers of channels that a row of the table gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+
+from inception_slim.nets import checks
+from inception_slim.nets.arg_scopes import inception_arg_scope, trunc_normal
+from inception_slim.nets.heads import convolutional_head
+
+__all__ = ['inception_v1', 'inception_v1_arg_scope', 'inception_v1_base', 'trunc_normal']
+
+_ROOT = ('Conv2d_1a_7x7', 'MaxPool_2a_3x3', 'Conv2d_2b_1x1', 'Conv2d_2c_3x3', 'MaxPool_3a_3x3')
+_BLOCKS = ('Mixed_3b', 'Mixed_3c', 'MaxPool_4a_3x3', 'Mixed_4b', 'Mixed_4c', 'Mixed_4d',
+           'Mixed_4e', 'Mixed_4f', 'MaxPool_5a_2x2', 'Mixed_5b', 'Mixed_5c')
+_FINAL_POOL = 7
+_LARGEST = 32 * _FINAL_POOL  # padding everywhere: the grid is a 32nd of the image, rounded up
+
+
+def _block(net, channels, scope, conv_branch_2='Conv2d_0b_3x3'):
+    """1×1, a 3×3, another in the place of the paper's 5×5, and a max-pooled branch.
+
+    `channels`: of the 1×1; of the 3×3's reduction and of the 3×3; of the other's; of the pooled.
+    """
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, channels[0], [1, 1], scope='Conv2d_0a_1x1')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, channels[1], [1, 1], scope='Conv2d_0a_1x1')
+            branch_1 = slim.conv2d(branch_1, channels[2], [3, 3], scope='Conv2d_0b_3x3')
+        with tf.variable_scope('Branch_2'):
+            branch_2 = slim.conv2d(net, channels[3], [1, 1], scope='Conv2d_0a_1x1')
+            branch_2 = slim.conv2d(branch_2, channels[4], [3, 3], scope=conv_branch_2)
+        with tf.variable_scope('Branch_3'):
+            branch_3 = slim.max_pool2d(net, [3, 3], scope='MaxPool_0a_3x3')
+            branch_3 = slim.conv2d(branch_3, channels[5], [1, 1], scope='Conv2d_0b_1x1')
+        return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
+
+
+def inception_v1_base(
+        inputs: tf.Tensor,
+        final_endpoint: str = 'Mixed_5c',
+        scope='InceptionV1',
+        *,
+        include_root_block: bool = True) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """The convolutional body of Inception V1, up to and with `final_endpoint`.
+
+    Args:
+      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
+        must be known. The published weights want 224×224×3 in [-1, 1].
+      final_endpoint: the last layer to build, by its name in `end_points`.
+      scope: variable scope, or its name.
+      include_root_block: False leaves out all before `Mixed_3b`, which `inputs` then are for.
+
+    Returns:
+      The output of `final_endpoint` (`Mixed_5c` of a 224×224 image is `[batch, 7, 7, 1024]`), and
+      `end_points`: every layer and block built, by name, in order.
+
+    Raises:
+      ValueError: an argument is out of its range.
+      RuntimeError: eager execution is on.
+
+    Source: https://arxiv.org/abs/1409.4842, table 1.
+    """
+    checks.check_graph_mode('inception_v1_base')
+    checks.check_end_point('inception_v1_base', final_endpoint,
+                           (_ROOT if include_root_block else ()) + _BLOCKS)
+    checks.check_images('inception_v1_base', inputs)
+    checks.check_size('inception_v1_base', inputs, 1)
+
+    # Name, and what is built on the output above it; sizes are those of a 224×224 image.
+    max_pool = partial(slim.max_pool2d, stride=2)
+    root: list[tuple[str, Callable]] = [
+        ('Conv2d_1a_7x7', partial(slim.conv2d, num_outputs=64, kernel_size=[7, 7],    # 112×112×64
+                                  stride=2)),
+        ('MaxPool_2a_3x3', partial(max_pool, kernel_size=[3, 3])),                    # 56×56×64
+        ('Conv2d_2b_1x1', partial(slim.conv2d, num_outputs=64, kernel_size=[1, 1])),  # 56×56×64
+        ('Conv2d_2c_3x3', partial(slim.conv2d, num_outputs=192, kernel_size=[3, 3])),  # 56×56×192
+        ('MaxPool_3a_3x3', partial(max_pool, kernel_size=[3, 3])),                    # 28×28×192
+    ]
+    blocks: list[tuple[str, Callable]] = [
+        ('Mixed_3b', partial(_block, channels=(64, 96, 128, 16, 32, 32))),            # 28×28×256
+        ('Mixed_3c', partial(_block, channels=(128, 128, 192, 32, 96, 64))),          # 28×28×480
+        ('MaxPool_4a_3x3', partial(max_pool, kernel_size=[3, 3])),                    # 14×14×480
+        ('Mixed_4b', partial(_block, channels=(192, 96, 208, 16, 48, 64))),           # 14×14×512
+        ('Mixed_4c', partial(_block, channels=(160, 112, 224, 24, 64, 64))),          # 14×14×512
+        ('Mixed_4d', partial(_block, channels=(128, 128, 256, 24, 64, 64))),          # 14×14×512
+        ('Mixed_4e', partial(_block, channels=(112, 144, 288, 32, 64, 64))),          # 14×14×528
+        ('Mixed_4f', partial(_block, channels=(256, 160, 320, 32, 128, 128))),        # 14×14×832
+        ('MaxPool_5a_2x2', partial(max_pool, kernel_size=[2, 2])),                    # 7×7×832
+        ('Mixed_5b', partial(_block, channels=(256, 160, 320, 32, 128, 128),          # 7×7×832
+                             conv_branch_2='Conv2d_0a_3x3')),  # 0a twice, checkpoints agree
+        ('Mixed_5c', partial(_block, channels=(384, 192, 384, 48, 128, 128))),        # 7×7×1024
+    ]
+    end_points = {}
+    net = inputs
+    with tf.variable_scope(scope, 'InceptionV1', [inputs]), \
+            slim.arg_scope([slim.conv2d, slim.fully_connected],
+                           weights_initializer=trunc_normal(0.01)), \
+            slim.arg_scope([slim.conv2d, slim.max_pool2d], stride=1, padding='SAME'):
+        for name, layer in root * include_root_block + blocks:
+            net = end_points[name] = layer(net, scope=name)
+            if name == final_endpoint:
+                return net, end_points
+
+
+def inception_v1(
+        inputs: tf.Tensor,
+        num_classes: int | None = 1000,
+        is_training: bool | tf.Tensor = True,
+        dropout_keep_prob: float = 0.8,
+        prediction_fn: Callable = slim.softmax,
+        spatial_squeeze: bool = True,
+        reuse: bool | None = None,
+        scope='InceptionV1',
+        *,
+        global_pool: bool = False) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Inception V1 with its classifier.
+
+    Build it under its defaults: `with slim.arg_scope(inception_v1_arg_scope()):`.
+
+    Args:
+      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
+        must be known, but a size over 224 wants `global_pool`. The published weights want
+        224×224×3 in [-1, 1].
+      num_classes: width of the classifier; 0 or None returns the pooled features instead.
+      is_training: whether batch norm uses the batch's own statistics and dropout drops; a bool, or
+        a scalar bool tensor to decide at each run.
+      dropout_keep_prob: the part of the pooled features that dropout keeps, in (0, 1].
+      prediction_fn: makes predictions of logits; called with `scope='Predictions'`.
+      spatial_squeeze: True makes logits `[batch, num_classes]`; False leaves them
+        `[batch, 1, 1, num_classes]`.
+      reuse: True takes the variables that an earlier call made.
+      scope: variable scope, or its name.
+      global_pool: True averages over the whole grid, whatever its size; False over 7×7 of it.
+
+    Returns:
+      Logits, `[batch, num_classes]` (or the pooled features, `[batch, 1, 1, 1024]`), and
+      `end_points`: every layer and block of the base by name, `Logits` and `Predictions`, and with
+      `global_pool` also `global_pool`.
+
+    Raises:
+      ValueError: an argument is out of its range, or the image is too large.
+      RuntimeError: eager execution is on.
+
+    Source: https://arxiv.org/abs/1409.4842.
+    """
+    checks.check_graph_mode('inception_v1')
+    checks.check_head('inception_v1', num_classes, dropout_keep_prob)
+    checks.check_images('inception_v1', inputs)
+    checks.check_size('inception_v1', inputs, 1)
+    if spatial_squeeze and num_classes and not global_pool:
+        checks.check_one_position('inception_v1', inputs, _LARGEST)
+    with tf.variable_scope(scope, 'InceptionV1', [inputs, num_classes], reuse=reuse) as scope:
+        with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
+            net, end_points = inception_v1_base(inputs, scope=scope)
+            return convolutional_head(
+                net, end_points, num_classes, _FINAL_POOL,
+                ('MaxPool_0a', 'Dropout_0b', 'Conv2d_0c_1x1'),  # an average, whatever it says
+                dropout_keep_prob=dropout_keep_prob, prediction_fn=prediction_fn,
+                spatial_squeeze=spatial_squeeze, global_pool=global_pool, pool_stride=1,
+                predictions_in_logits=True)
+
+
+inception_v1.default_image_size = 224
+
+
+def inception_v1_arg_scope(
+        weight_decay: float = 0.00004,
+        use_batch_norm: bool = True,
+        batch_norm_var_collection: str = 'moving_vars',
+        *,
+        batch_norm_decay: float = 0.9997,
+        batch_norm_epsilon: float = 0.001,
+        batch_norm_scale: bool = False,
+        batch_norm_updates_collections: str | None = tf.GraphKeys.UPDATE_OPS,
+        activation_fn: Callable | None = tf.nn.relu) -> dict:
+    """The defaults under which Inception V1 is built: `with slim.arg_scope(...):`.
+
+    Args:
+      weight_decay: factor of the L2 loss of every convolution's and dense layer's weights.
+      use_batch_norm: False gives convolutions biases in the place of batch norm.
+      batch_norm_var_collection: the collection that moving means and variances are added to.
+      batch_norm_decay: what a moving average keeps of itself at each step, in [0, 1).
+      batch_norm_epsilon: added to the variance before its root is taken.
+      batch_norm_scale: True gives batch norm a `gamma`, as some later checkpoints have.
+      batch_norm_updates_collections: where the moving averages' updates are put; None runs them
+        with the layer itself.
+      activation_fn: follows every convolution; None leaves it linear.
+
+    Returns:
+      An arg scope, for `slim.arg_scope` to enter.
+
+    Source: TF-Slim's defaults for it; the paper of 2014 had no batch norm.
+    """
+    return inception_arg_scope(
+        weight_decay=weight_decay, use_batch_norm=use_batch_norm,
+        batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,
+        batch_norm_scale=batch_norm_scale,
+        batch_norm_updates_collections=batch_norm_updates_collections,
+        activation_fn=activation_fn, batch_norm_var_collection=batch_norm_var_collection,
+        weights_initializer=slim.variance_scaling_initializer())

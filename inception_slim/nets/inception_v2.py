@@ -1,0 +1,291 @@
+"""Inception V2, as TF-Slim built it: "Batch Normalization: Accelerating Deep Network Training by
+Reducing Internal Covariate Shift", https://arxiv.org/abs/1502.03167.
+
+The body is the paper's figure 5, with a separable first convolution: ten blocks, each of a pair of
+3×3 where Inception V1 has a 5×5. Eight of them keep the grid and two, without the 1×1 branch, halve
+it. Each of the two kinds is one function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+
+from inception_slim.nets import checks
+from inception_slim.nets.arg_scopes import inception_arg_scope, trunc_normal
+from inception_slim.nets.blocks import pooled_conv
+from inception_slim.nets.heads import convolutional_head
+
+__all__ = ['inception_v2', 'inception_v2_arg_scope', 'inception_v2_base', 'trunc_normal']
+
+_ROOT = ('Conv2d_1a_7x7', 'MaxPool_2a_3x3', 'Conv2d_2b_1x1', 'Conv2d_2c_3x3', 'MaxPool_3a_3x3')
+_BLOCKS = ('Mixed_3b', 'Mixed_3c', 'Mixed_4a', 'Mixed_4b', 'Mixed_4c', 'Mixed_4d', 'Mixed_4e',
+           'Mixed_5a', 'Mixed_5b', 'Mixed_5c')
+_FINAL_POOL = 7
+# Padding everywhere: the grid is a 32nd of the image, rounded up; the pool's stride of 2 leaves one
+# position of a grid of 8 too.
+_LARGEST = 32 * (_FINAL_POOL + 1)
+_CHANNEL_AXIS = {'NHWC': 3, 'NCHW': 1}
+
+
+def _first_conv(net, depth, separable, scope):
+    """The 7×7 convolution; separable, at most eight 7×7 for each colour and then a 1×1."""
+    if not separable:
+        return slim.conv2d(net, depth(64), [7, 7], stride=2, weights_initializer=trunc_normal(1.0),
+                           scope=scope)
+    return slim.separable_conv2d(net, depth(64), [7, 7], stride=2,
+                                 depth_multiplier=min(depth(64) // 3, 8),  # a third: RGB
+                                 weights_initializer=trunc_normal(1.0), scope=scope)
+
+
+def _reduced(net, channels):
+    return slim.conv2d(net, channels, [1, 1], weights_initializer=trunc_normal(0.09),
+                       scope='Conv2d_0a_1x1')
+
+
+def _block(net, depth, channels, axis, scope, max_pool=False):
+    """1×1, a 3×3, a pair of 3×3, and a pooled branch.
+
+    `channels`: of the 1×1; of the 3×3's reduction and of the 3×3; of the pair's; of the pooled.
+    """
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, depth(channels[0]), [1, 1], scope='Conv2d_0a_1x1')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = _reduced(net, depth(channels[1]))
+            branch_1 = slim.conv2d(branch_1, depth(channels[2]), [3, 3], scope='Conv2d_0b_3x3')
+        with tf.variable_scope('Branch_2'):
+            branch_2 = _reduced(net, depth(channels[3]))
+            branch_2 = slim.conv2d(branch_2, depth(channels[4]), [3, 3], scope='Conv2d_0b_3x3')
+            branch_2 = slim.conv2d(branch_2, depth(channels[4]), [3, 3], scope='Conv2d_0c_3x3')
+        with tf.variable_scope('Branch_3'):
+            pooled = {'channels': depth(channels[5]), 'weights_initializer': trunc_normal(0.1)}
+            if max_pool:
+                branch_3 = slim.max_pool2d(net, [3, 3], scope='MaxPool_0a_3x3')
+                branch_3 = slim.conv2d(branch_3, pooled.pop('channels'), [1, 1],
+                                       scope='Conv2d_0b_1x1', **pooled)
+            else:
+                branch_3 = pooled_conv(net, **pooled)
+        return tf.concat([branch_0, branch_1, branch_2, branch_3], axis)
+
+
+def _reduction(net, depth, channels, axis, scope):
+    """To half the grid: a strided 3×3, a pair of 3×3 of which one is strided, and max pooling.
+
+    `channels`: of the 3×3's reduction and of the 3×3; of the pair's.
+    """
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = _reduced(net, depth(channels[0]))
+            branch_0 = slim.conv2d(branch_0, depth(channels[1]), [3, 3], stride=2,
+                                   scope='Conv2d_1a_3x3')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = _reduced(net, depth(channels[2]))
+            branch_1 = slim.conv2d(branch_1, depth(channels[3]), [3, 3], scope='Conv2d_0b_3x3')
+            branch_1 = slim.conv2d(branch_1, depth(channels[3]), [3, 3], stride=2,
+                                   scope='Conv2d_1a_3x3')
+        with tf.variable_scope('Branch_2'):
+            branch_2 = slim.max_pool2d(net, [3, 3], stride=2, scope='MaxPool_1a_3x3')
+        return tf.concat([branch_0, branch_1, branch_2], axis)
+
+
+def inception_v2_base(
+        inputs: tf.Tensor,
+        final_endpoint: str = 'Mixed_5c',
+        min_depth: int = 16,
+        depth_multiplier: float = 1.0,
+        scope=None,
+        *,
+        use_separable_conv: bool = True,
+        data_format: str = 'NHWC',
+        include_root_block: bool = True) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """The convolutional body of Inception V2, up to and with `final_endpoint`.
+
+    Args:
+      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
+        must be known. The published weights want 224×224×3 in [-1, 1].
+      final_endpoint: the last layer to build, by its name in `end_points`.
+      min_depth: the fewest channels a convolution is thinned to, when `depth_multiplier` < 1.
+      depth_multiplier: factor of every convolution's number of channels, greater than 0.
+      scope: variable scope, or its name; 'InceptionV2' by default.
+      use_separable_conv: False makes the first convolution an ordinary one.
+      data_format: 'NHWC', or 'NCHW' for inputs and outputs of `[batch, channels, height, width]`,
+        which needs `use_separable_conv=False` and, in most builds of TensorFlow, a GPU to run on.
+      include_root_block: False leaves out all before `Mixed_3b`, which `inputs` then are for.
+
+    Returns:
+      The output of `final_endpoint` (`Mixed_5c` of a 224×224 image is `[batch, 7, 7, 1024]`), and
+      `end_points`: every layer and block built, by name, in order.
+
+    Raises:
+      ValueError: an argument is out of its range.
+      RuntimeError: eager execution is on.
+
+    Source: https://arxiv.org/abs/1502.03167, figure 5.
+    """
+    checks.check_graph_mode('inception_v2_base')
+    checks.check_end_point('inception_v2_base', final_endpoint,
+                           (_ROOT if include_root_block else ()) + _BLOCKS)
+    checks.check_depth('inception_v2_base', depth_multiplier, min_depth)
+    if data_format not in _CHANNEL_AXIS:
+        raise ValueError("inception_v2_base: data_format must be 'NHWC' or 'NCHW', "
+                         f'but is {data_format!r}.')
+    if data_format == 'NCHW' and use_separable_conv and include_root_block:
+        raise ValueError("inception_v2_base: the separable convolution is for 'NHWC' only; with "
+                         "data_format='NCHW' use use_separable_conv=False.")
+    checks.check_images('inception_v2_base', inputs, data_format)
+    checks.check_size('inception_v2_base', inputs, 1, data_format=data_format)
+
+    def depth(channels: int) -> int:
+        return max(int(channels * depth_multiplier), min_depth)
+
+    # Name, and what is built on the output above it; sizes are those of a 224×224 image.
+    max_pool = partial(slim.max_pool2d, kernel_size=[3, 3], stride=2)
+    root: list[tuple[str, Callable]] = [
+        ('Conv2d_1a_7x7', partial(_first_conv, depth=depth,                           # 112×112×64
+                                  separable=use_separable_conv)),
+        ('MaxPool_2a_3x3', max_pool),                                                 # 56×56×64
+        ('Conv2d_2b_1x1', partial(slim.conv2d, num_outputs=depth(64),                 # 56×56×64
+                                  kernel_size=[1, 1], weights_initializer=trunc_normal(0.1))),
+        ('Conv2d_2c_3x3', partial(slim.conv2d, num_outputs=depth(192),                # 56×56×192
+                                  kernel_size=[3, 3])),
+        ('MaxPool_3a_3x3', max_pool),                                                 # 28×28×192
+    ]
+    axis = _CHANNEL_AXIS[data_format]
+    block = partial(_block, depth=depth, axis=axis)
+    reduction = partial(_reduction, depth=depth, axis=axis)
+    blocks: list[tuple[str, Callable]] = [
+        ('Mixed_3b', partial(block, channels=(64, 64, 64, 64, 96, 32))),              # 28×28×256
+        ('Mixed_3c', partial(block, channels=(64, 64, 96, 64, 96, 64))),              # 28×28×320
+        ('Mixed_4a', partial(reduction, channels=(128, 160, 64, 96))),                # 14×14×576
+        ('Mixed_4b', partial(block, channels=(224, 64, 96, 96, 128, 128))),           # 14×14×576
+        ('Mixed_4c', partial(block, channels=(192, 96, 128, 96, 128, 128))),          # 14×14×576
+        ('Mixed_4d', partial(block, channels=(160, 128, 160, 128, 160, 96))),         # 14×14×576
+        ('Mixed_4e', partial(block, channels=(96, 128, 192, 160, 192, 96))),          # 14×14×576
+        ('Mixed_5a', partial(reduction, channels=(128, 192, 192, 256))),              # 7×7×1024
+        ('Mixed_5b', partial(block, channels=(352, 192, 320, 160, 224, 128))),        # 7×7×1024
+        ('Mixed_5c', partial(block, channels=(352, 192, 320, 192, 224, 128),          # 7×7×1024
+                             max_pool=True)),
+    ]
+    end_points = {}
+    net = inputs
+    layers_with_format = [slim.conv2d, slim.max_pool2d, slim.avg_pool2d, slim.separable_conv2d]
+    with tf.variable_scope(scope, 'InceptionV2', [inputs]), \
+            slim.arg_scope(layers_with_format, stride=1, padding='SAME', data_format=data_format), \
+            slim.arg_scope([slim.batch_norm], data_format=data_format):
+        for name, layer in root * include_root_block + blocks:
+            net = end_points[name] = layer(net, scope=name)
+            if name == final_endpoint:
+                return net, end_points
+
+
+def inception_v2(
+        inputs: tf.Tensor,
+        num_classes: int | None = 1000,
+        is_training: bool | tf.Tensor = True,
+        dropout_keep_prob: float = 0.8,
+        min_depth: int = 16,
+        depth_multiplier: float = 1.0,
+        prediction_fn: Callable = slim.softmax,
+        spatial_squeeze: bool = True,
+        reuse: bool | None = None,
+        scope='InceptionV2',
+        *,
+        global_pool: bool = False) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Inception V2 with its classifier.
+
+    Build it under its defaults: `with slim.arg_scope(inception_v2_arg_scope()):`.
+
+    Args:
+      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
+        must be known, but a size over 256 wants `global_pool`. The published weights want
+        224×224×3 in [-1, 1].
+      num_classes: width of the classifier; 0 or None returns the pooled features instead.
+      is_training: whether batch norm uses the batch's own statistics and dropout drops; a bool, or
+        a scalar bool tensor to decide at each run.
+      dropout_keep_prob: the part of the pooled features that dropout keeps, in (0, 1].
+      min_depth: the fewest channels a convolution is thinned to, when `depth_multiplier` < 1.
+      depth_multiplier: factor of every convolution's number of channels, greater than 0.
+      prediction_fn: makes predictions of logits; called with `scope='Predictions'`.
+      spatial_squeeze: True makes logits `[batch, num_classes]`; False leaves them
+        `[batch, 1, 1, num_classes]`.
+      reuse: True takes the variables that an earlier call made.
+      scope: variable scope, or its name.
+      global_pool: True averages over the whole grid, whatever its size; False over 7×7 of it.
+
+    Returns:
+      Logits, `[batch, num_classes]` (or the pooled features, `[batch, 1, 1, 1024]`), and
+      `end_points`: every layer and block of the base by name, `Logits` and `Predictions`, and with
+      `global_pool` also `global_pool`.
+
+    Raises:
+      ValueError: an argument is out of its range, or the image is too large.
+      RuntimeError: eager execution is on.
+
+    Source: https://arxiv.org/abs/1502.03167.
+    """
+    checks.check_graph_mode('inception_v2')
+    checks.check_depth('inception_v2', depth_multiplier, min_depth)
+    checks.check_head('inception_v2', num_classes, dropout_keep_prob)
+    checks.check_images('inception_v2', inputs)
+    checks.check_size('inception_v2', inputs, 1)
+    if spatial_squeeze and num_classes and not global_pool:
+        checks.check_one_position('inception_v2', inputs, _LARGEST)
+    with tf.variable_scope(scope, 'InceptionV2', [inputs, num_classes], reuse=reuse) as scope:
+        with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
+            net, end_points = inception_v2_base(
+                inputs, scope=scope, min_depth=min_depth, depth_multiplier=depth_multiplier)
+            return convolutional_head(
+                net, end_points, num_classes, _FINAL_POOL,
+                ('AvgPool_1a', 'Dropout_1b', 'Conv2d_1c_1x1'),
+                dropout_keep_prob=dropout_keep_prob, prediction_fn=prediction_fn,
+                spatial_squeeze=spatial_squeeze, global_pool=global_pool)
+
+
+inception_v2.default_image_size = 224
+
+
+def inception_v2_arg_scope(
+        weight_decay: float = 0.00004,
+        batch_norm_var_collection: str = 'moving_vars',
+        *,
+        use_batch_norm: bool = True,
+        batch_norm_decay: float = 0.9997,
+        batch_norm_epsilon: float = 0.001,
+        batch_norm_scale: bool = False,
+        batch_norm_updates_collections: str | None = tf.GraphKeys.UPDATE_OPS,
+        activation_fn: Callable | None = tf.nn.relu) -> dict:
+    """The defaults under which Inception V2 is built: `with slim.arg_scope(...):`.
+
+    They are for `slim.conv2d`: the separable first convolution has, as it had in 2016, a bias in
+    the place of batch norm, and no weight decay.
+
+    Args:
+      weight_decay: factor of the L2 loss of every convolution's and dense layer's weights.
+      batch_norm_var_collection: the collection that moving means and variances are added to.
+      use_batch_norm: False gives convolutions biases in the place of batch norm.
+      batch_norm_decay: what a moving average keeps of itself at each step, in [0, 1).
+      batch_norm_epsilon: added to the variance before its root is taken.
+      batch_norm_scale: True gives batch norm a `gamma`, as some later checkpoints have.
+      batch_norm_updates_collections: where the moving averages' updates are put; None runs them
+        with the layer itself.
+      activation_fn: follows every convolution, the separable one too; None leaves it linear.
+
+    Returns:
+      An arg scope, for `slim.arg_scope` to enter.
+
+    Source: https://arxiv.org/abs/1502.03167, and TF-Slim's defaults for it.
+    """
+    scope = inception_arg_scope(
+        weight_decay=weight_decay, use_batch_norm=use_batch_norm,
+        batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,
+        batch_norm_scale=batch_norm_scale,
+        batch_norm_updates_collections=batch_norm_updates_collections,
+        activation_fn=activation_fn, batch_norm_var_collection=batch_norm_var_collection,
+        weights_initializer=slim.variance_scaling_initializer())
+    with slim.arg_scope(scope), slim.arg_scope([slim.separable_conv2d],
+                                               activation_fn=activation_fn) as scope:
+        return scope

@@ -1,0 +1,327 @@
+"""Inception V4, as TF-Slim built it: "Inception-v4, Inception-ResNet and the Impact of Residual
+Connections on Learning", https://arxiv.org/abs/1602.07261.
+
+The body is the paper's figure 9: a stem whose last three layers branch too, four blocks on a 35×35
+grid, seven on 17×17, three on 8×8, and a reduction before each of the last two kinds. Each kind of
+block is one function, named after the figure that shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+
+from inception_slim.nets import checks
+from inception_slim.nets.arg_scopes import inception_arg_scope
+from inception_slim.nets.blocks import pooled_conv
+from inception_slim.nets.heads import dense_aux_head, pool_whole_grid
+
+__all__ = ['inception_v4', 'inception_v4_arg_scope', 'inception_v4_base']
+
+# The layers that shrink the grid, as (end point, kernel, stride), all without padding.
+_SHRINKING = (
+    ('Conv2d_1a_3x3', 3, 2),
+    ('Conv2d_2a_3x3', 3, 1),
+    ('Mixed_3a', 3, 2),
+    ('Mixed_4a', 3, 1),
+    ('Mixed_5a', 3, 2),
+    ('Mixed_6a', 3, 2),
+    ('Mixed_7a', 3, 2),
+)
+_END_POINTS = (
+    'Conv2d_1a_3x3', 'Conv2d_2a_3x3', 'Conv2d_2b_3x3', 'Mixed_3a', 'Mixed_4a', 'Mixed_5a',
+    'Mixed_5b', 'Mixed_5c', 'Mixed_5d', 'Mixed_5e', 'Mixed_6a', 'Mixed_6b', 'Mixed_6c', 'Mixed_6d',
+    'Mixed_6e', 'Mixed_6f', 'Mixed_6g', 'Mixed_6h', 'Mixed_7a', 'Mixed_7b', 'Mixed_7c', 'Mixed_7d')
+_AUX_END_POINT = 'Mixed_6h'
+_AUX_POOL = 5
+
+
+def _stem_pool_and_conv(net, scope):
+    """147×147 to 73×73: max pooling beside a strided 3×3."""
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.max_pool2d(net, [3, 3], stride=2, padding='VALID',
+                                       scope='MaxPool_0a_3x3')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, 96, [3, 3], stride=2, padding='VALID',
+                                   scope='Conv2d_0a_3x3')
+        return tf.concat([branch_0, branch_1], 3)
+
+
+def _stem_convs(net, scope):
+    """73×73 to 71×71: a 3×3, and another after a 7×7 in two factors."""
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, 64, [1, 1], scope='Conv2d_0a_1x1')
+            branch_0 = slim.conv2d(branch_0, 96, [3, 3], padding='VALID', scope='Conv2d_1a_3x3')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, 64, [1, 1], scope='Conv2d_0a_1x1')
+            branch_1 = slim.conv2d(branch_1, 64, [1, 7], scope='Conv2d_0b_1x7')
+            branch_1 = slim.conv2d(branch_1, 64, [7, 1], scope='Conv2d_0c_7x1')
+            branch_1 = slim.conv2d(branch_1, 96, [3, 3], padding='VALID', scope='Conv2d_1a_3x3')
+        return tf.concat([branch_0, branch_1], 3)
+
+
+def _stem_conv_and_pool(net, scope):
+    """71×71 to 35×35: a strided 3×3 beside max pooling."""
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, 192, [3, 3], stride=2, padding='VALID',
+                                   scope='Conv2d_1a_3x3')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.max_pool2d(net, [3, 3], stride=2, padding='VALID',
+                                       scope='MaxPool_1a_3x3')
+        return tf.concat([branch_0, branch_1], 3)
+
+
+def _inception_a(net, scope):
+    """35×35: 1×1, a 3×3, a pair of 3×3, and a pooled branch."""
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, 96, [1, 1], scope='Conv2d_0a_1x1')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, 64, [1, 1], scope='Conv2d_0a_1x1')
+            branch_1 = slim.conv2d(branch_1, 96, [3, 3], scope='Conv2d_0b_3x3')
+        with tf.variable_scope('Branch_2'):
+            branch_2 = slim.conv2d(net, 64, [1, 1], scope='Conv2d_0a_1x1')
+            branch_2 = slim.conv2d(branch_2, 96, [3, 3], scope='Conv2d_0b_3x3')
+            branch_2 = slim.conv2d(branch_2, 96, [3, 3], scope='Conv2d_0c_3x3')
+        with tf.variable_scope('Branch_3'):
+            branch_3 = pooled_conv(net, 96)
+        return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
+
+
+def _reduction_a(net, scope):
+    """35×35 to 17×17: a strided 3×3, a pair of 3×3 of which one is strided, and max pooling."""
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, 384, [3, 3], stride=2, padding='VALID',
+                                   scope='Conv2d_1a_3x3')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_0a_1x1')
+            branch_1 = slim.conv2d(branch_1, 224, [3, 3], scope='Conv2d_0b_3x3')
+            branch_1 = slim.conv2d(branch_1, 256, [3, 3], stride=2, padding='VALID',
+                                   scope='Conv2d_1a_3x3')
+        with tf.variable_scope('Branch_2'):
+            branch_2 = slim.max_pool2d(net, [3, 3], stride=2, padding='VALID',
+                                       scope='MaxPool_1a_3x3')
+        return tf.concat([branch_0, branch_1, branch_2], 3)
+
+
+def _inception_b(net, scope):
+    """17×17: 1×1, a 7×7 in two factors, a pair of them in four, and a pooled branch."""
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, 384, [1, 1], scope='Conv2d_0a_1x1')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_0a_1x1')
+            branch_1 = slim.conv2d(branch_1, 224, [1, 7], scope='Conv2d_0b_1x7')
+            branch_1 = slim.conv2d(branch_1, 256, [7, 1], scope='Conv2d_0c_7x1')
+        with tf.variable_scope('Branch_2'):
+            branch_2 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_0a_1x1')
+            branch_2 = slim.conv2d(branch_2, 192, [7, 1], scope='Conv2d_0b_7x1')
+            branch_2 = slim.conv2d(branch_2, 224, [1, 7], scope='Conv2d_0c_1x7')
+            branch_2 = slim.conv2d(branch_2, 224, [7, 1], scope='Conv2d_0d_7x1')
+            branch_2 = slim.conv2d(branch_2, 256, [1, 7], scope='Conv2d_0e_1x7')
+        with tf.variable_scope('Branch_3'):
+            branch_3 = pooled_conv(net, 128)
+        return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
+
+
+def _reduction_b(net, scope):
+    """17×17 to 8×8: a strided 3×3, a factored 7×7 and a strided 3×3, and max pooling."""
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_0a_1x1')
+            branch_0 = slim.conv2d(branch_0, 192, [3, 3], stride=2, padding='VALID',
+                                   scope='Conv2d_1a_3x3')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, 256, [1, 1], scope='Conv2d_0a_1x1')
+            branch_1 = slim.conv2d(branch_1, 256, [1, 7], scope='Conv2d_0b_1x7')
+            branch_1 = slim.conv2d(branch_1, 320, [7, 1], scope='Conv2d_0c_7x1')
+            branch_1 = slim.conv2d(branch_1, 320, [3, 3], stride=2, padding='VALID',
+                                   scope='Conv2d_1a_3x3')
+        with tf.variable_scope('Branch_2'):
+            branch_2 = slim.max_pool2d(net, [3, 3], stride=2, padding='VALID',
+                                       scope='MaxPool_1a_3x3')
+        return tf.concat([branch_0, branch_1, branch_2], 3)
+
+
+def _inception_c(net, scope):
+    """8×8: 1×1, a 3×3 spread into 1×3 and 3×1, another after 3×1 and 1×3, and a pooled branch."""
+    with tf.variable_scope(scope):
+        with tf.variable_scope('Branch_0'):
+            branch_0 = slim.conv2d(net, 256, [1, 1], scope='Conv2d_0a_1x1')
+        with tf.variable_scope('Branch_1'):
+            branch_1 = slim.conv2d(net, 384, [1, 1], scope='Conv2d_0a_1x1')
+            branch_1 = tf.concat([
+                slim.conv2d(branch_1, 256, [1, 3], scope='Conv2d_0b_1x3'),
+                slim.conv2d(branch_1, 256, [3, 1], scope='Conv2d_0c_3x1')], 3)
+        with tf.variable_scope('Branch_2'):
+            branch_2 = slim.conv2d(net, 384, [1, 1], scope='Conv2d_0a_1x1')
+            branch_2 = slim.conv2d(branch_2, 448, [3, 1], scope='Conv2d_0b_3x1')
+            branch_2 = slim.conv2d(branch_2, 512, [1, 3], scope='Conv2d_0c_1x3')
+            branch_2 = tf.concat([
+                slim.conv2d(branch_2, 256, [1, 3], scope='Conv2d_0d_1x3'),
+                slim.conv2d(branch_2, 256, [3, 1], scope='Conv2d_0e_3x1')], 3)
+        with tf.variable_scope('Branch_3'):
+            branch_3 = pooled_conv(net, 256)
+        return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
+
+
+def inception_v4_base(
+        inputs: tf.Tensor,
+        final_endpoint: str = 'Mixed_7d',
+        scope=None) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """The convolutional body of Inception V4, up to and with `final_endpoint`.
+
+    Args:
+      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
+        must be known. The published weights want 299×299×3 in [-1, 1].
+      final_endpoint: the last layer to build, by its name in `end_points`.
+      scope: variable scope, or its name; 'InceptionV4' by default.
+
+    Returns:
+      The output of `final_endpoint` (`Mixed_7d` of a 299×299 image is `[batch, 8, 8, 1536]`), and
+      `end_points`: every layer and block built, by name, in order.
+
+    Raises:
+      ValueError: an argument is out of its range, or the image is too small.
+      RuntimeError: eager execution is on.
+
+    Source: https://arxiv.org/abs/1602.07261, figures 3 to 9.
+    """
+    checks.check_graph_mode('inception_v4_base')
+    checks.check_end_point('inception_v4_base', final_endpoint, _END_POINTS)
+    checks.check_images('inception_v4_base', inputs)
+    checks.check_size('inception_v4_base', inputs,
+                      checks.smallest_image(_SHRINKING, final_endpoint, _END_POINTS),
+                      f' for {final_endpoint}')
+
+    # Name, and what is built on the output above it; sizes are those of a 299×299 image.
+    conv3x3 = partial(slim.conv2d, kernel_size=[3, 3])
+    layers: list[tuple[str, Callable]] = [
+        ('Conv2d_1a_3x3', partial(conv3x3, num_outputs=32, stride=2,                  # 149×149×32
+                                  padding='VALID')),
+        ('Conv2d_2a_3x3', partial(conv3x3, num_outputs=32, padding='VALID')),         # 147×147×32
+        ('Conv2d_2b_3x3', partial(conv3x3, num_outputs=64)),                          # 147×147×64
+        ('Mixed_3a', _stem_pool_and_conv),                                            # 73×73×160
+        ('Mixed_4a', _stem_convs),                                                    # 71×71×192
+        ('Mixed_5a', _stem_conv_and_pool),                                            # 35×35×384
+        *((f'Mixed_5{letter}', _inception_a) for letter in 'bcde'),                   # 35×35×384
+        ('Mixed_6a', _reduction_a),                                                   # 17×17×1024
+        *((f'Mixed_6{letter}', _inception_b) for letter in 'bcdefgh'),                # 17×17×1024
+        ('Mixed_7a', _reduction_b),                                                   # 8×8×1536
+        *((f'Mixed_7{letter}', _inception_c) for letter in 'bcd'),                    # 8×8×1536
+    ]
+    end_points = {}
+    net = inputs
+    with tf.variable_scope(scope, 'InceptionV4', [inputs]), \
+            slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
+                           stride=1, padding='SAME'):
+        for name, layer in layers:
+            net = end_points[name] = layer(net, scope=name)
+            if name == final_endpoint:
+                return net, end_points
+
+
+def inception_v4(
+        inputs: tf.Tensor,
+        num_classes: int | None = 1001,
+        is_training: bool | tf.Tensor = True,
+        dropout_keep_prob: float = 0.8,
+        reuse: bool | None = None,
+        scope='InceptionV4',
+        create_aux_logits: bool = True) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Inception V4 with its classifier and its auxiliary classifier.
+
+    Build it under its defaults: `with slim.arg_scope(inception_v4_arg_scope()):`.
+
+    Args:
+      inputs: images, `[batch, height, width, channels]`, floating point; `channels` must be known,
+        and with `create_aux_logits` the size. The published weights want 299×299×3 in [-1, 1].
+      num_classes: width of the classifiers; 0 or None returns the pooled features instead.
+      is_training: whether batch norm uses the batch's own statistics and dropout drops; a bool, or
+        a scalar bool tensor to decide at each run.
+      dropout_keep_prob: the part of the pooled features that dropout keeps, in (0, 1].
+      reuse: True takes the variables that an earlier call made.
+      scope: variable scope, or its name.
+      create_aux_logits: whether to build the auxiliary classifier; needs `num_classes`.
+
+    Returns:
+      Logits, `[batch, num_classes]` (or the pooled features, `[batch, 1, 1, 1536]`), and
+      `end_points`: every layer and block of the base by name, `AuxLogits`, `global_pool`,
+      `PreLogitsFlatten` (what the classifier sees), `Logits` and `Predictions`.
+
+    Raises:
+      ValueError: an argument is out of its range, or the image is too small.
+      RuntimeError: eager execution is on.
+
+    Source: https://arxiv.org/abs/1602.07261.
+    """
+    checks.check_graph_mode('inception_v4')
+    checks.check_head('inception_v4', num_classes, dropout_keep_prob)
+    checks.check_images('inception_v4', inputs)
+    create_aux_logits = bool(create_aux_logits and num_classes)
+    checks.check_size_with_aux('inception_v4', inputs, _SHRINKING, _END_POINTS,
+                               (_AUX_END_POINT, _AUX_POOL) if create_aux_logits else None)
+    with tf.variable_scope(scope, 'InceptionV4', [inputs], reuse=reuse) as scope:
+        with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
+            net, end_points = inception_v4_base(inputs, scope=scope)
+            with slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
+                                stride=1, padding='SAME'):
+                if create_aux_logits:
+                    end_points['AuxLogits'] = dense_aux_head(
+                        end_points[_AUX_END_POINT], num_classes,
+                        ('AvgPool_1a_5x5', 'Conv2d_2a', 'Aux_logits'))
+                with tf.variable_scope('Logits'):
+                    net = end_points['global_pool'] = pool_whole_grid(net, 'AvgPool_1a')
+                    if not num_classes:
+                        return net, end_points
+                    net = slim.dropout(net, dropout_keep_prob, scope='Dropout_1b')
+                    net = slim.flatten(net, scope='PreLogitsFlatten')
+                    end_points['PreLogitsFlatten'] = net  # 1536
+                    logits = slim.fully_connected(net, num_classes, activation_fn=None,
+                                                  scope='Logits')
+                    end_points['Logits'] = logits
+                    end_points['Predictions'] = tf.nn.softmax(logits, name='Predictions')
+    return logits, end_points
+
+
+inception_v4.default_image_size = 299
+
+
+def inception_v4_arg_scope(
+        weight_decay: float = 0.00004,
+        use_batch_norm: bool = True,
+        batch_norm_decay: float = 0.9997,
+        batch_norm_epsilon: float = 0.001,
+        activation_fn: Callable | None = tf.nn.relu,
+        batch_norm_updates_collections: str | None = tf.GraphKeys.UPDATE_OPS,
+        batch_norm_scale: bool = False) -> dict:
+    """The defaults under which Inception V4 is built: `with slim.arg_scope(...):`.
+
+    Args:
+      weight_decay: factor of the L2 loss of every convolution's and dense layer's weights.
+      use_batch_norm: False gives convolutions biases in the place of batch norm.
+      batch_norm_decay: what a moving average keeps of itself at each step, in [0, 1).
+      batch_norm_epsilon: added to the variance before its root is taken.
+      activation_fn: follows every convolution; None leaves it linear.
+      batch_norm_updates_collections: where the moving averages' updates are put; None runs them
+        with the layer itself.
+      batch_norm_scale: True gives batch norm a `gamma`, as some later checkpoints have.
+
+    Returns:
+      An arg scope, for `slim.arg_scope` to enter.
+
+    Source: https://arxiv.org/abs/1602.07261, and the TF-Slim model library's defaults for it.
+    """
+    return inception_arg_scope(
+        weight_decay=weight_decay, use_batch_norm=use_batch_norm,
+        batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,
+        batch_norm_scale=batch_norm_scale,
+        batch_norm_updates_collections=batch_norm_updates_collections,
+        activation_fn=activation_fn, weights_initializer=slim.variance_scaling_initializer())
