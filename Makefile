@@ -10,12 +10,14 @@ INSTALLED := .venv/installed-$(PYTHON_VERSION)
 PLOT := $(INSTALLED)-plot
 COMPARE := $(INSTALLED)-compare
 OLDEST_INSTALLED := .venv-oldest/installed-$(PYTHON_VERSION)
+# A process for each core; each file's tests share what they have built.
+PYTEST := -m pytest --numprocesses auto --dist loadfile
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 RUFF := .venv/bin/ruff check --line-length 100 --select E,F,W,B,C4 --ignore B905,E402
 
 .DEFAULT_GOAL := help
 .PHONY: help bench bench-1.15 bench-restore bench-input compare compare-all accuracy family \
-    soak test test-oldest train-faults slim-suite lint clean
+    soak test test-slow test-oldest train-faults slim-suite lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -48,10 +50,13 @@ family: $(INSTALLED)  ## the table of the Inception family, AlexNet and VGG-16: 
 	@.venv/bin/python scripts/family.py $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python $(PYTEST) $(ARGS)
+
+test-slow: $(INSTALLED)  ## run the tests that take too long for every day
+	@.venv/bin/python $(PYTEST) -m slow $(ARGS)
 
 test-oldest: $(OLDEST_INSTALLED)  ## run the tests on the oldest supported TensorFlow
-	@.venv-oldest/bin/python -m pytest $(ARGS)
+	@.venv-oldest/bin/python $(PYTEST) $(ARGS)
 
 train-faults: $(INSTALLED)  ## kill training, fill its disk, read it with 1.15.5 (minutes)
 	@.venv/bin/python scripts/train_faults.py $(ARGS)

@@ -127,7 +127,7 @@ def test_tf_keras_that_does_not_fit(version, says):
 
 
 @pytest.mark.parametrize('groups', [
-    ['ops'], ['losses', 'summaries_test', 'evaluation_test', 'data']])
+    ['ops'], ['summaries_test', 'evaluation_test', 'data']])
 def test_part_of_the_suite_of_tf_slim(groups):
     done = subprocess.run([sys.executable, SUITE, *groups], text=True, capture_output=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -246,6 +246,7 @@ def test_trainable_scopes():
                 names(scopes)
 
 
+@pytest.mark.slow
 def test_killed_outright_and_interrupted_as_a_command(dataset, tmp_path):
     """kill -9 after a checkpoint; then the same command goes on, and Ctrl-C ends it with 0."""
     command = [sys.executable, '-m', 'inception_slim', 'train', str(dataset), '--train-dir',
@@ -263,7 +264,7 @@ def test_killed_outright_and_interrupted_as_a_command(dataset, tmp_path):
     assert going_on.startswith(f'Going on from {tmp_path}/dir/model.ckpt-')
     assert process.stdout.readline().startswith('step ')
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=150)
     assert (process.returncode, errors) == (0, '')
     stopped = re.search(r'Stopped at step ([\d,]+); the same command goes on from (.*)\n', output)
     step = int(stopped[1].replace(',', ''))
