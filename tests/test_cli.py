@@ -29,7 +29,8 @@ def test_inspect():
     assert len(done.stdout.splitlines()) <= 30
 
 
-@pytest.mark.parametrize('path', [FIRST_RELEASE, GAMMA])
+@pytest.mark.parametrize('path', [
+    pytest.param(FIRST_RELEASE, marks=pytest.mark.slow), GAMMA])
 def test_the_lines_that_inspect_prints_load_the_checkpoint(path):
     lines = run('inspect', path).stdout.split('To load it:\n')[1]
     code = '\n'.join(line[4:] for line in lines.splitlines())

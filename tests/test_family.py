@@ -128,7 +128,8 @@ class TestGraph:
         name, _, _, _, described = inference_graph
         check_graph(golden(name)['inference'], described)
 
-    @pytest.mark.parametrize('name', FAMILY)
+    @pytest.mark.parametrize('name', [
+        *OF_CONTRIB, *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILY[2:])])
     def test_training(self, golden, name):
         # The golden training graphs of V4 and Inception-ResNet V2 are without dropout.
         arguments = {} if name in OF_CONTRIB else {'dropout_keep_prob': 1.0}
@@ -157,6 +158,7 @@ class TestAnswers:
             np.testing.assert_allclose(each, value, rtol=0, atol=1e-4 * np.abs(value).max(),
                                        err_msg=key)
 
+    @pytest.mark.slow
     def test_reuse_with_unknown_batch_and_size(self, inference_graph):
         name, session, inputs, end_points, _ = inference_graph
         side = factory.NETWORKS[name].image_size
@@ -388,6 +390,7 @@ class TestArguments:
         biases = [each for each in tf.losses.get_regularization_losses() if '/bias/' in each.name]
         assert len(biases) == (name == 'inception_resnet_v2')
 
+    @pytest.mark.slow
     @pytest.mark.parametrize('name', OF_CONTRIB)
     def test_tensor_is_training_and_other_sizes(self, graph, name):
         arguments = {key: value for key, value in NARROW.items()

@@ -62,8 +62,10 @@ class TestGraph:
     def test_collections(self, described):
         expected, graph, _ = described
         found = {key: [item.name for item in graph.get_collection(key)]
-                 for key in graph.get_all_collection_keys()}
-        assert found == expected['collections']
+                 for key in {*graph.get_all_collection_keys(), *expected['collections']}}
+        # A collection that was only asked for is there, and empty.
+        assert {key: names for key, names in found.items() if names} == {
+            key: names for key, names in expected['collections'].items() if names}
 
     def test_end_points(self, described):
         expected, _, end_points = described
@@ -222,7 +224,9 @@ class TestArguments:
         with pytest.raises(ValueError, match='already exists'):
             build(inputs, is_training=False, **NARROW)
 
-    @pytest.mark.parametrize('final', BASE)
+    @pytest.mark.parametrize('final', [
+        each if each in ('Conv2d_1a_3x3', 'MaxPool_5a_3x3', 'Mixed_6e') else
+        pytest.param(each, marks=pytest.mark.slow) for each in BASE])
     def test_final_endpoint(self, graph, final):
         with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
             net, end_points = inception_slim.inception_v3_base(

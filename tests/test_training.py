@@ -141,6 +141,7 @@ class TestTrain:
         with pytest.raises(TrainingError, match='with 3 classes, not of inception_v3 with 2; give'):
             training.train(tmp_path / 'two', tmp_path / 'dir', **SMALL)
 
+    @pytest.mark.slow
     def test_goes_on_past_a_save_cut_short_until_a_signal(self, trained, dataset, tmp_path):
         """In this process: from the second step on, until SIGINT after the third."""
         folder = tmp_path / 'moved'
