@@ -137,7 +137,8 @@ def common(arguments: argparse.Namespace) -> dict:
             'checkpoint_scope': arguments.checkpoint_scope}
 
 
-def remarks(found: evaluation.Classification | evaluation.Features | evaluation.Evaluation) -> None:
+def remarks(found: evaluation.Classification | evaluation.Features | evaluation.Evaluation
+            | training.Trained) -> None:
     """Says on standard error what was assumed, and which images were left out."""
     note = getattr(found, 'note', None)
     if note:
@@ -200,10 +201,7 @@ def train(arguments: argparse.Namespace) -> None:
         'split', 'network', 'checkpoint', 'checkpoint_scope', 'exclude_scopes', 'trainable_scopes',
         'steps', 'batch_size', 'image_size', 'seed', 'strict', *TRAINING_NUMBERS)}
     done = training.train(arguments.dataset, arguments.train_dir, log=log, **options)
-    if done.bad:
-        print(f'Left out as damaged or unreadable: {len(done.bad):,}', file=sys.stderr)
-        for name in done.bad:
-            print(f'  {name}', file=sys.stderr)
+    remarks(done)
     if done.interrupted:
         print(f'Stopped at step {done.step:,}; the same command goes on from {done.checkpoint}')
     elif done.loss is None:

@@ -281,7 +281,7 @@ def _classic(info, weights) -> tuple[tf.GraphDef, str]:
     """From `input` to the predictions under the name they have always had; and that name."""
     definition = _folded_graph(info, weights)
     output = next(node for node in definition.node if node.name == 'predictions').input[0]
-    definition = inference._ancestors(definition, [output])
+    definition = inference.ancestors(definition, [output])
     for node in definition.node:
         if node.name == 'inputs':
             node.name = 'input'

@@ -1,16 +1,22 @@
 """A checkpoint made into the fastest thing that gives the same answers.
 
 Batch norm is folded into the convolutions at the level of the variables: the same network is built
-with `use_batch_norm=False` and given the folded weights and biases. The auxiliary head is never
-built, the weights are constants, and what is left is run in cheaper numbers where that is asked.
+with `use_batch_norm=False` on the folded weights and biases, as constants. The auxiliary head is
+never built, and what is left is run in cheaper numbers where that is asked. A batch is run in small
+pieces, as many at a time as there are threads: their activations fit into the caches, a thread that
+is done takes the next piece instead of waiting for the others, and memory stays low.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -23,8 +29,7 @@ from inception_slim.quiet import held_back_stderr
 
 PRECISIONS = ('float32', 'bfloat16', 'int8')
 BATCH_NORM_EPSILON = 0.001
-_LARGEST_BATCH = 32  # images in one run; more at a time are no faster and need more memory
-_OUTPUTS = ('logits', 'predictions', 'features')
+_LARGEST_PIECE = 4  # images in one run; more are no faster, and need more memory
 
 
 def fold_batch_norm(weights: dict[str, np.ndarray],
@@ -32,38 +37,44 @@ def fold_batch_norm(weights: dict[str, np.ndarray],
     """Weights and biases of convolutions that do what convolution and batch norm did.
 
     Args:
-      weights: variables of a network by their names in its scope, as `checkpoint.read` gives.
+      weights: variables of a network by their names in its scope, as `checkpoint.read` gives; the
+        arrays are used up, so that no weight is in memory twice.
       epsilon: what batch norm adds to the variance.
 
     Returns:
       The same with `weights` and `biases` alone; float32.
     """
     folded = {}
-    for name, value in weights.items():
+    for name in [each for each in weights if each.endswith(('weights', '/biases'))]:
+        value = folded[name] = weights.pop(name)
         layer, _, parameter = name.rpartition('/')
-        if parameter == 'biases':
-            folded[name] = value
-        if not parameter.endswith('weights'):
-            continue
         variance = weights.get(f'{layer}/BatchNorm/moving_variance')
-        if variance is None or parameter == 'depthwise_weights':
-            folded[name] = value
+        if variance is None or parameter in ('biases', 'depthwise_weights'):
             continue
         # In float64, so that folding itself adds no rounding.
         scale = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
         scale *= weights.get(f'{layer}/BatchNorm/gamma', 1.0)
         mean = weights[f'{layer}/BatchNorm/moving_mean']
-        folded[name] = (value * scale).astype(np.float32)
+        np.multiply(value, scale, out=value, casting='same_kind')
         folded[f'{layer}/biases'] = (
             weights[f'{layer}/BatchNorm/beta'] - mean * scale).astype(np.float32)
     return folded
 
 
-def frozen_graph(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray],
-                  outputs: Sequence[str]) -> tf.GraphDef:
-    """The network's inference graph with folded weights in it, from `inputs` to `outputs`.
+def constant_graph(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray],
+                   dtype: tf.DType = tf.float32) -> tf.Graph:
+    """The network's inference graph with folded weights in it as constants.
 
-    Takes each weight out of `values` as it puts it in, so as not to hold it twice.
+    Args:
+      info: from `checkpoint.read`.
+      values: from `fold_batch_norm`; taken out as they are put in, so as not to be held twice.
+      dtype: what to multiply in, tf.float32 or tf.bfloat16.
+
+    Returns:
+      A graph from `inputs` to `logits`, `predictions` and `features`, all float32.
+
+    Raises:
+      CheckpointError: the values are not those of the network.
     """
     network = factory.NETWORKS[info.network]
     arguments = {}
@@ -72,40 +83,44 @@ def frozen_graph(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray]
     if network.aux_classifier:
         arguments['create_aux_logits'] = False
     side = network.image_size
+
+    def constant(getter, name, shape=None, **_):
+        """In the place of a variable."""
+        value = values.pop(name.removeprefix(network.scope + '/'), None)
+        if value is None:
+            raise checkpoints.CheckpointError(f'{info.path} does not fit {network.title}: it has '
+                                              f'no {name}; find the whole of the checkpoint.')
+        wanted = tf.TensorShape(shape).as_list()
+        if wanted != list(value.shape):
+            raise checkpoints.CheckpointError(
+                f'{info.path} does not fit {network.title}: {name} is {list(value.shape)} in it, '
+                f'not {wanted}; its width is that of no depth_multiplier.')
+        # The slash at its end makes this the whole name, whatever scope is open.
+        return tf.constant(value.astype(dtype.as_numpy_dtype, copy=False), name=name + '/')
+
     with tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, (None, side, side, 3), name='inputs')
-        with tf.variable_scope('', use_resource=False), \
+        with tf.variable_scope('', custom_getter=constant), \
                 slim.arg_scope(network.arg_scope(use_batch_norm=False)), \
                 slim.arg_scope([pooled_conv], pool_first=False):
             _, end_points = network.function(
-                images, num_classes=info.num_classes, is_training=False, **arguments)
+                tf.cast(images, dtype), num_classes=info.num_classes, is_training=False,
+                **arguments)
         features = network.features(end_points)
-        tf.identity(end_points['Logits'], 'logits')
-        tf.identity(end_points['Predictions'], 'predictions')
-        tf.reshape(features, (-1, features.shape[-1]), 'features')
-    definition = _ancestors(graph.as_graph_def(), outputs)  # before there are weights to copy
-    for node in definition.node:
-        if node.op == 'VariableV2':
-            value = values.pop(node.name.removeprefix(network.scope + '/'), None)
-            if value is None:
-                raise checkpoints.CheckpointError(
-                    f'{info.path} does not fit {network.title}: it has no {node.name}; find the '
-                    'whole of the checkpoint.')
-            wanted = tf.TensorShape(node.attr['shape'].shape).as_list()
-            if wanted != list(value.shape):
-                raise checkpoints.CheckpointError(
-                    f'{info.path} does not fit {network.title}: {node.name} is '
-                    f'{list(value.shape)} in it, not {wanted}; its width is that of no '
-                    'depth_multiplier.')
-            dtype = node.attr['dtype']
-            node.op = 'Const'
-            node.ClearField('attr')
-            node.attr['dtype'].CopyFrom(dtype)
-            node.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(value))
-    return definition
+        for name, output in (('logits', end_points['Logits']),
+                             ('predictions', end_points['Predictions']),
+                             ('features', tf.reshape(features, (-1, features.shape[-1])))):
+            tf.identity(tf.cast(output, tf.float32), name)
+    return graph
 
 
-def _ancestors(definition: tf.GraphDef, outputs: Sequence[str]) -> tf.GraphDef:
+def frozen_graph(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray],
+                 outputs: Sequence[str]) -> tf.GraphDef:
+    """What of `constant_graph` the outputs need, to be written or translated."""
+    return ancestors(constant_graph(info, values).as_graph_def(), outputs)
+
+
+def ancestors(definition: tf.GraphDef, outputs: Sequence[str]) -> tf.GraphDef:
     """The part of a graph that its outputs need."""
     nodes = {node.name: node for node in definition.node}
     needed, waiting = set(), list(outputs)
@@ -138,12 +153,10 @@ class Predictor:
     """
 
     def __init__(self, info: checkpoints.CheckpointInfo, precision: str,
-                 run: Callable[[str, np.ndarray], np.ndarray], close: Callable[[], None],
-                 widths: dict[str, int], batch_size: int | None):
+                 engine: _SessionEngine | _TFLiteEngine, classifier: _Classifier):
         self.info = info
         self.precision = precision
-        self._run, self._close, self._widths = run, close, widths
-        self._batch_size = batch_size
+        self._engine, self._classifier = engine, classifier
         self._side = factory.NETWORKS[info.network].image_size
 
     def logits(self, images: np.ndarray) -> np.ndarray:
@@ -169,9 +182,9 @@ class Predictor:
 
     def close(self) -> None:
         """Frees what the predictor holds; closing it twice is nothing more."""
-        if self._run is not None:
-            self._run = None
-            self._close()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
 
     def __enter__(self) -> Predictor:
         return self
@@ -180,23 +193,30 @@ class Predictor:
         self.close()
 
     def _answer(self, output: str, images: np.ndarray) -> np.ndarray:
-        run = self._run
-        if run is None:
+        engine = self._engine
+        if engine is None:
             raise RuntimeError('This predictor was closed; load() another.')
         images = checked_images(images, self._side)
         if not len(images):
-            return np.zeros((0, self._widths[output]), np.float32)
-        size = self._batch_size or _LARGEST_BATCH
-        if len(images) <= size and (self._batch_size is None or len(images) == size):
-            return run(output, images)
-        answers = []
-        for start in range(0, len(images), size):
-            batch = images[start:start + size]
-            count = len(batch)
-            if self._batch_size and count < size:
-                batch = np.concatenate([batch, np.zeros((size - count, *batch.shape[1:]), 'f')])
-            answers.append(run(output, batch)[:count])
-        return np.concatenate(answers)
+            features = np.zeros((0, len(self._classifier.weights)), np.float32)
+        else:
+            features = engine.features(images)
+        return features if output == 'features' else getattr(self._classifier, output)(features)
+
+
+class _Classifier(NamedTuple):
+    """The last layer, in float32 whatever comes before it: it is small, and decides."""
+
+    weights: np.ndarray  # [channels, classes]
+    biases: np.ndarray
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        return features @ self.weights + self.biases
+
+    def predictions(self, features: np.ndarray) -> np.ndarray:
+        logits = self.logits(features)
+        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return exponents / exponents.sum(axis=1, keepdims=True)
 
 
 def checked_images(images: np.ndarray, side: int) -> np.ndarray:
@@ -241,8 +261,8 @@ def load(
       precision: 'float32', the answers of the original to 1e-4 of the largest logit; 'bfloat16',
         faster where the processor multiplies such numbers, and float32 with a warning where not;
         or 'int8', faster still.
-      batch_size: images in one run; other numbers are cut or filled up. None takes them as they
-        come, up to 32 at a time.
+      batch_size: images in one run; other numbers are cut or filled up. None takes a few at a time,
+        as many as suit the threads. int8 takes them one by one, whatever this says.
       calibration_images: for int8, `[N, 299, 299, 3]` in [-1, 1]: real images like those to come,
         a hundred or so, by which the range of each layer is found.
       use_ema: take the moving averages of the weights, where the checkpoint has them.
@@ -270,91 +290,128 @@ def load(
     if info.num_classes is None:
         raise checkpoints.CheckpointError(f'{info.path} has no classifier; it cannot answer.')
     values = fold_batch_norm(weights)
-    del weights
+    layer = factory.NETWORKS[info.network].classifier
+    kernel = values[f'{layer}/weights']  # of a 1×1 convolution, or of a dense layer
+    classifier = _Classifier(kernel.reshape(kernel.shape[-2:]), values[f'{layer}/biases'])
     threads = num_threads or os.cpu_count() or 1
     if precision == 'int8':
-        layer = factory.NETWORKS[info.network].classifier
-        kernel = values[f'{layer}/weights']  # of a 1×1 convolution, or of a dense layer
-        classifier = (kernel.reshape(kernel.shape[-2:]), values[f'{layer}/biases'])
-        run, close, widths = _in_int8(
-            frozen_graph(info, values, ['features']), classifier,
-            checked_images(calibration_images, factory.NETWORKS[info.network].image_size),
-            threads)
+        side = factory.NETWORKS[info.network].image_size
+        engine = _TFLiteEngine(
+            _quantized(info, values, checked_images(calibration_images, side)), threads)
     else:
-        run, close, widths = _in_session(frozen_graph(info, values, _OUTPUTS), precision, threads)
-    return Predictor(info, precision, run, close, widths, batch_size)
+        graph = constant_graph(info, values, tf.as_dtype(precision))
+        engine = _SessionEngine(graph, threads, batch_size)
+    return Predictor(info, precision, engine, classifier)
 
 
-def _in_session(definition: tf.GraphDef, precision: str, threads: int):
-    options = tf.ConfigProto(intra_op_parallelism_threads=threads,
-                             inter_op_parallelism_threads=1)
-    rewrites = options.graph_options.rewrite_options
-    # What is left to gain is the fusion of convolution, bias and ReLU (`remapping`, which stays
-    # on); the other passes copy the weights with the graph, and find nothing.
-    for each in ('constant_folding', 'function_optimization', 'loop_optimization',
-                 'dependency_optimization', 'arithmetic_optimization', 'layout_optimizer',
-                 'shape_optimization', 'common_subgraph_elimination'):
-        setattr(rewrites, each, rewrites.OFF)
-    rewrites.memory_optimization = rewrites.NO_MEM_OPT
-    rewrites.meta_optimizer_iterations = rewrites.ONE
-    if precision == 'bfloat16':
-        rewrites.auto_mixed_precision_onednn_bfloat16 = rewrites.ON
-    with tf.Graph().as_default() as graph:
-        outputs = dict(zip(_OUTPUTS, tf.import_graph_def(
-            definition, return_elements=[f'{name}:0' for name in _OUTPUTS], name='')))
-    session = tf.Session(graph=graph, config=options)
-    calls = {name: session.make_callable(output, feed_list=[graph.get_tensor_by_name('inputs:0')])
-             for name, output in outputs.items()}
-    widths = {name: output.shape.as_list()[-1] for name, output in outputs.items()}
-    return (lambda output, images: calls[output](images)), session.close, widths
+class _SessionEngine:
+    """The features of images, by a Session that runs pieces of a batch side by side."""
+
+    def __init__(self, graph: tf.Graph, threads: int, batch_size: int | None):
+        self._threads, self._batch_size = threads, batch_size
+        # Each piece is run by the thread that asks for it; the threads are always the same, since
+        # oneDNN keeps what it has prepared by thread.
+        options = tf.ConfigProto(intra_op_parallelism_threads=threads,
+                                 inter_op_parallelism_threads=-1)
+        # One call is all that is ever made of the graph: without these the session would keep
+        # the weights three times more.
+        options.graph_options.place_pruned_graph = True
+        options.experimental.optimize_for_static_graph = True
+        options.experimental.disable_output_partition_graphs = True
+        rewrites = options.graph_options.rewrite_options
+        # What is left to gain is the fusion of convolution, bias and ReLU (`remapping`, which
+        # stays on); the other passes copy the weights with the graph, and find nothing.
+        for each in ('constant_folding', 'function_optimization', 'loop_optimization',
+                     'dependency_optimization', 'arithmetic_optimization', 'layout_optimizer',
+                     'shape_optimization', 'common_subgraph_elimination'):
+            setattr(rewrites, each, rewrites.OFF)
+        rewrites.memory_optimization = rewrites.NO_MEM_OPT
+        rewrites.meta_optimizer_iterations = rewrites.ONE
+        self._session = tf.Session(graph=graph, config=options)
+        self._call = self._session.make_callable(
+            graph.get_tensor_by_name('features:0'),
+            feed_list=[graph.get_tensor_by_name('inputs:0')])
+        self._workers = ThreadPoolExecutor(threads, 'inception_slim')
+        # The first run makes the session optimize the graph; better now than in the first answer.
+        self.features(np.zeros((1, *graph.get_tensor_by_name('inputs:0').shape[1:]), np.float32))
+        _give_back_memory()
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        count = len(images)
+        size = self._batch_size or min(_LARGEST_PIECE, -(-count // self._threads))
+        if self._batch_size and count % size:
+            images = np.concatenate([
+                images, np.zeros((-count % size, *images.shape[1:]), np.float32)])
+        pieces = [images[start:start + size] for start in range(0, len(images), size)]
+        return np.concatenate(list(self._workers.map(self._call, pieces)))[:count]
+
+    def close(self) -> None:
+        self._workers.shutdown()
+        self._session.close()
 
 
-def _in_int8(definition: tf.GraphDef, classifier: tuple[np.ndarray, np.ndarray],
-             calibration_images: np.ndarray, threads: int):
-    """The convolutions in TFLite with XNNPACK; the classifier, small as it is, in float32."""
-    model = _quantized(definition, calibration_images)
-    weights, biases = classifier
-    with warnings.catch_warnings(), held_back_stderr():
-        warnings.simplefilter('ignore')  # the interpreter announces its move to another package
-        interpreter = tf.lite.Interpreter(model_content=model, num_threads=threads)
-        interpreter.allocate_tensors()
-    lock = threading.Lock()
-    source = interpreter.get_input_details()[0]['index']
-    target = interpreter.get_output_details()[0]['index']
-    side = interpreter.get_input_details()[0]['shape'][1]
-    shape = [(1, side, side, 3)]
-
-    def run(output: str, images: np.ndarray) -> np.ndarray:
-        with lock:
-            if shape[0] != images.shape:
-                interpreter.resize_tensor_input(source, images.shape)
-                interpreter.allocate_tensors()
-                shape[0] = images.shape
-            interpreter.set_tensor(source, images)
-            interpreter.invoke()
-            features = interpreter.get_tensor(target)
-        if output == 'features':
-            return features
-        logits = features @ weights + biases
-        if output == 'logits':
-            return logits
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponents / exponents.sum(axis=1, keepdims=True)
-
-    widths = {'features': len(weights), 'logits': len(biases), 'predictions': len(biases)}
-    return run, lambda: None, widths
+def _give_back_memory() -> None:
+    """Returns what was freed to the system, where the C library is one that would keep it."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
-def _quantized(definition: tf.GraphDef, calibration_images: np.ndarray) -> bytes:
-    """A TFLite model whose convolutions multiply eight-bit integers, from images to features."""
-    with tf.Graph().as_default() as graph, tf.Session() as session:
-        tf.import_graph_def(definition, name='')
-        inputs, features = map(graph.get_tensor_by_name, ('inputs:0', 'features:0'))
+class _TFLiteEngine:
+    """The features of images, by TFLite with XNNPACK.
+
+    One image is shared by all threads; of several, each thread has its own, which is faster.
+    """
+
+    def __init__(self, model: bytes, threads: int):
+        self._model = model
+        self._together = self._interpreter(threads)
+        self._lock = threading.Lock()
+        self._workers = ThreadPoolExecutor(threads, 'inception_slim')
+        self._of_thread = threading.local()
+
+    def _interpreter(self, threads: int) -> tf.lite.Interpreter:
         with warnings.catch_warnings(), held_back_stderr():
-            warnings.simplefilter('ignore')
-            converter = tf.lite.TFLiteConverter.from_session(session, [inputs], [features])
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: (
-                [image[np.newaxis]] for image in calibration_images)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            return converter.convert()
+            warnings.simplefilter('ignore')  # it announces its move to another package
+            interpreter = tf.lite.Interpreter(model_content=self._model, num_threads=threads)
+            interpreter.allocate_tensors()
+        return interpreter
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        if len(images) == 1:
+            with self._lock:
+                return _invoke(self._together, images)
+        pieces = [images[at:at + 1] for at in range(len(images))]
+        return np.concatenate(list(self._workers.map(self._alone, pieces)))
+
+    def _alone(self, image: np.ndarray) -> np.ndarray:
+        if not hasattr(self._of_thread, 'interpreter'):
+            with self._lock:  # what it holds back is the whole process's
+                self._of_thread.interpreter = self._interpreter(1)
+        return _invoke(self._of_thread.interpreter, image)
+
+    def close(self) -> None:
+        self._workers.shutdown()
+        self._together = self._model = None
+
+
+def _invoke(interpreter: tf.lite.Interpreter, image: np.ndarray) -> np.ndarray:
+    interpreter.set_tensor(interpreter.get_input_details()[0]['index'], image)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
+
+
+def _quantized(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray],
+               calibration_images: np.ndarray) -> bytes:
+    """A TFLite model whose convolutions multiply eight-bit integers, from images to features."""
+    graph = constant_graph(info, values)
+    ends = [graph.get_tensor_by_name(name) for name in ('inputs:0', 'features:0')]
+    with warnings.catch_warnings(), held_back_stderr():
+        warnings.simplefilter('ignore')
+        # Not `from_session`, which looks for variables to freeze, at the cost of seconds.
+        converter = tf.lite.TFLiteConverter(ancestors(graph.as_graph_def(), ['features']),
+                                            ends[:1], ends[1:])
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: (
+            [image[np.newaxis]] for image in calibration_images)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        return converter.convert()

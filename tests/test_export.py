@@ -191,7 +191,7 @@ def test_export_as_a_command(tmp_path):
     file = str(tmp_path / 'frozen.pb')
     done = run(path_of('slim_v2'), '--format', 'frozen', '--output', file)
     assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout.startswith(f'Wrote {file}: frozen, float32, 0.4 MB\nLoaded again, its prob')
+    assert done.stdout.startswith(f'Wrote {file}: frozen, float32, 0.3 MB\nLoaded again, its prob')
     done = run(path_of('slim_v2'), '--format', 'frozen', '--output', file)
     assert (done.returncode, done.stdout) == (1, '')
     assert done.stderr == (f'inception-slim: {file} exists; give another name, or overwrite it.\n')
