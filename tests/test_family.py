@@ -23,6 +23,7 @@ from networks import (
     golden_graphs,
     load_golden_weights,
     reference_variables,
+    thin,
 )
 
 from inception_slim import checkpoint, inference
@@ -229,7 +230,7 @@ class TestCheckpoint:
             'has_gammas': False, 'has_aux_logits': False, 'optimizer': None,
             'parameters': info.parameters, 'depth_multiplier': None, 'min_depth': 16, **thinned})
         if name == 'inception_v1':
-            thin_v1(monkeypatch)
+            thin(monkeypatch)
         expected = golden_arrays('checkpoints_family')[name]
         with tf.Graph().as_default(), tf.Session() as session:
             inputs, logits, _ = build(name, num_classes=11, is_training=False, **thinned)
@@ -312,19 +313,6 @@ class TestCheckpoint:
             layers = {each[0].split('/', 1)[1] for each in golden(name)['inference']['variables']}
             assert [other.name for other in factory.NETWORKS.values()
                     if f'{other.fingerprint}/weights' in layers] == [name]
-
-
-def thin_v1(monkeypatch):
-    """Gives Inception V1 a sixteenth of its channels, as make_golden.py does."""
-    conv2d = slim.conv2d
-
-    @functools.wraps(conv2d)
-    def thin(inputs, num_outputs, *positional, **named):
-        head = named['scope'] == 'Conv2d_0c_1x1'
-        return conv2d(inputs, num_outputs if head else max(num_outputs // 16, 4), *positional,
-                      **named)
-
-    monkeypatch.setattr(slim, 'conv2d', thin)
 
 
 class TestArguments:
