@@ -15,7 +15,7 @@ import tf_slim as slim
 
 from inception_slim.inception_v3_arg_scope import inception_v3_arg_scope, trunc_normal
 from inception_slim.nets import checks
-from inception_slim.nets.blocks import pooled_conv
+from inception_slim.nets.blocks import pooled_conv, thinning
 from inception_slim.nets.heads import convolutional_head, fitted_kernel
 
 __all__ = ['inception_v3', 'inception_v3_arg_scope', 'inception_v3_base', 'trunc_normal']
@@ -169,9 +169,7 @@ def inception_v3_base(
                       checks.smallest_image(_SHRINKING, final_endpoint, _END_POINTS),
                       f' for {final_endpoint}')
 
-    def depth(channels: int) -> int:
-        return max(int(channels * depth_multiplier), min_depth)
-
+    depth = thinning(depth_multiplier, min_depth)
     # Name, and what is built on the output above it; sizes are those of a 299×299 image.
     conv3x3 = partial(slim.conv2d, kernel_size=[3, 3])
     conv1x1 = partial(slim.conv2d, kernel_size=[1, 1])
@@ -290,9 +288,7 @@ def inception_v3(
     create_aux_logits = bool(create_aux_logits and num_classes)
     _check_size(inputs, create_aux_logits, spatial_squeeze and num_classes and not global_pool)
 
-    def depth(channels: int) -> int:
-        return max(int(channels * depth_multiplier), min_depth)
-
+    depth = thinning(depth_multiplier, min_depth)
     with tf.variable_scope(scope, 'InceptionV3', [inputs, num_classes], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_v3_base(
