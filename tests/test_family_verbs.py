@@ -177,20 +177,24 @@ class TestVerbs:
         np.testing.assert_allclose(found, case.logits, **close_to(case.logits))
 
     @pytest.mark.slow
+    @pytest.mark.filterwarnings('ignore')  # the interpreter announces its move to another package
     @pytest.mark.parametrize('quantize, close', [('float32', 1e-4), ('float16', 0.03),
                                                  ('int8', 0.2)])
     def test_tflite(self, case, capsys, tmp_path, folder, monkeypatch, quantize, close):
         monkeypatch.setattr(inference, 'load', loading(case))
         file = tmp_path / 'model.tflite'
         self.exported(capsys, case, file, 'tflite', '--quantize', quantize, '--calibration', folder)
+        batch, expected = case.images, softmax(case.logits)
+        if quantize == 'int8':  # which knows the ranges of the images it was calibrated on alone
+            batch = prepared(folder, case.side)
+            expected = case.predictor.predictions(batch)
         interpreter = tf.lite.Interpreter(model_path=str(file))
         source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-        interpreter.resize_tensor_input(source['index'], case.images.shape)
+        interpreter.resize_tensor_input(source['index'], batch.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(source['index'], case.images)
+        interpreter.set_tensor(source['index'], batch)
         interpreter.invoke()
-        np.testing.assert_allclose(interpreter.get_tensor(target['index']), softmax(case.logits),
-                                   atol=close)
+        np.testing.assert_allclose(interpreter.get_tensor(target['index']), expected, atol=close)
 
     def exported(self, capsys, case, path, kind, *options):
         said = run(capsys, 'export', case.path, '--format', kind, '--output', path, *options)
@@ -236,10 +240,11 @@ def test_train(name, capsys, folder, tmp_path, monkeypatch):
     trained = {each[0] for each in golden_graphs(name)['training']['variables']
                if not each[0].endswith(('moving_mean', 'moving_variance'))
                and each[0].startswith(scope + '/')}
-    names = first.get_variable_to_shape_map()
-    assert trained == {each for each in names if each.startswith(scope + '/') and each.endswith(
-        ('weights', 'biases', 'beta'))}
-    still = [each for each in trained
+    names = {each for each in first.get_variable_to_shape_map() if each.startswith(scope + '/')
+             and each.endswith(('weights', 'biases', 'beta'))}
+    # V3 names a layer after what small images leave of its kernel.
+    assert names == {each.replace('Conv2d_2a_5x5', 'Conv2d_2a_1x1') for each in trained}
+    still = [each for each in names
              if np.array_equal(first.get_tensor(each), second.get_tensor(each))]
     assert still == []
 
