@@ -172,7 +172,7 @@ def measure(batch_size: int, rounds: int) -> tuple[dict, dict]:
 
 def table(counted: dict, seconds: dict, batch_size: int) -> list[str]:
     """The lines of a Markdown table, its columns as wide as what is in them."""
-    lines = [('', 'image', 'layers deep', 'parameters', 'without aux', 'multiply-adds',
+    lines = [('network', 'image', 'layers deep', 'parameters', 'without aux', 'multiply-adds',
               'top-5 error', f's / {batch_size} images', 'to V3', *inference.PRECISIONS)]
     for name, row in ROWS.items():
         each, graph = counted[name], seconds[name, GRAPH]
@@ -198,9 +198,10 @@ def main() -> None:
     batch_size, rounds = (8, 1) if arguments.quick else (32, 4)
     counted, seconds = measure(batch_size, rounds)
     print('\n'.join(table(counted, seconds, batch_size)))
-    print(f"Seconds are of the network's own graph in a Session, beside V3's in the next column; "
-          f'after it, how many\ntimes as fast the fast path answers. {rounds} interleaved rounds; '
-          f'{processor()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}.')
+    print("Seconds are of the network's own graph in a Session, beside V3's in the next column; "
+          'after it, how many\ntimes as fast inception_slim.inference answers, in each precision. '
+          f'All in turn, {rounds} times;\n{processor()}, {os.cpu_count()} cores, '
+          f'TensorFlow {tf.__version__}.')
     print("Where TF-Slim's network differs from its paper's:")
     for row in ROWS.values():
         if row.note:

@@ -225,10 +225,8 @@ def inception_v2(
 
     Source: https://arxiv.org/abs/1502.03167.
     """
-    checks.check_graph_mode('inception_v2')
+    checks.check_call('inception_v2', inputs, num_classes, dropout_keep_prob)
     checks.check_depth('inception_v2', depth_multiplier, min_depth)
-    checks.check_head('inception_v2', num_classes, dropout_keep_prob)
-    checks.check_images('inception_v2', inputs)
     checks.check_size('inception_v2', inputs, 1)
     if spatial_squeeze and num_classes and not global_pool:
         checks.check_one_position('inception_v2', inputs, _LARGEST)
