@@ -19,7 +19,7 @@ import tensorflow
 import tensorflow.compat.v1 as tf
 
 from inception_slim import checkpoint as checkpoints
-from inception_slim import data, inference, preprocessing
+from inception_slim import data, inference, keras_models, preprocessing
 from inception_slim.nets import factory
 from inception_slim.quiet import held_back_stderr
 
@@ -78,8 +78,8 @@ def export(
     and `encoded`, of `encoded` `[N]` JPEG or PNG bytes; both answer with `logits` and
     `predictions`, and with labels `encoded` names the likeliest in `classes`. 'frozen' is a
     GraphDef from `input` to `InceptionV3/Predictions/Reshape_1`. 'tflite' goes from images to
-    probabilities. 'keras' is a Keras 3 model of the layers of keras.applications.InceptionV3.
-    'onnx' needs tf2onnx and onnxruntime.
+    probabilities. 'keras' is a Keras 3 model of the layers of keras.applications, for Inception V3
+    and Inception-ResNet V2. 'onnx' needs tf2onnx and onnxruntime.
 
     Args:
       checkpoint: any that `inception_slim.checkpoint` reads.
@@ -120,6 +120,8 @@ def export(
     info, weights = checkpoints.read(checkpoint, use_ema=use_ema, checkpoint_scope=checkpoint_scope)
     if info.num_classes is None:
         raise checkpoints.CheckpointError(f'{info.path} has no classifier; it cannot answer.')
+    if format == 'keras':
+        _check_keras(info)
     names = _names(labels, info)
     side = factory.NETWORKS[info.network].image_size
     images = _images(calibration_images, side)
@@ -164,6 +166,14 @@ def _check_destination(destination: str, overwrite: bool) -> None:
     folder = os.path.dirname(os.path.abspath(destination))
     if not os.path.isdir(folder):
         raise ExportError(f'There is no folder {folder} to write to; make it first.')
+
+
+def _check_keras(info: checkpoints.CheckpointInfo) -> None:
+    if info.network not in keras_models.BODIES:
+        title = factory.NETWORKS[info.network].title
+        known = ' and '.join(factory.NETWORKS[name].title for name in keras_models.BODIES)
+        raise ExportError(f'{title} has no Keras form here, which {known} have, as '
+                          'keras.applications has them; take saved-model.')
 
 
 def _names(labels, info: checkpoints.CheckpointInfo) -> list[str] | None:
@@ -354,16 +364,10 @@ def _onnx(info, weights, path: str) -> Answer:
     return lambda batch: session.run([f'{output}:0'], {'input:0': batch})[0]
 
 
-# Keras ----------------------------------------------------------------------------------------
-
 def _keras(info, weights, path: str) -> Answer:
-    if info.network != 'inception_v3':
-        title = factory.NETWORKS[info.network].title
-        raise ExportError(f'{title} has no Keras form here, which Inception V3 alone has; take '
-                          'saved-model.')
     import keras
 
-    model = keras_model(info, weights)
+    model = keras_models.keras_model(info, weights)
     # Keras wants its suffix, whatever the file is called.
     model.save(path + '.keras')
     os.replace(path + '.keras', path)
@@ -375,95 +379,3 @@ def _keras(info, weights, path: str) -> Answer:
             file.write(content)
         loaded = keras.models.load_model(copy)
     return lambda batch: keras.ops.convert_to_numpy(loaded(batch, training=False))
-
-
-def keras_model(info: checkpoints.CheckpointInfo, weights: dict[str, np.ndarray]):
-    """A `keras.Model` of an Inception V3, from images to probabilities, with its weights.
-
-    Layer for layer that of `keras.applications.InceptionV3`, at any width; layers have TF-Slim's
-    names with `_` for `/`. The auxiliary head, which only training has a use for, is left out.
-
-    Args:
-      info, weights: from `checkpoint.read`.
-
-    Source: https://arxiv.org/abs/1512.00567, table 1.
-    """
-    import keras
-    from keras import layers
-
-    axis = 3
-    values = []
-
-    def conv(net, name, stride=1, padding='same'):
-        """A convolution without biases, batch norm, and ReLU, as wide as its weights are."""
-        kernel = weights[f'{name}/weights']
-        flat = name.replace('/', '_')
-        convolution = layers.Conv2D(kernel.shape[3], kernel.shape[:2], strides=stride,
-                                    padding=padding, use_bias=False, data_format='channels_last',
-                                    name=flat)
-        norm = layers.BatchNormalization(axis=axis, scale=info.has_gammas, name=flat + '_BatchNorm',
-                                         epsilon=inference.BATCH_NORM_EPSILON)
-        net = layers.ReLU(name=flat + '_Relu')(norm(convolution(net)))
-        parameters = ['gamma'] * info.has_gammas + ['beta', 'moving_mean', 'moving_variance']
-        values.append((convolution, [kernel]))
-        values.append((norm, [weights[f'{name}/BatchNorm/{each}'] for each in parameters]))
-        return net
-
-    def chain(net, block, branch, *names):
-        for name in names:
-            net = conv(net, f'{block}/Branch_{branch}/{name}')
-        return net
-
-    def pooled(net, block):
-        pool = layers.AveragePooling2D(3, strides=1, padding='same', data_format='channels_last')
-        return chain(pool(net), block, 3, 'Conv2d_0b_1x1')
-
-    def max_pool(net):
-        return layers.MaxPooling2D(3, strides=2, data_format='channels_last')(net)
-
-    def joined(*branches):
-        return layers.Concatenate(axis=axis)(list(branches))
-
-    side = factory.NETWORKS[info.network].image_size
-    images = layers.Input((side, side, 3), name='images')
-    net = conv(images, 'Conv2d_1a_3x3', 2, 'valid')
-    net = conv(net, 'Conv2d_2a_3x3', padding='valid')
-    net = max_pool(conv(net, 'Conv2d_2b_3x3'))
-    net = conv(net, 'Conv2d_3b_1x1', padding='valid')
-    net = max_pool(conv(net, 'Conv2d_4a_3x3', padding='valid'))
-    for block, five in (('Mixed_5b', ('Conv2d_0a_1x1', 'Conv2d_0b_5x5')),
-                        ('Mixed_5c', ('Conv2d_0b_1x1', 'Conv_1_0c_5x5')),  # misnamed in 2015
-                        ('Mixed_5d', ('Conv2d_0a_1x1', 'Conv2d_0b_5x5'))):
-        net = joined(chain(net, block, 0, 'Conv2d_0a_1x1'), chain(net, block, 1, *five),
-                     chain(net, block, 2, 'Conv2d_0a_1x1', 'Conv2d_0b_3x3', 'Conv2d_0c_3x3'),
-                     pooled(net, block))
-    inner = chain(net, 'Mixed_6a', 1, 'Conv2d_0a_1x1', 'Conv2d_0b_3x3')
-    net = joined(conv(net, 'Mixed_6a/Branch_0/Conv2d_1a_1x1', 2, 'valid'),  # a 3×3
-                 conv(inner, 'Mixed_6a/Branch_1/Conv2d_1a_1x1', 2, 'valid'), max_pool(net))
-    for block in ('Mixed_6b', 'Mixed_6c', 'Mixed_6d', 'Mixed_6e'):
-        net = joined(chain(net, block, 0, 'Conv2d_0a_1x1'),
-                     chain(net, block, 1, 'Conv2d_0a_1x1', 'Conv2d_0b_1x7', 'Conv2d_0c_7x1'),
-                     chain(net, block, 2, 'Conv2d_0a_1x1', 'Conv2d_0b_7x1', 'Conv2d_0c_1x7',
-                           'Conv2d_0d_7x1', 'Conv2d_0e_1x7'),
-                     pooled(net, block))
-    first = chain(net, 'Mixed_7a', 0, 'Conv2d_0a_1x1')
-    second = chain(net, 'Mixed_7a', 1, 'Conv2d_0a_1x1', 'Conv2d_0b_1x7', 'Conv2d_0c_7x1')
-    net = joined(conv(first, 'Mixed_7a/Branch_0/Conv2d_1a_3x3', 2, 'valid'),
-                 conv(second, 'Mixed_7a/Branch_1/Conv2d_1a_3x3', 2, 'valid'), max_pool(net))
-    for block, last in (('Mixed_7b', 'Conv2d_0b_3x1'), ('Mixed_7c', 'Conv2d_0c_3x1')):
-        first = chain(net, block, 1, 'Conv2d_0a_1x1')
-        second = chain(net, block, 2, 'Conv2d_0a_1x1', 'Conv2d_0b_3x3')
-        net = joined(chain(net, block, 0, 'Conv2d_0a_1x1'),
-                     joined(*(chain(first, block, 1, each) for each in ('Conv2d_0b_1x3', last))),
-                     joined(*(chain(second, block, 2, each)
-                              for each in ('Conv2d_0c_1x3', 'Conv2d_0d_3x1'))),
-                     pooled(net, block))
-    net = layers.GlobalAveragePooling2D(data_format='channels_last', name='PreLogits')(net)
-    classifier = layers.Dense(info.num_classes, activation='softmax', name='Predictions')
-    head = factory.NETWORKS[info.network].classifier
-    model = keras.Model(images, classifier(net), name='InceptionV3')
-    values.append((classifier, [np.squeeze(weights[f'{head}/weights'], (0, 1)),
-                                weights[f'{head}/biases']]))
-    for layer, value in values:
-        layer.set_weights(value)
-    return model

@@ -1,27 +1,35 @@
 """Prints the Inception family in a table, with AlexNet and VGG-16 from tf_slim.nets beside it.
 
 Layers, parameters and multiply-adds are counted in the graphs, of 1,000 classes; seconds are those
-of a forward pass of a batch, of random images, each network in turn in every round of one run.
+of a forward pass of a batch of random images, by the network's own graph in a Session, and by the
+fast path of `inception_slim.inference` in each precision.
 """
 
 import argparse
 import os
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
+from benchmark import fill_with_random_weights, processor
 from tf_slim.nets import alexnet, vgg
+from tqdm import tqdm
 
+from inception_slim import inference
 from inception_slim.benchmark import multiply_adds
 from inception_slim.nets import factory
 
 CLASSES = 1000
+GRAPH = 'its own graph'
 
 
 @dataclass(frozen=True)
@@ -82,57 +90,118 @@ def layers_deep(target: tf.Tensor) -> int:
     return deep[target.op]
 
 
-def counts(row: Row) -> dict[str, int]:
-    """Layers, parameters (with the auxiliary head and without) and multiply-adds of an image."""
+@dataclass
+class Built:
+    """A network in a session, with random weights."""
+
+    session: tf.Session
+    inputs: tf.Tensor
+    logits: tf.Tensor
+
+
+def build(row: Row, batch_size: int) -> Built:
     with tf.Graph().as_default():
-        logits, _ = row.build(tf.zeros((1, row.image_size, row.image_size, 3)))
+        inputs = tf.placeholder(tf.float32, (batch_size, row.image_size, row.image_size, 3))
+        logits, _ = row.build(inputs)
+        return Built(tf.Session(), inputs, logits)
+
+
+def counts(built: Built) -> dict[str, int]:
+    """Layers, parameters (with the auxiliary head and without) and multiply-adds of an image."""
+    with built.session.graph.as_default():
         sizes = {each.op.name: each.shape.num_elements() for each in tf.trainable_variables()}
-        return {
-            'layers': layers_deep(logits),
-            'parameters': sum(size for name, size in sizes.items() if 'AuxLogits' not in name),
-            'with_aux': sum(sizes.values()),
-            'multiply_adds': multiply_adds(logits),
-        }
+    return {
+        'layers': layers_deep(built.logits),
+        'parameters': sum(size for name, size in sizes.items() if 'AuxLogits' not in name),
+        'with_aux': sum(sizes.values()),
+        'multiply_adds': multiply_adds(built.logits) // built.inputs.shape[0],
+    }
 
 
-def seconds(rows: dict[str, Row], batch_size: int, rounds: int) -> dict[str, float]:
-    """The median time of a batch; the networks take turns, so that all see the same machine."""
-    sessions, durations = {}, {name: [] for name in rows}
-    for name, row in rows.items():
-        with tf.Graph().as_default() as graph:
-            logits, _ = row.build(
-                tf.random_uniform((batch_size, row.image_size, row.image_size, 3)))
-            sessions[name] = tf.Session(graph=graph), logits.op
-            sessions[name][0].run(tf.global_variables_initializer())
+def contestants(name: str, built: Built, images: np.ndarray, folder: str,
+                ) -> Iterator[tuple[str, Callable]]:
+    """What there is to time of a network: its own graph, and the fast path in each precision."""
+    run = built.session.make_callable(built.logits.op, feed_list=[built.inputs])
+    with built.session.graph.as_default():
+        variables = tf.global_variables()
+        fill_with_random_weights(built.session, variables)
+        yield GRAPH, lambda: run(images)
+        if name not in factory.NETWORKS:
+            return
+        path = tf.train.Saver(variables).save(built.session, os.path.join(folder, name),
+                                              write_meta_graph=False)
+    for precision in inference.PRECISIONS:
+        if precision == 'bfloat16' and not inference.has_bfloat16():
+            continue
+        # Of speed alone: int8 finds its ranges on some of the images that it is timed with.
+        predictor = inference.load(path, precision=precision, batch_size=len(images),
+                                   calibration_images=images[:4])
+        yield precision, partial(predictor.logits, images)
+
+
+def measure(batch_size: int, rounds: int) -> tuple[dict, dict]:
+    """Each network's counts, and the median seconds of a batch of each of its contestants.
+
+    All take turns in every round, so that all see the same machine.
+    """
+    chance = np.random.RandomState(0)
+    counted, calls = {}, {}
+    bar = tqdm(total=len(ROWS) + rounds + 1, disable=None, dynamic_ncols=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, row in ROWS.items():
+            bar.set_description(f'loading {row.title}')
+            images = chance.uniform(
+                -1, 1, (batch_size, row.image_size, row.image_size, 3)).astype(np.float32)
+            built = build(row, batch_size)
+            counted[name] = counts(built)
+            for kind, call in contestants(name, built, images, folder):
+                calls[name, kind] = call
+            bar.update()
+    durations = {each: [] for each in calls}
     for number in range(rounds + 1):
-        for name, (session, target) in sessions.items():
+        for each, call in calls.items():
+            bar.set_description(f'round {number} of {rounds}: {ROWS[each[0]].title}, {each[1]}')
             start = time.perf_counter()
-            session.run(target)
+            call()
             if number:  # the first round warms up
-                durations[name].append(time.perf_counter() - start)
-    for session, _ in sessions.values():
-        session.close()
-    return {name: statistics.median(each) for name, each in durations.items()}
+                durations[each].append(time.perf_counter() - start)
+        bar.update()
+    bar.close()
+    return counted, {each: statistics.median(found) for each, found in durations.items()}
+
+
+def table(counted: dict, seconds: dict, batch_size: int) -> list[str]:
+    """The lines of a Markdown table, its columns as wide as what is in them."""
+    lines = [('network', 'image', 'layers deep', 'parameters', 'without aux', 'multiply-adds',
+              'top-5 error', f's / {batch_size} images', 'to V3', *inference.PRECISIONS)]
+    for name, row in ROWS.items():
+        each, graph = counted[name], seconds[name, GRAPH]
+        faster = (f'{graph / seconds[name, kind]:.2f}' if (name, kind) in seconds else '-'
+                  for kind in inference.PRECISIONS)
+        lines.append((
+            row.title, f'{row.image_size}', f'{each["layers"]}', f'{each["with_aux"] / 1e6:.2f} M',
+            f'{each["parameters"] / 1e6:.2f} M', f'{each["multiply_adds"] / 1e9:.2f} G',
+            f'{row.top_5_error} %', f'{graph:.3f}', f'{graph / seconds["inception_v3", GRAPH]:.2f}',
+            *faster))
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    lines.insert(1, ['-' * (widths[0]), *('-' * (width - 1) + ':' for width in widths[1:])])
+    return ['| ' + ' | '.join(
+        cell.ljust(width) if not number else cell.rjust(width)
+        for number, (cell, width) in enumerate(zip(line, widths))) + ' |' for line in lines]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--quick', action='store_true', help='one round of 8 images, not 5 of 32')
+    parser.add_argument('--quick', action='store_true', help='one round of 8 images, not 4 of 32')
     arguments = parser.parse_args()
     tf.get_logger().setLevel('ERROR')
-    batch_size, rounds = (8, 1) if arguments.quick else (32, 5)
-    counted = {name: counts(row) for name, row in ROWS.items()}
-    measured = seconds(ROWS, batch_size, rounds)
-    print('                      image  layers  parameters, millions  multiply-   top-5  '
-          f's / batch of {batch_size}')
-    print('                               deep   with aux    without  adds, 1e9   error  '
-          'measured  to V3')
-    for name, row in ROWS.items():
-        each = counted[name]
-        print('{:21} {:5}  {:6}  {:9.2f}  {:9.2f}  {:9.2f}  {:>6}  {:8.3f}  {:5.2f}'.format(
-            row.title, row.image_size, each['layers'], each['with_aux'] / 1e6,
-            each['parameters'] / 1e6, each['multiply_adds'] / 1e9, row.top_5_error + '%',
-            measured[name], measured[name] / measured['inception_v3']))
+    batch_size, rounds = (8, 1) if arguments.quick else (32, 4)
+    counted, seconds = measure(batch_size, rounds)
+    print('\n'.join(table(counted, seconds, batch_size)))
+    print("Seconds are of the network's own graph in a Session, beside V3's in the next column; "
+          'after it, how many\ntimes as fast inception_slim.inference answers, in each precision. '
+          f'All in turn, {rounds} times;\n{processor()}, {os.cpu_count()} cores, '
+          f'TensorFlow {tf.__version__}.')
     print("Where TF-Slim's network differs from its paper's:")
     for row in ROWS.values():
         if row.note:

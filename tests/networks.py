@@ -1,6 +1,7 @@
 """Builds networks as the tests need them: under their arg scope, with the golden weights."""
 
 import contextlib
+import functools
 import gzip
 import json
 import os
@@ -10,6 +11,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from golden.weights import weights_for
+
+from inception_slim import checkpoint
+from inception_slim.nets import factory
 
 GOLDEN = os.path.join(os.path.dirname(__file__), 'golden')
 NARROW = {'num_classes': 11, 'depth_multiplier': 0.05, 'min_depth': 4}  # as in make_golden.py
@@ -50,3 +54,46 @@ def reference_variables():
         yield
     finally:
         tf.enable_resource_variables()
+
+
+@functools.cache
+def golden_shapes(name):
+    """The model variables of a network at full width, as 1.15.5 named and shaped them."""
+    return {each[0]: each[1] for each in golden_graphs(name)['inference']['variables']}
+
+
+def golden_weights(name):
+    """By their names in the network's scope, as `checkpoint.read` gives them."""
+    prefix = factory.NETWORKS[name].scope + '/'
+    return {variable.removeprefix(prefix): weights_for(variable, shape)
+            for variable, shape in golden_shapes(name).items()}
+
+
+def write_golden_checkpoint(name, prefix):
+    """A checkpoint of the golden weights at full width, whose logits 1.15.5 gave in NAME.npz."""
+    scope = factory.NETWORKS[name].scope
+    return checkpoint._write(
+        {f'{scope}/{variable}': value for variable, value in golden_weights(name).items()},
+        str(prefix), 1)
+
+
+def softmax(logits):
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponents / exponents.sum(axis=1, keepdims=True)
+
+
+def thin(monkeypatch):
+    """Gives a network a sixteenth of its channels, as make_golden.py does for Inception V1.
+
+    Those with no argument for it can so be built, trained and run quickly.
+    """
+    conv2d = slim.conv2d
+
+    @functools.wraps(conv2d)
+    def thinned(inputs, num_outputs, *positional, **named):
+        # Without batch norm are classifiers and the ends of residual branches.
+        wanted = named.get('normalizer_fn', slim.batch_norm) is None
+        return conv2d(inputs, num_outputs if wanted else max(num_outputs // 16, 4), *positional,
+                      **named)
+
+    monkeypatch.setattr(slim, 'conv2d', thinned)

@@ -8,6 +8,9 @@ import functools
 import importlib
 import inspect
 import os
+import subprocess
+import sys
+import warnings
 from collections import Counter
 
 import inception_slim
@@ -23,6 +26,7 @@ from networks import (
     golden_graphs,
     load_golden_weights,
     reference_variables,
+    thin,
 )
 
 from inception_slim import checkpoint, inference
@@ -229,7 +233,7 @@ class TestCheckpoint:
             'has_gammas': False, 'has_aux_logits': False, 'optimizer': None,
             'parameters': info.parameters, 'depth_multiplier': None, 'min_depth': 16, **thinned})
         if name == 'inception_v1':
-            thin_v1(monkeypatch)
+            thin(monkeypatch)
         expected = golden_arrays('checkpoints_family')[name]
         with tf.Graph().as_default(), tf.Session() as session:
             inputs, logits, _ = build(name, num_classes=11, is_training=False, **thinned)
@@ -312,19 +316,6 @@ class TestCheckpoint:
             layers = {each[0].split('/', 1)[1] for each in golden(name)['inference']['variables']}
             assert [other.name for other in factory.NETWORKS.values()
                     if f'{other.fingerprint}/weights' in layers] == [name]
-
-
-def thin_v1(monkeypatch):
-    """Gives Inception V1 a sixteenth of its channels, as make_golden.py does."""
-    conv2d = slim.conv2d
-
-    @functools.wraps(conv2d)
-    def thin(inputs, num_outputs, *positional, **named):
-        head = named['scope'] == 'Conv2d_0c_1x1'
-        return conv2d(inputs, num_outputs if head else max(num_outputs // 16, 4), *positional,
-                      **named)
-
-    monkeypatch.setattr(slim, 'conv2d', thin)
 
 
 class TestArguments:
@@ -506,6 +497,81 @@ class TestArguments:
             nets = importlib.import_module('inception_slim.nets')
             assert getattr(nets, name).__name__ == f'inception_slim.nets.{name}'
         assert [each.image_size for each in factory.NETWORKS.values()] == [224, 224, 299, 299, 299]
+
+
+class TestUse:
+    """Where tests/test_inception_v3.py asks V3; the wide networks with a part of their channels."""
+
+    @pytest.mark.parametrize('name, final', [
+        ('inception_v1', 'MaxPool_3a_3x3'), ('inception_v2', 'Mixed_3b'),
+        ('inception_v4', 'Mixed_3a'), ('inception_resnet_v2', 'MaxPool_5a_3x3'),
+        *(pytest.param(name, final, marks=pytest.mark.slow) for name, final in (
+            ('inception_v1', 'Mixed_5b'), ('inception_v2', 'Mixed_5a'),
+            ('inception_v4', 'Mixed_7a'), ('inception_resnet_v2', 'Mixed_7a')))])
+    def test_final_endpoint(self, graph, golden, name, final):
+        network = factory.NETWORKS[name]
+        side = network.image_size
+        with slim.arg_scope(network.arg_scope()):
+            net, end_points = getattr(inception_slim, name + '_base')(
+                tf.zeros((1, side, side, 3)), final_endpoint=final)
+        known = golden(name)['inference']['end_points']
+        known = list(known) if isinstance(known, dict) else [each[0] for each in known]
+        assert list(end_points) == [each for each in known if 'Logits' not in each
+                                    or each == 'PreAuxLogits'][:len(end_points)]
+        assert list(end_points)[-1] == final and net is end_points[final]
+
+    @pytest.mark.parametrize('name', [
+        *OF_CONTRIB, *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILY[2:])])
+    def test_says_nothing(self, graph, name, monkeypatch, caplog, capfd):
+        thin(monkeypatch)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
+            build(name)
+        assert [str(each.message) for each in caught] == []
+        assert caplog.text == '' and capfd.readouterr() == ('', '')
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize('name', FAMILY[2:])
+    def test_tensor_is_training_and_other_sizes(self, graph, name, monkeypatch):
+        thin(monkeypatch)
+        is_training = tf.placeholder(tf.bool, ())
+        inputs, logits, end_points = build(name, (None, 107, 160, 3), is_training=is_training)
+        assert end_points['AuxLogits'].shape.as_list() == logits.shape.as_list() == [None, 1001]
+        smallest, small, ends = build(name, (1, 75, 75, 3), is_training=False, reuse=True,
+                                      create_aux_logits=False)
+        assert 'AuxLogits' not in ends
+        with tf.Session() as session:
+            load_golden_weights(session)
+            batch = images(3, 160)[:, :107]
+            evaluated = session.run(logits, {inputs: batch, is_training: False})
+            alone = session.run(logits, {inputs: batch[:1], is_training: False})
+            trained = session.run(logits, {inputs: batch, is_training: True})
+            assert np.isfinite(session.run(small, {smallest: images(1, 75)})).all()
+        np.testing.assert_allclose(evaluated[:1], alone, atol=1e-4 * np.abs(alone).max())
+        assert np.abs(evaluated - trained).max() > 1e-2
+
+    @pytest.mark.slow
+    def test_as_scripts_of_tensorflow_1(self):
+        """Without v2 behavior there is a graph to build in, and sessions find it."""
+        code = '''
+import inception_slim
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+tf.disable_v2_behavior()
+images = tf.random_uniform((2, 96, 96, 3))
+with tf.Session() as session:
+    for name, final in (('inception_v1', 'Mixed_4b'), ('inception_v2', 'Mixed_4b'),
+                        ('inception_v4', 'Mixed_5b'), ('inception_resnet_v2', 'Mixed_5b')):
+        with slim.arg_scope(getattr(inception_slim, name + '_arg_scope')()):
+            net, _ = getattr(inception_slim, name + '_base')(images, final_endpoint=final)
+        session.run(tf.global_variables_initializer())
+        print(name, session.run(net).shape == tuple(net.shape.as_list()))
+assert {each.op.type for each in tf.global_variables()} == {'VariableV2'}
+'''
+        done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True,
+                              env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
+        assert (done.returncode, done.stderr) == (0, ''), done.stderr
+        assert done.stdout == ''.join(f'{name} True\n' for name in FAMILY)
 
 
 def signature(function):

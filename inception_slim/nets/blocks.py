@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
+
+
+def thinning(depth_multiplier: float, min_depth: int) -> Callable[[int], int]:
+    """From a layer's channels at full width to its channels: thinned, but not below `min_depth`."""
+    return lambda channels: max(int(channels * depth_multiplier), min_depth)
 
 
 @slim.add_arg_scope

@@ -11,6 +11,14 @@ Shrinking = tuple[str, int, int]
 _AXES = {'N': 'batch', 'H': 'height', 'W': 'width', 'C': 'channels'}
 
 
+def check_call(network: str, inputs: tf.Tensor, num_classes: int | None,
+               dropout_keep_prob) -> None:
+    """What every network checks, of the arguments that every network has."""
+    check_graph_mode(network)
+    check_head(network, num_classes, dropout_keep_prob)
+    check_images(network, inputs)
+
+
 def check_graph_mode(network: str) -> None:
     if tf.executing_eagerly():
         raise RuntimeError(
@@ -108,7 +116,6 @@ def check_size_with_aux(network: str, inputs: tf.Tensor, shrinking: Sequence[Shr
     smallest = smallest_image(shrinking, known[-1], known)
     if aux:
         end_point, grid = aux
-        check_known_size(network, inputs)
         check_size(network, inputs, smallest_image(shrinking, end_point, known, grid),
                    f' ({smallest}x{smallest} with create_aux_logits=False)')
     check_size(network, inputs, smallest)

@@ -282,10 +282,10 @@ def inception_resnet_v2(
 
     Source: https://arxiv.org/abs/1602.07261.
     """
-    checks.check_graph_mode('inception_resnet_v2')
-    checks.check_head('inception_resnet_v2', num_classes, dropout_keep_prob)
-    checks.check_images('inception_resnet_v2', inputs)
+    checks.check_call('inception_resnet_v2', inputs, num_classes, dropout_keep_prob)
     create_aux_logits = bool(create_aux_logits and num_classes)
+    if create_aux_logits:
+        checks.check_known_size('inception_resnet_v2', inputs)
     checks.check_size_with_aux('inception_resnet_v2', inputs, _SHRINKING, _END_POINTS,
                                (_AUX_END_POINT, _AUX_POOL) if create_aux_logits else None)
     with tf.variable_scope(scope, 'InceptionResnetV2', [inputs], reuse=reuse) as scope:

@@ -155,9 +155,7 @@ def inception_v1(
 
     Source: https://arxiv.org/abs/1409.4842.
     """
-    checks.check_graph_mode('inception_v1')
-    checks.check_head('inception_v1', num_classes, dropout_keep_prob)
-    checks.check_images('inception_v1', inputs)
+    checks.check_call('inception_v1', inputs, num_classes, dropout_keep_prob)
     checks.check_size('inception_v1', inputs, 1)
     if spatial_squeeze and num_classes and not global_pool:
         checks.check_one_position('inception_v1', inputs, _LARGEST)

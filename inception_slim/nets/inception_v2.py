@@ -16,7 +16,7 @@ import tf_slim as slim
 
 from inception_slim.nets import checks
 from inception_slim.nets.arg_scopes import inception_arg_scope, trunc_normal
-from inception_slim.nets.blocks import pooled_conv
+from inception_slim.nets.blocks import pooled_conv, thinning
 from inception_slim.nets.heads import convolutional_head
 
 __all__ = ['inception_v2', 'inception_v2_arg_scope', 'inception_v2_base', 'trunc_normal']
@@ -139,9 +139,7 @@ def inception_v2_base(
     checks.check_images('inception_v2_base', inputs, data_format)
     checks.check_size('inception_v2_base', inputs, 1, data_format=data_format)
 
-    def depth(channels: int) -> int:
-        return max(int(channels * depth_multiplier), min_depth)
-
+    depth = thinning(depth_multiplier, min_depth)
     # Name, and what is built on the output above it; sizes are those of a 224×224 image.
     max_pool = partial(slim.max_pool2d, kernel_size=[3, 3], stride=2)
     root: list[tuple[str, Callable]] = [
@@ -227,10 +225,8 @@ def inception_v2(
 
     Source: https://arxiv.org/abs/1502.03167.
     """
-    checks.check_graph_mode('inception_v2')
+    checks.check_call('inception_v2', inputs, num_classes, dropout_keep_prob)
     checks.check_depth('inception_v2', depth_multiplier, min_depth)
-    checks.check_head('inception_v2', num_classes, dropout_keep_prob)
-    checks.check_images('inception_v2', inputs)
     checks.check_size('inception_v2', inputs, 1)
     if spatial_squeeze and num_classes and not global_pool:
         checks.check_one_position('inception_v2', inputs, _LARGEST)

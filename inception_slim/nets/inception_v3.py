@@ -15,7 +15,7 @@ import tf_slim as slim
 
 from inception_slim.inception_v3_arg_scope import inception_v3_arg_scope, trunc_normal
 from inception_slim.nets import checks
-from inception_slim.nets.blocks import pooled_conv
+from inception_slim.nets.blocks import pooled_conv, thinning
 from inception_slim.nets.heads import convolutional_head, fitted_kernel
 
 __all__ = ['inception_v3', 'inception_v3_arg_scope', 'inception_v3_base', 'trunc_normal']
@@ -37,6 +37,8 @@ _END_POINTS = (
 _AUX_END_POINT = 'Mixed_6e'
 _AUX_POOL = 5
 _FINAL_POOL = 8
+# The largest image that leaves one position: a pixel less than a grid of nine wants.
+_LARGEST = checks.smallest_image(_SHRINKING, _END_POINTS[-1], _END_POINTS, _FINAL_POOL + 1) - 1
 
 
 def _block_35x35(net, depth, pool_depth, scope, branch_1=('Conv2d_0a_1x1', 'Conv2d_0b_5x5')):
@@ -169,9 +171,7 @@ def inception_v3_base(
                       checks.smallest_image(_SHRINKING, final_endpoint, _END_POINTS),
                       f' for {final_endpoint}')
 
-    def depth(channels: int) -> int:
-        return max(int(channels * depth_multiplier), min_depth)
-
+    depth = thinning(depth_multiplier, min_depth)
     # Name, and what is built on the output above it; sizes are those of a 299×299 image.
     conv3x3 = partial(slim.conv2d, kernel_size=[3, 3])
     conv1x1 = partial(slim.conv2d, kernel_size=[1, 1])
@@ -283,16 +283,14 @@ def inception_v3(
 
     Source: https://arxiv.org/abs/1512.00567.
     """
-    checks.check_graph_mode('inception_v3')
+    checks.check_call('inception_v3', inputs, num_classes, dropout_keep_prob)
     checks.check_depth('inception_v3', depth_multiplier, min_depth)
-    checks.check_head('inception_v3', num_classes, dropout_keep_prob)
-    checks.check_images('inception_v3', inputs)
     create_aux_logits = bool(create_aux_logits and num_classes)
-    _check_size(inputs, create_aux_logits, spatial_squeeze and num_classes and not global_pool)
-
-    def depth(channels: int) -> int:
-        return max(int(channels * depth_multiplier), min_depth)
-
+    checks.check_size_with_aux('inception_v3', inputs, _SHRINKING, _END_POINTS,
+                               (_AUX_END_POINT, _AUX_POOL) if create_aux_logits else None)
+    if spatial_squeeze and num_classes and not global_pool:
+        checks.check_one_position('inception_v3', inputs, _LARGEST)
+    depth = thinning(depth_multiplier, min_depth)
     with tf.variable_scope(scope, 'InceptionV3', [inputs, num_classes], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_v3_base(
@@ -308,17 +306,3 @@ def inception_v3(
 
 
 inception_v3.default_image_size = 299
-
-
-def _check_size(inputs: tf.Tensor, aux: bool, squeezed: bool) -> None:
-    """Large enough for every layer and, where the logits are squeezed, not too large."""
-    smallest = checks.smallest_image(_SHRINKING, _END_POINTS[-1], _END_POINTS)
-    if aux:
-        with_aux = checks.smallest_image(_SHRINKING, _AUX_END_POINT, _END_POINTS, _AUX_POOL)
-        checks.check_size('inception_v3', inputs, with_aux,
-                          f' ({smallest}x{smallest} with create_aux_logits=False)')
-    checks.check_size('inception_v3', inputs, smallest)
-    if squeezed:
-        checks.check_one_position(
-            'inception_v3', inputs,
-            checks.smallest_image(_SHRINKING, _END_POINTS[-1], _END_POINTS, _FINAL_POOL + 1) - 1)

@@ -262,10 +262,10 @@ def inception_v4(
 
     Source: https://arxiv.org/abs/1602.07261.
     """
-    checks.check_graph_mode('inception_v4')
-    checks.check_head('inception_v4', num_classes, dropout_keep_prob)
-    checks.check_images('inception_v4', inputs)
+    checks.check_call('inception_v4', inputs, num_classes, dropout_keep_prob)
     create_aux_logits = bool(create_aux_logits and num_classes)
+    if create_aux_logits:
+        checks.check_known_size('inception_v4', inputs)
     checks.check_size_with_aux('inception_v4', inputs, _SHRINKING, _END_POINTS,
                                (_AUX_END_POINT, _AUX_POOL) if create_aux_logits else None)
     with tf.variable_scope(scope, 'InceptionV4', [inputs], reuse=reuse) as scope:
