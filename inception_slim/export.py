@@ -86,7 +86,8 @@ def export(
       destination: the file to write, or the folder for 'saved-model'.
       format: one of `FORMATS`.
       quantize: for 'tflite', what its weights are kept in: one of `QUANTIZATIONS`.
-      labels: for 'saved-model', the names of the classes: a list, or a file of them.
+      labels: for 'saved-model', the names of the classes: a list, or a file of them. Without
+        them, those of a `labels.txt` beside the checkpoint, if they are as many as its classes.
       calibration_images: a folder of images, or `[N, 299, 299, 3]` in [-1, 1]: images like those
         to come. int8 finds the range of each layer by them, and the answers on the first of them
         are compared; without any, drawn images are compared.
@@ -120,7 +121,7 @@ def export(
     info, weights = checkpoints.read(checkpoint, use_ema=use_ema, checkpoint_scope=checkpoint_scope)
     if info.num_classes is None:
         raise checkpoints.CheckpointError(f'{info.path} has no classifier; it cannot answer.')
-    names = _names(labels, info)
+    names = _names(labels, info) if format == 'saved-model' else None
     side = factory.NETWORKS[info.network].image_size
     images = _images(calibration_images, side)
     with inference.load(checkpoint, use_ema=use_ema, checkpoint_scope=checkpoint_scope) as original:
@@ -168,7 +169,7 @@ def _check_destination(destination: str, overwrite: bool) -> None:
 
 def _names(labels, info: checkpoints.CheckpointInfo) -> list[str] | None:
     if labels is None:
-        return None
+        return data.labels_beside(info.path, info.num_classes)
     if isinstance(labels, (str, os.PathLike)):
         labels = data.read_labels(labels)
     if len(labels) != info.num_classes:
