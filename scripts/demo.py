@@ -181,9 +181,9 @@ def compare(accuracy: float, paths: list[str]) -> None:
 def demonstrate(steps: int, more_steps: int, exports) -> None:
     write_digits()
     recipe = ('--depth-multiplier', '0.1', '--batch-size', '16', '--learning-rate', '0.05',
-              '--batch-norm-decay', '0.95', '--no-distort')
+              '--decay-factor', '0.5', '--batch-norm-decay', '0.95', '--no-distort')
     run('train', 'records', '--split', 'train', '--train-dir', 'model', '--steps', str(steps),
-        *recipe)
+        '--epochs-per-decay', '0.75', *recipe)
     accuracy = evaluated('model', 'records', '--split', 'validation')
     must_reach(accuracy, 'The trained network')
     of_folders = evaluated('model', 'digits', '--split', 'validation')
@@ -193,7 +193,8 @@ def demonstrate(steps: int, more_steps: int, exports) -> None:
             for label in (3, 7)]
     run('classify', 'model', *some, '--labels', 'model/labels.txt', '--top', '2')
     run('train', 'parity', '--split', 'train', '--train-dir', 'parity-model', '--from', 'model',
-        '--exclude-scopes', 'Logits,AuxLogits', '--steps', str(more_steps), *recipe)
+        '--exclude-scopes', 'Logits,AuxLogits', '--steps', str(more_steps),
+        '--epochs-per-decay', '0.25', *recipe)
     must_reach(evaluated('parity-model', 'parity', '--split', 'validation'),
                'The fine-tuned network')
     for name, flags in exports:
@@ -206,7 +207,7 @@ def main() -> int:
     parser.add_argument('--folder', metavar='DIR',
                         help='an empty folder to keep everything in; else it is removed at the end')
     parser.add_argument('--steps', type=int, default=250, metavar='N')
-    parser.add_argument('--more-steps', type=int, default=60, metavar='N',
+    parser.add_argument('--more-steps', type=int, default=80, metavar='N',
                         help='of fine-tuning (%(default)s)')
     arguments = parser.parse_args()
     if min(arguments.steps, arguments.more_steps) < 1:
