@@ -89,7 +89,7 @@ def export(
       labels: for 'saved-model', the names of the classes: a list, or a file of them. Without
         them, those of a `labels.txt` beside the checkpoint, if they are as many as its classes.
       calibration_images: a folder of images, or `[N, 299, 299, 3]` in [-1, 1]: images like those
-        to come. int8 finds the range of each layer by them, and the answers on the first of them
+        to come. int8 finds the range of each layer by them, and the answers on sixteen of them
         are compared; without any, drawn images are compared.
       use_ema: take the moving averages of the weights, where the checkpoint has them.
       overwrite: replace a destination that exists.
@@ -125,10 +125,10 @@ def export(
     side = factory.NETWORKS[info.network].image_size
     images = _images(calibration_images, side)
     with inference.load(checkpoint, use_ema=use_ema, checkpoint_scope=checkpoint_scope) as original:
-        compared = images[:_COMPARED]
+        compared = _spread(images, _COMPARED)
         expected = original.predictions(compared)
     write = {'saved-model': partial(_saved_model, names=names), 'frozen': _frozen,
-             'tflite': partial(_tflite, quantize=quantize, images=images[:_CALIBRATED]),
+             'tflite': partial(_tflite, quantize=quantize, images=_spread(images, _CALIBRATED)),
              'keras': _keras, 'onnx': _onnx}[format]
     folder, name = os.path.split(os.path.abspath(destination))
     try:
@@ -181,7 +181,7 @@ def _names(labels, info: checkpoints.CheckpointInfo) -> list[str] | None:
 def _images(given: np.ndarray | str | os.PathLike | None, side: int) -> np.ndarray:
     """The images given; else four that differ at every scale, always the same."""
     if isinstance(given, (str, os.PathLike)):
-        files = data.image_files(given)[:_CALIBRATED]
+        files = _spread(data.image_files(given), _CALIBRATED)
         batches = data.arrays(lambda: data.image_batches(files, 32, image_size=side))
         return np.concatenate([batch['image'] for batch in batches])
     if given is not None:
@@ -194,6 +194,11 @@ def _images(given: np.ndarray | str | os.PathLike | None, side: int) -> np.ndarr
     layers = [chance.uniform(-1, 1, (4, patches, patches, 3))[:, at][:, :, at]
               for patches in (2, 7, 31, side) for at in [np.arange(side) * patches // side]]
     return np.mean(layers, axis=0).astype(np.float32)
+
+
+def _spread(many: Sequence, count: int) -> Sequence:
+    """So many from all over: the first images of a folder may be all of one class."""
+    return many[::-(-len(many) // count)]
 
 
 def _checked(destination: str, found: np.ndarray, expected: np.ndarray, tolerance: float) -> float:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
@@ -31,9 +32,10 @@ from inception_slim.quiet import held_back_stderr
 
 COMMAND = os.path.join(os.path.dirname(sys.executable), 'inception-slim')
 HELD_OUT = 400
+BATCH = 50  # of which HELD_OUT is a multiple
 SIDE = 96  # pixels of a PNG, from the 8 of a digit
 WANTED = 95.0  # percent of the held-out images
-EXPORTS = (  # the name of the file, and the flags; in the order of the table
+EXPORTS = (  # the name of the file, and the flags
     ('saved', ('--format', 'saved-model', '--labels', 'model/labels.txt')),
     ('frozen.pb', ('--format', 'frozen')),
     ('float32.tflite', ('--format', 'tflite')),
@@ -92,47 +94,55 @@ def must_reach(accuracy: float, what: str) -> None:
                      f'{WANTED:g} %.')
 
 
-# What each export says, in its own runtime: `[N, 10]` probabilities of `[N, 299, 299, 3]` images.
+# Each loads an export in its own runtime; what it returns gives `[N, 10]` probabilities, of images
+# `[N, 299, 299, 3]` in [-1, 1] or of the bytes of their files.
 
-def saved_model(path, images, encoded):
+def saved_model(path):
     serve = tensorflow.saved_model.load(path).signatures['serving_default']
-    return serve(images=tensorflow.constant(images))['predictions'].numpy()
+    return lambda images, _: serve(images=tensorflow.constant(images))['predictions'].numpy()
 
 
-def saved_model_of_bytes(path, images, encoded):
+def saved_model_of_bytes(path):
     serve = tensorflow.saved_model.load(path).signatures['encoded']
-    return serve(encoded=tensorflow.constant(encoded))['predictions'].numpy()
+    return lambda _, files: serve(encoded=tensorflow.constant(files))['predictions'].numpy()
 
 
-def frozen(path, images, encoded):
-    with open(path, 'rb') as file:
-        definition = tf.GraphDef.FromString(file.read())
-    with tf.Graph().as_default(), tf.Session() as session:
-        tf.import_graph_def(definition, name='')
-        return session.run('InceptionV3/Predictions/Reshape_1:0', {'input:0': images})
+def frozen(path):
+    with tf.Graph().as_default() as graph:
+        with open(path, 'rb') as file:
+            tf.import_graph_def(tf.GraphDef.FromString(file.read()), name='')
+    session = tf.Session(graph=graph)
+    return lambda images, _: session.run('InceptionV3/Predictions/Reshape_1:0',
+                                         {'input:0': images})
 
 
-def tflite(path, images, encoded):
-    with held_back_stderr():
+def tflite(path):
+    with held_back_stderr(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # the interpreter announces its move to another package
         interpreter = tf.lite.Interpreter(model_path=path, num_threads=os.cpu_count())
         source = interpreter.get_input_details()[0]['index']
-        interpreter.resize_tensor_input(source, images.shape)
+        interpreter.resize_tensor_input(source, (BATCH, 299, 299, 3))
         interpreter.allocate_tensors()
-    interpreter.set_tensor(source, images)
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
+
+    def answer(images, _):
+        interpreter.set_tensor(source, images)
+        interpreter.invoke()
+        return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
+
+    return answer
 
 
-def keras_model(path, images, encoded):
-    return keras.models.load_model(path).predict(images, verbose=0)
+def keras_model(path):
+    model = keras.models.load_model(path)
+    return lambda images, _: model.predict(images, verbose=0)
 
 
-def onnx(path, images, encoded):
+def onnx(path):
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
-    return session.run(None, {'input:0': images})[0]
+    return lambda images, _: session.run(None, {'input:0': images})[0]
 
 
-RUNTIMES = (  # the file, what it is called in the table, what runs it, points it may lose
+RUNTIMES = (  # the file, what it is called in the table, what loads it, points it may lose
     ('saved', 'saved-model', saved_model, 0),
     ('saved', 'saved-model, PNG bytes', saved_model_of_bytes, 0),
     ('frozen.pb', 'frozen', frozen, 0),
@@ -150,10 +160,10 @@ def size(path: str) -> int:
                for folder, _, files in os.walk(path) for file in files)
 
 
-def compare(accuracy: float, paths: list[str]) -> None:
+def compare(accuracy: float) -> None:
     """The table of the exports; each accuracy must be the checkpoint's, as `evaluate` found it."""
     dataset = data.open_dataset('digits', 'validation')
-    batches = list(data.arrays(lambda: data.batches(dataset, 50)))
+    batches = list(data.arrays(lambda: data.batches(dataset, BATCH)))
     encoded = []
     for file in dataset.files:
         with open(file, 'rb') as opened:
@@ -162,15 +172,12 @@ def compare(accuracy: float, paths: list[str]) -> None:
     print(f'{"":24}{"MB":>6}{"top-1":>10}')
     print(f'{"checkpoint":24}{"":6}{accuracy:>8.2f} %', flush=True)
     missed = []
-    for path, name, answer, may_lose in RUNTIMES:
-        if path not in paths:
-            continue
-        right, seen = 0, 0
-        for batch in batches:
-            answers = answer(path, batch['image'], encoded[seen:seen + len(batch['image'])])
+    for path, name, load, may_lose in RUNTIMES:
+        answer, right = load(path), 0
+        for number, batch in enumerate(batches):
+            answers = answer(batch['image'], encoded[BATCH * number:BATCH * (number + 1)])
             right += int((answers.argmax(axis=1) == batch['label']).sum())
-            seen += len(batch['image'])
-        found = 100 * right / seen
+        found = 100 * right / HELD_OUT
         print(f'{name:24}{size(path) / 1e6:6.1f}{found:8.2f} %', flush=True)
         if abs(found - accuracy) > may_lose + 0.005:  # of rounding in what evaluate prints
             missed.append(f'{name} is right on {found:.2f} %, the checkpoint on {accuracy:.2f} %')
@@ -178,7 +185,7 @@ def compare(accuracy: float, paths: list[str]) -> None:
         raise Missed('; '.join(missed) + '.')
 
 
-def demonstrate(steps: int, more_steps: int, exports) -> None:
+def demonstrate(steps: int, more_steps: int) -> None:
     write_digits()
     recipe = ('--depth-multiplier', '0.1', '--batch-size', '16', '--learning-rate', '0.05',
               '--decay-factor', '0.5', '--batch-norm-decay', '0.95', '--no-distort')
@@ -197,9 +204,9 @@ def demonstrate(steps: int, more_steps: int, exports) -> None:
         '--epochs-per-decay', '0.25', *recipe)
     must_reach(evaluated('parity-model', 'parity', '--split', 'validation'),
                'The fine-tuned network')
-    for name, flags in exports:
+    for name, flags in EXPORTS:
         run('export', 'model', *flags, '--calibration', 'digits/train', '--output', name)
-    compare(accuracy, [name for name, _ in exports])
+    compare(accuracy)
 
 
 def main() -> int:
@@ -221,7 +228,7 @@ def main() -> int:
     print(f'$ cd {folder}')
     os.chdir(folder)
     try:
-        demonstrate(arguments.steps, arguments.more_steps, EXPORTS)
+        demonstrate(arguments.steps, arguments.more_steps)
     except Missed as error:
         print(f'\n{error}', file=sys.stderr)
         return 1
