@@ -9,6 +9,7 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 INSTALLED := .venv/installed-$(PYTHON_VERSION)
 PLOT := $(INSTALLED)-plot
 COMPARE := $(INSTALLED)-compare
+ONNX := $(INSTALLED)-onnx
 OLDEST_INSTALLED := .venv-oldest/installed-$(PYTHON_VERSION)
 # A process for each core; each file's tests share what they have built.
 PYTEST := -m pytest --numprocesses auto --dist loadfile
@@ -16,8 +17,8 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 RUFF := .venv/bin/ruff check --line-length 100 --select E,F,W,B,C4 --ignore B905,E402
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-1.15 bench-restore bench-input compare compare-all accuracy family \
-    soak test test-slow test-oldest train-faults slim-suite lint clean
+.PHONY: help bench bench-1.15 bench-restore bench-train bench-input compare compare-all accuracy \
+    demo family soak test test-slow test-oldest train-faults slim-suite lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -43,8 +44,14 @@ accuracy: $(INSTALLED)  ## what cheaper numbers cost a network trained on real d
 soak: $(INSTALLED)  ## 2,000 calls of a predictor from eight threads
 	@.venv/bin/python scripts/soak.py $(ARGS)
 
+bench-train: $(INSTALLED)  ## time a training step beside TensorFlow 1.15.5, in one run
+	@.venv/bin/python scripts/benchmark_train.py $(ARGS)
+
 bench-input: $(INSTALLED)  ## time classifying a folder of JPEGs beside the network alone
 	@.venv/bin/python scripts/benchmark_input.py $(ARGS)
+
+demo: $(ONNX)  ## train, evaluate, classify, fine-tune and export, on real digits (minutes)
+	@.venv/bin/python scripts/demo.py $(ARGS)
 
 family: $(INSTALLED)  ## the table of the Inception family, AlexNet and VGG-16: sizes and speeds
 	@.venv/bin/python scripts/family.py $(ARGS)
@@ -79,7 +86,7 @@ clean:  ## remove what make made
 	@touch $@
 
 # Extras, on top of what is installed.
-$(PLOT) $(COMPARE): $(INSTALLED)
+$(PLOT) $(COMPARE) $(ONNX): $(INSTALLED)
 	@echo "Installing the extra $(lastword $(subst -, ,$@)) into .venv (once)"
 	@.venv/bin/python $(PIP_INSTALL) --editable '.[$(lastword $(subst -, ,$@))]'
 	@touch $@

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 import warnings
 
@@ -176,7 +177,8 @@ def add_data_verbs(verb) -> None:
     added = network_verb('classify', classify, 'name what is in images')
     added.add_argument('images', nargs='+', metavar='IMAGE|FOLDER')
     added.add_argument('--labels', metavar='FILE',
-                       help='the names of the classes: lines like 0:daisy, or one name a line')
+                       help='the names of the classes: lines like 0:daisy, or one name a line '
+                       '(labels.txt beside the checkpoint)')
     added.add_argument('--top', type=positive, default=5, metavar='N',
                        help='how many classes to name (%(default)s)')
     added.add_argument('--json', action='store_true', help='print JSON')
@@ -199,7 +201,7 @@ def train(arguments: argparse.Namespace) -> None:
     log = None if sys.stderr.isatty() else lambda line: print(line, flush=True)
     options = {name: getattr(arguments, name) for name in (
         'split', 'network', 'checkpoint', 'checkpoint_scope', 'exclude_scopes', 'trainable_scopes',
-        'steps', 'batch_size', 'image_size', 'seed', 'strict', *TRAINING_NUMBERS)}
+        'steps', 'batch_size', 'image_size', 'distort', 'seed', 'strict', *TRAINING_NUMBERS)}
     done = training.train(arguments.dataset, arguments.train_dir, log=log, **options)
     remarks(done)
     if done.interrupted:
@@ -254,10 +256,10 @@ def add_training_verbs(verb) -> None:
     added.add_argument('--train-dir', required=True, metavar='DIR',
                        help='where checkpoints and summaries go; an earlier run there is gone on '
                        'with')
-    added.add_argument('--split', help='the split to train on, of TFRecords')
+    added.add_argument('--split', metavar='NAME', help='the split to train on, such as train')
     added.add_argument('--network', choices=factory.NETWORKS, default='inception_v3')
     added.add_argument('--from', dest='checkpoint', metavar='CKPT',
-                       help='begin with the weights of this checkpoint')
+                       help='begin with the weights of this checkpoint, where no earlier run is')
     added.add_argument('--exclude-scopes', type=scopes, default=[], metavar='A,B',
                        help='what not to take from it, such as Logits,AuxLogits')
     added.add_argument('--trainable-scopes', type=scopes, metavar='A,B',
@@ -268,6 +270,8 @@ def add_training_verbs(verb) -> None:
                        help='images in one step (%(default)s)')
     added.add_argument('--image-size', type=positive, metavar='N',
                        help='pixels of a side (the network\'s own)')
+    added.add_argument('--no-distort', dest='distort', action='store_false',
+                       help='show the images as evaluation does: not cut, flipped or recoloured')
     for name, (default, text) in TRAINING_NUMBERS.items():
         added.add_argument('--' + name.replace('_', '-'), type=type(default), default=default,
                            metavar='X' if isinstance(default, float) else 'N',
@@ -283,7 +287,8 @@ def add_training_verbs(verb) -> None:
     added.add_argument('--output', required=True, metavar='PATH',
                        help='the file to write, or the folder of a saved-model')
     added.add_argument('--labels', metavar='FILE',
-                       help='for saved-model: the names of the classes, to be inside')
+                       help='for saved-model: the names of the classes, to be inside (labels.txt '
+                       'beside the checkpoint)')
     added.add_argument('--calibration', metavar='FOLDER',
                        help='images like those to come: int8 needs them, and answers on them are '
                        'compared')
@@ -333,8 +338,14 @@ def main(argv: list[str] | None = None) -> int:
             warnings.showwarning = lambda message, *_: print(f'inception-slim: {message}',
                                                              file=sys.stderr)
             arguments.function(arguments)
+            sys.stdout.flush()
     except (checkpoint.CheckpointError, data.DatasetError, export.ExportError,
             training.TrainingError) as error:
         print(f'inception-slim: {error}', file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print('inception-slim: interrupted', file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # as in `| head`: whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -177,6 +177,15 @@ def read_labels(file: str | os.PathLike) -> list[str]:
     return [names[number] for number in range(len(names))]
 
 
+def labels_beside(checkpoint: str, count: int) -> list[str] | None:
+    """The names in the `labels.txt` beside a checkpoint, if they are as many as its classes."""
+    file = os.path.join(os.path.dirname(checkpoint), LABELS)
+    if not os.path.isfile(file):
+        return None
+    names = read_labels(file)
+    return names if len(names) == count else None
+
+
 def _open_folders(path: str, names: list[str], split: str | None) -> Dataset:
     folders = [name for name in names if os.path.isdir(os.path.join(path, name))]
     root = path
@@ -250,6 +259,7 @@ def batches(
         *,
         image_size: int = 299,
         training: bool = False,
+        distort: bool = True,
         seed: int | None = None,
         repeat: bool = False,
         strict: bool = False,
@@ -264,6 +274,8 @@ def batches(
       image_size: side of the images in pixels.
       training: shuffle, and distort by `preprocessing.for_training`; else the order of the files,
         and `preprocessing.for_evaluation`.
+      distort: with False, training too sees what `preprocessing.for_evaluation` makes: for images
+        whose left is not their right, or whose colour says it all.
       seed: the same seed gives the same batches; None others each time.
       repeat: begin again at the end, without end.
       strict: stop at a damaged image. TensorFlow raises that as an error of its own, which
@@ -297,8 +309,8 @@ def batches(
         fetch = _fetch_record
     if repeat:
         examples = examples.repeat()
-    return _batched(examples, fetch, batch_size, image_size, training, seed, strict, bad,
-                    dataset.num_examples, (dataset.num_classes, dataset.path))
+    return _batched(examples, fetch, batch_size, image_size, training and distort, seed, strict,
+                    bad, dataset.num_examples, (dataset.num_classes, dataset.path))
 
 
 def image_batches(
@@ -357,7 +369,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _batched(examples: tf.data.Dataset, fetch: Callable, batch_size: int, image_size: int,
-             training: bool, seed: int | None, strict: bool, bad: list[str] | None,
+             distort: bool, seed: int | None, strict: bool, bad: list[str] | None,
              total: int, classes: tuple[int, str] | None) -> tf.data.Dataset:
     for what, value in (('batch_size', batch_size), ('image_size', image_size)):
         if value < 1:
@@ -367,7 +379,7 @@ def _batched(examples: tf.data.Dataset, fetch: Callable, batch_size: int, image_
     def ready(number, first, second, seeds):
         encoded, label = fetch(first, second)
         image = decode(encoded)
-        if training:
+        if distort:
             image = preprocessing.for_training(image, image_size, seeds)
         else:
             image = preprocessing.for_evaluation(image, image_size)

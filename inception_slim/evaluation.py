@@ -135,7 +135,8 @@ def classify(
       images: files, and folders with images anywhere under them.
       labels: the names of the classes, or a file of them: lines like `0:daisy`, or one name a
         line. One more or one less than the checkpoint has are taken to differ by a background
-        class at 0. Without them classes are named by number.
+        class at 0. Without them, the names are those of a `labels.txt` beside the checkpoint,
+        where `training.train` writes it, or numbers where there is none of as many classes.
       top: how many classes to name of each image; at least 1.
       precision, use_ema, checkpoint_scope: see `inference.load`; int8 is calibrated on a hundred
         of the images.
@@ -284,6 +285,8 @@ def _names_of_classes(info: checkpoints.CheckpointInfo,
                       ) -> tuple[list[str], str | None]:
     """The name of each class of a checkpoint, and what was made of a background class."""
     count = info.num_classes or 0
+    if labels is None:
+        labels = data.labels_beside(info.path, count)
     if labels is None:
         names = [f'class {number}' for number in range(count)]
         if not info.has_background_class:

@@ -86,9 +86,10 @@ def export(
       destination: the file to write, or the folder for 'saved-model'.
       format: one of `FORMATS`.
       quantize: for 'tflite', what its weights are kept in: one of `QUANTIZATIONS`.
-      labels: for 'saved-model', the names of the classes: a list, or a file of them.
+      labels: for 'saved-model', the names of the classes: a list, or a file of them. Without
+        them, those of a `labels.txt` beside the checkpoint, if they are as many as its classes.
       calibration_images: a folder of images, or `[N, 299, 299, 3]` in [-1, 1]: images like those
-        to come. int8 finds the range of each layer by them, and the answers on the first of them
+        to come. int8 finds the range of each layer by them, and the answers on sixteen of them
         are compared; without any, drawn images are compared.
       use_ema: take the moving averages of the weights, where the checkpoint has them.
       overwrite: replace a destination that exists.
@@ -122,14 +123,14 @@ def export(
         raise checkpoints.CheckpointError(f'{info.path} has no classifier; it cannot answer.')
     if format == 'keras':
         _check_keras(info)
-    names = _names(labels, info)
+    names = _names(labels, info) if format == 'saved-model' else None
     side = factory.NETWORKS[info.network].image_size
     images = _images(calibration_images, side)
     with inference.load(checkpoint, use_ema=use_ema, checkpoint_scope=checkpoint_scope) as original:
-        compared = images[:_COMPARED]
+        compared = _spread(images, _COMPARED)
         expected = original.predictions(compared)
     write = {'saved-model': partial(_saved_model, names=names), 'frozen': _frozen,
-             'tflite': partial(_tflite, quantize=quantize, images=images[:_CALIBRATED]),
+             'tflite': partial(_tflite, quantize=quantize, images=_spread(images, _CALIBRATED)),
              'keras': _keras, 'onnx': _onnx}[format]
     folder, name = os.path.split(os.path.abspath(destination))
     try:
@@ -178,7 +179,7 @@ def _check_keras(info: checkpoints.CheckpointInfo) -> None:
 
 def _names(labels, info: checkpoints.CheckpointInfo) -> list[str] | None:
     if labels is None:
-        return None
+        return data.labels_beside(info.path, info.num_classes)
     if isinstance(labels, (str, os.PathLike)):
         labels = data.read_labels(labels)
     if len(labels) != info.num_classes:
@@ -190,7 +191,7 @@ def _names(labels, info: checkpoints.CheckpointInfo) -> list[str] | None:
 def _images(given: np.ndarray | str | os.PathLike | None, side: int) -> np.ndarray:
     """The images given; else four that differ at every scale, always the same."""
     if isinstance(given, (str, os.PathLike)):
-        files = data.image_files(given)[:_CALIBRATED]
+        files = _spread(data.image_files(given), _CALIBRATED)
         batches = data.arrays(lambda: data.image_batches(files, 32, image_size=side))
         return np.concatenate([batch['image'] for batch in batches])
     if given is not None:
@@ -203,6 +204,11 @@ def _images(given: np.ndarray | str | os.PathLike | None, side: int) -> np.ndarr
     layers = [chance.uniform(-1, 1, (4, patches, patches, 3))[:, at][:, :, at]
               for patches in (2, 7, 31, side) for at in [np.arange(side) * patches // side]]
     return np.mean(layers, axis=0).astype(np.float32)
+
+
+def _spread(many: Sequence, count: int) -> Sequence:
+    """So many from all over: the first images of a folder may be all of one class."""
+    return many[::-(-len(many) // count)]
 
 
 def _checked(destination: str, found: np.ndarray, expected: np.ndarray, tolerance: float) -> float:

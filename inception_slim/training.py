@@ -210,6 +210,7 @@ def train(
         steps: int = 10_000,
         batch_size: int = 32,
         image_size: int | None = None,
+        distort: bool = True,
         learning_rate: float = 0.01,
         end_learning_rate: float = 0.0001,
         decay_factor: float = 0.94,
@@ -247,6 +248,8 @@ def train(
       steps: where to stop, counted from the first step of the first run.
       batch_size: images in one step.
       image_size: pixels of a side; the network's own by default.
+      distort: show pieces of the images, flipped and in other colours, see
+        `preprocessing.for_training`; False shows them as evaluation does.
       learning_rate, end_learning_rate, decay_factor: see `build_step`.
       epochs_per_decay: after how many times through the dataset the rate falls by `decay_factor`.
       aux_weight, label_smoothing, weight_decay, moving_average_decay: see `build_step`.
@@ -303,7 +306,8 @@ def train(
         # After a stop the images come in another order than at first.
         batch = tf.data.make_initializable_iterator(data.batches(
             dataset, batch_size, image_size=image_size or known.image_size, training=True,
-            repeat=True, seed=None if seed is None else seed + found.step, strict=strict, bad=bad))
+            distort=distort, repeat=True, seed=None if seed is None else seed + found.step,
+            strict=strict, bad=bad))
         element = batch.get_next()
         decay_steps = max(1, round(dataset.num_examples * epochs_per_decay / batch_size))
         step = build_step(

@@ -57,12 +57,13 @@ def set_up_tensorflow_1_15() -> bool:
 
 
 class Contestant:
-    """A process that times one network."""
+    """A process that times one network, in the way that its worker does."""
 
-    def __init__(self, python: str, network: str, batch_size: int):
+    def __init__(self, python: str, network: str, batch_size: int,
+                 worker: str = 'forward_worker.py'):
         self.durations = []
         self.process = subprocess.Popen(
-            [python, os.path.join(HERE, 'forward_worker.py'), network, str(batch_size)],
+            [python, os.path.join(HERE, worker), network, str(batch_size)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.name = f'{network} on TensorFlow {self.answer()}'
 
@@ -79,30 +80,45 @@ class Contestant:
         return float(self.answer())
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--batch-size', type=int, default=32, metavar='N')
-    parser.add_argument('--num-batches', type=int, default=15, metavar='N',
-                        help='steps of each that count, after two that do not (default: 15)')
-    arguments = parser.parse_args()
-    if arguments.batch_size < 1 or arguments.num_batches < 1:
-        parser.error('--batch-size and --num-batches must be at least 1')
-    wanted = [(sys.executable, 'inception_slim'), (sys.executable, 'tf_slim.nets')]
-    if set_up_tensorflow_1_15():
-        wanted.append((OLD_PYTHON, 'tf.contrib.slim'))
-    contestants = [Contestant(*each, arguments.batch_size) for each in wanted]
-    for i in tqdm(range(arguments.num_batches + 2), unit='round', disable=None):
+def time_in_turns(contestants: list[Contestant], rounds: int) -> None:
+    """Steps of each, in turn; two rounds that do not count come first."""
+    for i in tqdm(range(rounds + 2), unit='round', disable=None):
         for contestant in contestants:
             duration = contestant.step()
             if i >= 2:
                 contestant.durations.append(duration)
-    print(f'Forward pass of {arguments.batch_size} images of 299x299, '
-          f'{arguments.num_batches} interleaved steps')
+
+
+def report(contestants: list[Contestant]) -> None:
+    """The median of each, and its ratio to that of the first."""
     ours = statistics.median(contestants[0].durations)
     for contestant in contestants:
         median = statistics.median(contestant.durations)
         print(f'{contestant.name:40} median {median:.3f} sec / batch, '
               f'{median / ours:.2f} times the time of inception_slim')
+
+
+def parse_arguments(description: str, batch_size: int, num_batches: int) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--batch-size', type=int, default=batch_size, metavar='N')
+    parser.add_argument('--num-batches', type=int, default=num_batches, metavar='N',
+                        help='steps of each that count, after two that do not (%(default)s)')
+    arguments = parser.parse_args()
+    if arguments.batch_size < 1 or arguments.num_batches < 1:
+        parser.error('--batch-size and --num-batches must be at least 1')
+    return arguments
+
+
+def main() -> int:
+    arguments = parse_arguments(__doc__.splitlines()[0], 32, 15)
+    wanted = [(sys.executable, 'inception_slim'), (sys.executable, 'tf_slim.nets')]
+    if set_up_tensorflow_1_15():
+        wanted.append((OLD_PYTHON, 'tf.contrib.slim'))
+    contestants = [Contestant(*each, arguments.batch_size) for each in wanted]
+    time_in_turns(contestants, arguments.num_batches)
+    print(f'Forward pass of {arguments.batch_size} images of 299x299, '
+          f'{arguments.num_batches} interleaved steps')
+    report(contestants)
     return 0
 
 

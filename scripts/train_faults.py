@@ -1,5 +1,7 @@
 """Kills training at random moments, fills its disk, and lets TensorFlow 1.15.5 read what is left.
 
+An export's disk is filled too.
+
 The narrow Inception V3 on drawn images, which saves as often as it can. Takes some minutes. The
 last part needs TensorFlow 1.15.5, of which --python-1.15 names the interpreter; `make bench-1.15`
 sets one up.
@@ -14,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import inception_slim
 import numpy as np
@@ -48,17 +52,20 @@ def make_dataset(folder: str) -> None:
 
 
 def start(dataset: str, folder: str, steps: int, largest_file: int | None = None):
-    """A training command; `largest_file` in bytes stands for the room left on its disk."""
-    command = [sys.executable, '-m', 'inception_slim', 'train', dataset, '--train-dir', folder,
-               '--steps', str(steps), '--batch-size', '4', '--depth-multiplier', '0.05',
-               '--min-depth', '4', '--save-minutes', '0.001', '--summary-steps', '1']
+    """A training command; see `begin`."""
+    return begin(['train', dataset, '--train-dir', folder, '--steps', str(steps), '--batch-size',
+                  '4', '--depth-multiplier', '0.05', '--min-depth', '4', '--save-minutes', '0.001',
+                  '--summary-steps', '1'], largest_file)
 
+
+def begin(arguments: list[str], largest_file: int | None = None):
+    """A command; `largest_file` in bytes stands for the room left on its disk."""
     def limit():
         if largest_file:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            preexec_fn=limit)
+    return subprocess.Popen([sys.executable, '-m', 'inception_slim', *arguments], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=limit)
 
 
 def kill_at_random(dataset: str, folder: str, times: int, chance: random.Random) -> None:
@@ -93,6 +100,30 @@ def fill_the_disk(dataset: str, folder: str) -> None:
     assert process.returncode == 1 and 'Traceback' not in errors, errors
     assert checkpoint.read(before.path)[0] == before == checkpoint.inspect(folder)
     print(f'full disk: {last}')
+
+
+def fill_the_disk_of_an_export(folder: str) -> None:
+    """In each format: a sentence, and the file that was there before."""
+    for format in ('saved-model', 'frozen', 'tflite', 'keras'):
+        destination = os.path.join(folder, format)
+        if format == 'saved-model':
+            os.mkdir(destination)
+            there = os.path.join(destination, 'saved_model.pb')
+        else:
+            there = destination
+        with open(there, 'w') as file:
+            file.write('the one before')
+        before = sorted(os.listdir(folder))
+        process = begin(['export', folder, '--format', format, '--output', destination,
+                         '--overwrite'], largest_file=100_000)
+        _, errors = process.communicate()
+        last = errors.strip().splitlines()[-1]
+        assert process.returncode == 1 and 'Traceback' not in errors, errors
+        assert 'File too large' in last and 'nothing was left behind' in last, errors
+        assert sorted(os.listdir(folder)) == before
+        with open(there) as file:
+            assert file.read() == 'the one before'
+        print(f'full disk: {last}', flush=True)
 
 
 def end_it(dataset: str, folder: str) -> None:
@@ -140,6 +171,7 @@ def main() -> None:
         kill_at_random(dataset, folder, arguments.kills, random.Random(arguments.seed))
         end_it(dataset, folder)
         fill_the_disk(dataset, folder)
+        fill_the_disk_of_an_export(folder)
         if os.path.exists(arguments.python):
             compare_with_1_15(folder, arguments.python)
         else:

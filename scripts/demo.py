@@ -1,0 +1,243 @@
+"""From images to answers, command by command, as a newcomer would go: scikit-learn's digits.
+
+1,797 real images of ten classes, no download. They are written as TFRecords and as folders of
+PNGs; a narrow Inception V3 is trained on them, evaluated, asked, fine-tuned to other classes, and
+exported in every format. Each export is then run in its own runtime on all held-out images. Ends
+with 1 and a sentence where an accuracy is not what it should be.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+import keras
+import numpy as np
+import onnxruntime
+import tensorflow
+import tensorflow.compat.v1 as tf
+from sklearn.datasets import load_digits
+
+from inception_slim import data
+from inception_slim.quiet import held_back_stderr
+
+COMMAND = os.path.join(os.path.dirname(sys.executable), 'inception-slim')
+HELD_OUT = 400
+BATCH = 50  # of which HELD_OUT is a multiple
+SIDE = 96  # pixels of a PNG, from the 8 of a digit
+WANTED = 95.0  # percent of the held-out images
+EXPORTS = (  # the name of the file, and the flags
+    ('saved', ('--format', 'saved-model', '--labels', 'model/labels.txt')),
+    ('frozen.pb', ('--format', 'frozen')),
+    ('float32.tflite', ('--format', 'tflite')),
+    ('float16.tflite', ('--format', 'tflite', '--quantize', 'float16')),
+    ('int8.tflite', ('--format', 'tflite', '--quantize', 'int8')),
+    ('model.keras', ('--format', 'keras')),
+    ('model.onnx', ('--format', 'onnx')))
+
+
+class Missed(Exception):
+    """Something did not come out as it should; one sentence says what."""
+
+
+def run(*arguments: str) -> str:
+    """Prints a command, runs it, prints its output as it comes, and returns that."""
+    print(f'\n$ inception-slim {shlex.join(arguments)}', flush=True)
+    process = subprocess.Popen([COMMAND, *arguments], stdout=subprocess.PIPE, text=True)
+    lines = []
+    for line in process.stdout:
+        print(line, end='', flush=True)
+        lines.append(line)
+    if process.wait():
+        raise Missed(f'inception-slim {arguments[0]} ended with {process.returncode}.')
+    return ''.join(lines)
+
+
+def write_digits() -> None:
+    """`digits` and `parity`, folders of PNGs, and `records`, TFRecords; each in two splits."""
+    digits, labels = load_digits(return_X_y=True)
+    order = np.random.RandomState(0).permutation(len(digits))
+    images = tensorflow.image.resize(digits[order].reshape(-1, 8, 8, 1) * (255 / 16), (SIDE, SIDE))
+    encoded = [tensorflow.io.encode_png(each).numpy()
+               for each in tensorflow.cast(tensorflow.round(images), tensorflow.uint8)]
+    labels = labels[order].tolist()
+    for split, part in (('validation', slice(HELD_OUT)), ('train', slice(HELD_OUT, None))):
+        examples = list(zip(encoded[part], labels[part]))
+        data.write_tfrecords('records', 'digits', split, examples,
+                             [str(each) for each in range(10)], num_shards=2)
+        for number, (png, label) in enumerate(examples):
+            for name in (f'digits/{split}/{label}', f'parity/{split}/{("even", "odd")[label % 2]}'):
+                os.makedirs(name, exist_ok=True)
+                with open(f'{name}/{number:04d}.png', 'wb') as file:
+                    file.write(png)
+        print(f'{split}: {len(examples):,} digits, as TFRecords in records and as PNGs in '
+              f'digits/{split} and parity/{split}')
+
+
+def evaluated(*arguments: str) -> float:
+    """Percent of top-1 that `inception-slim evaluate` prints."""
+    return float(re.search(r'top-1 accuracy +([\d.]+)%', run('evaluate', *arguments))[1])
+
+
+def must_reach(accuracy: float, what: str) -> None:
+    if accuracy < WANTED:
+        raise Missed(f'{what} is right on {accuracy:.2f} % of the held-out images, not on '
+                     f'{WANTED:g} %.')
+
+
+# Each loads an export in its own runtime; what it returns gives `[N, 10]` probabilities, of images
+# `[N, 299, 299, 3]` in [-1, 1] or of the bytes of their files.
+
+def saved_model(path):
+    serve = tensorflow.saved_model.load(path).signatures['serving_default']
+    return lambda images, _: serve(images=tensorflow.constant(images))['predictions'].numpy()
+
+
+def saved_model_of_bytes(path):
+    serve = tensorflow.saved_model.load(path).signatures['encoded']
+    return lambda _, files: serve(encoded=tensorflow.constant(files))['predictions'].numpy()
+
+
+def frozen(path):
+    with tf.Graph().as_default() as graph:
+        with open(path, 'rb') as file:
+            tf.import_graph_def(tf.GraphDef.FromString(file.read()), name='')
+    session = tf.Session(graph=graph)
+    return lambda images, _: session.run('InceptionV3/Predictions/Reshape_1:0',
+                                         {'input:0': images})
+
+
+def tflite(path):
+    with held_back_stderr(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # the interpreter announces its move to another package
+        interpreter = tf.lite.Interpreter(model_path=path, num_threads=os.cpu_count())
+        source = interpreter.get_input_details()[0]['index']
+        interpreter.resize_tensor_input(source, (BATCH, 299, 299, 3))
+        interpreter.allocate_tensors()
+
+    def answer(images, _):
+        interpreter.set_tensor(source, images)
+        interpreter.invoke()
+        return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
+
+    return answer
+
+
+def keras_model(path):
+    model = keras.models.load_model(path)
+    return lambda images, _: model.predict(images, verbose=0)
+
+
+def onnx(path):
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    return lambda images, _: session.run(None, {'input:0': images})[0]
+
+
+RUNTIMES = (  # the file, what it is called in the table, what loads it, points it may lose
+    ('saved', 'saved-model', saved_model, 0),
+    ('saved', 'saved-model, PNG bytes', saved_model_of_bytes, 0),
+    ('frozen.pb', 'frozen', frozen, 0),
+    ('float32.tflite', 'tflite', tflite, 0),
+    ('float16.tflite', 'tflite float16', tflite, 0),
+    ('int8.tflite', 'tflite int8', tflite, 1),
+    ('model.keras', 'keras', keras_model, 0),
+    ('model.onnx', 'onnx', onnx, 0))
+
+
+def size(path: str) -> int:
+    if os.path.isfile(path):
+        return os.path.getsize(path)
+    return sum(os.path.getsize(os.path.join(folder, file))
+               for folder, _, files in os.walk(path) for file in files)
+
+
+def compare(accuracy: float) -> None:
+    """The table of the exports; each accuracy must be the checkpoint's, as `evaluate` found it."""
+    dataset = data.open_dataset('digits', 'validation')
+    batches = list(data.arrays(lambda: data.batches(dataset, BATCH)))
+    encoded = []
+    for file in dataset.files:
+        with open(file, 'rb') as opened:
+            encoded.append(opened.read())
+    print(f'\nEach export in its own runtime, on the {HELD_OUT} held-out digits')
+    print(f'{"":24}{"MB":>6}{"top-1":>10}')
+    print(f'{"checkpoint":24}{"":6}{accuracy:>8.2f} %', flush=True)
+    missed = []
+    for path, name, load, may_lose in RUNTIMES:
+        answer, right = load(path), 0
+        for number, batch in enumerate(batches):
+            answers = answer(batch['image'], encoded[BATCH * number:BATCH * (number + 1)])
+            right += int((answers.argmax(axis=1) == batch['label']).sum())
+        found = 100 * right / HELD_OUT
+        print(f'{name:24}{size(path) / 1e6:6.1f}{found:8.2f} %', flush=True)
+        if abs(found - accuracy) > may_lose + 0.005:  # of rounding in what evaluate prints
+            missed.append(f'{name} is right on {found:.2f} %, the checkpoint on {accuracy:.2f} %')
+    if missed:
+        raise Missed('; '.join(missed) + '.')
+
+
+def demonstrate(steps: int, more_steps: int) -> None:
+    write_digits()
+    recipe = ('--depth-multiplier', '0.1', '--batch-size', '16', '--learning-rate', '0.05',
+              '--decay-factor', '0.5', '--batch-norm-decay', '0.95', '--no-distort')
+    run('train', 'records', '--split', 'train', '--train-dir', 'model', '--steps', str(steps),
+        '--epochs-per-decay', '0.75', *recipe)
+    accuracy = evaluated('model', 'records', '--split', 'validation')
+    must_reach(accuracy, 'The trained network')
+    of_folders = evaluated('model', 'digits', '--split', 'validation')
+    if of_folders != accuracy:
+        raise Missed(f'Of the same images, {accuracy} % as TFRecords, but {of_folders} % as PNGs.')
+    some = [f'digits/validation/{label}/{sorted(os.listdir(f"digits/validation/{label}"))[0]}'
+            for label in (3, 7)]
+    run('classify', 'model', *some, '--labels', 'model/labels.txt', '--top', '2')
+    run('train', 'parity', '--split', 'train', '--train-dir', 'parity-model', '--from', 'model',
+        '--exclude-scopes', 'Logits,AuxLogits', '--steps', str(more_steps),
+        '--epochs-per-decay', '0.25', *recipe)
+    must_reach(evaluated('parity-model', 'parity', '--split', 'validation'),
+               'The fine-tuned network')
+    for name, flags in EXPORTS:
+        run('export', 'model', *flags, '--calibration', 'digits/train', '--output', name)
+    compare(accuracy)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--folder', metavar='DIR',
+                        help='an empty folder to keep everything in; else it is removed at the end')
+    parser.add_argument('--steps', type=int, default=250, metavar='N')
+    parser.add_argument('--more-steps', type=int, default=80, metavar='N',
+                        help='of fine-tuning (%(default)s)')
+    arguments = parser.parse_args()
+    if min(arguments.steps, arguments.more_steps) < 1:
+        parser.error('--steps and --more-steps must be at least 1')
+    tf.get_logger().setLevel('ERROR')
+    folder = arguments.folder or tempfile.mkdtemp(prefix='inception-slim-demo-')
+    os.makedirs(folder, exist_ok=True)
+    if os.listdir(folder):
+        parser.error(f'{folder} is not empty')
+    began = time.monotonic()
+    print(f'$ cd {folder}')
+    os.chdir(folder)
+    try:
+        demonstrate(arguments.steps, arguments.more_steps)
+    except Missed as error:
+        print(f'\n{error}', file=sys.stderr)
+        return 1
+    finally:
+        if not arguments.folder:
+            shutil.rmtree(folder)
+    print(f'\nAll of it took {(time.monotonic() - began) / 60:.1f} minutes.')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
