@@ -81,8 +81,7 @@ _REMOVED: dict[str, dict[str, Callable[[], object]]] = {
         'variable': lambda: tf.Variable,
     },
     'tensorflow.python.layers.normalization': {
-        'BatchNormalization': lambda: _called_not_applied(
-            _legacy_normalization('BatchNormalization')),
+        'BatchNormalization': lambda: _slims(_legacy_normalization('BatchNormalization')),
         'batch_normalization': lambda: _legacy_normalization('batch_normalization'),
     },
 }
@@ -98,14 +97,60 @@ _LAYERS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _called_not_applied(layer_class: type) -> type:
-    """The same layer under the same name; `apply` is `__call__`, without the warning."""
+class _ById(list):
+    """A list that finds by identity, which is how variables of a graph compare."""
+
+    def __contains__(self, item: object) -> bool:
+        return any(each is item for each in self)
+
+
+def _quick_add_weight(layer_class: type) -> Callable | None:
+    """The legacy layers' `add_weight`, which does not ask every variable for each one it adds.
+
+    It puts all variables of the graph into a set, and looks for the new one in a list of them;
+    each hash and comparison first finds out whether TensorFlow is eager, which takes more than half
+    the time of building a large network. This is the same code, but what it calls `set` and
+    `trainable_variables` finds by identity at once.
+    """
+    for base in layer_class.__mro__:
+        if base.__module__.endswith('.legacy_tf_layers.base') and 'add_weight' in vars(base):
+            break
+    else:
+        return None
+    original = vars(base)['add_weight']
+    names = {**original.__globals__, 'set': _ById}
+    found = {'trainable_variables': lambda: lambda: _ById(tf.trainable_variables())}
+    if 'tf_variables' in names:  # TensorFlow's own copy of the legacy layers
+        names['tf_variables'] = ModuleView(names['tf_variables'], found)
+    else:  # tf-keras's
+        v1 = ModuleView(tf, found)
+        compat = ModuleView(names['tf'].compat, {'v1': lambda: v1})
+        names['tf'] = ModuleView(names['tf'], {'compat': lambda: compat})
+    return types.FunctionType(original.__code__, names, original.__name__, original.__defaults__,
+                              original.__closure__)
+
+
+def _slims(layer_class: type) -> type:
+    """The same layer under the same name, as slim should have it: without a warning, and quick."""
 
     def apply(self, inputs, *args, **kwargs):
         return self(inputs, *args, **kwargs)
 
-    return type(layer_class)(layer_class.__name__, (layer_class,), {
-        'apply': apply, '__doc__': layer_class.__doc__, '__module__': layer_class.__module__})
+    selector = next(sys.modules[base.__module__] for base in layer_class.__mro__
+                    if base.__name__ == 'LayerVersionSelector')
+
+    def new(cls, *args, **kwargs):
+        # For each layer the class is given the bases of eager or of graph mode, whichever it has
+        # already; and that empties Python's method caches.
+        if issubclass(cls, selector.base_layer_v1.Layer) and not selector.should_use_v2():
+            return super(selector.LayerVersionSelector, cls).__new__(cls)
+        return super(ours, cls).__new__(cls, *args, **kwargs)
+
+    names = {'apply': apply, '__new__': new, 'add_weight': _quick_add_weight(layer_class),
+             '__doc__': layer_class.__doc__, '__module__': layer_class.__module__}
+    ours = type(layer_class)(layer_class.__name__, (layer_class,), {
+        name: value for name, value in names.items() if value is not None})
+    return ours
 
 
 def _flatten_by(layer_class: type) -> Callable:
@@ -129,9 +174,9 @@ def _view(module: types.ModuleType) -> ModuleView | None:
                  if name not in vars(module)}
         for name in _LAYERS.get(path, ()):
             if name in vars(module):
-                names[name] = lambda name=name: _called_not_applied(getattr(module, name))
+                names[name] = lambda name=name: _slims(getattr(module, name))
         if path == 'tensorflow.python.layers.core':
-            names['flatten'] = lambda: _flatten_by(_called_not_applied(module.Flatten))
+            names['flatten'] = lambda: _flatten_by(_slims(module.Flatten))
         if not names:
             return None
         _views[module] = ModuleView(module, names)
