@@ -104,34 +104,55 @@ class _ById(list):
         return any(each is item for each in self)
 
 
-def _quick_add_weight(layer_class: type) -> Callable | None:
-    """The legacy layers' `add_weight`, which does not ask every variable for each one it adds.
+def _over(function: Callable, **names: object) -> Callable:
+    """The same code, to which some globals are others."""
+    return types.FunctionType(function.__code__, {**function.__globals__, **names},
+                              function.__name__, function.__defaults__, function.__closure__)
 
-    It puts all variables of the graph into a set, and looks for the new one in a list of them;
-    each hash and comparison first finds out whether TensorFlow is eager, which takes more than half
-    the time of building a large network. This is the same code, but what it calls `set` and
-    `trainable_variables` finds by identity at once.
+
+def _with_compat_v1(root: types.ModuleType, **names: Callable) -> ModuleView:
+    """A `tf` whose `tf.compat.v1` has other functions."""
+    v1 = ModuleView(root.compat.v1, {name: lambda value=value: value
+                                     for name, value in names.items()})
+    compat = ModuleView(root.compat, {'v1': lambda: v1})
+    return ModuleView(root, {'compat': lambda: compat})
+
+
+def _improved(layer_class: type) -> dict[str, Callable]:
+    """Methods of a legacy layer over other globals, by their names.
+
+    `add_weight` puts all variables of the graph into a set, and looks for the new one in a list of
+    them; each hash and comparison first finds out whether TensorFlow is eager, which takes more
+    than half the time of building a large network. Here both find by identity at once. And
+    `_assign_moving_average` warns of the deprecation of a function that it calls.
     """
-    for base in layer_class.__mro__:
-        if base.__module__.endswith('.legacy_tf_layers.base') and 'add_weight' in vars(base):
-            break
-    else:
-        return None
-    original = vars(base)['add_weight']
-    names = {**original.__globals__, 'set': _ById}
-    found = {'trainable_variables': lambda: lambda: _ById(tf.trainable_variables())}
-    if 'tf_variables' in names:  # TensorFlow's own copy of the legacy layers
-        names['tf_variables'] = ModuleView(names['tf_variables'], found)
-    else:  # tf-keras's
-        v1 = ModuleView(tf, found)
-        compat = ModuleView(names['tf'].compat, {'v1': lambda: v1})
-        names['tf'] = ModuleView(names['tf'], {'compat': lambda: compat})
-    return types.FunctionType(original.__code__, names, original.__name__, original.__defaults__,
-                              original.__closure__)
+    def trainable_variables():
+        return _ById(tf.trainable_variables())
+
+    def colocate_with(variable):
+        return tf.get_default_graph().colocate_with(variable)
+
+    found = {}
+    for base in layer_class.__mro__[::-1]:
+        add_weight = vars(base).get('add_weight')
+        if add_weight and base.__module__.endswith('.legacy_tf_layers.base'):
+            names = add_weight.__globals__
+            if 'tf_variables' in names:  # TensorFlow's own copy of the legacy layers
+                view = {'tf_variables': ModuleView(names['tf_variables'], {
+                    'trainable_variables': lambda: trainable_variables})}
+            else:  # tf-keras's
+                view = {'tf': _with_compat_v1(
+                    names['tf'], trainable_variables=trainable_variables)}
+            found['add_weight'] = _over(add_weight, set=_ById, **view)
+        assign = vars(base).get('_assign_moving_average')
+        if assign:
+            found['_assign_moving_average'] = _over(assign, tf=_with_compat_v1(
+                assign.__globals__['tf'], colocate_with=colocate_with))
+    return found
 
 
 def _slims(layer_class: type) -> type:
-    """The same layer under the same name, as slim should have it: without a warning, and quick."""
+    """The same layer under the same name, as slim should have it: without warnings, and quick."""
 
     def apply(self, inputs, *args, **kwargs):
         return self(inputs, *args, **kwargs)
@@ -146,10 +167,9 @@ def _slims(layer_class: type) -> type:
             return super(selector.LayerVersionSelector, cls).__new__(cls)
         return super(ours, cls).__new__(cls, *args, **kwargs)
 
-    names = {'apply': apply, '__new__': new, 'add_weight': _quick_add_weight(layer_class),
-             '__doc__': layer_class.__doc__, '__module__': layer_class.__module__}
     ours = type(layer_class)(layer_class.__name__, (layer_class,), {
-        name: value for name, value in names.items() if value is not None})
+        'apply': apply, '__new__': new, '__doc__': layer_class.__doc__,
+        '__module__': layer_class.__module__, **_improved(layer_class)})
     return ours
 
 
