@@ -3,6 +3,7 @@
 What is expected comes from tests/golden, which TensorFlow 1.15.5 wrote, and from the paper.
 """
 
+import os
 import warnings
 from collections import Counter
 from contextlib import nullcontext
@@ -14,6 +15,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from golden.weights import images, patchwork
 from networks import (
+    GOLDEN,
     NARROW,
     build,
     golden_arrays,
@@ -96,9 +98,9 @@ class TestGraph:
             'moving_vars': 192, 'update_ops': 192, 'regularization_losses': 98}
         assert len(golden['inference']['ops']) == 2976
 
-    def test_lacks_only_194_ops(self, graph):
-        with reference_variables():
-            build(is_training=False)
+    @pytest.mark.parametrize('described', ['inference'], indirect=True)
+    def test_lacks_only_194_ops(self, described):
+        graph = described[1]
         assert len(graph.get_operations()) == 2976 - 194
         assert graph.get_tensor_by_name('InceptionV3/Predictions/Reshape_1:0').shape == (2, 1000)
 
@@ -147,15 +149,15 @@ class TestAnswers:
 
     def test_narrow_checkpoints_of_1_15_5_by_saver_and_by_slim(self):
         golden = golden_arrays('checkpoints')
-        for name in ('slim_v1', 'slim_v2'):
-            path = f'{__file__.rsplit("/", 1)[0]}/golden/checkpoints/{name}/model.ckpt-157585'
-            for way in ('saver', 'slim'):
-                with tf.Graph().as_default(), tf.Session() as session:
-                    inputs, logits, _ = build(is_training=False, **NARROW)
-                    if way == 'saver':
-                        tf.train.Saver().restore(session, path)
-                    else:
-                        slim.assign_from_checkpoint_fn(path, slim.get_model_variables())(session)
+        with tf.Graph().as_default(), tf.Session() as session:
+            inputs, logits, _ = build(is_training=False, **NARROW)
+            saver, initializer = tf.train.Saver(), tf.global_variables_initializer()
+            for name in ('slim_v1', 'slim_v2'):
+                path = os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585')
+                for way in (saver.restore, lambda session, path: slim.assign_from_checkpoint_fn(
+                        path, slim.get_model_variables())(session)):
+                    session.run(initializer)
+                    way(session, path)
                     np.testing.assert_allclose(session.run(logits, {inputs: images(2)}),
                                                golden[name], atol=1e-4, err_msg=f'{name} {way}')
 

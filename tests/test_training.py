@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 
+import forks
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 import numpy as np
 import pytest
@@ -275,7 +276,6 @@ def test_killed_outright_and_interrupted_as_a_command(dataset, tmp_path):
 def test_train_refuses_in_a_sentence(tmp_path):
     for arguments, code in ((['train', str(tmp_path)], 2),
                             (['train', str(tmp_path / 'no'), '--train-dir', str(tmp_path)], 1)):
-        done = subprocess.run([sys.executable, '-m', 'inception_slim', *arguments], text=True,
-                              capture_output=True)
+        done = forks.module('inception_slim', *arguments)
         assert done.returncode == code and done.stdout == '' and 'Traceback' not in done.stderr
         assert code == 2 or len(done.stderr.splitlines()) == 1
