@@ -21,7 +21,7 @@ import tf_slim as slim
 from golden.weights import images
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import GOLDEN, NARROW, build, golden_arrays, golden_graphs
+from networks import GOLDEN, NARROW, build, golden_arrays, golden_graphs, quick_session
 
 from inception_slim import checkpoint
 from inception_slim.checkpoint import CheckpointError
@@ -41,7 +41,7 @@ def network(**arguments):
     with tf.Graph().as_default() as graph:
         inputs, _, end_points = build((None, 299, 299, 3), **arguments)
         graph.finalize()
-        return tf.Session(), inputs, end_points
+        return quick_session(), inputs, end_points
 
 
 @pytest.fixture(scope='module')
@@ -536,7 +536,7 @@ def test_save_inspect_convert_restore(variables_of_1_15_5, tmp_path_factory, sco
     assert (info.scope, info.num_classes, info.global_step) == (scope, classes, seed)
     assert (info.has_moving_averages, info.depth_multiplier) == (ema, multiplier)
     checkpoint.convert(folder / 'old', folder / 'new', use_ema=ema)
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), quick_session() as session:
         for name, shape in shapes.items():
             slim.model_variable(f'InceptionV3/{name}', shape, initializer=tf.zeros_initializer())
         checkpoint.restore(session, folder / 'new')

@@ -17,7 +17,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from golden.weights import patchwork, weights_for
-from networks import GOLDEN, NARROW, golden_arrays
+from networks import GOLDEN, NARROW, golden_arrays, quick_session
 
 from inception_slim import checkpoint, training
 from inception_slim.training import TrainingError
@@ -60,7 +60,7 @@ def test_golden_steps():
     """Losses and variables of three steps; in float64, where rounding is some 1e-12 of them."""
     golden = golden_arrays('training_steps')
     images = patchwork(24).astype(np.float64)
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), quick_session() as session:
         inputs = tf.placeholder(tf.float64, (8, 150, 150, 3))
         labels = tf.placeholder(tf.int64, (8,))
         with slim.arg_scope([slim.batch_norm], fused=False):  # fused knows no float64
