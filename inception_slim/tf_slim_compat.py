@@ -81,8 +81,7 @@ _REMOVED: dict[str, dict[str, Callable[[], object]]] = {
         'variable': lambda: tf.Variable,
     },
     'tensorflow.python.layers.normalization': {
-        'BatchNormalization': lambda: _called_not_applied(
-            _legacy_normalization('BatchNormalization')),
+        'BatchNormalization': lambda: _slims(_legacy_normalization('BatchNormalization')),
         'batch_normalization': lambda: _legacy_normalization('batch_normalization'),
     },
 }
@@ -98,14 +97,80 @@ _LAYERS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _called_not_applied(layer_class: type) -> type:
-    """The same layer under the same name; `apply` is `__call__`, without the warning."""
+class _ById(list):
+    """A list that finds by identity, which is how variables of a graph compare."""
+
+    def __contains__(self, item: object) -> bool:
+        return any(each is item for each in self)
+
+
+def _over(function: Callable, **names: object) -> Callable:
+    """The same code, to which some globals are others."""
+    return types.FunctionType(function.__code__, {**function.__globals__, **names},
+                              function.__name__, function.__defaults__, function.__closure__)
+
+
+def _with_compat_v1(root: types.ModuleType, **names: Callable) -> ModuleView:
+    """A `tf` whose `tf.compat.v1` has other functions."""
+    v1 = ModuleView(root.compat.v1, {name: lambda value=value: value
+                                     for name, value in names.items()})
+    compat = ModuleView(root.compat, {'v1': lambda: v1})
+    return ModuleView(root, {'compat': lambda: compat})
+
+
+def _improved(layer_class: type) -> dict[str, Callable]:
+    """Methods of a legacy layer over other globals, by their names.
+
+    `add_weight` puts all variables of the graph into a set, and looks for the new one in a list of
+    them; each hash and comparison first finds out whether TensorFlow is eager, which takes more
+    than half the time of building a large network. Here both find by identity at once. And
+    `_assign_moving_average` warns of the deprecation of a function that it calls.
+    """
+    def trainable_variables():
+        return _ById(tf.trainable_variables())
+
+    def colocate_with(variable):
+        return tf.get_default_graph().colocate_with(variable)
+
+    found = {}
+    for base in layer_class.__mro__[::-1]:
+        add_weight = vars(base).get('add_weight')
+        if add_weight and base.__module__.endswith('.legacy_tf_layers.base'):
+            names = add_weight.__globals__
+            if 'tf_variables' in names:  # TensorFlow's own copy of the legacy layers
+                view = {'tf_variables': ModuleView(names['tf_variables'], {
+                    'trainable_variables': lambda: trainable_variables})}
+            else:  # tf-keras's
+                view = {'tf': _with_compat_v1(
+                    names['tf'], trainable_variables=trainable_variables)}
+            found['add_weight'] = _over(add_weight, set=_ById, **view)
+        assign = vars(base).get('_assign_moving_average')
+        if assign:
+            found['_assign_moving_average'] = _over(assign, tf=_with_compat_v1(
+                assign.__globals__['tf'], colocate_with=colocate_with))
+    return found
+
+
+def _slims(layer_class: type) -> type:
+    """The same layer under the same name, as slim should have it: without warnings, and quick."""
 
     def apply(self, inputs, *args, **kwargs):
         return self(inputs, *args, **kwargs)
 
-    return type(layer_class)(layer_class.__name__, (layer_class,), {
-        'apply': apply, '__doc__': layer_class.__doc__, '__module__': layer_class.__module__})
+    selector = next(sys.modules[base.__module__] for base in layer_class.__mro__
+                    if base.__name__ == 'LayerVersionSelector')
+
+    def new(cls, *args, **kwargs):
+        # For each layer the class is given the bases of eager or of graph mode, whichever it has
+        # already; and that empties Python's method caches.
+        if issubclass(cls, selector.base_layer_v1.Layer) and not selector.should_use_v2():
+            return super(selector.LayerVersionSelector, cls).__new__(cls)
+        return super(ours, cls).__new__(cls, *args, **kwargs)
+
+    ours = type(layer_class)(layer_class.__name__, (layer_class,), {
+        'apply': apply, '__new__': new, '__doc__': layer_class.__doc__,
+        '__module__': layer_class.__module__, **_improved(layer_class)})
+    return ours
 
 
 def _flatten_by(layer_class: type) -> Callable:
@@ -129,9 +194,9 @@ def _view(module: types.ModuleType) -> ModuleView | None:
                  if name not in vars(module)}
         for name in _LAYERS.get(path, ()):
             if name in vars(module):
-                names[name] = lambda name=name: _called_not_applied(getattr(module, name))
+                names[name] = lambda name=name: _slims(getattr(module, name))
         if path == 'tensorflow.python.layers.core':
-            names['flatten'] = lambda: _flatten_by(_called_not_applied(module.Flatten))
+            names['flatten'] = lambda: _flatten_by(_slims(module.Flatten))
         if not names:
             return None
         _views[module] = ModuleView(module, names)

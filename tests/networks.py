@@ -38,6 +38,13 @@ def build(inputs=(2, 299, 299, 3), scale=False, **arguments):
     return inputs, logits, end_points
 
 
+def quick_session():
+    """Runs the graph as it is: to optimize it takes longer than to run it a few times."""
+    config = tf.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return tf.Session(config=config)
+
+
 def load_golden_weights(session):
     """All at once: a run for each variable would take a minute."""
     variables = slim.get_model_variables()

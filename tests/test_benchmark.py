@@ -3,9 +3,8 @@
 import json
 import os
 import re
-import subprocess
-import sys
 
+import forks
 import pytest
 import tensorflow.compat.v1 as tf
 from networks import build
@@ -64,7 +63,7 @@ def test_multiply_adds_by_hand(graph):
 
 
 def run(*flags):
-    return subprocess.run([sys.executable, SCRIPT, *flags], text=True, capture_output=True)
+    return forks.script(SCRIPT, *flags)
 
 
 def test_script(tmp_path):
@@ -92,7 +91,8 @@ def test_script(tmp_path):
     (['--num-steps-burn-in', '-1'], 2, 'must be at least 0'),
     (['--json', 'no/such/folder/file'], 2, 'there is no folder for no/such/folder/file'),
     (['--height', '50'], 1, 'images of 50x299 are too small; the smallest that works is 107x107'),
-    (['--batch-size', '1', '--checkpoint', 'no_such_file'], 1, 'no_such_file'),
+    (['--network', 'inception_v1', '--batch-size', '1', '--checkpoint', 'no_such_file'], 1,
+     'no_such_file'),
 ])
 def test_script_refuses(flags, code, says):
     done = run(*flags)

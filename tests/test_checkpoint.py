@@ -7,6 +7,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -20,7 +21,7 @@ import tf_slim as slim
 from golden.weights import images
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import GOLDEN, NARROW, build, golden_arrays, golden_graphs
+from networks import GOLDEN, NARROW, build, golden_arrays, golden_graphs, quick_session
 
 from inception_slim import checkpoint
 from inception_slim.checkpoint import CheckpointError
@@ -40,7 +41,7 @@ def network(**arguments):
     with tf.Graph().as_default() as graph:
         inputs, _, end_points = build((None, 299, 299, 3), **arguments)
         graph.finalize()
-        return tf.Session(), inputs, end_points
+        return quick_session(), inputs, end_points
 
 
 @pytest.fixture(scope='module')
@@ -174,20 +175,15 @@ class TestPaths:
 
     def test_sharded(self, tmp_path, narrow, golden):
         session, inputs, end_points = narrow
-        with tf.Graph().as_default(), tf.Session() as other:
-            reader = tf.train.load_checkpoint(path_of('slim_v2'))
-            kept = [tf.Variable(reader.get_tensor(name), name=name)
-                    for name in reader.get_variable_to_shape_map()]
-            other.run(tf.global_variables_initializer())
-            written = [str(tmp_path / f'part{i}') for i in range(4)]
-            for i, prefix in enumerate(written):
-                names = [each.op.name for each in kept[i::4]]
-                other.run(tf.raw_ops.SaveV2(
-                    prefix=prefix, tensor_names=names, shape_and_slices=[''] * len(names),
-                    tensors=[each.read_value() for each in kept[i::4]]))
-            whole = str(tmp_path / 'whole')
-            other.run(tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=written,
-                                                    destination_prefix=whole))
+        reader = tf.train.load_checkpoint(path_of('slim_v2'))
+        kept = list(reader.get_variable_to_shape_map())
+        written = [str(tmp_path / f'part{i}') for i in range(4)]
+        for i, prefix in enumerate(written):
+            tf.raw_ops.SaveV2(
+                prefix=prefix, tensor_names=kept[i::4], shape_and_slices=[''] * len(kept[i::4]),
+                tensors=[reader.get_tensor(name) for name in kept[i::4]])
+        whole = str(tmp_path / 'whole')
+        tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=written, destination_prefix=whole)
         checkpoint.restore(session, whole + '.data-00002-of-00004')
         np.testing.assert_allclose(session.run(end_points['Logits'], {inputs: images(2)}),
                                    golden['slim_v2'], atol=1e-4)
@@ -262,7 +258,7 @@ class TestDiagnosis:
         session, _, _ = network(depth_multiplier=0.1)
         refused(session, path_of('slim_v2'), r'another width .* about 0\.05 .* about 0\.1')
 
-    def test_aux_head(self, tmp_path):
+    def test_aux_head(self, narrow, tmp_path):
         session, _, _ = network(create_aux_logits=False)
         restored = checkpoint.restore(session, path_of('slim_v2'))
         assert any('AuxLogits' in each for each in restored.ignored)
@@ -271,7 +267,7 @@ class TestDiagnosis:
             graph._unsafe_unfinalize()
             tf.train.Saver(tf.model_variables()).save(session, bare, write_meta_graph=False)
         assert not checkpoint.inspect(bare).has_aux_logits
-        session, _, _ = network()
+        session = narrow[0]
         refused(session, bare, r"no auxiliary head .*create_aux_logits=False, .*\['AuxLogits'\]")
         assert len(checkpoint.restore(session, bare, exclude=['AuxLogits']).excluded) == 10
 
@@ -284,10 +280,10 @@ class TestDiagnosis:
             checkpoint.restore(session, path_of('slim_v2'))
 
     def write(self, prefix, tensors):
-        with tf.Graph().as_default(), tf.Session() as session:
-            kept = [tf.Variable(value, name=name) for name, value in tensors.items()]
-            session.run(tf.global_variables_initializer())
-            return tf.train.Saver(kept).save(session, str(prefix), write_meta_graph=False)
+        tf.raw_ops.SaveV2(
+            prefix=str(prefix), tensor_names=list(tensors), shape_and_slices=[''] * len(tensors),
+            tensors=list(tensors.values()))  # as Saver does, without the variables
+        return str(prefix)
 
     def tensors(self, name='slim_v2'):
         reader = tf.train.load_checkpoint(path_of(name))
@@ -467,13 +463,16 @@ class TestConvert:
 
     def test_killed_at_any_moment(self, tmp_path):
         code = textwrap.dedent('''
-            import sys
+            import os, sys
             from inception_slim import checkpoint
             one, other, destination = sys.argv[1:]
-            print('ready', flush=True)
-            while True:
-                checkpoint.convert(one, destination, overwrite=True)
-                checkpoint.convert(other, destination, overwrite=True)
+            for _ in sys.stdin:  # a process for each line
+                process = os.fork()
+                while not process:
+                    checkpoint.convert(one, destination, overwrite=True)
+                    checkpoint.convert(other, destination, overwrite=True)
+                print(process, flush=True)
+                print(os.waitpid(process, 0)[1], flush=True)
             ''')
         names = ('slim_v1', 'renamed')
         expected = []
@@ -484,19 +483,20 @@ class TestConvert:
                              for each in reader.get_variable_to_shape_map()})
         checkpoint.convert(path_of('slim_v1'), tmp_path / 'new')
         chance = random.Random(1)
+        parent = subprocess.Popen(
+            [sys.executable, '-c', code, *map(path_of, names), str(tmp_path / 'new')],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         for _ in range(5):
-            process = subprocess.Popen(
-                [sys.executable, '-c', code, *map(path_of, names), str(tmp_path / 'new')],
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            assert process.stdout.readline() == 'ready\n'
+            print(file=parent.stdin, flush=True)
+            process = int(parent.stdout.readline())
             time.sleep(chance.uniform(0, 0.6))
-            process.kill()
-            process.wait()
-            process.stdout.close()
+            os.kill(process, signal.SIGKILL)
+            assert int(parent.stdout.readline()) == signal.SIGKILL
             reader = tf.train.load_checkpoint(str(tmp_path / 'new'))
             found = {each: reader.get_tensor(each) for each in reader.get_variable_to_shape_map()}
             assert any(all(np.array_equal(found[each], known[each]) for each in known)
                        for known in expected)
+        parent.communicate()
 
 
 @pytest.fixture(scope='module')
@@ -536,7 +536,7 @@ def test_save_inspect_convert_restore(variables_of_1_15_5, tmp_path_factory, sco
     assert (info.scope, info.num_classes, info.global_step) == (scope, classes, seed)
     assert (info.has_moving_averages, info.depth_multiplier) == (ema, multiplier)
     checkpoint.convert(folder / 'old', folder / 'new', use_ema=ema)
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), quick_session() as session:
         for name, shape in shapes.items():
             slim.model_variable(f'InceptionV3/{name}', shape, initializer=tf.zeros_initializer())
         checkpoint.restore(session, folder / 'new')

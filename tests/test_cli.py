@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import forks
 import pytest
 from networks import GOLDEN
 
@@ -13,13 +14,14 @@ GAMMA = os.path.join(GOLDEN, 'checkpoints', 'gamma', 'model.ckpt-157585')
 
 
 def run(*arguments):
-    environment = {key: value for key, value in os.environ.items() if key != 'TF_CPP_MIN_LOG_LEVEL'}
-    return subprocess.run([sys.executable, '-m', 'inception_slim', *map(str, arguments)],
-                          text=True, capture_output=True, env=environment)
+    return forks.module('inception_slim', *arguments)
 
 
 def test_inspect():
-    done = run('inspect', FIRST_RELEASE)
+    """From the start, as a user's: without TensorFlow's own lines."""
+    environment = {key: value for key, value in os.environ.items() if key != 'TF_CPP_MIN_LOG_LEVEL'}
+    done = subprocess.run([sys.executable, '-m', 'inception_slim', 'inspect', FIRST_RELEASE],
+                          text=True, capture_output=True, env=environment)
     assert (done.returncode, done.stderr) == (0, '')
     for line in ('  network            Inception V3\n',
                  '  written as         V1 checkpoint at step 157585\n',
@@ -29,13 +31,11 @@ def test_inspect():
     assert len(done.stdout.splitlines()) <= 30
 
 
-@pytest.mark.parametrize('path', [
-    pytest.param(FIRST_RELEASE, marks=pytest.mark.slow), GAMMA])
+@pytest.mark.parametrize('path', [FIRST_RELEASE, GAMMA])
 def test_the_lines_that_inspect_prints_load_the_checkpoint(path):
     lines = run('inspect', path).stdout.split('To load it:\n')[1]
     code = '\n'.join(line[4:] for line in lines.splitlines())
-    done = subprocess.run([sys.executable, '-c', code + '\n    print(logits.shape)'], text=True,
-                          capture_output=True)
+    done = forks.python(code + '\n    print(logits.shape)')
     assert done.returncode == 0, done.stderr
     assert done.stdout == '(None, 11)\n' or done.stdout == '(?, 11)\n'
 

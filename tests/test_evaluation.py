@@ -12,7 +12,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from golden.weights import weights_for
-from networks import GOLDEN
+from networks import GOLDEN, quick_session
 from PIL import Image
 from sklearn.datasets import load_digits
 from test_cli import run
@@ -95,7 +95,7 @@ def answers(checkpoint=ELEVEN, good=True):
 def imagenet(tmp_path_factory):
     """A narrow network of 1,001 classes."""
     path = str(tmp_path_factory.mktemp('imagenet') / 'model.ckpt')
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), quick_session() as session:
         with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
             inception_slim.inception_v3(
                 tf.placeholder(tf.float32, (1, 299, 299, 3)), num_classes=1001, is_training=False,

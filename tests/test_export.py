@@ -1,9 +1,8 @@
 """Every format answers as TensorFlow 1.15.5 did, and what cannot be written leaves nothing."""
 
 import os
-import subprocess
-import sys
 
+import forks
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 import numpy as np
 import pytest
@@ -165,8 +164,7 @@ class TestRefusals:
 
 def test_export_as_a_command(tmp_path):
     def run(*arguments):
-        return subprocess.run([sys.executable, '-m', 'inception_slim', 'export', *arguments],
-                              text=True, capture_output=True)
+        return forks.module('inception_slim', 'export', *arguments)
 
     file = str(tmp_path / 'frozen.pb')
     done = run(path_of('slim_v2'), '--format', 'frozen', '--output', file)

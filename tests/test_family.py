@@ -25,6 +25,7 @@ from networks import (
     golden_arrays,
     golden_graphs,
     load_golden_weights,
+    quick_session,
     reference_variables,
     thin,
 )
@@ -235,7 +236,7 @@ class TestCheckpoint:
         if name == 'inception_v1':
             thin(monkeypatch)
         expected = golden_arrays('checkpoints_family')[name]
-        with tf.Graph().as_default(), tf.Session() as session:
+        with tf.Graph().as_default(), quick_session() as session:
             inputs, logits, _ = build(name, num_classes=11, is_training=False, **thinned)
             variables = slim.get_model_variables()
             for way in (lambda: checkpoint.restore(session, path),
@@ -250,7 +251,7 @@ class TestCheckpoint:
 
     def test_separable_convolution_with_batch_norm(self, tmp_path):
         """As in checkpoints of detectors, whose arg scope normalized that layer too."""
-        with tf.Graph().as_default(), tf.Session() as session, slim.arg_scope(
+        with tf.Graph().as_default(), quick_session() as session, slim.arg_scope(
                 [slim.separable_conv2d], normalizer_fn=slim.batch_norm,
                 normalizer_params={'epsilon': 0.001, 'is_training': False}):
             inputs, logits, _ = build('inception_v2', is_training=False, **NARROW)
@@ -268,7 +269,7 @@ class TestCheckpoint:
         folder = os.path.join(GOLDEN, 'checkpoints')
         v1 = os.path.join(folder, 'inception_v1', 'model.ckpt-157585')
         v2 = os.path.join(folder, 'inception_v2', 'model.ckpt-157585')
-        with tf.Graph().as_default(), tf.Session() as session:
+        with tf.Graph().as_default(), quick_session() as session:
             build('inception_v2', is_training=False, **{**NARROW, 'num_classes': 7})
             with pytest.raises(CheckpointError, match='checkpoint of Inception V1, but the graph '
                                                       'holds Inception V2; build inception_v1'):
@@ -280,7 +281,7 @@ class TestCheckpoint:
                 ({'batch_norm_scale': True}, 0.05, r'inception_v2_arg_scope\(batch_norm_scale=F'),
                 ({'use_batch_norm': False}, 0.05, r'slim.arg_scope\(inception_v2_arg_scope\(\)'),
                 ({}, 0.1, r'another width .* about 0\.05 .* about 0\.1')):
-            with tf.Graph().as_default(), tf.Session() as session:
+            with tf.Graph().as_default(), quick_session() as session:
                 with slim.arg_scope(inception_slim.inception_v2_arg_scope(**options)):
                     inception_slim.inception_v2_base(tf.zeros((1, 32, 32, 3)), 'Mixed_4a',
                                                      depth_multiplier=multiplier, min_depth=4)
@@ -393,7 +394,7 @@ class TestArguments:
                                     global_pool=True, **arguments)[1:]
         assert pooled_ends['global_pool'].shape[1:3] == (1, 1) and pooled.shape == (2, 11)
         assert logits.shape.as_list() == [None, 11]
-        with tf.Session() as session:
+        with quick_session() as session:
             load_golden_weights(session)
             batch = images(3, 100)[:, :64]
             evaluated = session.run(logits, {inputs: batch, is_training: False})

@@ -3,6 +3,7 @@
 What is expected comes from tests/golden, which TensorFlow 1.15.5 wrote, and from the paper.
 """
 
+import os
 import warnings
 from collections import Counter
 from contextlib import nullcontext
@@ -14,11 +15,13 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from golden.weights import images, patchwork
 from networks import (
+    GOLDEN,
     NARROW,
     build,
     golden_arrays,
     golden_graphs,
     load_golden_weights,
+    quick_session,
     reference_variables,
 )
 
@@ -96,9 +99,9 @@ class TestGraph:
             'moving_vars': 192, 'update_ops': 192, 'regularization_losses': 98}
         assert len(golden['inference']['ops']) == 2976
 
-    def test_lacks_only_194_ops(self, graph):
-        with reference_variables():
-            build(is_training=False)
+    @pytest.mark.parametrize('described', ['inference'], indirect=True)
+    def test_lacks_only_194_ops(self, described):
+        graph = described[1]
         assert len(graph.get_operations()) == 2976 - 194
         assert graph.get_tensor_by_name('InceptionV3/Predictions/Reshape_1:0').shape == (2, 1000)
 
@@ -147,15 +150,15 @@ class TestAnswers:
 
     def test_narrow_checkpoints_of_1_15_5_by_saver_and_by_slim(self):
         golden = golden_arrays('checkpoints')
-        for name in ('slim_v1', 'slim_v2'):
-            path = f'{__file__.rsplit("/", 1)[0]}/golden/checkpoints/{name}/model.ckpt-157585'
-            for way in ('saver', 'slim'):
-                with tf.Graph().as_default(), tf.Session() as session:
-                    inputs, logits, _ = build(is_training=False, **NARROW)
-                    if way == 'saver':
-                        tf.train.Saver().restore(session, path)
-                    else:
-                        slim.assign_from_checkpoint_fn(path, slim.get_model_variables())(session)
+        with tf.Graph().as_default(), quick_session() as session:
+            inputs, logits, _ = build(is_training=False, **NARROW)
+            saver, initializer = tf.train.Saver(), tf.global_variables_initializer()
+            for name in ('slim_v1', 'slim_v2'):
+                path = os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585')
+                for way in (saver.restore, lambda session, path: slim.assign_from_checkpoint_fn(
+                        path, slim.get_model_variables())(session)):
+                    session.run(initializer)
+                    way(session, path)
                     np.testing.assert_allclose(session.run(logits, {inputs: images(2)}),
                                                golden[name], atol=1e-4, err_msg=f'{name} {way}')
 
@@ -166,7 +169,7 @@ class TestArguments:
         is_training = tf.placeholder(tf.bool, ())
         inputs, logits, _ = build((None, 299, 299, 3), is_training=is_training, **NARROW)
         assert logits.shape.as_list() == [None, 11]
-        with tf.Session() as session:
+        with quick_session() as session:
             load_golden_weights(session)
             image = images(3)
             evaluated = session.run(logits, {inputs: image, is_training: False})
@@ -178,7 +181,7 @@ class TestArguments:
     def test_reference_and_resource_variables_agree(self, graph):
         assert tf.resource_variables_enabled()
         for kind, context in (('VarHandleOp', nullcontext), ('VariableV2', reference_variables)):
-            with context(), tf.Graph().as_default(), tf.Session() as session:
+            with context(), tf.Graph().as_default(), quick_session() as session:
                 inputs, logits, _ = build(is_training=False, **NARROW)
                 assert {v.op.type for v in tf.global_variables()} == {kind}
                 load_golden_weights(session)
@@ -192,7 +195,7 @@ class TestArguments:
                                       create_aux_logits=aux, **NARROW)
         assert logits.shape == (1, 11)
         assert ('AuxLogits' in end_points) == aux
-        with tf.Session() as session:
+        with quick_session() as session:
             session.run(tf.global_variables_initializer())
             assert session.run(logits, {'inputs:0': images(1, side)}).shape == (1, 11)
 
@@ -200,7 +203,7 @@ class TestArguments:
     def test_any_size_with_global_pool(self, graph, shape):
         inputs, logits, end_points = build(shape, is_training=False, global_pool=True, **NARROW)
         assert end_points['global_pool'].shape[1:3] == (1, 1)
-        with tf.Session() as session:
+        with quick_session() as session:
             session.run(tf.global_variables_initializer())
             batch = np.zeros((2, 400, 350, 3), np.float32)
             main, aux = session.run([logits, end_points['AuxLogits']], {inputs: batch})
@@ -217,7 +220,7 @@ class TestArguments:
         inputs, first, _ = build(is_training=False, **NARROW)
         _, second, _ = build(inputs, is_training=False, reuse=True, **NARROW)
         assert len(tf.global_variables()) == 388
-        with tf.Session() as session:
+        with quick_session() as session:
             load_golden_weights(session)
             one, other = session.run([first, second], {inputs: images(2)})
         np.testing.assert_array_equal(one, other)
@@ -257,7 +260,7 @@ class TestArguments:
         normalization = next(op for op in graph.get_operations() if 'FusedBatchNorm' in op.type)
         assert normalization.get_attr('epsilon') == pytest.approx(0.01)
         weights = tf.trainable_variables()[0]
-        with tf.Session() as session:
+        with quick_session() as session:
             weights.load(np.ones(weights.shape), session)
             assert session.run(tf.losses.get_regularization_loss()) == pytest.approx(0.5 * 6 / 2)
 

@@ -2,9 +2,8 @@
 
 import os
 import re
-import subprocess
-import sys
 
+import forks
 import pytest
 
 with open(os.path.join(os.path.dirname(__file__), '..', 'README.md'), encoding='utf-8') as readme:
@@ -17,8 +16,7 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize('code', EXAMPLES)
 def test_example(code):
-    done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True,
-                          cwd=os.path.join(os.path.dirname(__file__), os.pardir))
+    done = forks.python(code, folder=os.path.join(os.path.dirname(__file__), os.pardir))
     assert done.returncode == 0, done.stderr
     # What a line prints stands behind it.
     expected = re.findall(r'print\(.*\)  # (.*)', code)

@@ -4,19 +4,18 @@ Each test that looks at what an import does is a process of its own.
 """
 
 import os
-import subprocess
-import sys
 import textwrap
 
+import forks
 import pytest
 
 SUITE = os.path.join(os.path.dirname(__file__), '..', 'scripts', 'slim_suite.py')
 
 
 def python(code, **environment):
-    done = subprocess.run([sys.executable, '-c', textwrap.dedent(code)], text=True,
-                          capture_output=True, env={**os.environ, **environment})
+    done = forks.python(code, **environment)
     assert done.returncode == 0, done.stderr
+    assert 'deprecated' not in done.stderr
     return done.stdout
 
 
@@ -129,12 +128,12 @@ def test_tf_keras_that_does_not_fit(version, says):
 @pytest.mark.parametrize('groups', [
     ['ops'], ['summaries_test', 'evaluation_test', 'data']])
 def test_part_of_the_suite_of_tf_slim(groups):
-    done = subprocess.run([sys.executable, SUITE, *groups], text=True, capture_output=True)
+    done = forks.script(SUITE, *groups)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith('\n0 failures not explained by the tests themselves\n')
     assert done.stderr == ''
 
 
 def test_the_suite_knows_its_groups():
-    done = subprocess.run([sys.executable, SUITE, 'nothing'], text=True, capture_output=True)
+    done = forks.script(SUITE, 'nothing')
     assert done.returncode == 2 and "no tests called 'nothing'" in done.stderr

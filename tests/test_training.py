@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 
+import forks
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from golden.weights import patchwork, weights_for
-from networks import GOLDEN, NARROW, golden_arrays
+from networks import GOLDEN, NARROW, golden_arrays, quick_session
 
 from inception_slim import checkpoint, training
 from inception_slim.training import TrainingError
@@ -59,7 +60,7 @@ def test_golden_steps():
     """Losses and variables of three steps; in float64, where rounding is some 1e-12 of them."""
     golden = golden_arrays('training_steps')
     images = patchwork(24).astype(np.float64)
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), quick_session() as session:
         inputs = tf.placeholder(tf.float64, (8, 150, 150, 3))
         labels = tf.placeholder(tf.int64, (8,))
         with slim.arg_scope([slim.batch_norm], fused=False):  # fused knows no float64
@@ -275,7 +276,6 @@ def test_killed_outright_and_interrupted_as_a_command(dataset, tmp_path):
 def test_train_refuses_in_a_sentence(tmp_path):
     for arguments, code in ((['train', str(tmp_path)], 2),
                             (['train', str(tmp_path / 'no'), '--train-dir', str(tmp_path)], 1)):
-        done = subprocess.run([sys.executable, '-m', 'inception_slim', *arguments], text=True,
-                              capture_output=True)
+        done = forks.module('inception_slim', *arguments)
         assert done.returncode == code and done.stdout == '' and 'Traceback' not in done.stderr
         assert code == 2 or len(done.stderr.splitlines()) == 1
