@@ -1,4 +1,4 @@
-"""Every way to run Inception V3 on this processor, side by side in one run.
+"""Every way to run an Inception network on this processor, side by side in one run.
 
 Each contestant is a process of its own with the same weights; its logits are checked against the
 listing's graph before it is timed, and all are asked for one batch in turn, round by round.
@@ -16,14 +16,15 @@ import time
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-import inception_slim
+import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from benchmark import processor
+from benchmark import fill_with_random_weights, processor
 from tqdm import tqdm
 
 from inception_slim.benchmark import multiply_adds
+from inception_slim.nets import factory
 from inception_slim.quiet import held_back_stderr
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -48,16 +49,22 @@ CONTESTANTS = {
 }
 
 
+# Who has not all of the networks, and which it has.
+ONLY = {'tf_slim.nets': ('inception_v1', 'inception_v2', 'inception_v3'),
+        'keras.applications': ('inception_v3',)}
+
+
 class Contestant:
     """A process that answers, and times itself."""
 
-    def __init__(self, name: str, checkpoint: str, images: str):
+    def __init__(self, name: str, network: str, checkpoint: str, images: str):
         self.name = name
         self.durations = {}
         self.errors = tempfile.TemporaryFile('w+')
         start = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, 'compare_worker.py'), name, checkpoint, images],
+            [sys.executable, os.path.join(HERE, 'compare_worker.py'), name, network, checkpoint,
+             images],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True)
         self.size = json.loads(self.line())['size']
         self.start_up = time.perf_counter() - start
@@ -79,27 +86,18 @@ class Contestant:
         self.process.wait()
 
 
-def random_checkpoint(folder: str) -> tuple[str, int]:
+def random_checkpoint(name: str, folder: str) -> tuple[str, int]:
     """A full-width checkpoint of 1,001 classes, and the multiply-adds of one image."""
+    network = factory.NETWORKS[name]
     with tf.Graph().as_default(), tf.Session() as session:
-        with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
-            logits, _ = inception_slim.inception_v3(tf.zeros((1, 299, 299, 3)), 1001,
-                                                    is_training=False)
+        with slim.arg_scope(network.arg_scope()):
+            logits, _ = network.function(tf.zeros((1, network.image_size, network.image_size, 3)),
+                                         1001, is_training=False)
         variables = slim.get_model_variables()
-        chance = np.random.RandomState(0)
-        # Of a scale that neither dies out nor grows over fifty layers.
-        session.run([each.initializer for each in variables], {
-            each.initializer.inputs[1]: value(each, chance) for each in variables})
+        fill_with_random_weights(session, variables)
         path = tf.train.Saver(variables).save(session, os.path.join(folder, 'model.ckpt'),
                                               write_meta_graph=False)
         return path, multiply_adds(logits)
-
-
-def value(variable, chance) -> np.ndarray:
-    shape, kind = variable.shape.as_list(), variable.op.name.rsplit('/', 1)[-1]
-    if kind == 'weights':
-        return chance.randn(*shape) * np.sqrt(2 / np.prod(shape[:-1]))
-    return np.ones(shape) if kind == 'moving_variance' else chance.randn(*shape) * 0.1
 
 
 class MatrixProduct:
@@ -152,16 +150,19 @@ class MatrixProduct:
                 for kind, durations in self.durations.items()}
 
 
-def start(names: list[str], checkpoint: str, images: str, folder: str) -> list[Contestant]:
+def start(names: list[str], network: str, checkpoint: str, images: str,
+          folder: str) -> list[Contestant]:
     """The contestants that run and agree, one started after the other."""
     contestants, reference = [], None
     for name in tqdm(names, desc='starting', unit='contestant', disable=None):
+        if network not in ONLY.get(name, factory.NETWORKS):
+            continue
         missing = [each for each in CONTESTANTS[name][0] if importlib.util.find_spec(each) is None]
         if missing:
             print(f'{name}: left out, {", ".join(missing)} not installed (make compare-all)')
             continue
         try:
-            contestant = Contestant(name, checkpoint, images)
+            contestant = Contestant(name, network, checkpoint, images)
             file = os.path.join(folder, 'logits.npy')
             contestant.ask(f'logits {file}')
         except RuntimeError as error:
@@ -232,7 +233,7 @@ def show(rows: list[dict], batches: list[int], rates: dict[str, float]) -> None:
           + ', '.join(f'{rate:.0f} Gop/s in {kind}' for kind, rate in rates.items()))
 
 
-def chart(rows: list[dict], batch: int, machine: str, path: str) -> None:
+def chart(rows: list[dict], batch: int, subject: str, path: str) -> None:
     import matplotlib
     matplotlib.use('Agg')
     from matplotlib import pyplot
@@ -244,7 +245,7 @@ def chart(rows: list[dict], batch: int, machine: str, path: str) -> None:
         '#c44e20' if row['name'].startswith('inception_slim') else '#8a8f98' for row in rows])
     axes.bar_label(bars, [f'{ratio:.2f}' for ratio in ratios], padding=3)
     axes.axvline(1, color='black', linewidth=0.6)
-    axes.set_xlabel(f'times as fast as the listing\'s graph, batch {batch}; {machine}')
+    axes.set_xlabel(f'times as fast as the listing\'s graph, batch {batch};\n{subject}')
     axes.spines[['top', 'right']].set_visible(False)
     axes.margins(x=0.12)
     figure.savefig(path + '.partial', format='png', dpi=120)
@@ -254,6 +255,8 @@ def chart(rows: list[dict], batch: int, machine: str, path: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--quick', action='store_true', help='fewer rounds: two minutes, not ten')
+    parser.add_argument('--network', choices=factory.NETWORKS, default='inception_v3',
+                        help='(default: inception_v3)')
     parser.add_argument('--only', metavar='NAME,...',
                         help=f'of these contestants alone: {", ".join(CONTESTANTS)}')
     parser.add_argument('--json', metavar='FILE', help='write the figures there')
@@ -276,10 +279,12 @@ def main() -> int:
     tf.get_logger().setLevel('ERROR')
     rounds = {1: 10, 8: 4, 32: 2} if arguments.quick else {1: 40, 8: 10, 32: 6}
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint, work = random_checkpoint(folder)
+        checkpoint, work = random_checkpoint(arguments.network, folder)
         images = os.path.join(folder, 'images.npy')
-        np.save(images, np.random.RandomState(1).uniform(-1, 1, (32, 299, 299, 3)).astype('f'))
-        contestants = start(names, checkpoint, images, folder)
+        side = factory.NETWORKS[arguments.network].image_size
+        np.save(images, np.random.RandomState(1).uniform(
+            -1, 1, (max(rounds), side, side, 3)).astype('f'))
+        contestants = start(names, arguments.network, checkpoint, images, folder)
         product = MatrixProduct()
         measure(contestants, rounds, product)
         rates = product.rates()
@@ -287,14 +292,17 @@ def main() -> int:
         for contestant in contestants:
             contestant.close()
     machine = f'{processor()}, {os.cpu_count()} cores'
-    print(f'Inception V3 on {machine}; TensorFlow {tf.__version__}')
+    subject = (f'{factory.NETWORKS[arguments.network].title} on {machine}; '
+               f'TensorFlow {tf.__version__}')
+    print(subject)
     show(rows, list(rounds), rates)
     if arguments.json:
         with open(arguments.json + '.partial', 'w') as file:
-            json.dump({'machine': machine, 'gop_per_second': rates, 'rows': rows}, file, indent=2)
+            json.dump({'network': arguments.network, 'machine': machine, 'gop_per_second': rates,
+                       'rows': rows}, file, indent=2)
         os.replace(arguments.json + '.partial', arguments.json)
     if arguments.chart:
-        chart(rows, max(rounds), machine, arguments.chart)
+        chart(rows, max(rounds), subject, arguments.chart)
     return 0
 
 

@@ -1,20 +1,22 @@
 """One contestant of `make compare`: loads the checkpoint, then answers, a line for each line read.
 
-    python compare_worker.py CONTESTANT CHECKPOINT IMAGES.npy
+    python compare_worker.py CONTESTANT NETWORK CHECKPOINT IMAGES.npy
 
 Prints a JSON line when its first answer is there. Then `run BATCH` prints seconds, `logits FILE`
-writes the logits of the first images, `memory` prints the peak in MiB.
+writes the logits of the first images, `memory` prints the peak in MiB. Images are laid out as the
+contestant wants them before its time is taken.
 """
 
 import json
 import os
+import re
 import resource
 import sys
 import tempfile
 import time
 
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
-name, checkpoint_path, images_path = sys.argv[1:]
+name, network, checkpoint_path, images_path = sys.argv[1:]
 
 # The answers have the standard output to themselves; what libraries print goes the other way.
 answers = os.fdopen(os.dup(1), 'w')
@@ -23,7 +25,6 @@ os.dup2(2, 1)
 import numpy as np
 
 images = np.load(images_path, mmap_mode='r')
-first = np.ascontiguousarray(images[:1])
 cores = os.cpu_count()
 
 
@@ -34,18 +35,28 @@ def size_of(path: str) -> float:
                if each.startswith(prefix)) / 2**20
 
 
+def as_they_are(batch: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(batch)
+
+
+def channels_first(batch: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+
+
+# Contestants: each returns what lays images out, what answers with logits, and MiB on the disk.
+
 def in_session(module, restore):
     """A slim network's own graph, as the listing runs it."""
     import tensorflow.compat.v1 as tf
     import tf_slim as slim
 
     tf.disable_eager_execution()
-    inputs = tf.placeholder(tf.float32, (None, 299, 299, 3))
-    with slim.arg_scope(module.inception_v3_arg_scope()):
-        logits, _ = module.inception_v3(inputs, 1001, is_training=False)
+    inputs = tf.placeholder(tf.float32, (None, *images.shape[1:]))
+    with slim.arg_scope(getattr(module, f'{network}_arg_scope')()):
+        logits, _ = getattr(module, network)(inputs, 1001, is_training=False)
     session = tf.Session()
     restore(session)
-    return lambda batch: session.run(logits, {inputs: batch}), size_of(checkpoint_path)
+    return as_they_are, lambda batch: session.run(logits, {inputs: batch}), size_of(checkpoint_path)
 
 
 def listing():
@@ -56,11 +67,13 @@ def listing():
 
 
 def tf_slim_nets():
+    import importlib
+
     import inception_slim  # noqa: F401  makes tf_slim run
     import tensorflow.compat.v1 as tf
-    from tf_slim.nets import inception_v3
 
-    return in_session(inception_v3, lambda session: tf.train.Saver(
+    module = importlib.import_module(f'tf_slim.nets.{network}')
+    return in_session(module, lambda session: tf.train.Saver(
         tf.model_variables()).restore(session, checkpoint_path))
 
 
@@ -70,7 +83,7 @@ def fast_path(precision: str):
     # Speed alone: the ranges of int8 come from the images that it is timed with.
     predictor = inference.load(checkpoint_path, precision=precision,
                                calibration_images=images[:8])
-    return predictor.logits, size_of(checkpoint_path)
+    return as_they_are, predictor.logits, size_of(checkpoint_path)
 
 
 def keras_applications():
@@ -83,14 +96,13 @@ def keras_applications():
     with tf.device('cpu'):
         model = tf.keras.applications.InceptionV3(weights=None, classes=1001,
                                                   classifier_activation=None)
-    layers = list(dict.fromkeys(key.rsplit('/', 1)[0] for key in sorted_as_built(weights)
+    layers = list(dict.fromkeys(key.rsplit('/', 1)[0] for key in names_as_built()
                                 if key.endswith('/weights') and 'Logits' not in key))
 
     def built(kind):  # conv2d, conv2d_1, ... in the order they were built
         found = [layer for layer in model.layers if type(layer).__name__ == kind]
-        return sorted(found, key=lambda layer: int(layer.name.rpartition('_')[2])
-                      if layer.name[-1].isdigit() and '_' in layer.name.replace('batch_norm', '')
-                      and layer.name not in ('conv2d',) else -1)
+        return sorted(found, key=lambda layer: int(
+            re.search(r'(?:_(\d+))?$', layer.name)[1] or 0))
 
     for layer, conv, norm in zip(layers, built('Conv2D'), built('BatchNormalization')):
         conv.set_weights([weights[f'{layer}/weights']])
@@ -99,11 +111,11 @@ def keras_applications():
     classifier = 'Logits/Conv2d_1c_1x1/'
     model.layers[-1].set_weights([weights[classifier + 'weights'][0, 0],
                                   weights[classifier + 'biases']])
-    return model.predict_on_batch, size_of(checkpoint_path)
+    return as_they_are, model.predict_on_batch, size_of(checkpoint_path)
 
 
-def sorted_as_built(weights):
-    """Names in the order in which the network makes them."""
+def names_as_built() -> list[str]:
+    """Of Inception V3's variables, in the order in which the network makes them."""
     import inception_slim
     import tensorflow.compat.v1 as tf
     import tf_slim as slim
@@ -114,13 +126,13 @@ def sorted_as_built(weights):
         return [each.op.name.split('/', 1)[1] for each in tf.model_variables()]
 
 
-def frozen():
+def folded_graph():
     import inception_slim  # noqa: F401  quiet
 
     from inception_slim import checkpoint, inference
 
     info, weights = checkpoint.read(checkpoint_path)
-    return inference.frozen_graph(info, inference.fold_batch_norm(weights), ['logits'])
+    return inference.constant_graph(info, inference.fold_batch_norm(weights))
 
 
 def saved(content: bytes, suffix: str) -> str:
@@ -134,32 +146,30 @@ def onnx_runtime():
     import onnxruntime
     from other_runtimes import onnx_model
 
-    path = saved(onnx_model(frozen()), '.onnx')
+    path = saved(onnx_model(folded_graph()), '.onnx')
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cores
     session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-    return (lambda batch: session.run(None, {'inputs': np.ascontiguousarray(
-        batch.transpose(0, 3, 1, 2))})[0]), size_of(path)
+    return channels_first, lambda batch: session.run(None, {'inputs': batch})[0], size_of(path)
 
 
 def openvino(precision: str):
     import openvino
     from other_runtimes import onnx_model
 
-    path = saved(onnx_model(frozen()), '.onnx')
+    path = saved(onnx_model(folded_graph()), '.onnx')
     model = openvino.Core().read_model(path)
     if precision == 'int8':
         import nncf
 
         nncf.set_log_level(40)
-        calibration = np.ascontiguousarray(images[:8].transpose(0, 3, 1, 2))
+        calibration = channels_first(images[:8])
         model = nncf.quantize(model, nncf.Dataset([each[None] for each in calibration]),
                               subset_size=8)
     compiled = openvino.Core().compile_model(model, 'CPU', {
         'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bfloat16' else 'f32',
         'INFERENCE_NUM_THREADS': cores, 'PERFORMANCE_HINT': 'LATENCY'})
-    return (lambda batch: compiled(np.ascontiguousarray(
-        batch.transpose(0, 3, 1, 2)))[0]), size_of(path)
+    return channels_first, lambda batch: compiled(batch)[0], size_of(path)
 
 
 def torch(compiled: bool, precision: str = 'float32'):
@@ -167,7 +177,7 @@ def torch(compiled: bool, precision: str = 'float32'):
     from other_runtimes import torch_model
 
     torch.set_num_threads(cores)
-    model = torch_model(frozen()).to(memory_format=torch.channels_last)
+    model = torch_model(folded_graph()).to(memory_format=torch.channels_last)
     if precision == 'bfloat16':
         model = model.to(torch.bfloat16)
     path = saved(b'', '.pt')
@@ -176,10 +186,10 @@ def torch(compiled: bool, precision: str = 'float32'):
 
     def run(batch):
         with torch.inference_mode():
-            tensor = torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2)
+            tensor = torch.from_numpy(batch).permute(0, 3, 1, 2)  # so channels are last inside
             return call(tensor.to(next(model.buffers()).dtype)).float().numpy()
 
-    return run, size_of(path)
+    return as_they_are, run, size_of(path)
 
 
 CONTESTANTS = {
@@ -198,18 +208,18 @@ CONTESTANTS = {
     'PyTorch compiled bfloat16': lambda: torch(True, 'bfloat16'),
 }
 
-answer, size = CONTESTANTS[name]()
-answer(first)
+lay_out, answer, size = CONTESTANTS[name]()
+answer(lay_out(images[:1]))
 print(json.dumps({'size': size}), file=answers, flush=True)
 for line in sys.stdin:
     verb, _, argument = line.strip().partition(' ')
     if verb == 'run':
-        batch = np.ascontiguousarray(images[:int(argument)])
+        batch = lay_out(images[:int(argument)])
         start = time.perf_counter()
         answer(batch)
         print(time.perf_counter() - start, file=answers, flush=True)
     elif verb == 'logits':
-        np.save(argument, answer(np.ascontiguousarray(images[:2])))
+        np.save(argument, answer(lay_out(images[:2])))
         print('saved', file=answers, flush=True)
     else:
         unit = 2**20 if sys.platform == 'darwin' else 2**10
