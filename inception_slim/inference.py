@@ -16,7 +16,6 @@ import threading
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -185,6 +184,7 @@ class Predictor:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
+            self._classifier.close()
 
     def __enter__(self) -> Predictor:
         return self
@@ -198,25 +198,35 @@ class Predictor:
             raise RuntimeError('This predictor was closed; load() another.')
         images = checked_images(images, self._side)
         if not len(images):
-            features = np.zeros((0, len(self._classifier.weights)), np.float32)
+            features = np.zeros((0, self._classifier.channels), np.float32)
         else:
             features = engine.features(images)
         return features if output == 'features' else getattr(self._classifier, output)(features)
 
 
-class _Classifier(NamedTuple):
-    """The last layer, in float32 whatever comes before it: it is small, and decides."""
+class _Classifier:
+    """The last layer, in float32 whatever comes before it: it is small, and decides.
 
-    weights: np.ndarray  # [channels, classes]
-    biases: np.ndarray
+    By TensorFlow, as the rest: NumPy's threads would wait for more work in the others' way.
+    """
 
-    def logits(self, features: np.ndarray) -> np.ndarray:
-        return features @ self.weights + self.biases
+    def __init__(self, weights: np.ndarray, biases: np.ndarray, threads: int):
+        self.channels = len(weights)
+        with tf.Graph().as_default() as graph:
+            features = tf.placeholder(tf.float32, (None, self.channels))
+            logits = tf.nn.bias_add(tf.matmul(features, weights), biases)
+            predictions = tf.nn.softmax(logits)
+        self._session = tf.Session(graph=graph, config=_in_callers_thread(threads))
+        self.logits, self.predictions = (
+            self._session.make_callable(each, [features]) for each in (logits, predictions))
 
-    def predictions(self, features: np.ndarray) -> np.ndarray:
-        logits = self.logits(features)
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponents / exponents.sum(axis=1, keepdims=True)
+    def close(self) -> None:
+        self._session.close()
+
+
+def _in_callers_thread(threads: int) -> tf.ConfigProto:
+    """A Session's options: an op after the other by the thread that asks, helped by others."""
+    return tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=-1)
 
 
 def checked_images(images: np.ndarray, side: int) -> np.ndarray:
@@ -292,8 +302,8 @@ def load(
     values = fold_batch_norm(weights)
     layer = factory.NETWORKS[info.network].classifier
     kernel = values[f'{layer}/weights']  # of a 1×1 convolution, or of a dense layer
-    classifier = _Classifier(kernel.reshape(kernel.shape[-2:]), values[f'{layer}/biases'])
     threads = num_threads or os.cpu_count() or 1
+    classifier = _Classifier(kernel.reshape(kernel.shape[-2:]), values[f'{layer}/biases'], threads)
     if precision == 'int8':
         side = factory.NETWORKS[info.network].image_size
         engine = _TFLiteEngine(
@@ -309,10 +319,7 @@ class _SessionEngine:
 
     def __init__(self, graph: tf.Graph, threads: int, batch_size: int | None):
         self._threads, self._batch_size = threads, batch_size
-        # Each piece is run by the thread that asks for it; the threads are always the same, since
-        # oneDNN keeps what it has prepared by thread.
-        options = tf.ConfigProto(intra_op_parallelism_threads=threads,
-                                 inter_op_parallelism_threads=-1)
+        options = _in_callers_thread(threads)
         # One call is all that is ever made of the graph: without these the session would keep
         # the weights three times more.
         options.graph_options.place_pruned_graph = True
@@ -331,6 +338,7 @@ class _SessionEngine:
         self._call = self._session.make_callable(
             graph.get_tensor_by_name('features:0'),
             feed_list=[graph.get_tensor_by_name('inputs:0')])
+        # Always the same threads, since oneDNN keeps what it has prepared by thread.
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
         # The first run makes the session optimize the graph; better now than in the first answer.
         self.features(np.zeros((1, *graph.get_tensor_by_name('inputs:0').shape[1:]), np.float32))
