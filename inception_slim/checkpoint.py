@@ -538,9 +538,13 @@ def _chunks(names: Iterable[str], values: dict[str, np.ndarray],
         yield chunk
 
 
-def _read_checked(file: _File, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """The values, once all are read: then damage has shown, and numbers that are none."""
-    values = {name: file.read(name) for name in names}
+def _read_checked(file: _File, names: Iterable[str],
+                  copied: bool = False) -> dict[str, np.ndarray]:
+    """The values, once all are read: then damage has shown, and numbers that are none.
+
+    TensorFlow never gives memory of its tensors back; copies of them are NumPy's, which does.
+    """
+    values = {name: np.array(file.read(name), copy=copied or None) for name in names}
     bad = []
     for name, value in values.items():
         # A sum of squares is finite only if all are; where it overflows, look closer.
@@ -728,7 +732,7 @@ def _read_network(file: _File, layout: _Layout, use_ema: bool) -> dict[str, np.n
         raise CheckpointError(f'{file.prefix} holds no moving averages; leave use_ema out.')
     _check_complete(file, layout)
     sources = {name: layout.source(name, use_ema) for name in layout.tensors}
-    found = _read_checked(file, sources.values())
+    found = _read_checked(file, sources.values(), copied=True)
     network, values = layout.network, {}
     for name, source in sources.items():
         value = found.pop(source)

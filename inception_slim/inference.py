@@ -28,7 +28,8 @@ from inception_slim.quiet import held_back_stderr
 
 PRECISIONS = ('float32', 'bfloat16', 'int8')
 BATCH_NORM_EPSILON = 0.001
-_LARGEST_PIECE = 4  # images in one run; more are no faster, and need more memory
+# Images in one run: more are no faster, and need more memory.
+_LARGEST_PIECE = {'float32': 4, 'bfloat16': 8}
 
 
 def fold_batch_norm(weights: dict[str, np.ndarray],
@@ -61,16 +62,18 @@ def fold_batch_norm(weights: dict[str, np.ndarray],
 
 
 def constant_graph(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray],
-                   dtype: tf.DType = tf.float32) -> tf.Graph:
+                   dtype: tf.DType = tf.float32, *, classify: bool = True) -> tf.Graph:
     """The network's inference graph with folded weights in it as constants.
 
     Args:
       info: from `checkpoint.read`.
       values: from `fold_batch_norm`; taken out as they are put in, so as not to be held twice.
       dtype: what to multiply in, tf.float32 or tf.bfloat16.
+      classify: False leaves the classifier out.
 
     Returns:
-      A graph from `inputs` to `logits`, `predictions` and `features`, all float32.
+      A graph from `inputs` to `features` and, with the classifier, `logits` and `predictions`; all
+      float32.
 
     Raises:
       CheckpointError: the values are not those of the network.
@@ -102,13 +105,14 @@ def constant_graph(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarra
         with tf.variable_scope('', custom_getter=constant), \
                 slim.arg_scope(network.arg_scope(use_batch_norm=False)), \
                 slim.arg_scope([pooled_conv], pool_first=False):
-            _, end_points = network.function(
-                tf.cast(images, dtype), num_classes=info.num_classes, is_training=False,
-                **arguments)
-        features = network.features(end_points)
-        for name, output in (('logits', end_points['Logits']),
-                             ('predictions', end_points['Predictions']),
-                             ('features', tf.reshape(features, (-1, features.shape[-1])))):
+            net, end_points = network.function(
+                tf.cast(images, dtype), num_classes=info.num_classes if classify else 0,
+                is_training=False, **arguments)
+        features = network.features(end_points) if classify else net
+        outputs = {'features': tf.reshape(features, (-1, features.shape[-1]))}
+        if classify:
+            outputs.update(logits=end_points['Logits'], predictions=end_points['Predictions'])
+        for name, output in outputs.items():
             tf.identity(tf.cast(output, tf.float32), name)
     return graph
 
@@ -211,12 +215,17 @@ class _Classifier:
     """
 
     def __init__(self, weights: np.ndarray, biases: np.ndarray, threads: int):
+        weights = weights.reshape(weights.shape[-2:])  # of a 1×1 convolution, or of a dense layer
         self.channels = len(weights)
         with tf.Graph().as_default() as graph:
             features = tf.placeholder(tf.float32, (None, self.channels))
-            logits = tf.nn.bias_add(tf.matmul(features, weights), biases)
+            variables = [tf.Variable(tf.placeholder(tf.float32, each.shape), use_resource=False)
+                         for each in (weights, biases)]
+            logits = tf.nn.bias_add(tf.matmul(features, variables[0]), variables[1])
             predictions = tf.nn.softmax(logits)
         self._session = tf.Session(graph=graph, config=_in_callers_thread(threads))
+        self._session.run([each.initializer for each in variables], {
+            each.initializer.inputs[1]: value for each, value in zip(variables, (weights, biases))})
         self.logits, self.predictions = (
             self._session.make_callable(each, [features]) for each in (logits, predictions))
 
@@ -301,28 +310,26 @@ def load(
         raise checkpoints.CheckpointError(f'{info.path} has no classifier; it cannot answer.')
     values = fold_batch_norm(weights)
     layer = factory.NETWORKS[info.network].classifier
-    kernel = values[f'{layer}/weights']  # of a 1×1 convolution, or of a dense layer
     threads = num_threads or os.cpu_count() or 1
-    classifier = _Classifier(kernel.reshape(kernel.shape[-2:]), values[f'{layer}/biases'], threads)
+    classifier = _Classifier(values.pop(f'{layer}/weights'), values.pop(f'{layer}/biases'), threads)
     if precision == 'int8':
         side = factory.NETWORKS[info.network].image_size
         engine = _TFLiteEngine(
             _quantized(info, values, checked_images(calibration_images, side)), threads)
     else:
-        graph = constant_graph(info, values, tf.as_dtype(precision))
-        engine = _SessionEngine(graph, threads, batch_size)
+        graph = constant_graph(info, values, tf.as_dtype(precision), classify=False)
+        engine = _SessionEngine(graph, threads, batch_size, _LARGEST_PIECE[precision])
     return Predictor(info, precision, engine, classifier)
 
 
 class _SessionEngine:
     """The features of images, by a Session that runs pieces of a batch side by side."""
 
-    def __init__(self, graph: tf.Graph, threads: int, batch_size: int | None):
-        self._threads, self._batch_size = threads, batch_size
+    def __init__(self, graph: tf.Graph, threads: int, batch_size: int | None, largest: int):
+        self._threads, self._batch_size, self._largest = threads, batch_size, largest
         options = _in_callers_thread(threads)
         # One call is all that is ever made of the graph: without these the session would keep
-        # the weights three times more.
-        options.graph_options.place_pruned_graph = True
+        # the weights twice more.
         options.experimental.optimize_for_static_graph = True
         options.experimental.disable_output_partition_graphs = True
         rewrites = options.graph_options.rewrite_options
@@ -332,6 +339,7 @@ class _SessionEngine:
                      'dependency_optimization', 'arithmetic_optimization', 'layout_optimizer',
                      'shape_optimization', 'common_subgraph_elimination'):
             setattr(rewrites, each, rewrites.OFF)
+        rewrites.disable_tfg_optimizer = True
         rewrites.memory_optimization = rewrites.NO_MEM_OPT
         rewrites.meta_optimizer_iterations = rewrites.ONE
         self._session = tf.Session(graph=graph, config=options)
@@ -340,13 +348,15 @@ class _SessionEngine:
             feed_list=[graph.get_tensor_by_name('inputs:0')])
         # Always the same threads, since oneDNN keeps what it has prepared by thread.
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
-        # The first run makes the session optimize the graph; better now than in the first answer.
-        self.features(np.zeros((1, *graph.get_tensor_by_name('inputs:0').shape[1:]), np.float32))
+        # The first run makes the session optimize the graph: better now than in the first answer,
+        # and in this thread, whose memory the others would not use again.
+        _give_back_memory()
+        self._call(np.zeros((1, *graph.get_tensor_by_name('inputs:0').shape[1:]), np.float32))
         _give_back_memory()
 
     def features(self, images: np.ndarray) -> np.ndarray:
         count = len(images)
-        size = self._batch_size or min(_LARGEST_PIECE, -(-count // self._threads))
+        size = self._batch_size or min(self._largest, -(-count // self._threads))
         if self._batch_size and count % size:
             images = np.concatenate([
                 images, np.zeros((-count % size, *images.shape[1:]), np.float32)])
@@ -411,7 +421,7 @@ def _invoke(interpreter: tf.lite.Interpreter, image: np.ndarray) -> np.ndarray:
 def _quantized(info: checkpoints.CheckpointInfo, values: dict[str, np.ndarray],
                calibration_images: np.ndarray) -> bytes:
     """A TFLite model whose convolutions multiply eight-bit integers, from images to features."""
-    graph = constant_graph(info, values)
+    graph = constant_graph(info, values, classify=False)
     ends = [graph.get_tensor_by_name(name) for name in ('inputs:0', 'features:0')]
     with warnings.catch_warnings(), held_back_stderr():
         warnings.simplefilter('ignore')
