@@ -94,7 +94,7 @@ def layers_deep(target: tf.Tensor) -> int:
 
 @dataclass
 class Built:
-    """A network in a session, with random weights."""
+    """A network in a session."""
 
     session: tf.Session
     inputs: tf.Tensor
@@ -105,9 +105,14 @@ def build(row: Row, batch_size: int) -> Built:
     with tf.Graph().as_default():
         inputs = tf.placeholder(tf.float32, (batch_size, row.image_size, row.image_size, 3))
         logits, _ = row.build(inputs)
-        session = tf.Session()
-        fill_with_random_weights(session, slim.get_model_variables())
-        return Built(session, inputs, logits)
+        return Built(tf.Session(), inputs, logits)
+
+
+def build_with_weights(row: Row, batch_size: int) -> Built:
+    built = build(row, batch_size)
+    with built.session.graph.as_default():
+        fill_with_random_weights(built.session, slim.get_model_variables())
+    return built
 
 
 def counts(built: Built) -> dict[str, int]:
@@ -153,12 +158,12 @@ def measure(batch_size: int, rounds: int) -> tuple[dict, dict]:
     """
     counted, seconds = {}, {}
     bar = tqdm(total=len(ROWS) * (rounds + 2), disable=None, dynamic_ncols=True)
-    reference = build(ROWS[REFERENCE], batch_size)
+    reference = build_with_weights(ROWS[REFERENCE], batch_size)
     of_reference = partial(reference.session.run, reference.logits.op,
                            {reference.inputs: images_for(ROWS[REFERENCE], batch_size)})
     for name, row in ROWS.items():
         bar.set_description(row.title)
-        built = reference if name == REFERENCE else build(row, batch_size)
+        built = reference if name == REFERENCE else build_with_weights(row, batch_size)
         counted[name] = counts(built)
         with contestants(name, built, images_for(row, batch_size)) as calls:
             bar.update()
