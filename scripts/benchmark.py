@@ -104,9 +104,10 @@ def fill_with_random_weights(session: tf.Session, variables: Sequence[tf.Variabl
     chance = np.random.RandomState(0)
 
     def value(shape: list[int], kind: str) -> np.ndarray:
-        if kind.endswith('weights'):
-            return chance.randn(*shape) * np.sqrt(2 / np.prod(shape[:-1]))
-        return np.ones(shape) if kind == 'moving_variance' else chance.randn(*shape) * 0.1
+        if kind == 'moving_variance':
+            return np.ones(shape, np.float32)
+        scale = np.sqrt(2 / np.prod(shape[:-1])) if kind.endswith('weights') else 0.1
+        return chance.standard_normal(shape).astype(np.float32) * np.float32(scale)
 
     # All at once: a run for each variable would take a minute.
     session.run([each.initializer for each in variables], {

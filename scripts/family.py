@@ -6,6 +6,7 @@ fast path of `inception_slim.inference` in each precision.
 """
 
 import argparse
+import contextlib
 import os
 import statistics
 import tempfile
@@ -30,6 +31,7 @@ from inception_slim.nets import factory
 
 CLASSES = 1000
 GRAPH = 'its own graph'
+REFERENCE = 'inception_v3'
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def layers_deep(target: tf.Tensor) -> int:
 
 @dataclass
 class Built:
-    """A network in a session, with random weights."""
+    """A network in a session."""
 
     session: tf.Session
     inputs: tf.Tensor
@@ -104,6 +106,13 @@ def build(row: Row, batch_size: int) -> Built:
         inputs = tf.placeholder(tf.float32, (batch_size, row.image_size, row.image_size, 3))
         logits, _ = row.build(inputs)
         return Built(tf.Session(), inputs, logits)
+
+
+def build_with_weights(row: Row, batch_size: int) -> Built:
+    built = build(row, batch_size)
+    with built.session.graph.as_default():
+        fill_with_random_weights(built.session, slim.get_model_variables())
+    return built
 
 
 def counts(built: Built) -> dict[str, int]:
@@ -118,56 +127,65 @@ def counts(built: Built) -> dict[str, int]:
     }
 
 
-def contestants(name: str, built: Built, images: np.ndarray, folder: str,
-                ) -> Iterator[tuple[str, Callable]]:
+@contextlib.contextmanager
+def contestants(name: str, built: Built, images: np.ndarray) -> Iterator[dict[str, Callable]]:
     """What there is to time of a network: its own graph, and the fast path in each precision."""
     run = built.session.make_callable(built.logits.op, feed_list=[built.inputs])
-    with built.session.graph.as_default():
-        variables = tf.global_variables()
-        fill_with_random_weights(built.session, variables)
-        yield GRAPH, lambda: run(images)
-        if name not in factory.NETWORKS:
-            return
-        path = tf.train.Saver(variables).save(built.session, os.path.join(folder, name),
-                                              write_meta_graph=False)
-    for precision in inference.PRECISIONS:
-        if precision == 'bfloat16' and not inference.has_bfloat16():
-            continue
-        # Of speed alone: int8 finds its ranges on some of the images that it is timed with.
-        predictor = inference.load(path, precision=precision, batch_size=len(images),
-                                   calibration_images=images[:4])
-        yield precision, partial(predictor.logits, images)
+    calls = {GRAPH: lambda: run(images)}
+    if name not in factory.NETWORKS:
+        yield calls
+        return
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        with built.session.graph.as_default():
+            path = tf.train.Saver(tf.global_variables()).save(
+                built.session, os.path.join(folder, name), write_meta_graph=False)
+        for precision in inference.PRECISIONS:
+            if precision == 'bfloat16' and not inference.has_bfloat16():
+                continue
+            # Of speed alone: int8 finds its ranges on some of the images that it is timed with.
+            predictor = stack.enter_context(inference.load(
+                path, precision=precision, batch_size=len(images), calibration_images=images[:4]))
+            calls[precision] = partial(predictor.logits, images)
+        yield calls
 
 
 def measure(batch_size: int, rounds: int) -> tuple[dict, dict]:
     """Each network's counts, and the median seconds of a batch of each of its contestants.
 
-    All take turns in every round, so that all see the same machine.
+    One network after the other, so that the memory of one is enough; its contestants and Inception
+    V3's graph take turns in every round, so that what is compared sees the same machine.
     """
-    chance = np.random.RandomState(0)
-    counted, calls = {}, {}
-    bar = tqdm(total=len(ROWS) + rounds + 1, disable=None, dynamic_ncols=True)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, row in ROWS.items():
-            bar.set_description(f'loading {row.title}')
-            images = chance.uniform(
-                -1, 1, (batch_size, row.image_size, row.image_size, 3)).astype(np.float32)
-            built = build(row, batch_size)
-            counted[name] = counts(built)
-            for kind, call in contestants(name, built, images, folder):
-                calls[name, kind] = call
+    counted, seconds = {}, {}
+    bar = tqdm(total=len(ROWS) * (rounds + 2), disable=None, dynamic_ncols=True)
+    reference = build_with_weights(ROWS[REFERENCE], batch_size)
+    of_reference = partial(reference.session.run, reference.logits.op,
+                           {reference.inputs: images_for(ROWS[REFERENCE], batch_size)})
+    for name, row in ROWS.items():
+        bar.set_description(row.title)
+        built = reference if name == REFERENCE else build_with_weights(row, batch_size)
+        counted[name] = counts(built)
+        with contestants(name, built, images_for(row, batch_size)) as calls:
             bar.update()
-    durations = {each: [] for each in calls}
-    for number in range(rounds + 1):
-        for each, call in calls.items():
-            bar.set_description(f'round {number} of {rounds}: {ROWS[each[0]].title}, {each[1]}')
-            start = time.perf_counter()
-            call()
-            if number:  # the first round warms up
-                durations[each].append(time.perf_counter() - start)
-        bar.update()
+            calls[REFERENCE] = of_reference
+            durations = {kind: [] for kind in calls}
+            for number in range(rounds + 1):
+                for kind, call in calls.items():
+                    start = time.perf_counter()
+                    call()
+                    if number:  # the first round warms up
+                        durations[kind].append(time.perf_counter() - start)
+                bar.update()
+        seconds[name] = {kind: statistics.median(found) for kind, found in durations.items()}
+        if built is not reference:
+            built.session.close()
     bar.close()
-    return counted, {each: statistics.median(found) for each, found in durations.items()}
+    return counted, seconds
+
+
+def images_for(row: Row, batch_size: int) -> np.ndarray:
+    return np.random.RandomState(0).uniform(
+        -1, 1, (batch_size, row.image_size, row.image_size, 3)).astype(np.float32)
 
 
 def table(counted: dict, seconds: dict, batch_size: int) -> list[str]:
@@ -175,18 +193,18 @@ def table(counted: dict, seconds: dict, batch_size: int) -> list[str]:
     lines = [('network', 'image', 'layers deep', 'parameters', 'without aux', 'multiply-adds',
               'top-5 error', f's / {batch_size} images', 'to V3', *inference.PRECISIONS)]
     for name, row in ROWS.items():
-        each, graph = counted[name], seconds[name, GRAPH]
-        faster = (f'{graph / seconds[name, kind]:.2f}' if (name, kind) in seconds else '-'
-                  for kind in inference.PRECISIONS)
+        each, found = counted[name], seconds[name]
+        to_v3 = 1 if name == REFERENCE else found[GRAPH] / found[REFERENCE]
         lines.append((
             row.title, f'{row.image_size}', f'{each["layers"]}', f'{each["with_aux"] / 1e6:.2f} M',
             f'{each["parameters"] / 1e6:.2f} M', f'{each["multiply_adds"] / 1e9:.2f} G',
-            f'{row.top_5_error} %', f'{graph:.3f}', f'{graph / seconds["inception_v3", GRAPH]:.2f}',
-            *faster))
+            f'{row.top_5_error} %', f'{found[GRAPH]:.3f}', f'{to_v3:.2f}',
+            *(f'{found[GRAPH] / found[kind]:.2f}' if kind in found else '-'
+              for kind in inference.PRECISIONS)))
     widths = [max(map(len, column)) for column in zip(*lines)]
-    lines.insert(1, ['-' * (widths[0]), *('-' * (width - 1) + ':' for width in widths[1:])])
+    lines.insert(1, ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])])
     return ['| ' + ' | '.join(
-        cell.ljust(width) if not number else cell.rjust(width)
+        cell.rjust(width) if number else cell.ljust(width)
         for number, (cell, width) in enumerate(zip(line, widths))) + ' |' for line in lines]
 
 
@@ -200,7 +218,7 @@ def main() -> None:
     print('\n'.join(table(counted, seconds, batch_size)))
     print("Seconds are of the network's own graph in a Session, beside V3's in the next column; "
           'after it, how many\ntimes as fast inception_slim.inference answers, in each precision. '
-          f'All in turn, {rounds} times;\n{processor()}, {os.cpu_count()} cores, '
+          f'{rounds} rounds, in turn;\n{processor()}, {os.cpu_count()} cores, '
           f'TensorFlow {tf.__version__}.')
     print("Where TF-Slim's network differs from its paper's:")
     for row in ROWS.values():

@@ -571,7 +571,7 @@ assert {each.op.type for each in tf.global_variables()} == {'VariableV2'}
 '''
         done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True,
                               env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
-        assert (done.returncode, done.stderr) == (0, ''), done.stderr
+        assert done.returncode == 0, done.stderr  # where TensorFlow says it prefers its v2
         assert done.stdout == ''.join(f'{name} True\n' for name in FAMILY)
 
 

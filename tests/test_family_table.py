@@ -40,9 +40,8 @@ def test_table(family):
     """A row for each network, its speeds relative to its own graph and to V3's."""
     counted = {name: {'layers': 22, 'parameters': 5e6, 'with_aux': 6.25e6, 'multiply_adds': 1.5e9}
                for name in family.ROWS}
-    seconds = {(name, family.GRAPH): 3.0 for name in family.ROWS}
-    seconds['inception_v3', family.GRAPH] = 2.0
-    seconds['inception_v1', 'float32'] = 1.5
+    seconds = {name: {family.GRAPH: 3.0, family.REFERENCE: 2.0} for name in family.ROWS}
+    seconds['inception_v1']['float32'] = 1.5
     lines = family.table(counted, seconds, 32)
     assert len(lines) == 2 + len(family.ROWS) and len({len(line) for line in lines}) == 1
     cells = {line.split('|')[1].strip(): [each.strip() for each in line.split('|')[2:-1]]
