@@ -355,6 +355,7 @@ class TestDiagnosis:
         (tmp_path / name).write_bytes(content)
         refused(narrow[0], tmp_path / name, says)
 
+    @pytest.mark.filterwarnings('ignore:__array__ impl:DeprecationWarning')  # Keras's own
     def test_real_files_of_other_kinds(self, narrow, tmp_path):
         import tensorflow as tf2
         model = tf2.keras.Sequential([tf2.keras.layers.Input((2,)), tf2.keras.layers.Dense(3)])

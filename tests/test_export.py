@@ -69,6 +69,8 @@ class TestFormats:
             found = session.run('InceptionV3/Predictions/Reshape_1:0', {'input:0': images(2)})
         np.testing.assert_allclose(found, golden['renamed'], atol=1e-5)
 
+    # TensorFlow's own interpreter announces its move to another package.
+    @pytest.mark.filterwarnings(r'ignore:\s*Warning. tf.lite.Interpreter is deprecated')
     @pytest.mark.parametrize('quantize, close', [('float32', 1e-5), ('float16', 1e-2),
                                                  ('int8', 0.2)])
     def test_tflite(self, tmp_path, golden, png_folder, quantize, close):

@@ -90,8 +90,8 @@ def golden():
 def inference_graph(request):
     """(name, session with the golden weights, inputs, end points, description)."""
     graph, inputs, _, end_points, described = build_described(request.param, is_training=False)
-    session = tf.Session(graph=graph)
     with graph.as_default():
+        session = quick_session()
         load_golden_weights(session)
     yield request.param, session, inputs, end_points, described
     session.close()

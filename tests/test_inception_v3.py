@@ -188,7 +188,8 @@ class TestArguments:
                 np.testing.assert_allclose(session.run(logits, {inputs: images(2)}),
                                            golden_arrays('checkpoints')['slim_v2'], atol=1e-4)
 
-    @pytest.mark.parametrize('side', [75, 107, 150, 299, 330])
+    @pytest.mark.parametrize('side', [
+        75, 107, 330, *(pytest.param(side, marks=pytest.mark.slow) for side in (150, 299))])
     def test_other_sizes(self, graph, side):
         aux = side >= 107
         _, logits, end_points = build((1, side, side, 3), is_training=False,
@@ -209,7 +210,7 @@ class TestArguments:
             main, aux = session.run([logits, end_points['AuxLogits']], {inputs: batch})
         assert main.shape == aux.shape == (2, 11)
 
-    @pytest.mark.parametrize('num_classes', [0, None])
+    @pytest.mark.parametrize('num_classes', [0, pytest.param(None, marks=pytest.mark.slow)])
     def test_features_without_classes(self, graph, num_classes):
         features, end_points = build(num_classes=num_classes, is_training=False)[1:]
         assert features.shape == (2, 1, 1, 2048)
