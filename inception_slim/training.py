@@ -502,6 +502,11 @@ class _Folder:
         while True:
             step, prefix = self._whole[-1]
             try:
+                # Restoring gives a resource variable whatever shape the file has.
+                shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+                for each in tf.global_variables():
+                    if shapes.get(each.op.name) != each.shape.as_list():
+                        raise ValueError(each.op.name)
                 saver.restore(session, prefix)
                 break
             except tf.errors.DataLossError:

@@ -36,7 +36,7 @@ BATCH = 50  # of which HELD_OUT is a multiple
 SIDE = 96  # pixels of a PNG, from the 8 of a digit
 WANTED = 95.0  # percent of the held-out images
 EXPORTS = (  # the name of the file, and the flags
-    ('saved', ('--format', 'saved-model', '--labels', 'model/labels.txt')),
+    ('saved', ('--format', 'saved-model')),
     ('frozen.pb', ('--format', 'frozen')),
     ('float32.tflite', ('--format', 'tflite')),
     ('float16.tflite', ('--format', 'tflite', '--quantize', 'float16')),
@@ -198,7 +198,7 @@ def demonstrate(steps: int, more_steps: int) -> None:
         raise Missed(f'Of the same images, {accuracy} % as TFRecords, but {of_folders} % as PNGs.')
     some = [f'digits/validation/{label}/{sorted(os.listdir(f"digits/validation/{label}"))[0]}'
             for label in (3, 7)]
-    run('classify', 'model', *some, '--labels', 'model/labels.txt', '--top', '2')
+    run('classify', 'model', *some, '--top', '2')
     run('train', 'parity', '--split', 'train', '--train-dir', 'parity-model', '--from', 'model',
         '--exclude-scopes', 'Logits,AuxLogits', '--steps', str(more_steps),
         '--epochs-per-decay', '0.25', *recipe)

@@ -77,9 +77,12 @@ def kill_at_random(dataset: str, folder: str, times: int, chance: random.Random)
             assert line.startswith('Going on from '), (line, process.stderr.read())
             went_on = int(line.rsplit('-', 1)[1])
             assert went_on >= step, f'went on from step {went_on}, though {step} was saved'
-        while not line.startswith('step '):
+        # Some steps on, however slow they are, with a checkpoint after each; then at any moment.
+        for _ in range(chance.randint(1, 5)):
             line = process.stdout.readline()
-            assert line, process.stderr.read()
+            while not line.startswith('step '):
+                assert line, process.stderr.read()
+                line = process.stdout.readline()
         time.sleep(chance.uniform(0, 4))
         process.kill()
         process.communicate()

@@ -198,6 +198,19 @@ class TestFolder:
         with pytest.raises(TrainingError, match='No checkpoint in .* can be read'):
             training._Folder(str(tmp_path), 'inception_v3', 3)
 
+    @pytest.mark.parametrize('name, shape', [
+        ('InceptionV3/Conv2d_1a_3x3/weights', (3, 3, 3, 8)), ('InceptionV3/Mixed_8/weights', (1,))])
+    def test_other_options(self, trained, graph, name, shape):
+        """A width that is not the checkpoint's; a variable that it does not have."""
+        with tf.variable_scope('', use_resource=True):
+            variable = tf.get_variable(name, shape, initializer=tf.ones_initializer())
+        folder = training._Folder(str(trained[0]), 'inception_v3', 3)
+        with tf.Session() as session:
+            session.run(variable.initializer)
+            with pytest.raises(TrainingError, match='with other options .width, image size'):
+                folder.restore(session, tf.train.Saver())
+            np.testing.assert_array_equal(session.run(variable), np.ones(shape))
+
     def test_not_a_folder(self, dataset, tmp_path):
         (tmp_path / 'file').touch()
         with pytest.raises(TrainingError, match='cannot be written .*; give another folder'):
