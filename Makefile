@@ -32,6 +32,9 @@ bench-1.15: $(INSTALLED)  ## the same beside TensorFlow 1.15.5 and tf_slim.nets,
 bench-restore: $(INSTALLED)  ## time restoring a checkpoint beside TensorFlow's own Saver
 	@.venv/bin/python scripts/benchmark_restore.py $(ARGS)
 
+bench-start: $(INSTALLED)  ## time a process from its start to its first answer
+	@.venv/bin/python scripts/benchmark_start.py $(ARGS)
+
 compare: $(PLOT)  ## every way to run the network on this processor, side by side (ten minutes)
 	@.venv/bin/python scripts/compare.py --json compare.json --chart compare.png $(ARGS)
 
