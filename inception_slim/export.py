@@ -143,9 +143,9 @@ def export(
                 found = np.asarray(answer(compared))
             difference = _checked(destination, found, expected, TOLERANCES[quantize])
             size = _size(new)
-            if os.path.lexists(destination):
+            if os.path.isdir(destination):  # which nothing replaces at once, as it does a file
                 os.rename(destination, os.path.join(scratch, 'old'))
-            os.rename(new, destination)
+            os.replace(new, destination)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:

@@ -286,7 +286,7 @@ def load(
         a hundred or so, by which the range of each layer is found.
       use_ema: take the moving averages of the weights, where the checkpoint has them.
       checkpoint_scope: which network to take, where the file holds more than one.
-      num_threads: threads of one run; all cores by default.
+      num_threads: threads to run on; as many as there are cores by default.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -310,7 +310,7 @@ def load(
         raise checkpoints.CheckpointError(f'{info.path} has no classifier; it cannot answer.')
     values = fold_batch_norm(weights)
     layer = factory.NETWORKS[info.network].classifier
-    threads = num_threads or os.cpu_count() or 1
+    threads = num_threads or _cores()
     classifier = _Classifier(values.pop(f'{layer}/weights'), values.pop(f'{layer}/biases'), threads)
     if precision == 'int8':
         side = factory.NETWORKS[info.network].image_size
@@ -320,6 +320,13 @@ def load(
         graph = constant_graph(info, values, tf.as_dtype(precision), classify=False)
         engine = _SessionEngine(graph, threads, batch_size, _LARGEST_PIECE[precision])
     return Predictor(info, precision, engine, classifier)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _SessionEngine:
