@@ -9,7 +9,6 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 INSTALLED := .venv/installed-$(PYTHON_VERSION)
 PLOT := $(INSTALLED)-plot
 COMPARE := $(INSTALLED)-compare
-ONNX := $(INSTALLED)-onnx
 OLDEST_INSTALLED := .venv-oldest/installed-$(PYTHON_VERSION)
 # A process for each core; each file's tests share what they have built.
 PYTEST := -m pytest --numprocesses auto --dist loadfile
@@ -53,7 +52,7 @@ bench-train: $(INSTALLED)  ## time a training step beside TensorFlow 1.15.5, in 
 bench-input: $(INSTALLED)  ## time classifying a folder of JPEGs beside the network alone
 	@.venv/bin/python scripts/benchmark_input.py $(ARGS)
 
-demo: $(ONNX)  ## train, evaluate, classify, fine-tune and export, on real digits (minutes)
+demo: $(INSTALLED)  ## train, evaluate, classify, fine-tune and export, on real digits (minutes)
 	@.venv/bin/python scripts/demo.py $(ARGS)
 
 family: $(INSTALLED)  ## the table of the Inception family, AlexNet and VGG-16: sizes and speeds
@@ -89,7 +88,7 @@ clean:  ## remove what make made
 	@touch $@
 
 # Extras, on top of what is installed.
-$(PLOT) $(COMPARE) $(ONNX): $(INSTALLED)
+$(PLOT) $(COMPARE): $(INSTALLED)
 	@echo "Installing the extra $(lastword $(subst -, ,$@)) into .venv (once)"
 	@.venv/bin/python $(PIP_INSTALL) --editable '.[$(lastword $(subst -, ,$@))]'
 	@touch $@

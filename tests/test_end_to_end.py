@@ -72,7 +72,6 @@ def test_train_evaluate_classify_export(digits, tmp_path):
 @pytest.mark.slow
 def test_the_demo_says_what_it_missed(tmp_path):
     """After one step of training, which is too few."""
-    pytest.importorskip('tf2onnx')
     done = subprocess.run(
         [sys.executable, os.path.join(ROOT, 'scripts', 'demo.py'), '--steps', '1', '--folder',
          str(tmp_path)], text=True, capture_output=True)
