@@ -544,7 +544,7 @@ def _read_checked(file: _File, names: Iterable[str],
 
     TensorFlow never gives memory of its tensors back; copies of them are NumPy's, which does.
     """
-    values = {name: np.array(file.read(name), copy=copied or None) for name in names}
+    values = {name: file.read(name).copy() if copied else file.read(name) for name in names}
     bad = []
     for name, value in values.items():
         # A sum of squares is finite only if all are; where it overflows, look closer.
