@@ -167,7 +167,7 @@ def run_fast_path(arguments: argparse.Namespace) -> dict:
                 path = tf.train.Saver(slim.get_model_variables()).save(
                     session, os.path.join(folder, 'random'), write_meta_graph=False)
         # Of speed alone: int8 finds its ranges on the very images that it is timed with.
-        with load(path, precision=arguments.precision, batch_size=size,
+        with load(path, precision=arguments.precision,
                   calibration_images=images[:8]) as predictor:
             timing = time_tensorflow_run(
                 AsSession(predictor), images, f'Forward in {predictor.precision}',

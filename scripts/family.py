@@ -145,7 +145,7 @@ def contestants(name: str, built: Built, images: np.ndarray) -> Iterator[dict[st
                 continue
             # Of speed alone: int8 finds its ranges on some of the images that it is timed with.
             predictor = stack.enter_context(inference.load(
-                path, precision=precision, batch_size=len(images), calibration_images=images[:4]))
+                path, precision=precision, calibration_images=images[:4]))
             calls[precision] = partial(predictor.logits, images)
         yield calls
 
