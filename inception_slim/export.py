@@ -357,8 +357,9 @@ def _onnx(info, weights, path: str) -> Answer:
         import onnxruntime
         import tf2onnx
     except (ImportError, AttributeError) as error:
-        raise ExportError(f'onnx needs tf2onnx and onnxruntime, which cannot be imported ({error}); '
-                          "install them with: pip install 'inception_slim[onnx]'") from None
+        raise ExportError('onnx needs tf2onnx and onnxruntime, which cannot be imported '
+                          f"({error}); install them with: pip install 'inception_slim[onnx]'"
+                          ) from None
     definition, output = _classic(info, weights)
     try:
         tf2onnx.convert.from_graph_def(definition, input_names=['input:0'],
