@@ -115,6 +115,20 @@ def fill_with_random_weights(session: tf.Session, variables: Sequence[tf.Variabl
         for each in variables})
 
 
+def random_checkpoint(name: str, folder: str) -> tuple[str, int]:
+    """A full-width checkpoint of 1,001 classes, and the multiply-adds of one image."""
+    network = factory.NETWORKS[name]
+    with tf.Graph().as_default(), tf.Session() as session:
+        with slim.arg_scope(network.arg_scope()):
+            logits, _ = network.function(tf.zeros((1, network.image_size, network.image_size, 3)),
+                                         1001, is_training=False)
+        variables = slim.get_model_variables()
+        fill_with_random_weights(session, variables)
+        path = tf.train.Saver(variables).save(session, os.path.join(folder, 'model.ckpt'),
+                                              write_meta_graph=False)
+        return path, multiply_adds(logits)
+
+
 def build(name: str, inputs: tf.Tensor):
     """A network as its arg scope has it, for inference."""
     network = factory.NETWORKS[name]

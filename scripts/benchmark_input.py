@@ -14,22 +14,13 @@ import time
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-import inception_slim
+import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
 import numpy as np
 import tensorflow.compat.v1 as tf
-import tf_slim as slim
+from benchmark import random_checkpoint
 from tqdm import tqdm
 
 from inception_slim import data, inference
-
-
-def write_checkpoint(folder: str) -> str:
-    with tf.Graph().as_default(), tf.Session() as session:
-        with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
-            inception_slim.inception_v3(tf.zeros((1, 299, 299, 3)), is_training=False)
-        session.run(tf.global_variables_initializer())
-        return tf.train.Saver(slim.get_model_variables()).save(
-            session, os.path.join(folder, 'model.ckpt'), write_meta_graph=False)
 
 
 def write_images(folder: str, count: int, width: int, height: int) -> list[str]:
@@ -69,7 +60,8 @@ def main() -> int:
         print(f'{len(files)} JPEGs of {"x".join(map(str, arguments.size))}, {mean:.0f} KiB each; '
               f'Inception V3 in {arguments.precision}, batches of {arguments.batch_size}',
               flush=True)
-        predictor = inference.load(write_checkpoint(folder), precision=arguments.precision)
+        checkpoint, _ = random_checkpoint('inception_v3', folder)
+        predictor = inference.load(checkpoint, precision=arguments.precision)
 
         def read():
             return data.arrays(lambda: data.image_batches(data.image_files(

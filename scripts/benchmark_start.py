@@ -16,7 +16,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
 import tensorflow.compat.v1 as tf
-from compare import random_checkpoint
+from benchmark import random_checkpoint
 from tqdm import tqdm
 
 from inception_slim.inference import PRECISIONS

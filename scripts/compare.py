@@ -19,11 +19,9 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
 import numpy as np
 import tensorflow.compat.v1 as tf
-import tf_slim as slim
-from benchmark import fill_with_random_weights, processor
+from benchmark import processor, random_checkpoint
 from tqdm import tqdm
 
-from inception_slim.benchmark import multiply_adds
 from inception_slim.nets import factory
 from inception_slim.quiet import held_back_stderr
 
@@ -47,8 +45,6 @@ CONTESTANTS = {
     'PyTorch compiled': (('torch',), 1e-3),
     'PyTorch compiled bfloat16': (('torch',), 0.1),
 }
-
-
 # Who has not all of the networks, and which it has.
 ONLY = {'tf_slim.nets': ('inception_v1', 'inception_v2', 'inception_v3'),
         'keras.applications': ('inception_v3',)}
@@ -84,20 +80,6 @@ class Contestant:
     def close(self) -> None:
         self.process.stdin.close()
         self.process.wait()
-
-
-def random_checkpoint(name: str, folder: str) -> tuple[str, int]:
-    """A full-width checkpoint of 1,001 classes, and the multiply-adds of one image."""
-    network = factory.NETWORKS[name]
-    with tf.Graph().as_default(), tf.Session() as session:
-        with slim.arg_scope(network.arg_scope()):
-            logits, _ = network.function(tf.zeros((1, network.image_size, network.image_size, 3)),
-                                         1001, is_training=False)
-        variables = slim.get_model_variables()
-        fill_with_random_weights(session, variables)
-        path = tf.train.Saver(variables).save(session, os.path.join(folder, 'model.ckpt'),
-                                              write_meta_graph=False)
-        return path, multiply_adds(logits)
 
 
 class MatrixProduct:

@@ -84,6 +84,11 @@ def write_golden_checkpoint(name, prefix):
         str(prefix), 1)
 
 
+def close_to(expected, part=1e-4):
+    """Within that part of the largest."""
+    return {'rtol': 0, 'atol': part * np.abs(expected).max()}
+
+
 def softmax(logits):
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponents / exponents.sum(axis=1, keepdims=True)

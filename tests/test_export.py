@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf2
 import tensorflow.compat.v1 as tf
 from golden.weights import images
-from networks import GOLDEN, golden_arrays
+from networks import GOLDEN, golden_arrays, softmax
 
 from inception_slim import export
 from inception_slim.export import ExportError
@@ -19,11 +19,6 @@ from inception_slim.export import ExportError
 
 def path_of(name):
     return os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585')
-
-
-def softmax(logits):
-    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponents / exponents.sum(axis=1, keepdims=True)
 
 
 @pytest.fixture(scope='module')

@@ -17,6 +17,7 @@ import tensorflow.compat.v1 as tf
 from golden.weights import images
 from networks import (
     GOLDEN,
+    close_to,
     golden_arrays,
     golden_graphs,
     softmax,
@@ -94,10 +95,6 @@ def run(capsys, *arguments):
     """A verb in this process, which has the thinned network; what it printed."""
     assert cli.main(list(map(str, arguments))) == 0
     return capsys.readouterr().out
-
-
-def close_to(expected, part=1e-4):
-    return {'rtol': 0, 'atol': part * np.abs(expected).max()}
 
 
 @pytest.mark.parametrize('case', FAMILY, indirect=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from golden.weights import images
-from networks import GOLDEN, NARROW, build, golden_arrays
+from networks import GOLDEN, NARROW, build, close_to, golden_arrays
 
 from inception_slim import checkpoint, inference
 from inception_slim.checkpoint import CheckpointError
@@ -21,11 +21,6 @@ FILES = {'slim_v1': 157585, 'slim_v2': 157585, 'gamma': 157585, 'outer_scope': 1
 
 def path_of(name):
     return os.path.join(GOLDEN, 'checkpoints', name, f'model.ckpt-{FILES[name]}')
-
-
-def close_to(expected, part=1e-4):
-    """Within that part of the largest."""
-    return {'rtol': 0, 'atol': part * np.abs(expected).max()}
 
 
 @pytest.fixture(scope='module')
