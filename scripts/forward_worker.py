@@ -9,7 +9,8 @@ of its input, and ends with its input.
 
 import os
 import sys
-import time
+
+from turns import take_turns
 
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
@@ -32,10 +33,4 @@ with tf.Graph().as_default():
         logits, _ = module.inception_v3(inputs, is_training=False)
     session = tf.Session()
     session.run(tf.global_variables_initializer())
-print(tf.__version__)
-sys.stdout.flush()
-for _ in sys.stdin:
-    start = time.time()
-    session.run(logits)
-    print(time.time() - start)
-    sys.stdout.flush()
+take_turns(tf.__version__, lambda: session.run(logits))

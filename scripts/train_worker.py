@@ -9,7 +9,8 @@ then a duration in seconds for each line of its input, and ends with its input.
 
 import os
 import sys
-import time
+
+from turns import take_turns
 
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
@@ -60,13 +61,7 @@ def main():
         step = build(tf, images, labels)
         session = tf.Session()
         session.run(tf.global_variables_initializer())
-        print(tf.__version__)
-        sys.stdout.flush()
-        for _ in sys.stdin:
-            start = time.time()
-            session.run(step)
-            print(time.time() - start)
-            sys.stdout.flush()
+        take_turns(tf.__version__, lambda: session.run(step))
 
 
 if __name__ == '__main__':
