@@ -23,40 +23,40 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 bench: $(INSTALLED)  ## time the forward pass of 32 images of 299x299 in a Session
-	@.venv/bin/python scripts/benchmark.py $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.forward $(ARGS)
 
 bench-1.15: $(INSTALLED)  ## the same beside TensorFlow 1.15.5 and tf_slim.nets, in one run
-	@.venv/bin/python scripts/benchmark_against_originals.py $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.against_originals $(ARGS)
 
 bench-restore: $(INSTALLED)  ## time restoring a checkpoint beside TensorFlow's own Saver
-	@.venv/bin/python scripts/benchmark_restore.py $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.restore $(ARGS)
 
 bench-start: $(INSTALLED)  ## time a process from its start to its first answer
-	@.venv/bin/python scripts/benchmark_start.py $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.start $(ARGS)
 
 compare: $(PLOT)  ## every way to run the network on this processor, side by side (ten minutes)
-	@.venv/bin/python scripts/compare.py --json compare.json --chart compare.png $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.compare --json compare.json --chart compare.png $(ARGS)
 
 compare-all: $(COMPARE)  ## the same with ONNX Runtime, OpenVINO and PyTorch, installed for it
-	@.venv/bin/python scripts/compare.py --json compare.json --chart compare.png $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.compare --json compare.json --chart compare.png $(ARGS)
 
 accuracy: $(INSTALLED)  ## what cheaper numbers cost a network trained on real digits (four minutes)
-	@.venv/bin/python scripts/accuracy.py $(ARGS)
+	@.venv/bin/python -m scripts.proofs.accuracy $(ARGS)
 
 soak: $(INSTALLED)  ## 2,000 calls of a predictor from eight threads
-	@.venv/bin/python scripts/soak.py $(ARGS)
+	@.venv/bin/python -m scripts.proofs.soak $(ARGS)
 
 bench-train: $(INSTALLED)  ## time a training step beside TensorFlow 1.15.5, in one run
-	@.venv/bin/python scripts/benchmark_train.py $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.train $(ARGS)
 
 bench-input: $(INSTALLED)  ## time classifying a folder of JPEGs beside the network alone
-	@.venv/bin/python scripts/benchmark_input.py $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.input $(ARGS)
 
 demo: $(INSTALLED)  ## train, evaluate, classify, fine-tune and export, on real digits (minutes)
-	@.venv/bin/python scripts/demo.py $(ARGS)
+	@.venv/bin/python -m scripts.demo $(ARGS)
 
 family: $(INSTALLED)  ## the table of the Inception family, AlexNet and VGG-16: sizes and speeds
-	@.venv/bin/python scripts/family.py $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.family $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
 	@.venv/bin/python $(PYTEST) $(ARGS)
@@ -68,10 +68,10 @@ test-oldest: $(OLDEST_INSTALLED)  ## run the tests on the oldest supported Tenso
 	@.venv-oldest/bin/python $(PYTEST) $(ARGS)
 
 train-faults: $(INSTALLED)  ## kill training, fill its disk, read it with 1.15.5 (minutes)
-	@.venv/bin/python scripts/train_faults.py $(ARGS)
+	@.venv/bin/python -m scripts.proofs.train_faults $(ARGS)
 
 slim-suite: $(INSTALLED)  ## run tf-slim's own tests, all of them (about eight minutes)
-	@.venv/bin/python scripts/slim_suite.py $(ARGS)
+	@.venv/bin/python -m scripts.proofs.slim_suite $(ARGS)
 
 lint: $(INSTALLED)  ## check the code with ruff
 	@$(RUFF) inception_slim scripts tests

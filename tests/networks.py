@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from golden.weights import weights_for
 
-from inception_slim import checkpoint
+from inception_slim.checkpoint import converting
 from inception_slim.nets import factory
 
 GOLDEN = os.path.join(os.path.dirname(__file__), 'golden')
@@ -79,7 +79,7 @@ def golden_weights(name):
 def write_golden_checkpoint(name, prefix):
     """A checkpoint of the golden weights at full width, whose logits 1.15.5 gave in NAME.npz."""
     scope = factory.NETWORKS[name].scope
-    return checkpoint._write(
+    return converting.write(
         {f'{scope}/{variable}': value for variable, value in golden_weights(name).items()},
         str(prefix), 1)
 

@@ -1,0 +1,171 @@
+"""Reading the weights of any generation, and writing them in today's names."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from inception_slim.checkpoint.files import File, first_line, read_checked
+from inception_slim.checkpoint.names import (
+    FIRST_RELEASE,
+    FIRST_RELEASE_NAMES,
+    CheckpointInfo,
+    Layout,
+    info_of,
+    inspect,
+    layer_of,
+    recognize,
+)
+from inception_slim.errors import CheckpointError
+
+
+def read(
+        path: str | os.PathLike,
+        *,
+        use_ema: bool = False,
+        checkpoint_scope: str | None = None) -> tuple[CheckpointInfo, dict[str, np.ndarray]]:
+    """The weights of the network in a checkpoint, by TF-Slim's names inside its scope.
+
+    Args:
+      path: see `find_prefix`.
+      use_ema: take the moving average of a variable wherever the file has one.
+      checkpoint_scope: which network to take, where the file holds more than one.
+
+    Returns:
+      What the checkpoint holds, and `{'Conv2d_1a_3x3/weights': ..., ...}`, every value finite.
+
+    Raises:
+      CheckpointError: the file cannot be read, or is incomplete.
+    """
+    file = File(path)
+    layout = recognize(file, checkpoint_scope)
+    return info_of(file, layout), read_network(file, layout, use_ema)
+
+
+def read_network(file: File, layout: Layout, use_ema: bool) -> dict[str, np.ndarray]:
+    """Every variable of the network, in the shape that TF-Slim gives it."""
+    if use_ema and not layout.averages:
+        raise CheckpointError(f'{file.prefix} holds no moving averages; leave use_ema out.')
+    _check_complete(file, layout)
+    sources = {name: layout.source(name, use_ema) for name in layout.tensors}
+    found = read_checked(file, sources.values(), copied=True)
+    network, values = layout.network, {}
+    for name, source in sources.items():
+        value = found.pop(source)
+        if layout.naming == FIRST_RELEASE_NAMES and value.ndim == 2 and (
+                layer_of(name) in (network.classifier, network.aux_classifier)):
+            value = value[np.newaxis, np.newaxis]  # it was a fully connected layer
+        values[name] = value
+    return values
+
+
+def convert(
+        source: str | os.PathLike,
+        destination: str | os.PathLike,
+        *,
+        use_ema: bool = False,
+        overwrite: bool = False,
+        checkpoint_scope: str | None = None) -> CheckpointInfo:
+    """Rewrites a checkpoint of any generation as a V2 checkpoint in TF-Slim's names.
+
+    Keeps the model variables and the global step. The index, which makes the new files a
+    checkpoint, is put in place last and at once: if this is interrupted, the old destination is
+    still there, whole, or the new one is.
+
+    Args:
+      source: see `find_prefix`.
+      destination: the prefix to write.
+      use_ema: write the moving average of a variable wherever the file has one.
+      overwrite: replace a destination that exists.
+      checkpoint_scope: which network to take, where the file holds more than one.
+
+    Returns:
+      What the destination holds.
+
+    Raises:
+      CheckpointError: the source cannot be read or is incomplete, or the destination exists or
+        cannot be written.
+    """
+    destination = os.fspath(destination)
+    file = File(source)
+    layout = recognize(file, checkpoint_scope)
+    weights = read_network(file, layout, use_ema)
+    old = _existing(destination)
+    if old and not overwrite:
+        raise CheckpointError(f'{destination} exists; give another name, or overwrite it.')
+    folder = os.path.dirname(os.path.abspath(destination))
+    if not os.path.isdir(folder):
+        raise CheckpointError(f'There is no folder {folder} to write to; make it first.')
+    if os.path.isdir(destination):
+        raise CheckpointError(f'{destination} is a folder; give the prefix of a checkpoint in it.')
+    values = {f'{layout.network.scope}/{name}': value for name, value in weights.items()}
+    step = info_of(file, layout).global_step
+    if step is not None:
+        values['global_step'] = np.int64(step)
+    # Data files of another number of parts than the old ones', so that neither stands in the
+    # other's way and the index alone decides.
+    parts = 2 if any(path.endswith('-of-00001') for path in old) else 1
+    try:
+        scratch = tempfile.mkdtemp(prefix='.' + os.path.basename(destination), dir=folder)
+        try:
+            prefix = write(values, os.path.join(scratch, 'new'), parts)
+            new = [f'.data-{part:05d}-of-{parts:05d}' for part in range(parts)] + ['.index']
+            for suffix in new:
+                os.replace(prefix + suffix, destination + suffix)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        for path in set(old) - {destination + suffix for suffix in new}:
+            os.remove(path)
+    except (OSError, tf.errors.OpError) as error:
+        raise CheckpointError(f'{destination} cannot be written: {first_line(error)}.') from None
+    return inspect(destination)
+
+
+def _check_complete(file: File, layout: Layout) -> None:
+    """Every layer has its weights and all that goes with them."""
+    layers = {}
+    for name in layout.tensors:
+        layer = layer_of(name)
+        layers.setdefault(layer, set()).add(name[len(layer) + 1:])
+    if layout.naming == FIRST_RELEASE_NAMES:
+        for layer in FIRST_RELEASE.values():
+            layers.setdefault(layer, set())
+    for layer, parameters in layers.items():
+        batch_norm = {'BatchNorm/beta', 'BatchNorm/moving_mean', 'BatchNorm/moving_variance'}
+        has_weights = any(each.endswith('weights') for each in parameters)
+        if not has_weights or 0 < len(parameters & batch_norm) < 3 or parameters == {'weights'}:
+            raise CheckpointError(f'{file.prefix} is incomplete: of the layer {layer} it has only '
+                                  f'{", ".join(sorted(parameters)) or "nothing"}; find the whole.')
+
+
+def _existing(destination: str) -> list[str]:
+    pattern = re.compile(re.escape(os.path.basename(destination))
+                         + r'(\.index|\.data-\d{5}-of-\d{5})?')
+    folder = os.path.dirname(os.path.abspath(destination))
+    if not os.path.isdir(folder):
+        return []
+    return [os.path.join(os.path.dirname(destination), name) for name in os.listdir(folder)
+            if pattern.fullmatch(name) and os.path.isfile(os.path.join(folder, name))]
+
+
+def write(values: dict[str, np.ndarray], prefix: str, parts: int) -> str:
+    """A V2 checkpoint in that many data files."""
+    names = list(values)
+    written = []
+    with tf.Graph().as_default(), tf.Session() as session:
+        for part in range(parts):
+            mine = names[part::parts]
+            feeds = {tf.placeholder(values[name].dtype, values[name].shape): values[name]
+                     for name in mine}
+            written.append(f'{prefix}-{part}')
+            session.run(tf.raw_ops.SaveV2(prefix=written[-1], tensor_names=mine,
+                                          shape_and_slices=[''] * len(mine),
+                                          tensors=list(feeds)), feeds)
+        session.run(tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=written,
+                                                  destination_prefix=prefix))
+    return prefix

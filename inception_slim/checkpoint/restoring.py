@@ -1,0 +1,128 @@
+"""Filling a graph from a checkpoint: all of it is checked before the first variable is assigned."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from inception_slim.checkpoint.diagnosis import check_fits
+from inception_slim.checkpoint.files import File, read_checked
+from inception_slim.checkpoint.names import recognize
+from inception_slim.errors import CheckpointError
+from inception_slim.nets import factory
+
+_CHUNK = 64 * 2**20  # bytes of weights to assign in one run of the session
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What `restore` did.
+
+    Attributes:
+      restored: the graph's variables that were assigned, by name.
+      excluded: those that were left as they are, as asked.
+      ignored: tensors of the file that the graph has no use for.
+    """
+
+    restored: list[str]
+    excluded: list[str]
+    ignored: list[str]
+
+
+def restore(
+        session: tf.Session,
+        path: str | os.PathLike,
+        *,
+        scope: str | None = None,
+        use_ema: bool = False,
+        exclude: Iterable[str] = (),
+        checkpoint_scope: str | None = None) -> Restored:
+    """Fills the model variables of the session's graph from a checkpoint of any generation.
+
+    Every variable is accounted for, and every value read and checked, before the first is
+    assigned: if anything is wrong, nothing has changed.
+
+    Args:
+      session: a session of the graph that holds the network; the graph may be finalized.
+      path: see `find_prefix`.
+      scope: the variable scope that the network was built under, in the graph; by default that
+        of the one network there, 'InceptionV3' if there are more.
+      use_ema: take the moving average of a variable wherever the file has one.
+      exclude: scopes to leave as they are, such as 'AuxLogits' or 'InceptionV3/Logits'.
+      checkpoint_scope: which network to take, where the file holds more than one.
+
+    Returns:
+      What was restored, excluded, and ignored in the file.
+
+    Raises:
+      CheckpointError: the file cannot be read, or does not fit the graph.
+    """
+    with session.graph.as_default():
+        found = sorted({variable.op.name.split('/')[0] for variable in tf.model_variables()})
+        if scope is None:
+            known = [each.scope for each in factory.NETWORKS.values() if each.scope in found]
+            scope = known[0] if len(known) == 1 else 'InceptionV3'
+        variables = {variable.op.name[len(scope) + 1:]: variable
+                     for variable in tf.model_variables()
+                     if variable.op.name.startswith(scope + '/')}
+        if not variables:
+            raise CheckpointError(
+                f'The graph has no model variables under the scope {scope!r}'
+                + (f', but under {", ".join(found)}; set scope=.' if found
+                   else '; build the network before restoring it.'))
+    excluded = _excluded(variables, exclude, scope)
+    wanted = {name: variable for name, variable in variables.items() if name not in excluded}
+    file = File(path)
+    layout = recognize(file, checkpoint_scope)
+    if use_ema and not layout.averages:
+        raise CheckpointError(f'{file.prefix} holds no moving averages; leave use_ema out.')
+    check_fits(file, layout, wanted, use_ema)
+    sources = {name: layout.source(name, use_ema) for name in wanted}
+    values = read_checked(file, sources.values())
+    for chunk in _chunks(wanted, values, sources):
+        # What is assigned is let go of, so that the weights are never in memory twice over.
+        session.run([wanted[name].initializer for name in chunk], {
+            wanted[name].initializer.inputs[1]:
+                values.pop(sources[name]).reshape(wanted[name].shape.as_list())
+            for name in chunk})
+    used = set(sources.values())
+    return Restored(
+        restored=[variable.op.name for variable in wanted.values()],
+        excluded=[variables[name].op.name for name in variables if name in excluded],
+        ignored=sorted(name for name in file.shapes if name not in used))
+
+
+def _excluded(variables: Iterable[str], exclude: Iterable[str], scope: str) -> set[str]:
+    if isinstance(exclude, str):
+        raise CheckpointError(f'exclude must be a list of scopes, not {exclude!r}; '
+                              f'write exclude=[{exclude!r}].')
+    excluded = set()
+    for each in exclude:
+        inner = each.removeprefix(scope + '/').rstrip('/')
+        found = {name for name in variables if name == inner or name.startswith(inner + '/')}
+        if not found:
+            close = difflib.get_close_matches(inner, {name.split('/')[0] for name in variables})
+            raise CheckpointError(f'exclude names {each!r}, but the graph has no variable there'
+                                  + (f'; close to it is {close[0]}.' if close else '.'))
+        excluded |= found
+    return excluded
+
+
+def _chunks(names: Iterable[str], values: dict[str, np.ndarray],
+            sources: dict[str, str]) -> Iterator[list[str]]:
+    """The names, in lists that together hold about as many bytes as `_CHUNK`."""
+    chunk, size = [], 0
+    for name in names:
+        bytes_of = values[sources[name]].nbytes
+        if chunk and size + bytes_of > _CHUNK:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(name)
+        size += bytes_of
+    if chunk:
+        yield chunk

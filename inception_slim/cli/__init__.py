@@ -1,0 +1,55 @@
+"""The command line, `inception-slim VERB`: arguments in, one library call, lines out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+
+import tensorflow.compat.v1 as tf
+
+from inception_slim.cli import checkpoints, export, images, training
+from inception_slim.cli.flags import Run
+from inception_slim.errors import InceptionSlimError
+
+
+def parser() -> argparse.ArgumentParser:
+    """All verbs and their flags."""
+    main_parser = argparse.ArgumentParser(
+        prog='inception-slim', description='TF-Slim Inception checkpoints on today\'s TensorFlow.')
+    verbs = main_parser.add_subparsers(title='verbs', metavar='VERB', required=True)
+
+    def verb(name: str, function: Run, help: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + '.')
+        added.set_defaults(function=function)
+        added.add_argument('--checkpoint-scope', metavar='SCOPE',
+                           help='which network to take, where a file holds more than one')
+        return added
+
+    for group in (checkpoints, images, training, export):
+        group.add(verb)
+    return main_parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one verb; returns 0, or 1 for bad input. Bad usage exits with 2."""
+    tf.get_logger().setLevel('ERROR')
+    arguments = parser().parse_args(argv)
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='surrogateescape')  # a file name need not be text
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f'inception-slim: {message}',
+                                                             file=sys.stderr)
+            arguments.function(arguments)
+            sys.stdout.flush()
+    except InceptionSlimError as error:
+        print(f'inception-slim: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('inception-slim: interrupted', file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # as in `| head`: whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

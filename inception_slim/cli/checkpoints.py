@@ -1,0 +1,98 @@
+"""`inspect` and `convert`: what a checkpoint is, and in today's names."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+
+from inception_slim import checkpoint
+from inception_slim.cli.flags import Verb
+from inception_slim.nets import factory
+
+
+def describe(info: checkpoint.CheckpointInfo) -> str:
+    """A checkpoint on a page that a person reads in ten seconds."""
+    network = factory.NETWORKS[info.network]
+
+    def yes(value: bool) -> str:
+        return 'yes' if value else 'no'
+
+    classes = 'no classifier' if info.num_classes is None else str(info.num_classes)
+    if info.has_background_class:
+        classes += ' (ImageNet with a background class at 0)'
+    width = 'full' if info.depth_multiplier in (None, 1.0) else (
+        f'depth_multiplier={info.depth_multiplier:g}, min_depth={info.min_depth}')
+    rows = [
+        ('network', network.title),
+        ('written as', f'{info.format} checkpoint'
+         + ('' if info.global_step is None else f' at step {info.global_step}')),
+        ('names', f'{info.naming}, under {info.scope!r}' if info.scope else info.naming),
+        ('classes', classes),
+        ('width', width),
+        ('parameters', f'{info.parameters:,}'),
+        ('auxiliary head', yes(info.has_aux_logits)),
+        ('batch-norm gammas', yes(info.has_gammas)),
+        ('moving averages', yes(info.has_moving_averages)),
+        ('optimizer slots', info.optimizer or 'none'),
+    ]
+    page = [info.path, *(f'  {name:18} {value}' for name, value in rows)]
+    return '\n'.join([*page, '', 'To load it:', '', *loading(info)])
+
+
+def loading(info: checkpoint.CheckpointInfo) -> list[str]:
+    """The Python lines that load a checkpoint."""
+    network = factory.NETWORKS[info.network]
+    arguments = [f'num_classes={info.num_classes}', 'is_training=False']
+    if not info.has_aux_logits and network.aux_classifier:
+        arguments.append('create_aux_logits=False')
+    if info.depth_multiplier not in (None, 1.0):
+        arguments += [f'depth_multiplier={info.depth_multiplier:g}', f'min_depth={info.min_depth}']
+    options = 'batch_norm_scale=True' if info.has_gammas else ''
+    restoring = [f'scope={network.scope!r}'] if network.scope != 'InceptionV3' else []
+    if info.has_moving_averages:
+        restoring.append('use_ema=True')
+    size = network.image_size
+    return [f'    {line}'.rstrip() for line in (
+        'import inception_slim',
+        'import tensorflow.compat.v1 as tf',
+        'import tf_slim as slim',
+        'from inception_slim import checkpoint',
+        '',
+        'with tf.Graph().as_default(), tf.Session() as session:',
+        f'    images = tf.placeholder(tf.float32, (None, {size}, {size}, 3))  # in [-1, 1]',
+        f'    with slim.arg_scope(inception_slim.{network.name}_arg_scope({options})):',
+        f'        logits, end_points = inception_slim.{network.name}(',
+        f'            images, {", ".join(arguments)})',
+        f'    checkpoint.restore({", ".join(["session", repr(info.path), *restoring])})',
+    )]
+
+
+def inspect(arguments: argparse.Namespace) -> None:
+    info = checkpoint.inspect(arguments.path, checkpoint_scope=arguments.checkpoint_scope)
+    if arguments.json:
+        print(json.dumps(dataclasses.asdict(info), indent=2))
+    else:
+        print(describe(info))
+
+
+def convert(arguments: argparse.Namespace) -> None:
+    info = checkpoint.convert(arguments.source, arguments.destination, use_ema=arguments.ema,
+                              overwrite=arguments.overwrite,
+                              checkpoint_scope=arguments.checkpoint_scope)
+    print(f'Wrote {info.path}: {factory.NETWORKS[info.network].title}, '
+          f'{info.parameters:,} parameters')
+
+
+def add(verb: Verb) -> None:
+    """The verbs that read checkpoints, and write them again."""
+    added = verb('inspect', inspect, 'say what a checkpoint holds and how to load it')
+    added.add_argument('path', metavar='PATH', help='a prefix, a file of it, or its folder')
+    added.add_argument('--json', action='store_true', help='print JSON')
+
+    added = verb('convert', convert, 'rewrite a checkpoint as V2 in TF-Slim\'s names')
+    added.add_argument('source', metavar='SRC', help='a prefix, a file of it, or its folder')
+    added.add_argument('destination', metavar='DST', help='the prefix to write')
+    added.add_argument('--ema', action='store_true',
+                       help='write the moving averages of the weights')
+    added.add_argument('--overwrite', action='store_true', help='replace what is there')

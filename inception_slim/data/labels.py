@@ -1,0 +1,47 @@
+"""The names of classes, and the file that they stand in."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from inception_slim.errors import DatasetError
+
+LABELS = 'labels.txt'
+
+
+def read_labels(file: str | os.PathLike) -> list[str]:
+    """The names of classes: lines like `0:daisy`, or one name a line.
+
+    Raises:
+      DatasetError: the file cannot be read, is empty, or numbers a class twice or none.
+    """
+    try:
+        with open(file, encoding='utf-8') as opened:
+            lines = [line.strip() for line in opened]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, 'strerror', None) or 'it is not text'
+        raise DatasetError(f'{file} cannot be read: {reason}.') from None
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise DatasetError(f'{file} is empty; write the name of each class into it, in lines like '
+                           '0:daisy.')
+    numbered = [re.fullmatch(r'(\d+):(.*)', line) for line in lines if line]
+    if not all(numbered):
+        return lines
+    names = {int(match[1]): match[2].strip() for match in numbered}
+    if len(names) != len(numbered) or sorted(names) != list(range(len(names))):
+        missing = min(set(range(len(numbered))) - set(names))
+        raise DatasetError(f'{file} must number its {len(numbered)} classes from 0 on, each once, '
+                           f'but has no class {missing}; correct it.')
+    return [names[number] for number in range(len(names))]
+
+
+def labels_beside(checkpoint: str, count: int) -> list[str] | None:
+    """The names in the `labels.txt` beside a checkpoint, if they are as many as its classes."""
+    file = os.path.join(os.path.dirname(checkpoint), LABELS)
+    if not os.path.isfile(file):
+        return None
+    names = read_labels(file)
+    return names if len(names) == count else None

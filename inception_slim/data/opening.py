@@ -1,0 +1,36 @@
+"""Finding what a folder of data holds."""
+
+from __future__ import annotations
+
+import os
+
+from inception_slim.data.dataset import Dataset, visible_names
+from inception_slim.data.folders import open_folders
+from inception_slim.data.records import RECORD_FILE, open_records
+from inception_slim.errors import DatasetError
+
+
+def open_dataset(path: str | os.PathLike, split: str | None = None) -> Dataset:
+    """Finds the images, labels and class names in a folder.
+
+    Args:
+      path: a folder of TFRecords as TF-Slim's tools wrote them (`flowers_train_00000-of-00005
+        .tfrecord` and so on, with `labels.txt`), or a folder with one sub-folder a class, whose
+        names in sorted order are the classes.
+      split: which part to take, such as 'train' or 'validation'; of class folders, the sub-folder
+        that holds them. Needed where there is more than one.
+
+    Raises:
+      DatasetError: the folder is missing, empty, incomplete, or has no such split.
+    """
+    path = os.fspath(path)
+    if not os.path.isdir(path):
+        what = 'is a file' if os.path.exists(path) else 'does not exist'
+        raise DatasetError(f'{path} {what}; give a folder of TFRecords, or one with a sub-folder '
+                           'for each class.')
+    names = visible_names(path)
+    records = {name: match for name in names if (match := RECORD_FILE.fullmatch(name))
+               and os.path.isfile(os.path.join(path, name))}
+    if records:
+        return open_records(path, records, split)
+    return open_folders(path, names, split)

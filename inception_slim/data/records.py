@@ -1,0 +1,106 @@
+"""TFRecords as TF-Slim's tools wrote them: found, counted, written."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterable, Sequence
+
+import tensorflow.compat.v1 as tf
+
+from inception_slim.data.dataset import Dataset, chosen_split
+from inception_slim.data.labels import LABELS, read_labels
+from inception_slim.errors import DatasetError
+
+# flowers_train_00000-of-00005.tfrecord, mnist_train.tfrecord, and ImageNet's train-00000-of-01024.
+RECORD_FILE = re.compile(
+    r'(?:.+_)?(?P<split>[A-Za-z][^_]*?)'
+    r'(?:[_-](?P<shard>\d+)-of-(?P<shards>\d+)(?:\.tfrecords?)?|\.tfrecords?)')
+
+
+def open_records(path: str, records: dict[str, re.Match], split: str | None) -> Dataset:
+    splits = sorted({match['split'] for match in records.values()})
+    split = chosen_split(path, splits, split)
+    chosen = {name: match for name, match in records.items() if match['split'] == split}
+    sharded = [match for match in chosen.values() if match['shards']]
+    if sharded:
+        total = int(sharded[0]['shards'])
+        missing = set(range(total)) - {int(match['shard']) for match in sharded}
+        if missing:
+            raise DatasetError(f'{path} holds {len(sharded)} of the {total} files of {split!r}: '
+                               f'number {min(missing)} is missing; put it beside the others.')
+    labels = os.path.join(path, LABELS)
+    if not os.path.isfile(labels):
+        raise DatasetError(f'{labels} is missing; write the name of each class into it, in lines '
+                           'like 0:daisy.')
+    files = [os.path.join(path, name) for name in sorted(chosen)]
+    counts = [_count_records(file) for file in files]
+    if not sum(counts):
+        raise DatasetError(f'The TFRecords of {split!r} in {path} hold no records; write them '
+                           'again.')
+    return Dataset(path, 'tfrecord', files, read_labels(labels), sum(counts), counts=counts)
+
+
+def _count_records(file: str) -> int:
+    """How many records a file holds, by hopping over them."""
+    count, position = 0, 0
+    try:
+        size = os.path.getsize(file)
+        with open(file, 'rb') as opened:
+            while position < size:
+                opened.seek(position)
+                head = opened.read(12)  # the length, and its checksum
+                position += 16 + struct.unpack('<Q', head[:8].ljust(8, b'\xff'))[0]
+                count += 1
+    except OSError as error:
+        raise DatasetError(f'{file} cannot be read: {error.strerror}.') from None
+    if position != size:
+        raise DatasetError(f'{file} is no TFRecord file, or one cut short after '
+                           f'{max(0, count - 1)} records; copy it again.')
+    return count
+
+
+def write_tfrecords(
+        folder: str | os.PathLike,
+        name: str,
+        split: str,
+        examples: Iterable[tuple[bytes, int]],
+        class_names: Sequence[str],
+        *,
+        num_shards: int = 1) -> list[str]:
+    """Writes images as TF-Slim's tools did; returns the files.
+
+    Args:
+      folder: where to; made if it is not there.
+      name: of the dataset, as in `NAME_SPLIT_00000-of-00005.tfrecord`.
+      split: such as 'train' or 'validation'.
+      examples: the bytes of an encoded image, and its label.
+      class_names: for `labels.txt`.
+      num_shards: how many files.
+    """
+    os.makedirs(folder, exist_ok=True)
+    files = [os.path.join(folder, f'{name}_{split}_{shard:05d}-of-{num_shards:05d}.tfrecord')
+             for shard in range(num_shards)]
+    writers = [tf.io.TFRecordWriter(file) for file in files]
+    for number, (encoded, label) in enumerate(examples):
+        values = {
+            'image/encoded': tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
+            'image/format': tf.train.Feature(bytes_list=tf.train.BytesList(
+                value=[_format(encoded)])),
+            'image/class/label': tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))}
+        example = tf.train.Example(features=tf.train.Features(feature=values))
+        writers[number % num_shards].write(example.SerializeToString())
+    for writer in writers:
+        writer.close()
+    with open(os.path.join(folder, LABELS), 'w', encoding='utf-8') as file:
+        file.writelines(f'{number}:{each}\n' for number, each in enumerate(class_names))
+    return files
+
+
+def _format(encoded: bytes) -> bytes:
+    for start, found in ((b'\xff\xd8', b'jpg'), (b'\x89PNG', b'png'), (b'GIF', b'gif'),
+                         (b'BM', b'bmp'), (b'RIFF', b'webp')):
+        if encoded.startswith(start):
+            return found
+    return b'raw'

@@ -1,0 +1,62 @@
+"""A checkpoint's classes beside those of labels and datasets: names, and a background class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from inception_slim import data
+from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.errors import DatasetError
+
+BACKGROUND = 'background'
+
+
+def names_of_classes(info: CheckpointInfo,
+                     labels: str | os.PathLike | Sequence[str] | None
+                     ) -> tuple[list[str], str | None]:
+    """The name of each class of a checkpoint, and what was made of a background class."""
+    count = info.num_classes or 0
+    if labels is None:
+        labels = data.labels_beside(info.path, count)
+    if labels is None:
+        names = [f'class {number}' for number in range(count)]
+        if not info.has_background_class:
+            return names, None
+        names[0] = BACKGROUND
+        return names, (f'The checkpoint has {count:,} classes: class 0 is taken for the background '
+                       'class, and class n for the n-th of ImageNet.')
+    if isinstance(labels, (str, os.PathLike)):
+        source, names = os.fspath(labels), data.read_labels(labels)
+    else:
+        source, names = 'labels', list(labels)
+    if len(names) == count:
+        return names, None
+    if len(names) == count - 1 and info.has_background_class:
+        return [BACKGROUND, *names], (
+            f'The checkpoint has {count:,} classes and {source} {len(names):,} names: class 0 is '
+            'taken for the background class.')
+    if len(names) == count + 1 and _is_background(names[0]):
+        return names[1:], (f'{source} has {len(names):,} names and the checkpoint {count:,} '
+                           f'classes: {names[0]!r}, the first name, is left out.')
+    raise DatasetError(f'{source} has {len(names):,} names, but the checkpoint has {count:,} '
+                       'classes; give the labels that it was trained with.')
+
+
+def _is_background(name: str) -> bool:
+    return name.strip().lower() in (BACKGROUND, 'dummy')
+
+
+def offset_of(info: CheckpointInfo, dataset: data.Dataset) -> tuple[int, str | None]:
+    """What to add to a label of the dataset to get the checkpoint's class, and why."""
+    theirs, ours = info.num_classes, dataset.num_classes
+    if theirs is None or theirs == ours:
+        return 0, None
+    if theirs == ours + 1 and info.has_background_class:
+        return 1, (f'The checkpoint has {theirs:,} classes and the dataset {ours:,}: class 0 of '
+                   'the checkpoint is taken for the background class.')
+    if theirs == ours - 1 and _is_background(dataset.class_names[0]):
+        return -1, (f'The checkpoint has {theirs:,} classes and the dataset {ours:,}: label 0 of '
+                    f'the dataset, {dataset.class_names[0]!r}, is one that it cannot answer.')
+    raise DatasetError(f'{dataset.path} has {ours:,} classes, but {info.path} has {theirs:,}; '
+                       'evaluate a checkpoint on the classes that it was trained with.')

@@ -1,0 +1,94 @@
+"""Naming what is in images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from inception_slim import checkpoint as checkpoints
+from inception_slim import data
+from inception_slim.errors import InceptionSlimError
+from inception_slim.evaluation.classes import names_of_classes
+from inception_slim.evaluation.images import Images, loaded, of_files, progress, some_of
+from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.options import made, taking
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network says of one image.
+
+    Attributes:
+      name: the file.
+      classes: the most likely classes, the likeliest first.
+      labels: their names.
+      probabilities: theirs, in [0, 1].
+    """
+
+    name: str
+    classes: list[int]
+    labels: list[str]
+    probabilities: list[float]
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The answers of `classify`, in the order of the files.
+
+    Attributes:
+      answers: one for each good image.
+      bad: the images that could not be read.
+      note: what was made of a background class; None if there was nothing to say.
+    """
+
+    answers: list[Answer]
+    bad: list[str]
+    note: str | None
+
+
+@taking(EvaluationOptions)
+def classify(
+        checkpoint: str | os.PathLike,
+        images: Images,
+        *,
+        labels: str | os.PathLike | Sequence[str] | None = None,
+        top: int = 5,
+        **options: Any) -> Classification:
+    """Names what is in images.
+
+    Args:
+      checkpoint: any that `inception_slim.checkpoint` reads.
+      images: files, and folders with images anywhere under them.
+      labels: the names of the classes, or a file of them: lines like `0:daisy`, or one name a
+        line. One more or one less than the checkpoint has are taken to differ by a background
+        class at 0. Without them, the names are those of a `labels.txt` beside the checkpoint,
+        where `training.train` writes it, or numbers where there is none of as many classes.
+      top: how many classes to name of each image; at least 1.
+      **options: those of `EvaluationOptions`: precision, batch_size, strict, use_ema,
+        checkpoint_scope; int8 is calibrated on a hundred of the images.
+
+    Raises:
+      CheckpointError: the checkpoint cannot be read.
+      DatasetError: no image can be read, or the labels do not fit the checkpoint.
+      InceptionSlimError: an argument is out of its range.
+    """
+    chosen = made(EvaluationOptions, options, InceptionSlimError)
+    if top < 1:
+        raise InceptionSlimError(f'top must be at least 1, but is {top}.')
+    files = data.image_files(images)
+    info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
+    names, note = names_of_classes(info, labels)
+    answers, bad = [], []
+    with loaded(checkpoint, chosen, lambda: some_of(info, files)) as predictor:
+        for batch in progress(of_files(info, files, chosen.batch_size, chosen.strict, bad),
+                              len(files), bad):
+            probabilities = predictor.predictions(batch['image'])
+            best = np.argsort(-probabilities, axis=1, kind='stable')[:, :top]
+            for name, classes, row in zip(batch['name'], best.tolist(), probabilities):
+                answers.append(Answer(os.fsdecode(name), classes, [names[each] for each in classes],
+                                      row[classes].tolist()))
+    return Classification(answers, bad, note)

@@ -1,0 +1,133 @@
+"""How often a checkpoint is right about a dataset."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from inception_slim import checkpoint as checkpoints
+from inception_slim import data
+from inception_slim.errors import InceptionSlimError
+from inception_slim.evaluation.classes import BACKGROUND, offset_of
+from inception_slim.evaluation.confusion import check_confusion, write_confusion
+from inception_slim.evaluation.images import CALIBRATION, loaded, progress, some_of
+from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.nets import factory
+from inception_slim.options import made, taking
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How often a checkpoint is right about a dataset.
+
+    Attributes:
+      class_names: the names of the classes, by the label of the dataset.
+      num_examples: images that were judged.
+      top_1: the share of them whose likeliest class is theirs.
+      top_5: the share whose class is among the five likeliest; slim's Recall_5.
+      confusion: `[classes, answers]` int64: images by their label and by what was answered. Where
+        the checkpoint has a background class and the dataset none, that is one more column, the
+        last.
+      bad: the images that could not be read.
+      note: what was made of a background class; None if there was nothing to say.
+      images_per_second: from the first image to the last.
+    """
+
+    class_names: list[str]
+    num_examples: int
+    top_1: float
+    top_5: float
+    confusion: np.ndarray
+    bad: list[str]
+    note: str | None
+    images_per_second: float
+
+    @property
+    def answer_names(self) -> list[str]:
+        """The names of the columns of `confusion`."""
+        return self.class_names + [BACKGROUND] * (
+            self.confusion.shape[1] - self.confusion.shape[0])
+
+    @property
+    def per_class(self) -> list[dict]:
+        """The accuracy of each class: label, name, images, correct, accuracy (None without any)."""
+        rows = []
+        for label, (name, row) in enumerate(zip(self.class_names, self.confusion.tolist())):
+            images, correct = sum(row), row[label]
+            rows.append({'label': label, 'name': name, 'images': images, 'correct': correct,
+                         'accuracy': correct / images if images else None})
+        return rows
+
+
+@taking(EvaluationOptions)
+def evaluate(
+        checkpoint: str | os.PathLike,
+        dataset: str | os.PathLike | data.Dataset,
+        *,
+        split: str | None = None,
+        confusion: str | os.PathLike | None = None,
+        **options: Any) -> Evaluation:
+    """Compares a checkpoint's answers with the labels of a dataset.
+
+    Args:
+      dataset: a folder, see `data.open_dataset`, or what that returned. One class more or less
+        than the checkpoint has is taken for a background class at 0.
+      split: which part of the folder, such as 'validation'.
+      confusion: where to write the confusion matrix: a .csv file, or a .png picture, which needs
+        matplotlib (`pip install "inception_slim[plot]"`).
+      checkpoint, **options: see `classify`.
+
+    Raises:
+      CheckpointError: the checkpoint cannot be read.
+      DatasetError: the dataset cannot be read, does not fit the checkpoint, or has no good image;
+        or the confusion matrix cannot be written.
+    """
+    chosen = made(EvaluationOptions, options, InceptionSlimError)
+    if confusion is not None:
+        check_confusion(os.fspath(confusion))
+    if not isinstance(dataset, data.Dataset):
+        dataset = data.open_dataset(dataset, split)
+    info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
+    offset, note = offset_of(info, dataset)
+    classes = dataset.num_classes
+    # Whatever is answered and is no class of the dataset goes into the column after the last.
+    counts = np.zeros((classes, classes + 1), np.int64)
+    right, bad, size = 0, [], factory.NETWORKS[info.network].image_size
+
+    def batches(size_of_batch, bad):
+        return data.arrays(lambda: data.batches(dataset, size_of_batch, image_size=size,
+                                                strict=chosen.strict, bad=bad))
+
+    def calibration():
+        if dataset.kind == 'folder':  # whose first images are all of one class
+            return some_of(info, dataset.files)
+        return next(batches(CALIBRATION, None))['image']
+
+    with loaded(checkpoint, chosen, calibration) as predictor:
+        start = time.perf_counter()
+        for batch in progress(batches(chosen.batch_size, bad), dataset.num_examples, bad):
+            logits = predictor.logits(batch['image'])
+            answers = logits.argmax(axis=1) - offset
+            answers[(answers < 0) | (answers >= classes)] = classes
+            np.add.at(counts, (batch['label'], answers), 1)
+            right += int(in_top(logits, batch['label'] + offset, 5).sum())
+        seconds = time.perf_counter() - start
+    total = int(counts.sum())
+    if offset <= 0:
+        counts = counts[:, :classes]
+    result = Evaluation(dataset.class_names, total, int(np.trace(counts)) / total, right / total,
+                        counts, bad, note, total / seconds)
+    if confusion is not None:
+        write_confusion(result, confusion)
+    return result
+
+
+def in_top(logits: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+    """Whether fewer than `count` classes are likelier; a class that the network lacks never is."""
+    known = (classes >= 0) & (classes < logits.shape[1])
+    own = np.take_along_axis(logits, np.where(known, classes, 0)[:, np.newaxis], axis=1)
+    return known & ((logits > own).sum(axis=1) < count)

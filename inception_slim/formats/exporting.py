@@ -1,0 +1,222 @@
+"""A checkpoint written in other forms: what serves, what runs on a phone, and what leaves TF1.
+
+Each is written beside its destination, loaded again, asked about images that the checkpoint is
+asked about too, and only then put in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import tensorflow
+import tensorflow.compat.v1 as tf
+
+from inception_slim import checkpoint as checkpoints
+from inception_slim import data, inference
+from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.errors import CheckpointError, ExportError
+from inception_slim.formats import frozen, keras, onnx, saved_model, tflite
+from inception_slim.nets import factory
+from inception_slim.quiet import held_back_stderr
+
+FORMATS = ('saved-model', 'frozen', 'tflite', 'keras', 'onnx')
+QUANTIZATIONS = ('float32', 'float16', 'int8')
+# The largest difference of a probability that is still the same network: of rounding, and of
+# numbers with eleven bits and with eight, of which the last may be wrong on an unclear image.
+TOLERANCES = {'float32': 1e-4, 'float16': 0.03, 'int8': 0.5}
+_COMPARED = 16  # images, of those given
+_CALIBRATED = 256  # images, of those given
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export` wrote.
+
+    Attributes:
+      path: the file, or the folder of a SavedModel.
+      format: one of `FORMATS`.
+      quantize: one of `QUANTIZATIONS`.
+      size: bytes on the disk.
+      difference: the largest difference of a probability from the checkpoint's.
+      same_class: on how many of the images the likeliest class is the checkpoint's.
+      images: how many images were compared.
+      generated: whether these were drawn, since none were given.
+    """
+
+    path: str
+    format: str
+    quantize: str
+    size: int
+    difference: float
+    same_class: int
+    images: int
+    generated: bool
+
+
+def export(
+        checkpoint: str | os.PathLike,
+        destination: str | os.PathLike,
+        *,
+        format: str,
+        quantize: str = 'float32',
+        labels: str | os.PathLike | Sequence[str] | None = None,
+        calibration_images: np.ndarray | str | os.PathLike | None = None,
+        use_ema: bool = False,
+        overwrite: bool = False,
+        checkpoint_scope: str | None = None) -> Exported:
+    """Writes a checkpoint in another form, and holds it to the checkpoint's answers.
+
+    'saved-model' has the signatures `serving_default`, of `images` `[N, 299, 299, 3]` in [-1, 1],
+    and `encoded`, of `encoded` `[N]` JPEG or PNG bytes; both answer with `logits` and
+    `predictions`, and with labels `encoded` names the likeliest in `classes`. 'frozen' is a
+    GraphDef from `input` to `InceptionV3/Predictions/Reshape_1`. 'tflite' goes from images to
+    probabilities. 'keras' is a Keras 3 model of the layers of keras.applications, for Inception V3
+    and Inception-ResNet V2. 'onnx' needs tf2onnx and onnxruntime.
+
+    Args:
+      checkpoint: any that `inception_slim.checkpoint` reads.
+      destination: the file to write, or the folder for 'saved-model'.
+      format: one of `FORMATS`.
+      quantize: for 'tflite', what its weights are kept in: one of `QUANTIZATIONS`.
+      labels: for 'saved-model', the names of the classes: a list, or a file of them. Without
+        them, those of a `labels.txt` beside the checkpoint, if they are as many as its classes.
+      calibration_images: a folder of images, or `[N, 299, 299, 3]` in [-1, 1]: images like those
+        to come. int8 finds the range of each layer by them, and the answers on sixteen of them
+        are compared; without any, drawn images are compared.
+      use_ema: take the moving averages of the weights, where the checkpoint has them.
+      overwrite: replace a destination that exists.
+      checkpoint_scope: which network to take, where the file holds more than one.
+
+    Raises:
+      ExportError: an argument is out of its range, the destination exists or cannot be written,
+        or what was written does not answer as the checkpoint does; nothing is left behind.
+      CheckpointError: the checkpoint cannot be read.
+      DatasetError: the labels or the images cannot be read.
+    """
+    if format not in FORMATS:
+        raise ExportError(f'There is no format {format!r}; name one of {", ".join(FORMATS)}.')
+    if quantize not in QUANTIZATIONS:
+        raise ExportError(f'quantize must be one of {", ".join(QUANTIZATIONS)}, not {quantize!r}.')
+    if quantize != 'float32' and format != 'tflite':
+        raise ExportError(f'{quantize} is for tflite alone; leave quantize out for {format}.')
+    if labels is not None and format != 'saved-model':
+        raise ExportError(f'{format} has no place for labels, which saved-model has; leave them '
+                          'out.')
+    if quantize == 'int8' and calibration_images is None:
+        raise ExportError('int8 needs calibration images: real ones, by which the range of each '
+                          'layer is found; give a folder of a hundred or so.')
+    if not tensorflow.executing_eagerly():
+        raise ExportError('export needs eager mode, to load again what it writes; call it outside '
+                          'tf.Graph() and without tf.disable_eager_execution().')
+    destination = os.fspath(destination).rstrip('/')
+    _check_destination(destination, overwrite)
+    info, weights = checkpoints.read(checkpoint, use_ema=use_ema, checkpoint_scope=checkpoint_scope)
+    if info.num_classes is None:
+        raise CheckpointError(f'{info.path} has no classifier; it cannot answer.')
+    if format == 'keras':
+        keras.check(info)
+    names = _names(labels, info) if format == 'saved-model' else None
+    side = factory.NETWORKS[info.network].image_size
+    images = _images(calibration_images, side)
+    with inference.load(checkpoint, use_ema=use_ema, checkpoint_scope=checkpoint_scope) as original:
+        compared = _spread(images, _COMPARED)
+        expected = original.predictions(compared)
+    write = {'saved-model': partial(saved_model.write, names=names), 'frozen': frozen.write,
+             'tflite': partial(tflite.write, quantize=quantize,
+                               images=_spread(images, _CALIBRATED)),
+             'keras': keras.write, 'onnx': onnx.write}[format]
+    folder, name = os.path.split(os.path.abspath(destination))
+    try:
+        scratch = tempfile.mkdtemp(prefix=f'.{name}.', dir=folder)
+        try:
+            new = os.path.join(scratch, name)
+            with held_back_stderr(), warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # converters announce their own replacements
+                answer = write(info, weights, new)
+                found = np.asarray(answer(compared))
+            difference = _checked(destination, found, expected, TOLERANCES[quantize])
+            size = _size(new)
+            if os.path.isdir(destination):  # which nothing replaces at once, as it does a file
+                os.rename(destination, os.path.join(scratch, 'old'))
+            os.replace(new, destination)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except (OSError, tf.errors.OpError) as error:
+        why = getattr(error, 'strerror', None) or str(error).splitlines()[0].rstrip('.')
+        raise ExportError(f'{destination} cannot be written ({why}); nothing was left '
+                          'behind.') from None
+    return Exported(destination, format, quantize, size, difference,
+                    int((found.argmax(1) == expected.argmax(1)).sum()), len(compared),
+                    calibration_images is None)
+
+
+def _check_destination(destination: str, overwrite: bool) -> None:
+    if os.path.lexists(destination) and not overwrite:
+        raise ExportError(f'{destination} exists; give another name, or overwrite it.')
+    if os.path.isdir(destination) and os.listdir(destination) and not os.path.exists(
+            os.path.join(destination, 'saved_model.pb')):
+        raise ExportError(f'{destination} is a folder that holds other things than a SavedModel; '
+                          'give another name.')
+    folder = os.path.dirname(os.path.abspath(destination))
+    if not os.path.isdir(folder):
+        raise ExportError(f'There is no folder {folder} to write to; make it first.')
+
+
+def _names(labels, info: CheckpointInfo) -> list[str] | None:
+    if labels is None:
+        return data.labels_beside(info.path, info.num_classes)
+    if isinstance(labels, (str, os.PathLike)):
+        labels = data.read_labels(labels)
+    if len(labels) != info.num_classes:
+        raise ExportError(f'There are {len(labels)} labels, but {info.path} has '
+                          f'{info.num_classes} classes; give one for each.')
+    return list(labels)
+
+
+def _images(given: np.ndarray | str | os.PathLike | None, side: int) -> np.ndarray:
+    """The images given; else four that differ at every scale, always the same."""
+    if isinstance(given, (str, os.PathLike)):
+        files = _spread(data.image_files(given), _CALIBRATED)
+        batches = data.arrays(lambda: data.image_batches(files, 32, image_size=side))
+        return np.concatenate([batch['image'] for batch in batches])
+    if given is not None:
+        given = np.asarray(given)
+        if given.ndim != 4 or given.shape[1:] != (side, side, 3) or not len(given):
+            raise ExportError(f'calibration_images must be [N, {side}, {side}, 3], but are '
+                              f'{list(given.shape)}.')
+        return given.astype(np.float32)
+    chance = np.random.RandomState(0)
+    layers = [chance.uniform(-1, 1, (4, patches, patches, 3))[:, at][:, :, at]
+              for patches in (2, 7, 31, side) for at in [np.arange(side) * patches // side]]
+    return np.mean(layers, axis=0).astype(np.float32)
+
+
+def _spread(many: Sequence, count: int) -> Sequence:
+    """So many from all over: the first images of a folder may be all of one class."""
+    return many[::-(-len(many) // count)]
+
+
+def _checked(destination: str, found: np.ndarray, expected: np.ndarray, tolerance: float) -> float:
+    if found.shape != expected.shape or not np.isfinite(found).all():
+        raise ExportError(f'{destination} would answer with {list(found.shape)} numbers, or with '
+                          f'none, for the {list(expected.shape)} of the checkpoint; nothing was '
+                          'left behind.')
+    difference = float(np.abs(found - expected).max())
+    if difference > tolerance:
+        raise ExportError(f'{destination} would differ from the checkpoint by {difference:.2g} in '
+                          f'a probability, more than {tolerance:g}; nothing was left behind.')
+    return difference
+
+
+def _size(path: str) -> int:
+    if os.path.isfile(path):
+        return os.path.getsize(path)
+    return sum(os.path.getsize(os.path.join(folder, file))
+               for folder, _, files in os.walk(path) for file in files)

@@ -1,0 +1,38 @@
+"""A TFLite file: what runs on a phone."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from inception_slim.formats.frozen import folded_graph
+from inception_slim.formats.writing import Answer
+
+
+def write(info, weights, path: str, quantize: str, images: np.ndarray) -> Answer:
+    definition = folded_graph(info, weights, ['predictions'])
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        tf.import_graph_def(definition, name='')
+        converter = tf.lite.TFLiteConverter.from_session(
+            session, *([graph.get_tensor_by_name(name)] for name in ('inputs:0', 'predictions:0')))
+        if quantize != 'float32':
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == 'float16':
+            converter.target_spec.supported_types = [tf.float16]
+        if quantize == 'int8':
+            converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        model = converter.convert()
+    with open(path, 'wb') as file:
+        file.write(model)
+    interpreter = tf.lite.Interpreter(model_path=path)
+
+    def answer(batch):
+        source = interpreter.get_input_details()[0]['index']
+        interpreter.resize_tensor_input(source, batch.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(source, batch)
+        interpreter.invoke()
+        return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
+
+    return answer

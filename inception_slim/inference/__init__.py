@@ -1,0 +1,11 @@
+"""A checkpoint made into the fastest thing that gives the same answers."""
+
+from inception_slim.inference.folding import BATCH_NORM_EPSILON, fold_batch_norm
+from inception_slim.inference.graph import ancestors, constant_graph, frozen_graph
+from inception_slim.inference.options import PRECISIONS, InferenceOptions
+from inception_slim.inference.predictor import Predictor, checked_images, has_bfloat16, load
+
+__all__ = [
+    'BATCH_NORM_EPSILON', 'PRECISIONS', 'InferenceOptions', 'Predictor', 'ancestors',
+    'checked_images', 'constant_graph', 'fold_batch_norm', 'frozen_graph', 'has_bfloat16', 'load',
+]

@@ -1,0 +1,75 @@
+"""TFLite with XNNPACK, which multiplies eight-bit integers."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.inference.graph import ancestors, constant_graph
+from inception_slim.quiet import held_back_stderr
+
+
+class TFLiteEngine:
+    """The features of images, by TFLite with XNNPACK.
+
+    One image is shared by all threads; of several, each thread has its own, which is faster.
+    """
+
+    def __init__(self, model: bytes, threads: int):
+        self._model = model
+        self._together = self._interpreter(threads)
+        self._lock = threading.Lock()
+        self._workers = ThreadPoolExecutor(threads, 'inception_slim')
+        self._of_thread = threading.local()
+
+    def _interpreter(self, threads: int) -> tf.lite.Interpreter:
+        with warnings.catch_warnings(), held_back_stderr():
+            warnings.simplefilter('ignore')  # it announces its move to another package
+            interpreter = tf.lite.Interpreter(model_content=self._model, num_threads=threads)
+            interpreter.allocate_tensors()
+        return interpreter
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        if len(images) == 1:
+            with self._lock:
+                return _invoke(self._together, images)
+        pieces = [images[at:at + 1] for at in range(len(images))]
+        return np.concatenate(list(self._workers.map(self._alone, pieces)))
+
+    def _alone(self, image: np.ndarray) -> np.ndarray:
+        if not hasattr(self._of_thread, 'interpreter'):
+            with self._lock:  # what it holds back is the whole process's
+                self._of_thread.interpreter = self._interpreter(1)
+        return _invoke(self._of_thread.interpreter, image)
+
+    def close(self) -> None:
+        self._workers.shutdown()
+        self._together = self._model = None
+
+
+def _invoke(interpreter: tf.lite.Interpreter, image: np.ndarray) -> np.ndarray:
+    interpreter.set_tensor(interpreter.get_input_details()[0]['index'], image)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
+
+
+def quantized(info: CheckpointInfo, values: dict[str, np.ndarray],
+               calibration_images: np.ndarray) -> bytes:
+    """A TFLite model whose convolutions multiply eight-bit integers, from images to features."""
+    graph = constant_graph(info, values, classify=False)
+    ends = [graph.get_tensor_by_name(name) for name in ('inputs:0', 'features:0')]
+    with warnings.catch_warnings(), held_back_stderr():
+        warnings.simplefilter('ignore')
+        # Not `from_session`, which looks for variables to freeze, at the cost of seconds.
+        converter = tf.lite.TFLiteConverter(ancestors(graph.as_graph_def(), ['features']),
+                                            ends[:1], ends[1:])
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: (
+            [image[np.newaxis]] for image in calibration_images)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        return converter.convert()

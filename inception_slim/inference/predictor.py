@@ -1,0 +1,189 @@
+"""A checkpoint made into the fastest thing that gives the same answers.
+
+Batch norm is folded into the convolutions at the level of the variables: the same network is built
+with `use_batch_norm=False` on the folded weights and biases, as constants. The auxiliary head is
+never built, and what is left is run in cheaper numbers where that is asked.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from inception_slim import checkpoint as checkpoints
+from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.errors import CheckpointError, InceptionSlimError
+from inception_slim.inference.classifier import Classifier
+from inception_slim.inference.engines import Engine
+from inception_slim.inference.engines.session import SessionEngine
+from inception_slim.inference.engines.tflite import TFLiteEngine, quantized
+from inception_slim.inference.folding import fold_batch_norm
+from inception_slim.inference.graph import constant_graph
+from inception_slim.inference.options import InferenceOptions
+from inception_slim.nets import factory
+from inception_slim.options import check, made, taking
+
+_AT_LEAST_ONE = {'at_least': 1}
+# Images in one run: more are no faster, and need more memory.
+_LARGEST_PIECE = {'float32': 4, 'bfloat16': 8}
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 numbers in hardware, as far as it tells."""
+    try:
+        with open('/proc/cpuinfo') as file:
+            text = file.read()
+    except OSError:
+        return False
+    return any(flag in text for flag in ('avx512_bf16', 'amx_bf16', 'avx_ne_convert'))
+
+
+class Predictor:
+    """Answers for images, from one checkpoint. Made by `load`; safe to call from many threads.
+
+    Attributes:
+      info: what the checkpoint holds.
+      precision: what it multiplies in: 'float32', 'bfloat16' or 'int8'.
+    """
+
+    def __init__(self, info: CheckpointInfo, precision: str,
+                 engine: Engine, classifier: Classifier):
+        self.info = info
+        self.precision = precision
+        self._engine, self._classifier = engine, classifier
+        self._side = factory.NETWORKS[info.network].image_size
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Logits of images, `[N, num_classes]` float32.
+
+        Args:
+          images: `[N, 299, 299, 3]` floating point in [-1, 1] (224 where the network wants that);
+            N may differ from call to call, and be 0.
+
+        Raises:
+          ValueError: the images have another shape or type, or are not all numbers.
+          RuntimeError: the predictor was closed.
+        """
+        return self._answer('logits', images)
+
+    def predictions(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities of the classes, `[N, num_classes]` float32; see `logits`."""
+        return self._answer('predictions', images)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """What the classifier sees, `[N, 2048]` float32 at full width; see `logits`."""
+        return self._answer('features', images)
+
+    def close(self) -> None:
+        """Frees what the predictor holds; closing it twice is nothing more."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+            self._classifier.close()
+
+    def __enter__(self) -> Predictor:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def _answer(self, output: str, images: np.ndarray) -> np.ndarray:
+        engine = self._engine
+        if engine is None:
+            raise RuntimeError('This predictor was closed; load() another.')
+        images = checked_images(images, self._side)
+        if not len(images):
+            features = np.zeros((0, self._classifier.channels), np.float32)
+        else:
+            features = engine.features(images)
+        return features if output == 'features' else getattr(self._classifier, output)(features)
+
+
+def checked_images(images: np.ndarray, side: int) -> np.ndarray:
+    """Images as the network wants them, `[N, side, side, 3]` float32; warns of a wrong range.
+
+    Raises:
+      ValueError: they have another shape or type, or are not all numbers.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1:] != (side, side, 3):
+        raise ValueError(f'images must be [N, {side}, {side}, 3], but are {list(images.shape)}; '
+                         'resize them, and give one image as image[None].')
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f'images must be floating point in [-1, 1], but are {images.dtype}; '
+                         'use images / 127.5 - 1.')
+    images = np.ascontiguousarray(images, np.float32)
+    if len(images):
+        low, high = images.min(), images.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ValueError('images must be finite, but some pixels are NaN or infinite; '
+                             'see where they come from.')
+        if low < -2 or high > 2:
+            warnings.warn(f'images are meant to be in [-1, 1], but these are in [{low:g}, '
+                          f'{high:g}]; if they are in [0, 255], use images / 127.5 - 1.',
+                          stacklevel=4)
+    return images
+
+
+@taking(InferenceOptions)
+def load(
+        checkpoint: str | os.PathLike,
+        *,
+        batch_size: int | None = None,
+        calibration_images: np.ndarray | None = None,
+        num_threads: int | None = None,
+        **options: Any) -> Predictor:
+    """Makes a predictor of a checkpoint.
+
+    Args:
+      checkpoint: any that `inception_slim.checkpoint` reads.
+      batch_size: images in one run; other numbers are cut or filled up. None takes a few at a time,
+        as many as suit the threads. int8 takes them one by one, whatever this says.
+      calibration_images: for int8, `[N, 299, 299, 3]` in [-1, 1]: real images like those to come,
+        a hundred or so, by which the range of each layer is found.
+      num_threads: threads to run on; as many as there are cores by default.
+      **options: those of `InferenceOptions`: precision, use_ema, checkpoint_scope.
+
+    Raises:
+      CheckpointError: the checkpoint cannot be read.
+      InceptionSlimError: an argument is out of its range.
+    """
+    chosen = made(InferenceOptions, options, InceptionSlimError)
+    for name, value in (('batch_size', batch_size), ('num_threads', num_threads)):
+        check(name, value, _AT_LEAST_ONE, InceptionSlimError)
+    precision = chosen.precision
+    if precision == 'int8' and (calibration_images is None or not len(calibration_images)):
+        raise InceptionSlimError('int8 needs calibration_images: real images, by which the range '
+                                 'of each layer is found; noise would give wrong ranges.')
+    if precision == 'bfloat16' and not has_bfloat16():
+        warnings.warn('This processor has no bfloat16 instructions, which would make bfloat16 '
+                      'slower; staying in float32.', stacklevel=2)
+        precision = 'float32'
+    info, weights = checkpoints.read(checkpoint, use_ema=chosen.use_ema,
+                                     checkpoint_scope=chosen.checkpoint_scope)
+    if info.num_classes is None:
+        raise CheckpointError(f'{info.path} has no classifier; it cannot answer.')
+    values = fold_batch_norm(weights)
+    layer = factory.NETWORKS[info.network].classifier
+    threads = num_threads or _cores()
+    classifier = Classifier(values.pop(f'{layer}/weights'), values.pop(f'{layer}/biases'), threads)
+    engine: Engine
+    if precision == 'int8':
+        side = factory.NETWORKS[info.network].image_size
+        engine = TFLiteEngine(
+            quantized(info, values, checked_images(calibration_images, side)), threads)
+    else:
+        graph = constant_graph(info, values, tf.as_dtype(precision), classify=False)
+        engine = SessionEngine(graph, threads, batch_size, _LARGEST_PIECE[precision])
+    return Predictor(info, precision, engine, classifier)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

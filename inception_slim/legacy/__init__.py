@@ -1,0 +1,1 @@
+"""What lets old code run: tf-slim on a TensorFlow that has moved on."""

@@ -1,0 +1,122 @@
+"""One step of training, as TF-Slim's users made it.
+
+Softmax cross-entropy with smoothed labels on the logits and, with less weight, on the auxiliary
+logits; the L2 loss of the arg scope; RMSProp with a rate that decays; batch norm's moving averages
+with the step and the moving averages of the weights after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+
+from inception_slim.errors import TrainingError
+from inception_slim.nets import factory
+from inception_slim.options import made, taking
+from inception_slim.training.options import StepOptions
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step, as tensors and an op of a graph.
+
+    Attributes:
+      train: runs the step, all of it; its value is the total loss from before it.
+      losses: the parts of the loss, scalars by name: 'total', 'logits', 'regularization', and
+        'aux_logits' where there is an auxiliary head.
+      learning_rate: of this step, a scalar.
+      global_step: how many steps were made, int64.
+      averages: the moving averages of the weights; None without them.
+      begin_averages: sets every moving average to its variable's present value.
+    """
+
+    train: tf.Tensor
+    losses: dict[str, tf.Tensor]
+    learning_rate: tf.Tensor
+    global_step: tf.Variable
+    averages: tf.train.ExponentialMovingAverage | None
+    begin_averages: tf.Operation
+
+
+@taking(StepOptions)
+def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, **options: Any) -> Step:
+    """Builds the network and one step of its training in the default graph.
+
+    Args:
+      images: `[batch, height, width, 3]` float32 in [-1, 1].
+      labels: `[batch]` integers in [0, num_classes).
+      num_classes: width of the classifiers.
+      **options: those of `StepOptions`.
+
+    Raises:
+      TrainingError: an option is out of its range, or `trainable_scopes` names nothing.
+
+    Source: https://arxiv.org/abs/1512.00567, section 8, and the defaults of TF-Slim's users.
+    """
+    chosen = made(StepOptions, options, TrainingError)
+    known = factory.NETWORKS[chosen.network]
+    arguments = {'dropout_keep_prob': chosen.dropout_keep_prob}
+    if known.channels:
+        arguments.update(depth_multiplier=chosen.depth_multiplier, min_depth=chosen.min_depth)
+    elif chosen.depth_multiplier != 1:
+        raise TrainingError(f'{known.title} cannot be thinned; leave depth_multiplier at 1.')
+    # Resource variables, whose reads and writes have an order; their names are the same.
+    with tf.variable_scope('', use_resource=True):
+        global_step = tf.train.get_or_create_global_step()
+        with slim.arg_scope(known.arg_scope(weight_decay=chosen.weight_decay,
+                                            batch_norm_decay=chosen.batch_norm_decay,
+                                            batch_norm_scale=chosen.batch_norm_scale)):
+            logits, end_points = known.function(images, num_classes=num_classes, is_training=True,
+                                                **arguments)
+        wanted = tf.one_hot(labels, num_classes)
+        losses = {'logits': tf.losses.softmax_cross_entropy(
+            wanted, logits, label_smoothing=chosen.label_smoothing)}
+        if 'AuxLogits' in end_points:
+            losses['aux_logits'] = tf.losses.softmax_cross_entropy(
+                wanted, end_points['AuxLogits'], weights=chosen.aux_weight,
+                label_smoothing=chosen.label_smoothing, scope='aux_loss')
+        losses['regularization'] = tf.losses.get_regularization_loss()
+        losses['total'] = tf.losses.get_total_loss()
+        rate = tf.maximum(float(chosen.end_learning_rate), tf.train.exponential_decay(
+            chosen.learning_rate, global_step, chosen.decay_steps, chosen.decay_factor,
+            staircase=True), name='decayed_learning_rate')
+        optimizer = tf.train.RMSPropOptimizer(rate, decay=0.9, momentum=0.9, epsilon=1.0)
+        train_step = slim.learning.create_train_op(
+            losses['total'], optimizer, global_step=global_step,
+            variables_to_train=trainable(known, chosen.trainable_scopes),
+            clip_gradient_norm=chosen.clip_gradients or 0)
+        if not chosen.moving_average_decay:
+            return Step(train_step, losses, rate, global_step, None, tf.no_op())
+        averages = tf.train.ExponentialMovingAverage(chosen.moving_average_decay, global_step)
+        variables = slim.get_model_variables()
+        with tf.control_dependencies([train_step]):
+            averaged = averages.apply(variables)
+        with tf.control_dependencies([averaged]):
+            train_step = tf.identity(train_step, 'train_step')
+        begin = tf.group(*(tf.assign(averages.average(each), each) for each in variables))
+    return Step(train_step, losses, rate, global_step, averages, begin)
+
+
+def trainable(network: factory.Network, scopes: Iterable[str] | None) -> list[tf.Variable]:
+    variables = tf.trainable_variables()
+    if scopes is None:
+        return variables
+    if isinstance(scopes, str):
+        raise TrainingError(f'trainable_scopes must be a list of scopes, not {scopes!r}; '
+                            f'write trainable_scopes=[{scopes!r}].')
+    chosen = set()
+    for scope in scopes:
+        inside = scope.strip('/').removeprefix(network.scope + '/')
+        under = network.scope if inside == network.scope else f'{network.scope}/{inside}'
+        found = [each.op.name for each in variables if each.op.name.startswith(under + '/')]
+        if not found:
+            raise TrainingError(f'No trainable variable is under the scope {scope!r}; name scopes '
+                                'such as Logits, AuxLogits or Mixed_7c.')
+        chosen.update(found)
+    if not chosen:
+        raise TrainingError('trainable_scopes is empty; name a scope, or leave it out.')
+    return [each for each in variables if each.op.name in chosen]

@@ -1,0 +1,93 @@
+"""Times classifying a folder of JPEGs, from the files to the answers, beside the network alone.
+
+One run, interleaved, on a full-width network and images of the size of a web photo; prints images
+per second of each, and the median of their ratios; likewise of the seconds of processor time, which
+a busy machine changes less.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+import numpy as np
+import tensorflow.compat.v1 as tf
+from scripts.benchmarks.forward import random_checkpoint
+from tqdm import tqdm
+
+from inception_slim import data, inference
+
+
+def write_images(folder: str, count: int, width: int, height: int) -> list[str]:
+    """Images with edges and grain, so that their JPEGs are about as large as those of photos."""
+    random = np.random.default_rng(0)
+    os.makedirs(folder)
+    files = []
+    for number in range(count):
+        layers = []
+        for patches in (3, 9, 27, 81):
+            coarse = random.uniform(0, 255, (patches, patches, 3))
+            rows = np.arange(height) * patches // height
+            layers.append(coarse[rows][:, np.arange(width) * patches // width])
+        image = np.mean(layers, axis=0) + random.normal(0, 4, (height, width, 3))
+        files.append(os.path.join(folder, f'{number:05d}.jpg'))
+        with open(files[-1], 'wb') as file:
+            file.write(tf.io.encode_jpeg(np.clip(image, 0, 255).astype(np.uint8), quality=90)
+                       .numpy())
+    return files
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--images', type=int, default=256, metavar='N')
+    parser.add_argument('--rounds', type=int, default=5, metavar='N')
+    parser.add_argument('--size', type=int, nargs=2, default=(500, 375),
+                        metavar=('WIDTH', 'HEIGHT'))
+    parser.add_argument('--batch-size', type=int, default=32, metavar='N')
+    parser.add_argument('--precision', choices=('float32', 'bfloat16'), default='float32')
+    arguments = parser.parse_args()
+    if min(arguments.images, arguments.rounds, *arguments.size, arguments.batch_size) < 1:
+        parser.error('every number must be at least 1')
+    tf.get_logger().setLevel('ERROR')
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_images(os.path.join(folder, 'images'), arguments.images, *arguments.size)
+        mean = statistics.mean(map(os.path.getsize, files)) / 1024
+        print(f'{len(files)} JPEGs of {"x".join(map(str, arguments.size))}, {mean:.0f} KiB each; '
+              f'Inception V3 in {arguments.precision}, batches of {arguments.batch_size}',
+              flush=True)
+        checkpoint, _ = random_checkpoint('inception_v3', folder)
+        predictor = inference.load(checkpoint, precision=arguments.precision)
+
+        def read():
+            return data.arrays(lambda: data.image_batches(data.image_files(
+                os.path.join(folder, 'images')), arguments.batch_size))
+
+        ready = [batch['image'] for batch in read()]
+        predictor.predictions(ready[0])
+        figures = {'network alone': [], 'folder of JPEGs': []}
+        seconds = {name: [] for name in figures}
+        for _ in tqdm(range(arguments.rounds), unit='round', disable=None):
+            for name, batches in (('network alone', ready),
+                                  ('folder of JPEGs', (each['image'] for each in read()))):
+                start, worked = time.perf_counter(), time.process_time()
+                count = sum(len(predictor.predictions(batch)) for batch in batches)
+                figures[name].append(count / (time.perf_counter() - start))
+                seconds[name].append((time.process_time() - worked) / count)
+    for name, each in figures.items():
+        print(f'{name:16} {statistics.median(each):6.1f} images/s, '
+              f'{statistics.median(seconds[name]):.3f} s of processor time an image')
+    for what, ratios in (
+            ('ratio', [ours / alone for alone, ours in zip(*figures.values())]),
+            ('of processor time', [alone / ours for alone, ours in zip(*seconds.values())])):
+        print(f'{what:17}{statistics.median(ratios):6.2f} '
+              f'({min(ratios):.2f} to {max(ratios):.2f})')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

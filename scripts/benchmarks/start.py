@@ -1,0 +1,90 @@
+"""Times the start: from a process's first moment to its first answer from a checkpoint.
+
+Beside it what cannot be avoided, `import tensorflow` and one forward pass; one run, interleaved,
+each in a process of its own, after a round that does not count.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+import tensorflow.compat.v1 as tf
+from scripts.benchmarks.forward import random_checkpoint
+from tqdm import tqdm
+
+from inception_slim.inference import PRECISIONS
+
+IMPORT_TENSORFLOW = 'import tensorflow'
+IMPORT_US = 'import inception_slim'
+# Prints how long its second answer took, which is a forward pass and nothing else.
+ANSWER = '''
+import sys, time
+from inception_slim import inference
+import numpy as np
+precision, checkpoint = sys.argv[1:]
+images = np.random.RandomState(0).uniform(-1, 1, (8, 299, 299, 3)).astype('f')
+predictor = inference.load(checkpoint, precision=precision, calibration_images=images)
+predictor.logits(images[:1])
+print('answered', flush=True)
+times = []
+for _ in range(5):
+    start = time.perf_counter()
+    predictor.logits(images[:1])
+    times.append(time.perf_counter() - start)
+print(sorted(times)[2])
+'''
+
+
+def until_first_line(code: str, *arguments: str) -> tuple[float, str]:
+    """Seconds until the process prints or ends, and what it prints after its first line."""
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, '-c', code, *arguments], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, text=True)
+    process.stdout.readline()
+    seconds = time.perf_counter() - start
+    rest = process.communicate()[0]
+    if process.returncode:
+        raise SystemExit(f'{code.splitlines()[0]!r} failed; run it to see why.')
+    return seconds, rest
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--rounds', type=int, default=5, metavar='N')
+    arguments = parser.parse_args()
+    if arguments.rounds < 1:
+        parser.error('--rounds must be at least 1')
+    tf.disable_eager_execution()
+    tf.get_logger().setLevel('ERROR')
+    durations = {}
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint, _ = random_checkpoint('inception_v3', folder)
+        for number in tqdm(range(arguments.rounds + 1), unit='round', disable=None):
+            done = {code: until_first_line(code)[0] for code in (IMPORT_TENSORFLOW, IMPORT_US)}
+            for precision in PRECISIONS:
+                done[precision], second = until_first_line(ANSWER, precision, checkpoint)
+                done[precision, 'pass'] = float(second)
+            if number:
+                for key, value in done.items():
+                    durations.setdefault(key, []).append(value)
+    medians = {key: statistics.median(each) for key, each in durations.items()}
+    base = medians[IMPORT_TENSORFLOW]
+    print(f'{IMPORT_TENSORFLOW:24} {base:6.2f} sec')
+    print(f'{IMPORT_US:24} {medians[IMPORT_US]:6.2f} sec, {medians[IMPORT_US] / base:.2f} times '
+          'import tensorflow')
+    for precision in PRECISIONS:
+        least = base + medians[precision, 'pass']
+        print(f'first answer in {precision:8} {medians[precision]:6.2f} sec, '
+              f'{medians[precision] / least:.2f} times import tensorflow and a forward pass')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""From files to answers on scikit-learn's digits, with the verbs of the library in a row.
+
+`make demo` is the whole of it, as commands, trained until it is right.
+"""
+
+import os
+import subprocess
+import sys
+
+import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from networks import GOLDEN
+from sklearn.datasets import load_digits
+
+from inception_slim import data, evaluation, export, training
+
+ROOT = os.path.join(os.path.dirname(__file__), os.pardir, os.pardir)
+SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
+SPLITS = {'train': slice(20, 60), 'validation': slice(20)}
+
+
+@pytest.fixture(scope='module')
+def digits(tmp_path_factory):
+    """Sixty digits as PNGs in `folder/SPLIT/LABEL` and as TFRecords in `records`."""
+    root = tmp_path_factory.mktemp('digits')
+    images, labels = load_digits(return_X_y=True)
+    encoded = []
+    for image in images[:60].reshape(-1, 8, 8, 1):
+        large = np.uint8(image * (255 / 16)).repeat(6, axis=0).repeat(6, axis=1)
+        encoded.append(tf.io.encode_png(large).numpy())
+    for split, part in SPLITS.items():
+        # As a folder holds them: class after class.
+        examples = sorted(zip(encoded[part], labels[part].tolist()), key=lambda each: each[1])
+        data.write_tfrecords(root / 'records', 'digits', split, examples, list('0123456789'))
+        for number, (png, label) in enumerate(examples):
+            (root / 'folder' / split / str(label)).mkdir(parents=True, exist_ok=True)
+            (root / 'folder' / split / str(label) / f'{number:02d}.png').write_bytes(png)
+    return root
+
+
+def test_train_evaluate_classify_export(digits, tmp_path):
+    trained = training.train(
+        digits / 'records', tmp_path / 'model', split='train', checkpoint=SLIM_V2, steps=3,
+        exclude_scopes=['Logits', 'AuxLogits'], image_size=110, batch_size=4, distort=False,
+        depth_multiplier=0.05, min_depth=4, batch_norm_decay=0.9, seed=1,
+        # A small graph, for the sake of time.
+        trainable_scopes=['Logits'], moving_average_decay=None)
+    of_records, of_folder = (
+        evaluation.evaluate(trained.checkpoint, digits / each, split='validation')
+        for each in ('records', 'folder'))
+    assert of_records.num_examples == of_folder.num_examples == 20
+    np.testing.assert_array_equal(of_records.confusion, of_folder.confusion)
+    files = data.open_dataset(digits / 'folder', 'validation').files
+    # The names of the classes are beside the checkpoint, where training has written them.
+    found = evaluation.classify(tmp_path / 'model', digits / 'folder' / 'validation', top=1)
+    assert [each.name for each in found.answers] == files
+    assert sum(each.labels[0] == os.path.basename(os.path.dirname(each.name))
+               for each in found.answers) == np.trace(of_folder.confusion)
+    export.export(trained.checkpoint, tmp_path / 'saved', format='saved-model',
+                  calibration_images=digits / 'folder' / 'train')
+    encoded = []
+    for file in files:
+        with open(file, 'rb') as opened:
+            encoded.append(opened.read())
+    serve = tf.saved_model.load_v2(str(tmp_path / 'saved')).signatures['encoded']
+    assert serve(encoded=tf.constant(encoded))['classes'].numpy().tolist() == [
+        each.labels[0].encode() for each in found.answers]
+
+
+@pytest.mark.slow
+def test_the_demo_says_what_it_missed(tmp_path):
+    """After one step of training, which is too few."""
+    done = subprocess.run(
+        [sys.executable, '-m', 'scripts.demo', '--steps', '1', '--folder', str(tmp_path)],
+        text=True, capture_output=True, cwd=ROOT)
+    assert done.returncode == 1, done.stderr
+    assert '$ inception-slim train records --split train' in done.stdout
+    assert done.stderr.splitlines()[-1].endswith('% of the held-out images, not on 95 %.')

@@ -1,0 +1,121 @@
+"""Preprocessing: evaluation to TensorFlow 1.15.5's golden values, training to its own promises."""
+
+import inception_slim  # noqa: F401  before TensorFlow
+import numpy as np
+import pytest
+import tensorflow as tf
+from golden.weights import drawings
+from networks import golden_arrays
+
+from inception_slim import data
+from inception_slim.data import preprocessing
+
+NAMES = tuple(drawings())
+MIDDLE = tf.constant(drawings()['wide'])
+
+
+@pytest.fixture(scope='module')
+def golden():
+    return golden_arrays('preprocessing')
+
+
+@pytest.mark.parametrize('name', NAMES)
+class TestEvaluationGolden:
+
+    @pytest.mark.parametrize('side', [299, 224])
+    def test_known_size(self, golden, name, side):
+        found = preprocessing.for_evaluation(drawings()[name], side).numpy()
+        assert found.shape == (side, side, 3) and found.dtype == np.float32
+        np.testing.assert_allclose(found[3::13, 3::13], golden[f'{name}_{side}_static'], atol=1e-6)
+
+    @pytest.mark.parametrize('side', [299, 224])
+    def test_unknown_size(self, golden, name, side):
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            image = tf.compat.v1.placeholder(tf.uint8, (None, None, 3))
+            result = preprocessing.for_evaluation(image, side)
+            assert result.shape == (side, side, 3)
+            found = session.run(result, {image: drawings()[name]})
+        np.testing.assert_allclose(found[3::13, 3::13], golden[f'{name}_{side}_dynamic'], atol=1e-6)
+
+    def test_jpeg(self, golden, name):
+        decoded = data.decode(golden[f'{name}_jpeg'].tobytes())
+        np.testing.assert_allclose(decoded.numpy().mean(axis=1), golden[f'{name}_decoded_mean'],
+                                   atol=1e-9)
+        found = preprocessing.for_evaluation(decoded).numpy()
+        np.testing.assert_allclose(found[3::13, 3::13], golden[f'{name}_from_jpeg'], atol=1e-6)
+
+
+def test_evaluation_of_floats_and_of_the_whole_image():
+    image = drawings()['odd']
+    np.testing.assert_allclose(preprocessing.for_evaluation(image),
+                               preprocessing.for_evaluation(image.astype(np.float32) / 255),
+                               atol=1e-6)
+    whole = preprocessing.for_evaluation(image, 61, None)
+    np.testing.assert_allclose(whole[:, 0], image[:, 0] / 127.5 - 1, atol=1e-6)
+
+
+def test_training_is_in_range_and_varies():
+    found = np.stack([preprocessing.for_training(MIDDLE, 64, seed) for seed in range(40)])
+    assert found.shape == (40, 64, 64, 3) and found.dtype == np.float32
+    assert found.min() >= -1 and found.max() <= 1
+    assert len({each.tobytes() for each in found}) == 40
+
+
+def test_training_by_seed():
+    first, again = (preprocessing.for_training(MIDDLE, 64, 3) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    pair = preprocessing.for_training(MIDDLE, 64, tf.constant([3, 0], tf.int64))
+    np.testing.assert_array_equal(first, pair)
+    free, other = (preprocessing.for_training(MIDDLE, 64) for _ in range(2))
+    assert not np.array_equal(free, other)
+
+
+def test_training_draws_all_there_is(monkeypatch):
+    """Every method, order and flip comes up, each about as often as the others."""
+    drawn = []
+    switch = tf.switch_case
+    monkeypatch.setattr(tf, 'switch_case',
+                        lambda index, branches: drawn.append(int(index)) or switch(index, branches))
+    for seed in range(200):
+        preprocessing.for_training(MIDDLE, 8, seed)
+    for choices in (drawn[::2], drawn[1::2]):
+        assert np.bincount(choices, minlength=4).min() > 25
+
+
+def test_training_crops_within_its_bounds(monkeypatch):
+    """The area and aspect of the piece that is cut out, as it is cut."""
+    cuts = []
+    cut = tf.slice
+    monkeypatch.setattr(
+        tf, 'slice', lambda image, begin, size: cuts.append(np.asarray(size)) or cut(
+            image, begin, size))
+    for seed in range(200):
+        preprocessing.for_training(MIDDLE, 8, seed)
+    areas = np.array([size[0] * size[1] for size in cuts]) / (120 * 201)
+    aspects = np.array([size[1] / size[0] for size in cuts])
+    assert areas.min() > 0.04 and areas.max() <= 1 and np.ptp(areas) > 0.5
+    # Rounded to whole pixels.
+    assert aspects.min() > 0.72 and aspects.max() < 1.38 and np.ptp(aspects) > 0.4
+
+
+def test_each_distortion_keeps_to_its_constants():
+    grey = tf.fill((4, 4, 3), 0.5)
+    for seed in range(20):
+        moved = preprocessing._distorted(grey, ('brightness',), tf.constant([seed, 0]))
+        assert abs(float(moved[0, 0, 0]) - 0.5) <= 32 / 255 + 1e-6
+    halves = tf.concat([tf.zeros((2, 4, 3)), tf.ones((2, 4, 3))], 0)
+    spreads = [np.ptp(preprocessing._distorted(halves, ('contrast',), tf.constant([seed, 0])))
+               for seed in range(20)]
+    assert 0.5 <= min(spreads) < 0.8 and 1.2 < max(spreads) <= 1.5 + 1e-6
+
+
+@pytest.mark.parametrize('call, says', [
+    (lambda: preprocessing.for_evaluation(MIDDLE, 0), 'image_size must be at least 1'),
+    (lambda: preprocessing.for_training(MIDDLE, -1), 'image_size must be at least 1'),
+    (lambda: preprocessing.for_evaluation(MIDDLE, central_fraction=0), r'in \(0, 1\], but is 0'),
+    (lambda: preprocessing.for_evaluation(MIDDLE[..., :1]), r'must be \[height, width, 3\]'),
+    (lambda: preprocessing.for_evaluation(MIDDLE[None]), 'give one image'),
+])
+def test_refuses(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()

@@ -1,0 +1,345 @@
+"""classify, features and evaluate: as library calls against plain computing, and as commands."""
+
+import contextlib
+import csv
+import functools
+import json
+import os
+
+import inception_slim
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+from golden.weights import weights_for
+from networks import GOLDEN, quick_session
+from PIL import Image
+from sklearn.datasets import load_digits
+from test_cli import run
+
+from inception_slim import cli, data, evaluation, inference, preprocessing
+from inception_slim.data import DatasetError
+from inception_slim.evaluation.evaluate import in_top
+
+ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
+AVERAGED = os.path.join(GOLDEN, 'checkpoints', 'trained', 'model.ckpt-3')
+COUNT = 36
+DAMAGED = 5
+
+
+@functools.cache
+def load(checkpoint, **arguments):
+    return real_load(checkpoint, **arguments)
+
+
+real_load = inference.load
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(monkeypatch):
+    """The same checkpoint is loaded once for all tests, which is most of their time."""
+    def loading(checkpoint, **arguments):
+        if 'calibration_images' in arguments:
+            return real_load(checkpoint, **arguments)
+        return contextlib.nullcontext(load(checkpoint, **arguments))
+
+    monkeypatch.setattr(inference, 'load', loading)
+
+
+@functools.cache
+def digits():
+    """Real images, scikit-learn's: [8, 8, 3] uint8, and the labels, in the order of the files."""
+    found = load_digits()
+    order = np.argsort(found.target[:COUNT], kind='stable')
+    grey = (found.images[:COUNT][order] * 255 / 16).astype(np.uint8)
+    return np.repeat(grey[..., np.newaxis], 3, axis=-1), found.target[:COUNT][order]
+
+
+def encoded(image):
+    return tf.io.encode_png(image).numpy()
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """The digits as eleven classes, of which the last is empty; one image is damaged."""
+    path = tmp_path_factory.mktemp('digits')
+    (path / 'x').mkdir()
+    for number, (image, label) in enumerate(zip(*digits())):
+        (path / str(label)).mkdir(exist_ok=True)
+        content = encoded(image)
+        (path / str(label) / f'{number:02d}.png').write_bytes(
+            content[:60] if number == DAMAGED else content)
+    return path
+
+
+@pytest.fixture(scope='module')
+def records(tmp_path_factory):
+    path = tmp_path_factory.mktemp('records')
+    data.write_tfrecords(path, 'digits', 'validation', [
+        (encoded(image), int(label)) for image, label in zip(*digits())],
+        [*map(str, range(10)), 'x'], num_shards=2)
+    return path
+
+
+@functools.cache
+def answers(checkpoint=ELEVEN, good=True):
+    """Logits and features of the digits, computed plainly."""
+    images = np.stack([preprocessing.for_evaluation(image) for image in digits()[0]])
+    with inference.load(checkpoint, precision='float32', use_ema=False,
+                        checkpoint_scope=None) as predictor:
+        logits, features = predictor.logits(images), predictor.features(images)
+    kept = np.arange(COUNT) != DAMAGED if good else slice(None)
+    return logits[kept], features[kept], digits()[1][kept]
+
+
+@pytest.fixture(scope='module')
+def imagenet(tmp_path_factory):
+    """A narrow network of 1,001 classes."""
+    path = str(tmp_path_factory.mktemp('imagenet') / 'model.ckpt')
+    with tf.Graph().as_default(), quick_session() as session:
+        with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
+            inception_slim.inception_v3(
+                tf.placeholder(tf.float32, (1, 299, 299, 3)), num_classes=1001, is_training=False,
+                create_aux_logits=False, depth_multiplier=0.05, min_depth=4)
+        variables = tf.model_variables()  # all in one run, which a run for each is slower than
+        session.run([each.initializer for each in variables], {
+            each.initializer.inputs[1]: weights_for(each.op.name, each.shape.as_list())
+            for each in variables})
+        return tf.train.Saver(tf.model_variables()).save(session, path, write_meta_graph=False)
+
+
+class TestClassify:
+
+    def test_answers(self, folder):
+        found = evaluation.classify(ELEVEN, folder, top=3, batch_size=8)
+        logits, _, _ = answers()
+        assert len(found.answers) == COUNT - 1 and found.note is None
+        assert [os.path.basename(name) for name in found.bad] == [f'{DAMAGED:02d}.png']
+        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = exponents / exponents.sum(axis=1, keepdims=True)
+        for answer, row in zip(found.answers, probabilities):
+            np.testing.assert_allclose(answer.probabilities, np.sort(row)[::-1][:3], atol=1e-5)
+            np.testing.assert_allclose(row[answer.classes], answer.probabilities, atol=1e-5)
+            assert answer.labels == [f'class {number}' for number in answer.classes]
+
+    def test_outside_eager_mode_and_inside_a_graph(self, folder):
+        with tf.Graph().as_default():
+            found = evaluation.classify(ELEVEN, folder / '1')
+        assert found.answers == evaluation.classify(ELEVEN, [folder / '1']).answers
+
+    def test_labels(self, folder, tmp_path):
+        file = tmp_path / 'labels.txt'
+        names = [f'name {number}' for number in range(11)]
+        for lines in (names, [f'{number}:{name}' for number, name in enumerate(names)]):
+            file.write_text('\n'.join(lines))
+            for labels in (file, names):
+                answer = evaluation.classify(ELEVEN, folder / '0', labels=labels).answers[0]
+                assert answer.labels == [names[number] for number in answer.classes]
+        with pytest.raises(DatasetError, match='has 10 names, but the checkpoint has 11 classes'):
+            evaluation.classify(ELEVEN, folder, labels=names[:10])
+        found = evaluation.classify(ELEVEN, folder / '0', labels=['background', *names])
+        assert found.answers[0].labels == answer.labels
+        assert "'background', the first name, is left out" in found.note
+
+    def test_background_class(self, folder, imagenet):
+        found = evaluation.classify(imagenet, folder / '0', top=1001)
+        answer = found.answers[0]
+        assert answer.labels[answer.classes.index(0)] == 'background'
+        assert 'class 0 is taken for the background' in found.note
+        names = [f'name {number}' for number in range(1000)]
+        found = evaluation.classify(imagenet, folder / '0', labels=names)
+        assert found.answers[0].labels == [f'name {number - 1}'
+                                           for number in found.answers[0].classes]
+        assert '1,001 classes and labels 1,000 names' in found.note
+        found = evaluation.classify(imagenet, folder / '0', labels=['none', *names])
+        assert found.note is None
+
+    def test_moving_averages(self, folder):
+        plain, averaged = (evaluation.classify(AVERAGED, folder / '0', use_ema=use_ema)
+                           for use_ema in (False, True))
+        assert plain.answers[0].probabilities != averaged.answers[0].probabilities
+
+    def test_strict(self, folder):
+        with pytest.raises(DatasetError, match=f'{DAMAGED:02d}.png is no image that can be read'):
+            evaluation.classify(ELEVEN, folder, strict=True)
+
+    def test_refuses(self, folder):
+        with pytest.raises(ValueError, match='top must be at least 1'):
+            evaluation.classify(ELEVEN, folder, top=0)
+        with pytest.raises(DatasetError, match='holds no images'):
+            evaluation.classify(ELEVEN, folder / 'x')
+
+
+class TestFeatures:
+
+    def test_files(self, folder, tmp_path):
+        found = evaluation.features(ELEVEN, folder, tmp_path / 'new.npy')
+        vectors = np.load(found.path)
+        assert vectors.dtype == np.float32 and vectors.shape == found.shape
+        np.testing.assert_allclose(vectors, answers()[1], atol=1e-5)
+        names = open(found.list_path).read().splitlines()
+        assert names == [file for file in data.image_files(folder) if file not in found.bad]
+        assert len(found.bad) == 1 and sorted(os.listdir(tmp_path)) == ['new.npy', 'new.txt']
+
+    def test_refuses(self, folder, tmp_path):
+        for path, says in ((tmp_path / 'new.txt', 'must end in .npy'),
+                           (tmp_path / 'no' / 'new.npy', 'There is no folder .* make it first')):
+            with pytest.raises(DatasetError, match=says):
+                evaluation.features(ELEVEN, folder, path)
+        (tmp_path / 'new.npy').write_text('old')
+        with pytest.raises(DatasetError):
+            evaluation.features(ELEVEN, folder, tmp_path / 'new.npy', strict=True)
+        assert (tmp_path / 'new.npy').read_text() == 'old'
+
+
+class TestEvaluate:
+
+    @pytest.mark.parametrize('kind', ['folder', 'records'])
+    def test_figures(self, request, tmp_path, kind):
+        file = tmp_path / 'confusion.csv'
+        found = evaluation.evaluate(ELEVEN, request.getfixturevalue(kind), batch_size=8,
+                                    confusion=file)
+        if kind == 'records':
+            assert found.bad == []
+            logits, _, labels = answers(good=False)
+        else:
+            assert len(found.bad) == 1
+            logits, _, labels = answers()
+        assert found.num_examples == len(labels) and found.note is None
+        assert found.top_1 == (logits.argmax(axis=1) == labels).mean()
+        top = np.argsort(-logits, axis=1)[:, :5]
+        assert found.top_5 == (top == labels[:, np.newaxis]).any(axis=1).mean()
+        wanted = np.zeros((11, 11), int)
+        for label, answer in zip(labels, logits.argmax(axis=1)):
+            wanted[label, answer] += 1
+        np.testing.assert_array_equal(found.confusion, wanted)
+        rows = list(csv.reader(open(file)))
+        assert rows[0] == ['class', *map(str, range(10)), 'x']
+        assert [row[0] for row in rows[1:]] == rows[0][1:]
+        np.testing.assert_array_equal([row[1:] for row in rows[1:]], wanted.astype(str))
+        three = found.per_class[3]
+        images = int((labels == 3).sum())
+        assert three == {'label': 3, 'name': '3', 'images': images, 'correct': wanted[3, 3],
+                         'accuracy': wanted[3, 3] / images}
+        assert found.per_class[10]['accuracy'] is None
+
+    def test_recall_5_is_slims(self):
+        """`slim.metrics.streaming_recall_at_k`, whose ties count as right."""
+        logits = np.random.RandomState(0).randint(0, 6, (200, 11)).astype(np.float32)
+        labels = np.random.RandomState(1).randint(0, 11, 200)
+        ours = in_top(logits, labels, 5).mean()
+        with tf.Graph().as_default(), tf.Session() as session:
+            recall, update = slim.metrics.streaming_recall_at_k(logits, tf.constant(labels), 5)
+            session.run(tf.local_variables_initializer())
+            session.run(update)
+            assert ours == pytest.approx(session.run(recall))
+
+    def test_picture(self, records, tmp_path):
+        evaluation.evaluate(ELEVEN, records, confusion=tmp_path / 'confusion.png')
+        assert Image.open(tmp_path / 'confusion.png').size > (400, 300)
+        assert os.listdir(tmp_path) == ['confusion.png']
+
+    def test_background_class(self, imagenet, tmp_path):
+        """1,000 classes without, 1,001 with: the labels move by one."""
+        logits, _, _ = answers(imagenet, good=False)
+        names = [f'{number:03d}' for number in range(1000)]
+        # Label the images by what is answered, so that all are right.
+        labels = np.maximum(logits.argmax(axis=1) - 1, 0).tolist()
+        data.write_tfrecords(tmp_path, 'made', 'test', zip(map(encoded, digits()[0]), labels),
+                             names)
+        found = evaluation.evaluate(imagenet, tmp_path)
+        assert found.top_1 == (logits.argmax(axis=1) > 0).mean() > 0
+        assert found.confusion.shape == (1000, 1001) and found.answer_names[-1] == 'background'
+        assert 'class 0 of the checkpoint is taken for the background class' in found.note
+        data.write_tfrecords(tmp_path, 'made', 'test', zip(map(encoded, digits()[0]), [
+            label + 1 for label in labels]), ['background', *names])
+        same = evaluation.evaluate(imagenet, tmp_path)
+        assert same.top_1 == found.top_1 and same.note is None
+
+    def test_a_dataset_with_a_background_that_the_checkpoint_lacks(self, tmp_path):
+        logits, _, _ = answers(good=False)
+        data.write_tfrecords(tmp_path, 'made', 'test', zip(
+            map(encoded, digits()[0]), (logits.argmax(axis=1) + 1).tolist()),
+            ['background', *map(str, range(11))])
+        found = evaluation.evaluate(ELEVEN, tmp_path)
+        assert found.top_1 == found.top_5 == 1 and found.confusion.shape == (12, 12)
+        assert "label 0 of the dataset, 'background', is one that it cannot answer" in found.note
+
+    def test_int8(self, folder):
+        """Calibrated on the images themselves."""
+        exact = evaluation.evaluate(ELEVEN, folder)
+        found = evaluation.evaluate(ELEVEN, folder, precision='int8')
+        assert found.num_examples == exact.num_examples and len(found.bad) == 1
+        assert abs(found.top_5 - exact.top_5) < 0.2
+
+    def test_refuses(self, folder, imagenet, tmp_path):
+        for arguments, says in (
+                ((imagenet, folder), 'has 11 classes, but .* has 1,001; evaluate a checkpoint on'),
+                ((ELEVEN, tmp_path), 'holds no data')):
+            with pytest.raises(DatasetError, match=says):
+                evaluation.evaluate(*arguments)
+        with pytest.raises(DatasetError, match='must end in .csv, or in .png'):
+            evaluation.evaluate(ELEVEN, folder, confusion='confusion.txt')
+
+
+class TestCommands:
+    """One as a process, without noise; the others called."""
+
+    @pytest.fixture
+    def call(self, capsys):
+        def calling(*arguments):
+            capsys.readouterr()
+            try:
+                code = cli.main([str(each) for each in arguments])
+            except SystemExit as error:
+                code = error.code
+            printed = capsys.readouterr()
+            return code, printed.out, printed.err
+        return calling
+
+    def test_classify(self, folder, tmp_path):
+        (tmp_path / 'labels.txt').write_text('\n'.join(f'{n}:name {n}' for n in range(11)))
+        done = run('classify', ELEVEN, folder / '0', folder / '1', '--top', 2,
+                   '--labels', tmp_path / 'labels.txt')
+        assert done.returncode == 0
+        lines = done.stdout.splitlines()
+        assert lines[0] == str(folder / '0' / '00.png')
+        best = answers()[0][0].argmax()
+        assert lines[1].endswith(f'%  name {best}') and len(lines) % 3 == 0
+        assert done.stderr == ('Left out as damaged or unreadable: 1\n'
+                               f'  {data.image_files(folder)[DAMAGED]}\n')
+
+    def test_classify_json(self, call, folder):
+        code, out, err = call('classify', ELEVEN, folder / '2', '--json')
+        assert (code, err) == (0, '')
+        found = json.loads(out)
+        assert found['bad'] == [] and len(found['answers'][0]['classes']) == 5
+
+    def test_features(self, call, folder, tmp_path):
+        code, out, err = call('features', ELEVEN, folder / '2', '--output', tmp_path / 'new.npy')
+        assert (code, err) == (0, '')
+        rows, columns = np.load(tmp_path / 'new.npy').shape
+        assert out == (f'Wrote {tmp_path}/new.npy: {rows} vectors of {columns}; their files are in '
+                       f'{tmp_path}/new.txt\n')
+
+    def test_evaluate(self, call, records, tmp_path):
+        code, out, err = call('evaluate', ELEVEN, records, '--split', 'validation',
+                              '--confusion', tmp_path / 'new.csv')
+        assert (code, err) == (0, '')
+        right = int((answers(good=False)[0].argmax(axis=1) == digits()[1]).sum())
+        assert f'top-1 accuracy     {right / COUNT:.2%}\n' in out
+        assert out.startswith(f'images             {COUNT}, of 11 classes; 0 bad\n')
+        assert os.path.exists(tmp_path / 'new.csv')
+        code, out, err = call('evaluate', ELEVEN, records, '--json')
+        assert json.loads(out)['top_1'] == right / COUNT
+
+    def test_refuses(self, call, folder, tmp_path):
+        for arguments, wanted in (
+                (['classify', ELEVEN], 2),
+                (['classify', ELEVEN, folder, '--top', '0'], 2),
+                (['classify', ELEVEN, tmp_path], 1),
+                (['classify', ELEVEN, folder, '--strict'], 1),
+                (['evaluate', tmp_path, folder], 1)):
+            code, out, err = call(*arguments)
+            assert code == wanted and out == '' and err
+            assert code == 2 or len(err.splitlines()) == 1, err

@@ -1,0 +1,174 @@
+"""Every format answers as TensorFlow 1.15.5 did, and what cannot be written leaves nothing."""
+
+import os
+import sys
+
+import forks
+import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+import numpy as np
+import onnxruntime
+import pytest
+import tensorflow as tf2
+import tensorflow.compat.v1 as tf
+from golden.weights import images
+from networks import GOLDEN, golden_arrays, softmax
+
+from inception_slim import export
+from inception_slim.export import ExportError
+from inception_slim.formats import frozen
+
+
+def path_of(name):
+    return os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585')
+
+
+@pytest.fixture(scope='module')
+def golden():
+    return {name: softmax(logits) for name, logits in golden_arrays('checkpoints').items()}
+
+
+@pytest.fixture(scope='module')
+def png_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('images')
+    for number, image in enumerate(np.uint8(images(2) * 127 + 128)):
+        (folder / f'{number}.png').write_bytes(tf2.io.encode_png(image).numpy())
+    return folder
+
+
+class TestFormats:
+
+    def test_saved_model(self, tmp_path, golden, png_folder):
+        (tmp_path / 'labels.txt').write_text(''.join(f'{i}:class {i}\n' for i in range(11)))
+        done = export.export(path_of('slim_v1'), tmp_path / 'saved', format='saved-model',
+                             labels=tmp_path / 'labels.txt')
+        assert done.generated and done.difference < 1e-5 and done.same_class == done.images
+        loaded = tf2.saved_model.load(str(tmp_path / 'saved'))
+        answers = loaded.signatures['serving_default'](images=tf2.constant(images(2)))
+        np.testing.assert_allclose(answers['predictions'], golden['slim_v1'], atol=1e-5)
+        np.testing.assert_allclose(answers['logits'], golden_arrays('checkpoints')['slim_v1'],
+                                   atol=1e-4)
+        encoded = [(png_folder / f'{i}.png').read_bytes() for i in range(2)]
+        encoded.append(tf2.io.encode_jpeg(np.zeros((50, 80, 1), np.uint8)).numpy())
+        answers = loaded.signatures['encoded'](encoded=tf2.constant(encoded))
+        best = answers['predictions'].numpy().argmax(axis=1)
+        assert answers['classes'].numpy().tolist() == [f'class {i}'.encode() for i in best]
+        assert (tmp_path / 'saved' / 'assets' / 'labels.txt').read_text() == (
+            tmp_path / 'labels.txt').read_text()
+        # As TensorFlow's users of 2018 load it.
+        with tf.Graph().as_default(), tf.Session() as session:
+            tf.saved_model.load(session, ['serve'], str(tmp_path / 'saved'))
+
+    def test_frozen(self, tmp_path, golden):
+        done = export.export(path_of('renamed'), tmp_path / 'frozen.pb', format='frozen')
+        assert done.size == (tmp_path / 'frozen.pb').stat().st_size
+        definition = tf.GraphDef.FromString((tmp_path / 'frozen.pb').read_bytes())
+        with tf.Graph().as_default(), tf.Session() as session:
+            tf.import_graph_def(definition, name='')
+            found = session.run('InceptionV3/Predictions/Reshape_1:0', {'input:0': images(2)})
+        np.testing.assert_allclose(found, golden['renamed'], atol=1e-5)
+
+    # TensorFlow's own interpreter announces its move to another package.
+    @pytest.mark.filterwarnings(r'ignore:\s*Warning. tf.lite.Interpreter is deprecated')
+    @pytest.mark.parametrize('quantize, close', [('float32', 1e-5), ('float16', 1e-2),
+                                                 ('int8', 0.2)])
+    def test_tflite(self, tmp_path, golden, png_folder, quantize, close):
+        file = tmp_path / 'model.tflite'
+        done = export.export(path_of('slim_v2'), file, format='tflite', quantize=quantize,
+                             calibration_images=png_folder)
+        assert (done.images, done.generated, done.quantize) == (2, False, quantize)
+        interpreter = tf.lite.Interpreter(model_path=str(file))
+        source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        assert source['dtype'] == target['dtype'] == np.float32
+        interpreter.resize_tensor_input(source['index'], (2, 299, 299, 3))
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(source['index'], images(2))
+        interpreter.invoke()
+        np.testing.assert_allclose(interpreter.get_tensor(target['index']), golden['slim_v2'],
+                                   atol=close)
+
+    @pytest.mark.parametrize('name', ['slim_v2', 'gamma'])
+    def test_keras(self, tmp_path, golden, name):
+        export.export(path_of(name), tmp_path / 'model.keras', format='keras')
+        model = tf2.keras.models.load_model(tmp_path / 'model.keras')
+        np.testing.assert_allclose(model(images(2), training=False), golden[name], atol=1e-5)
+
+    def test_onnx(self, tmp_path, golden):
+        export.export(path_of('slim_v2'), tmp_path / 'model.onnx', format='onnx')
+        session = onnxruntime.InferenceSession(tmp_path / 'model.onnx')
+        np.testing.assert_allclose(session.run(None, {'input:0': images(2)})[0],
+                                   golden['slim_v2'], atol=1e-4)
+
+    def test_onnx_says_what_it_needs(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, 'tf2onnx', None)
+        with pytest.raises(ExportError, match=r"pip install 'inception_slim\[onnx\]'"):
+            export.export(path_of('slim_v2'), tmp_path / 'model.onnx', format='onnx')
+        assert os.listdir(tmp_path) == []
+
+
+class TestRefusals:
+
+    @pytest.mark.parametrize('arguments, says', [
+        ({'format': 'caffe'}, 'no format .caffe.; name one of saved-model'),
+        ({'format': 'tflite', 'quantize': 'int4'}, 'must be one of float32, float16, int8'),
+        ({'format': 'frozen', 'quantize': 'int8'}, 'int8 is for tflite alone'),
+        ({'format': 'tflite', 'quantize': 'int8'}, 'int8 needs calibration images'),
+        ({'format': 'keras', 'labels': ['a']}, 'keras has no place for labels'),
+        ({'format': 'saved-model', 'labels': ['a']}, '1 labels, but .* has 11 classes'),
+        ({'format': 'frozen', 'calibration_images': np.zeros((2, 5, 5, 3))}, r'must be \[N, 299')])
+    def test_arguments(self, tmp_path, arguments, says):
+        with pytest.raises(ExportError, match=says):
+            export.export(path_of('slim_v2'), tmp_path / 'new', **arguments)
+        assert os.listdir(tmp_path) == []
+
+    def test_destinations(self, tmp_path):
+        (tmp_path / 'there').write_text('mine')
+        (tmp_path / 'folder').mkdir()
+        (tmp_path / 'folder' / 'file').touch()
+        for name, says, overwrite in (('there', 'exists; give another name, or over', False),
+                                      ('folder', 'holds other things than a SavedModel', True),
+                                      ('no/new', 'no folder .*make it first', False)):
+            with pytest.raises(ExportError, match=says):
+                export.export(path_of('slim_v2'), tmp_path / name, format='frozen',
+                              overwrite=overwrite)
+        assert (tmp_path / 'there').read_text() == 'mine'
+
+    def test_inside_a_graph(self, tmp_path, graph):
+        with pytest.raises(ExportError, match='needs eager mode'):
+            export.export(path_of('slim_v2'), tmp_path / 'new', format='frozen')
+
+    def test_what_differs_or_fails_is_not_left_behind(self, tmp_path, monkeypatch):
+        (tmp_path / 'model.pb').write_text('the one before')
+
+        def writes(answer):
+            def write(info, weights, path):
+                with open(path, 'w') as file:
+                    file.write('half')
+                return answer
+            monkeypatch.setattr(frozen, 'write', write)
+
+        def full(batch):
+            raise OSError(28, 'No space left on device')
+
+        for answer, says in ((lambda batch: np.full((len(batch), 11), 1.1), 'would differ'),
+                             (lambda batch: np.full((len(batch), 11), np.nan), 'or with none'),
+                             (full, r'cannot be written \(No space left on device\); nothing')):
+            writes(answer)
+            with pytest.raises(ExportError, match=says):
+                export.export(path_of('slim_v2'), tmp_path / 'model.pb', format='frozen',
+                              overwrite=True)
+            assert os.listdir(tmp_path) == ['model.pb']
+            assert (tmp_path / 'model.pb').read_text() == 'the one before'
+
+
+def test_export_as_a_command(tmp_path):
+    def run(*arguments):
+        return forks.module('inception_slim', 'export', *arguments)
+
+    file = str(tmp_path / 'frozen.pb')
+    done = run(path_of('slim_v2'), '--format', 'frozen', '--output', file)
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout.startswith(f'Wrote {file}: frozen, float32, 0.3 MB\nLoaded again, its prob')
+    done = run(path_of('slim_v2'), '--format', 'frozen', '--output', file)
+    assert (done.returncode, done.stdout) == (1, '')
+    assert done.stderr == (f'inception-slim: {file} exists; give another name, or overwrite it.\n')
+    assert run(path_of('slim_v2'), '--format', 'caffe', '--output', file).returncode == 2

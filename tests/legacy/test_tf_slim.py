@@ -1,0 +1,139 @@
+"""tf-slim 1.1.0 works, and TensorFlow is as it was.
+
+Each test that looks at what an import does is a process of its own.
+"""
+
+import os
+import textwrap
+
+import forks
+import pytest
+
+SUITE = os.path.join(os.path.dirname(__file__), '..', '..', 'scripts', 'proofs', 'slim_suite.py')
+
+
+def python(code, **environment):
+    done = forks.python(code, **environment)
+    assert done.returncode == 0, done.stderr
+    assert 'deprecated' not in done.stderr
+    return done.stdout
+
+
+def test_tensorflow_is_left_untouched():
+    python('''
+        import sys
+        import os
+        import tensorflow as tf
+        from tensorflow.python.framework import ops
+        from tensorflow.python.layers import normalization
+        from tensorflow.python.ops import array_ops, control_flow_ops, variable_scope, variables
+        import numpy
+        modules = [ops, normalization, array_ops, control_flow_ops, variable_scope, variables, tf,
+                   tf.compat.v1, tf.compat.v1.train, numpy]
+        before = [dict(vars(module)) for module in modules]
+        environment, keras, behaviour = dict(os.environ), tf.keras.__version__, (
+            tf.executing_eagerly(), tf.compat.v1.resource_variables_enabled(),
+            tf.compat.v1.control_flow_v2_enabled())
+        import inception_slim
+        assert 'tf_keras' not in sys.modules
+        import tf_slim
+        with tf.Graph().as_default():
+            tf_slim.batch_norm(tf.zeros((1, 2, 2, 3)))
+        assert 'tf_keras' in sys.modules
+        for module, names in zip(modules, before):
+            new = {name for name in set(vars(module)) ^ set(names) if not name.startswith('_')}
+            # What TensorFlow itself loads on first use is a module of its own.
+            assert not {n for n in new if type(vars(module)[n]) is not type(sys)}, (module, new)
+            assert all(vars(module)[name] is value for name, value in names.items()
+                       if callable(value)), module
+        assert tf.keras.__version__ == keras and keras.startswith('3.')
+        assert dict(os.environ) == environment
+        assert behaviour == (tf.executing_eagerly(), tf.compat.v1.resource_variables_enabled(),
+                             tf.compat.v1.control_flow_v2_enabled())
+        ''', TF_CPP_MIN_LOG_LEVEL='3')
+
+
+@pytest.mark.parametrize('imports', [
+    'import tf_slim, inception_slim', 'import inception_slim, tf_slim',
+    'import tf_slim.nets.vgg\nimport inception_slim\ninception_slim.tf_slim_compat.install()'])
+def test_order_of_imports(imports):
+    assert python(imports + textwrap.dedent('''
+        import tensorflow.compat.v1 as tf
+        import tf_slim
+        from tf_slim.layers import layers
+        view = layers.variable_scope
+        inception_slim.tf_slim_compat.install()
+        assert layers.variable_scope is view
+        with tf.Graph().as_default():
+            tf_slim.conv2d(tf.zeros((1, 4, 4, 3)), 2, 3, normalizer_fn=tf_slim.batch_norm)
+            print([variable.op.name for variable in tf.global_variables()])
+        ''')) == str(['Conv/weights', 'Conv/BatchNorm/beta', 'Conv/BatchNorm/moving_mean',
+                      'Conv/BatchNorm/moving_variance']) + '\n'
+
+
+def test_nothing_is_given_where_nothing_is_missing():
+    python('''
+        import types
+        import inception_slim
+        from inception_slim.legacy import tf_slim as tf_slim_compat
+        whole = types.ModuleType('tensorflow.python.ops.array_ops')
+        whole.stack = whole.unstack = len
+        user = types.ModuleType('user')
+        user.array_ops = whole
+        tf_slim_compat.complete(user)
+        assert user.array_ops is whole
+        ''')
+
+
+@pytest.mark.parametrize('change, says', [
+    ("tensorflow.__version__ = tensorflow.compat.v1.__version__ = '2.12.1'",
+     'supports TensorFlow 2.16 to 2.21, but TensorFlow 2.12.1 is installed; install'),
+    ("tensorflow.__version__ = tensorflow.compat.v1.__version__ = '2.99.0-dev'",
+     'supports TensorFlow 2.16 to 2.21, but TensorFlow 2.99.0-dev is installed; install'),
+    ("metadata.version = lambda name: '1.2.0'", 'needs tf-slim 1.1.0, but 1.2.0 is installed;'),
+])
+def test_versions_outside_the_range(change, says):
+    assert says in python(f'''
+        from importlib import metadata
+        import tensorflow
+        {change}
+        try:
+            import inception_slim
+        except ImportError as error:
+            print(error)
+        ''')
+
+
+@pytest.mark.parametrize('version, says', [
+    ('raise(metadata.PackageNotFoundError())', 'which is not installed; install'),
+    ("return('2.1.0')", 'but tf-keras 2.1.0 is installed; install'),
+])
+def test_tf_keras_that_does_not_fit(version, says):
+    assert says in python(f'''
+        from importlib import metadata
+        import inception_slim
+        import tensorflow.compat.v1 as tf
+        import tf_slim
+        def find(name):
+            {version}
+        metadata.version = find
+        try:
+            with tf.Graph().as_default():
+                tf_slim.batch_norm(tf.zeros((1, 2, 2, 3)))
+        except ImportError as error:
+            print(error)
+        ''')
+
+
+@pytest.mark.parametrize('groups', [
+    ['ops'], ['summaries_test', 'evaluation_test', 'data']])
+def test_part_of_the_suite_of_tf_slim(groups):
+    done = forks.script(SUITE, *groups)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith('\n0 failures not explained by the tests themselves\n')
+    assert done.stderr == ''
+
+
+def test_the_suite_knows_its_groups():
+    done = forks.script(SUITE, 'nothing')
+    assert done.returncode == 2 and "no tests called 'nothing'" in done.stderr

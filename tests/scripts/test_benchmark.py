@@ -1,0 +1,101 @@
+"""The benchmark prints the listing's lines, returns what it measured, and counts arithmetic."""
+
+import json
+import os
+import re
+
+import forks
+import pytest
+import tensorflow.compat.v1 as tf
+from networks import build
+
+from inception_slim.benchmark import multiply_adds, time_tensorflow_run
+
+SCRIPT = 'scripts.benchmarks.forward'
+ROOT = os.path.join(os.path.dirname(__file__), '..', '..')
+TIME = r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}'
+
+
+def test_prints_the_lines_of_the_listing(graph, capsys):
+    with tf.Session() as session:
+        timing = time_tensorflow_run(session, tf.random_uniform(()), 'Forward')
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 11
+    for step, line in zip(range(0, 100, 10), lines):
+        assert re.fullmatch(rf'{TIME}: step {step}, duration = \d\.\d{{3}}', line), line
+    assert re.fullmatch(
+        rf'{TIME}: Forward across 100 steps, 0\.\d{{3}} \+/- 0\.\d{{3}} sec / batch', lines[-1])
+    assert len(timing.durations) == 100
+    assert min(timing.durations) <= timing.mean <= max(timing.durations)
+    assert timing.standard_deviation >= 0
+
+
+def test_steps_that_do_not_count(graph, capsys):
+    counter = tf.get_variable('counter', initializer=0)
+    with tf.Session() as session:
+        session.run(counter.initializer)
+        timing = time_tensorflow_run(session, tf.assign_add(counter, 1), 'Run', 7, 4)
+        assert session.run(counter) == 11 and len(timing.durations) == 7
+    # The listing prints where burn-in and counted steps together are a multiple of ten.
+    assert [line.split(': ')[1] for line in capsys.readouterr().out.splitlines()][0].startswith(
+        'step 6, duration')
+
+
+@pytest.mark.parametrize('steps', [(0, 10), (1, -1)])
+def test_bad_numbers_of_steps(graph, steps):
+    with tf.Session() as session, pytest.raises(ValueError, match='must be at least'):
+        time_tensorflow_run(session, tf.zeros(()), 'Run', *steps)
+
+
+def test_multiply_adds_of_the_paper(graph):
+    # "about 5 billion multiply-adds"; 11.4 GFLOP measured for the convolutions of an image.
+    assert multiply_adds(build((1, 299, 299, 3), is_training=False)[1]) == pytest.approx(
+        5.7e9, rel=0.01)
+
+
+def test_multiply_adds_by_hand(graph):
+    image = tf.zeros((2, 8, 8, 3))
+    net = tf.nn.conv2d(image, tf.zeros((3, 3, 3, 5)), 2, 'SAME')
+    net = tf.nn.depthwise_conv2d(net, tf.zeros((3, 3, 5, 1)), [1, 1, 1, 1], 'SAME')
+    net = tf.matmul(tf.reshape(net, (2, 80)), tf.zeros((7, 80)), transpose_b=True)
+    assert multiply_adds(net) == 2 * (16 * 5 * 27 + 16 * 5 * 9 + 80 * 7)
+    with pytest.raises(ValueError, match='known shapes'):
+        multiply_adds(tf.matmul(tf.placeholder(tf.float32, (None, 3)), tf.zeros((3, 3))))
+
+
+def run(*flags):
+    return forks.module(SCRIPT, *flags, folder=ROOT)
+
+
+def test_script(tmp_path):
+    figures = tmp_path / 'figures.json'
+    done = run('--batch-size', '2', '--height', '107', '--width', '139', '--num-batches', '3',
+               '--num-steps-burn-in', '1', '--forward-backward', '--json', str(figures))
+    assert done.returncode == 0 and done.stderr == ''
+    assert re.fullmatch(
+        rf'{TIME}: Forward across 3 steps, .* sec / batch\n'
+        r'[\d.]+ images / sec, \d+ GFLOP / sec \(.* GFLOP an image\)\n'
+        rf'{TIME}: Forward-backward across 3 steps, .* sec / batch\n'
+        r'[\d.]+ images / sec, .*\n'
+        r'peak memory \d+\.\d\d GiB\n'
+        r'TensorFlow 2\.\d+\.\d+, TF-Slim 1\.1\.0, Python 3\.\d+\.\d+, .+, \d+ cores\n',
+        done.stdout)
+    written = json.loads(figures.read_text())
+    assert len(written['forward']['durations']) == 3
+    assert written['forward_backward']['seconds_per_batch'] > written['forward'][
+        'seconds_per_batch']
+    assert os.listdir(tmp_path) == ['figures.json']
+
+
+@pytest.mark.parametrize('flags, code, says', [
+    (['--batch-size', '0'], 2, 'must be at least 1, but is 0'),
+    (['--num-steps-burn-in', '-1'], 2, 'must be at least 0'),
+    (['--json', 'no/such/folder/file'], 2, 'there is no folder for no/such/folder/file'),
+    (['--height', '50'], 1, 'images of 50x299 are too small; the smallest that works is 107x107'),
+    (['--network', 'inception_v1', '--batch-size', '1', '--checkpoint', 'no_such_file'], 1,
+     'no_such_file'),
+])
+def test_script_refuses(flags, code, says):
+    done = run(*flags)
+    assert done.returncode == code and says in done.stderr
+    assert 'Traceback' not in done.stderr and done.stdout == ''

@@ -1,0 +1,120 @@
+"""The plan of the house: imports run one way, files stay small, and public names stay."""
+
+import ast
+import importlib
+import os
+
+import inception_slim
+import pytest
+
+PACKAGE = os.path.dirname(inception_slim.__file__)
+# Each may import those below it, and its own.
+FLOORS = [
+    {'cli'},
+    {'bulk', 'evaluation', 'training', 'formats'},
+    {'inference'},
+    {'checkpoint'},
+    {'nets'},
+    {'legacy.tf_slim'},
+    {'data'},
+    {'errors', 'files', 'options', 'quiet', 'benchmark'},
+]
+# The listing's arg scope is a room of `nets` with a door of its own; the others hand names on.
+ROOMS = {'inception_v3_arg_scope': 'nets', 'export': 'formats', 'keras_models': 'formats',
+         'preprocessing': 'data', 'tf_slim_compat': 'legacy.tf_slim', '__main__': 'cli'}
+PUBLIC = {
+    'checkpoint': 'CheckpointError CheckpointInfo FIRST_RELEASE_NAMES MOVING_AVERAGE Restored '
+                  'SLIM_NAMES convert find_prefix inspect read restore',
+    'data': 'Dataset DatasetError LABELS SUFFIXES arrays batches decode errors_named '
+            'image_batches image_files labels_beside open_dataset read_labels write_tfrecords',
+    'evaluation': 'Answer BACKGROUND Classification DatasetError Evaluation Features classify '
+                  'evaluate features write_confusion',
+    'export': 'ExportError Exported FORMATS QUANTIZATIONS TOLERANCES export',
+    'inference': 'BATCH_NORM_EPSILON PRECISIONS Predictor ancestors checked_images constant_graph '
+                 'fold_batch_norm frozen_graph has_bfloat16 load',
+    'keras_models': 'BODIES keras_model',
+    'preprocessing': 'AREA ASPECT BRIGHTNESS CONTRAST HUE SATURATION for_evaluation for_training',
+    'quiet': 'COMMAND held_back_stderr is_asked_for is_command',
+    'tf_slim_compat': 'ModuleView NEWEST_TENSORFLOW OLDEST_TENSORFLOW TF_SLIM complete install',
+    'training': 'Step Trained TrainingError build_step train',
+    'benchmark': 'Timing multiply_adds time_tensorflow_run',
+    'cli': 'main parser',
+}
+
+
+def sources():
+    for folder, _, names in os.walk(PACKAGE):
+        for name in sorted(names):
+            if name.endswith('.py'):
+                path = os.path.join(folder, name)
+                module = os.path.relpath(path, PACKAGE)[:-len('.py')].replace(os.sep, '.')
+                yield module.removesuffix('.__init__'), path
+
+
+def floor_of(module):
+    """Which floor a module is on, None for the roof: `__init__`, and what old code runs in."""
+    module = ROOMS.get(module, module)
+    for number, rooms in enumerate(FLOORS):
+        if any(module == room or module.startswith(room + '.') for room in rooms):
+            return number
+    return None
+
+
+def imported(path):
+    """The modules of this package that a file imports, anywhere in it, within the package."""
+    with open(path) as file:
+        tree = ast.parse(file.read())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING':
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f'{path} imports by dots; write the whole name.'
+            found |= {f'{node.module}.{each.name}' for each in node.names}
+    return {name.removeprefix('inception_slim.') for name in found
+            if name.startswith('inception_slim.')}
+
+
+def test_imports_run_one_way():
+    upward = []
+    for module, path in sources():
+        mine = floor_of(module)
+        for name in imported(path) if mine is not None else ():
+            theirs = floor_of(name)
+            if theirs is not None and theirs < mine:
+                upward.append(f'{module} imports {name}')
+    assert not upward
+
+
+def test_nothing_imports_the_command_line():
+    assert not [module for module, path in sources() if floor_of(module) != 0
+                and any(name.split('.')[0] == 'cli' for name in imported(path))]
+
+
+def test_each_room_has_a_floor():
+    """Or else it would be held to nothing."""
+    assert not [module for module, _ in sources()
+                if floor_of(module) is None and module != '__init__'
+                and not module.startswith('legacy')]
+
+
+def test_long_files_say_why():
+    for module, path in sources():
+        with open(path) as file:
+            lines = file.read().splitlines()
+        assert len(lines) <= 400 or 'long' in ''.join(lines[:12]), (
+            f'{module} has {len(lines)} lines, and says nowhere at its beginning why.')
+
+
+@pytest.mark.parametrize('module', PUBLIC)
+def test_public_names_stay(module):
+    found = importlib.import_module(f'inception_slim.{module}')
+    assert not [name for name in PUBLIC[module].split() if not hasattr(found, name)]
+
+
+def test_names_at_the_top_stay():
+    for name in inception_slim.__all__:
+        assert callable(getattr(inception_slim, name))

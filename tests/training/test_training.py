@@ -1,0 +1,296 @@
+"""Training: TensorFlow 1.15.5's three steps, and runs that are stopped, killed and gone on with.
+
+All on the narrow network and small images: what counts is what is written, and when.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import forks
+import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+from golden.weights import patchwork, weights_for
+from networks import GOLDEN, NARROW, golden_arrays, quick_session
+
+from inception_slim import checkpoint, training
+from inception_slim.training import TrainingError
+from inception_slim.training.folder import Folder, save
+from inception_slim.training.step import trainable
+
+SMALL = {'depth_multiplier': 0.05, 'min_depth': 4, 'image_size': 110, 'batch_size': 4, 'seed': 1}
+SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
+
+
+@pytest.fixture(scope='module')
+def dataset(tmp_path_factory):
+    """Three colours, four images of each."""
+    folder = tmp_path_factory.mktemp('colours')
+    chance = np.random.RandomState(0)
+    with tf.Graph().as_default(), tf.Session() as session:
+        pixels = tf.placeholder(tf.uint8, (32, 32, 3))
+        encoded = tf.image.encode_png(pixels)
+        for channel, name in enumerate(('red', 'green', 'blue')):
+            (folder / name).mkdir()
+            for number in range(4):
+                image = chance.randint(0, 90, (32, 32, 3))
+                image[..., channel] += 150
+                (folder / name / f'{number}.png').write_bytes(
+                    session.run(encoded, {pixels: image}))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def trained(dataset, tmp_path_factory):
+    """Two steps from the golden checkpoint, its classifiers excluded; the folder and the answer."""
+    folder = tmp_path_factory.mktemp('trained')
+    lines = []
+    done = training.train(dataset, folder, checkpoint=SLIM_V2, steps=2, summary_steps=1,
+                          exclude_scopes=['Logits', 'AuxLogits'],
+                          trainable_scopes=['Logits', 'InceptionV3/AuxLogits'],
+                          log=lines.append, **{**SMALL, 'image_size': 299})
+    return folder, done, lines
+
+
+def test_golden_steps():
+    """Losses and variables of three steps; in float64, where rounding is some 1e-12 of them."""
+    golden = golden_arrays('training_steps')
+    images = patchwork(24).astype(np.float64)
+    with tf.Graph().as_default(), quick_session() as session:
+        inputs = tf.placeholder(tf.float64, (8, 150, 150, 3))
+        labels = tf.placeholder(tf.int64, (8,))
+        with slim.arg_scope([slim.batch_norm], fused=False):  # fused knows no float64
+            step = training.build_step(inputs, labels, dropout_keep_prob=1.0, decay_steps=2,
+                                       clip_gradients=0.5, **NARROW)
+        session.run(tf.global_variables_initializer())
+        variables = slim.get_model_variables()
+        session.run([each.initializer for each in variables], {
+            each.initializer.inputs[1]: weights_for(each.op.name, each.shape.as_list())
+            for each in variables})
+        session.run(step.begin_averages)
+        losses = []
+        for i in range(3):
+            feeds = {inputs: images[8 * i:8 * i + 8], labels: np.arange(8) + i}
+            before = session.run({**step.losses, 'rate': step.learning_rate}, feeds)
+            losses.append([before[name] for name in (
+                'total', 'logits', 'aux_logits', 'regularization', 'rate')])
+            assert session.run(step.train, feeds) == pytest.approx(before['total'], rel=1e-12)
+        assert session.run(step.global_step) == 3
+        named = {each.op.name: each for each in tf.global_variables()}
+        kept = sorted(set(golden) - {'losses'})
+        found = session.run([named[name] for name in kept])
+    # 1e-7 is float32's own rounding: of the decays, rates and factors that both keep in it.
+    np.testing.assert_allclose(losses, golden['losses'], rtol=1e-6)
+    for name, value in zip(kept, found):
+        np.testing.assert_allclose(value, golden[name], rtol=1e-6, atol=1e-7, err_msg=name)
+
+
+def tensors(prefix):
+    reader = tf.train.load_checkpoint(prefix)
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+class TestTrain:
+
+    def test_what_it_writes(self, trained):
+        folder, done, lines = trained
+        assert done.checkpoint == str(folder / 'model.ckpt-2')
+        assert (done.step, done.started_at, done.interrupted, done.bad) == (2, 0, False, [])
+        assert [re.sub(r'[\d.]+ images', 'N images', line) for line in lines][-1] == (
+            f'step 2 of 2: loss {done.loss:.4f}, N images/s')
+        info = checkpoint.inspect(folder)
+        assert (info.naming, info.scope, info.format) == ('TF-Slim', 'InceptionV3', 'V2')
+        assert (info.num_classes, info.global_step, info.optimizer) == (3, 2, 'RMSProp')
+        assert info.has_moving_averages and info.has_aux_logits
+        assert (folder / 'labels.txt').read_text() == '0:blue\n1:green\n2:red\n'
+        assert 'model.ckpt-2' in (folder / 'checkpoint').read_text()
+        assert str(folder) not in (folder / 'checkpoint').read_text()  # it may be moved
+
+    def test_what_it_trains(self, trained):
+        """The weights of the checkpoint, but for what was excluded and what was trained."""
+        before, after = tensors(SLIM_V2), tensors(trained[1].checkpoint)
+        body = [name for name in before if name.endswith(('weights', 'beta')) and (
+            'Logits' not in name)]
+        assert len(body) == 2 * 94
+        for name in body:
+            np.testing.assert_array_equal(after[name], before[name])
+            np.testing.assert_allclose(after[name + checkpoint.MOVING_AVERAGE], before[name],
+                                       rtol=1e-6)
+        moving = 'InceptionV3/Conv2d_1a_3x3/BatchNorm/moving_mean'
+        assert (after[moving] != before[moving]).all()
+        slots = {name.split('/RMSProp')[0] for name in after if '/RMSProp' in name}
+        assert slots and all('Logits' in name for name in slots)
+
+    def test_summaries(self, trained):
+        folder = trained[0]
+        events = [name for name in os.listdir(folder) if 'tfevents' in name]
+        assert len(events) == 1
+        tags = {value.tag for event in tf.train.summary_iterator(str(folder / events[0]))
+                for value in event.summary.value}
+        assert {'learning_rate', 'losses/total', 'losses/aux_logits', 'losses/regularization',
+                'losses/logits', 'images_per_second'} <= tags
+
+    def test_another_number_of_classes(self, trained, tmp_path):
+        shutil.copytree(trained[0], tmp_path / 'dir')
+        for name in 'ab':
+            (tmp_path / 'two' / name).mkdir(parents=True)
+            (tmp_path / 'two' / name / 'one.png').write_bytes(b'')
+        with pytest.raises(TrainingError, match='with 3 classes, not of inception_v3 with 2; give'):
+            training.train(tmp_path / 'two', tmp_path / 'dir', **SMALL)
+
+    @pytest.mark.slow
+    def test_goes_on_past_a_save_cut_short_until_a_signal(self, trained, dataset, tmp_path):
+        """In this process: from the second step on, until SIGINT after the third."""
+        folder = tmp_path / 'moved'
+        shutil.copytree(trained[0], folder)
+        # Only a part of the index of the fourth step is there.
+        whole = (folder / 'model.ckpt-2.index').read_bytes()
+        (folder / 'model.ckpt-4.index').write_bytes(whole[:100])
+        (folder / 'model.ckpt-4_temp').mkdir()
+        lines = []
+
+        def interrupt(line):
+            lines.append(line)
+            if line.startswith('step 3 '):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        handler = signal.getsignal(signal.SIGINT)
+        done = training.train(dataset, folder, steps=1000, summary_steps=1, log=interrupt,
+                              trainable_scopes=['Logits', 'AuxLogits'],
+                              **{**SMALL, 'image_size': 299})
+        assert signal.getsignal(signal.SIGINT) is handler
+        assert lines[0] == f'Going on from {folder}/model.ckpt-2'
+        assert (done.started_at, done.step, done.interrupted) == (2, 3, True)
+        assert checkpoint.inspect(folder).global_step == 3
+        assert not (folder / 'model.ckpt-4_temp').exists()
+        before, after = tensors(trained[1].checkpoint), tensors(done.checkpoint)
+        name = 'InceptionV3/Logits/Conv2d_1c_1x1/weights'
+        assert np.abs(after[name] - before[name]).max() < 0.1
+        assert (after[name + '/RMSProp'] != before[name + '/RMSProp']).any()
+
+
+class TestFolder:
+
+    def test_the_newest_that_is_whole(self, trained, tmp_path):
+        for step in (2, 5, 30):
+            for suffix in ('.index', '.data-00000-of-00001'):
+                shutil.copy(f'{trained[1].checkpoint}{suffix}',
+                            tmp_path / f'model.ckpt-{step}{suffix}')
+
+        def newest():
+            return os.path.basename(Folder(str(tmp_path), 'inception_v3', 3).newest)
+
+        assert newest() == 'model.ckpt-30'
+        data = tmp_path / 'model.ckpt-30.data-00000-of-00001'
+        content = bytearray(data.read_bytes())
+        data.write_bytes(content[:len(content) // 2])
+        assert newest() == 'model.ckpt-5'
+        os.remove(tmp_path / 'model.ckpt-5.data-00000-of-00001')
+        assert newest() == 'model.ckpt-2'
+        (tmp_path / 'model.ckpt-2.index').write_bytes(b'')
+        assert Folder(str(tmp_path), 'inception_v3', 3).newest is None
+        # One that was listed as written is worth a word, and is not trained over.
+        shutil.copy(trained[0] / 'checkpoint', tmp_path)
+        with pytest.raises(TrainingError, match='No checkpoint in .* can be read'):
+            Folder(str(tmp_path), 'inception_v3', 3)
+
+    @pytest.mark.parametrize('name, shape', [
+        ('InceptionV3/Conv2d_1a_3x3/weights', (3, 3, 3, 8)), ('InceptionV3/Mixed_8/weights', (1,))])
+    def test_other_options(self, trained, graph, name, shape):
+        """A width that is not the checkpoint's; a variable that it does not have."""
+        with tf.variable_scope('', use_resource=True):
+            variable = tf.get_variable(name, shape, initializer=tf.ones_initializer())
+        folder = Folder(str(trained[0]), 'inception_v3', 3)
+        with tf.Session() as session:
+            session.run(variable.initializer)
+            with pytest.raises(TrainingError, match='with other options .width, image size'):
+                folder.restore(session, tf.train.Saver())
+            np.testing.assert_array_equal(session.run(variable), np.ones(shape))
+
+    def test_not_a_folder(self, dataset, tmp_path):
+        (tmp_path / 'file').touch()
+        with pytest.raises(TrainingError, match='cannot be written .*; give another folder'):
+            training.train(dataset, tmp_path / 'file', **SMALL)
+        with pytest.raises(TrainingError, match='cannot be written'):
+            training.train(dataset, '/proc/nowhere', **SMALL)
+
+    def test_a_save_that_fails_leaves_the_others(self, tmp_path):
+        with tf.Graph().as_default(), tf.Session() as session:
+            tf.get_variable('x', (), tf.float32)
+            session.run(tf.global_variables_initializer())
+            saver = tf.train.Saver()
+            first = save(session, saver, str(tmp_path), 1)
+            before = sorted(os.listdir(tmp_path))
+            # Where the data should go there is a folder with something in it.
+            (tmp_path / 'model.ckpt-2.data-00000-of-00001' / 'full').mkdir(parents=True)
+            with pytest.raises(TrainingError, match='model.ckpt-2 cannot be written .*make room'):
+                save(session, saver, str(tmp_path), 2)
+            assert sorted(os.listdir(tmp_path)) == before
+            assert tensors(first)
+
+
+@pytest.mark.parametrize('arguments, says', [
+    ({'steps': 0}, 'steps must be at least 1'), ({'network': 'resnet'}, 'no network .resnet'),
+    ({'learning_rate': 0}, 'learning_rate must be greater than 0'),
+    ({'label_smoothing': 1}, 'label_smoothing must be at least 0 and less than 1'),
+    ({'learning_rate': float('nan')}, 'learning_rate'), ({'dropout_keep_prob': 0}, 'dropout')])
+def test_bad_arguments(tmp_path, arguments, says):
+    with pytest.raises(TrainingError, match=says):
+        training.train(tmp_path, tmp_path / 'dir', **arguments)
+    assert not (tmp_path / 'dir').exists()
+
+
+def test_trainable_scopes():
+    known = training.factory.NETWORKS['inception_v3']
+    with tf.Graph().as_default():
+        for name in ('Logits/x', 'LogitsToo/x', 'Mixed_7c/x'):
+            tf.get_variable('InceptionV3/' + name, ())
+
+        def names(scopes):
+            return [each.op.name for each in trainable(known, scopes)]
+
+        assert names(['Logits']) == names(['InceptionV3/Logits/']) == ['InceptionV3/Logits/x']
+        assert len(names(None)) == len(names(['InceptionV3'])) == 3
+        for scopes, says in ((['Logit'], 'No trainable variable'), ('Logits', 'write trainable'),
+                             ([], 'is empty')):
+            with pytest.raises(TrainingError, match=says):
+                names(scopes)
+
+
+@pytest.mark.slow
+def test_killed_outright_and_interrupted_as_a_command(dataset, tmp_path):
+    """kill -9 after a checkpoint; then the same command goes on, and Ctrl-C ends it with 0."""
+    command = [sys.executable, '-m', 'inception_slim', 'train', str(dataset), '--train-dir',
+               str(tmp_path / 'dir'), '--steps', '100000', '--batch-size', '4', '--image-size',
+               '110', '--depth-multiplier', '0.05', '--min-depth', '4', '--summary-steps', '1',
+               '--save-minutes', '0.005']
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               text=True)
+    while not list((tmp_path / 'dir').glob('model.ckpt-*.index')):
+        assert process.stdout.readline()
+    process.kill()
+    process.communicate()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    going_on = process.stdout.readline()
+    assert going_on.startswith(f'Going on from {tmp_path}/dir/model.ckpt-')
+    assert process.stdout.readline().startswith('step ')
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=150)
+    assert (process.returncode, errors) == (0, '')
+    stopped = re.search(r'Stopped at step ([\d,]+); the same command goes on from (.*)\n', output)
+    step = int(stopped[1].replace(',', ''))
+    assert checkpoint.inspect(stopped[2]).global_step == step > int(going_on.split('-')[-1])
+
+
+def test_train_refuses_in_a_sentence(tmp_path):
+    for arguments, code in ((['train', str(tmp_path)], 2),
+                            (['train', str(tmp_path / 'no'), '--train-dir', str(tmp_path)], 1)):
+        done = forks.module('inception_slim', *arguments)
+        assert done.returncode == code and done.stdout == '' and 'Traceback' not in done.stderr
+        assert code == 2 or len(done.stderr.splitlines()) == 1
