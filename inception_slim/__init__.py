@@ -10,9 +10,9 @@ if _quiet.is_asked_for():
     with _quiet.held_back_stderr():
         import tensorflow as _tensorflow  # noqa: F401
 
-from inception_slim.legacy import tf_slim as _tf_slim
+from inception_slim import tf_slim_compat as _tf_slim_compat
 
-_tf_slim.install()  # before anything below imports tf_slim
+_tf_slim_compat.install()  # before anything below imports tf_slim
 
 from inception_slim.inception_v3_arg_scope import inception_v3_arg_scope, trunc_normal
 from inception_slim.nets.inception import (

@@ -1,23 +1,13 @@
 """The counts of the family's table are those that were published."""
 
-import importlib.util
-import os
-import sys
+import importlib
 
 import pytest
-
-SCRIPT = 'scripts.benchmarks.family'
-ROOT = os.path.join(os.path.dirname(__file__), '..', '..')
 
 
 @pytest.fixture(scope='module')
 def family():
-    sys.path.insert(0, os.path.dirname(SCRIPT))  # as where a script is run, so are its neighbours
-    spec = importlib.util.spec_from_file_location('family', SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    sys.path.remove(os.path.dirname(SCRIPT))
+    return importlib.import_module('scripts.benchmarks.family')
 
 
 @pytest.mark.parametrize('name, published', [

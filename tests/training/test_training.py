@@ -20,6 +20,7 @@ from golden.weights import patchwork, weights_for
 from networks import GOLDEN, NARROW, golden_arrays, quick_session
 
 from inception_slim import checkpoint, training
+from inception_slim.nets import factory
 from inception_slim.training import TrainingError
 from inception_slim.training.folder import Folder, save
 from inception_slim.training.step import trainable
@@ -236,7 +237,8 @@ class TestFolder:
 
 
 @pytest.mark.parametrize('arguments, says', [
-    ({'steps': 0}, 'steps must be at least 1'), ({'network': 'resnet'}, 'no network .resnet'),
+    ({'steps': 0}, 'steps must be at least 1'),
+    ({'network': 'resnet'}, 'network must be one of inception_v1, .*, not .resnet.'),
     ({'learning_rate': 0}, 'learning_rate must be greater than 0'),
     ({'label_smoothing': 1}, 'label_smoothing must be at least 0 and less than 1'),
     ({'learning_rate': float('nan')}, 'learning_rate'), ({'dropout_keep_prob': 0}, 'dropout')])
@@ -247,7 +249,7 @@ def test_bad_arguments(tmp_path, arguments, says):
 
 
 def test_trainable_scopes():
-    known = training.factory.NETWORKS['inception_v3']
+    known = factory.NETWORKS['inception_v3']
     with tf.Graph().as_default():
         for name in ('Logits/x', 'LogitsToo/x', 'Mixed_7c/x'):
             tf.get_variable('InceptionV3/' + name, ())
