@@ -1,8 +1,9 @@
 """Processes that have imported TensorFlow already, which takes seconds: forks of one that has.
 
 `python(code)` runs a piece of code as `python -c` does, `script(path, *arguments)` a file and
-`module(name, *arguments)` a module as `python -m` does, each in a process of its own: in `folder`
-(by default the current one) and with more in its environment. The answer is `subprocess.run`'s.
+`module(name, *arguments)` a module as `python -m` does, `command(*arguments)` ours, each in a
+process of its own: in `folder` (by default the current one) and with more in its environment. The
+answer is `subprocess.run`'s.
 """
 
 import functools
@@ -94,6 +95,11 @@ def script(path, *arguments, **options):
 
 def module(name, *arguments, **options):
     return _run('module', name, arguments, **options)
+
+
+def command(*arguments, **options):
+    """`inception-slim` with these arguments."""
+    return module('inception_slim', *arguments, **options)
 
 
 if __name__ == '__main__':

@@ -68,8 +68,8 @@ def add(verb: Verb) -> None:
     added = network_verb('classify', classify, 'name what is in images')
     added.add_argument('images', nargs='+', metavar='IMAGE|FOLDER')
     added.add_argument('--labels', metavar='FILE',
-                       help='the names of the classes: lines like 0:daisy, or one name a line '
-                       '(labels.txt beside the checkpoint)')
+                       help='the names of the classes: lines like 0:daisy, or one name a line; '
+                       "imagenet for ImageNet's (labels.txt beside the checkpoint)")
     added.add_argument('--top', type=positive, default=5, metavar='N',
                        help='how many classes to name (%(default)s)')
     added.add_argument('--json', action='store_true', help='print JSON')

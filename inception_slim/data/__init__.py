@@ -3,13 +3,19 @@
 from inception_slim.data.batches import arrays, batches, decode, errors_named, image_batches
 from inception_slim.data.dataset import Dataset
 from inception_slim.data.folders import SUFFIXES, image_files
-from inception_slim.data.labels import LABELS, labels_beside, read_labels
+from inception_slim.data.labels import (
+    IMAGENET,
+    LABELS,
+    imagenet_classes,
+    labels_beside,
+    read_labels,
+)
 from inception_slim.data.opening import open_dataset
 from inception_slim.data.records import write_tfrecords
 from inception_slim.errors import DatasetError
 
 __all__ = [
-    'LABELS', 'SUFFIXES', 'Dataset', 'DatasetError', 'arrays', 'batches', 'decode',
-    'errors_named', 'image_batches', 'image_files', 'labels_beside', 'open_dataset', 'read_labels',
-    'write_tfrecords',
+    'IMAGENET', 'LABELS', 'SUFFIXES', 'Dataset', 'DatasetError', 'arrays', 'batches', 'decode',
+    'errors_named', 'image_batches', 'image_files', 'imagenet_classes', 'labels_beside',
+    'open_dataset', 'read_labels', 'write_tfrecords',
 ]

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+from importlib import resources
 
 from inception_slim.errors import DatasetError
 
 LABELS = 'labels.txt'
+IMAGENET = 'imagenet'
+
+
+@functools.cache
+def imagenet_classes() -> tuple[tuple[str, str], ...]:
+    """The thousand classes of ILSVRC 2012: WordNet id and name, in the order of the ids.
+
+    That is the order of TF-Slim's checkpoints, after a background class, and that of Keras and
+    torchvision without one. The file of December 2015 has another.
+
+    Source: https://image-net.org/challenges/LSVRC/2012, named by the lemmas of WordNet 3.0.
+    """
+    text = resources.files(__package__).joinpath('imagenet.tsv').read_text('utf-8')
+    classes = (line.split('\t') for line in text.splitlines())
+    return tuple((synset, name) for synset, name in classes)
 
 
 def read_labels(file: str | os.PathLike) -> list[str]:
     """The names of classes: lines like `0:daisy`, or one name a line.
 
+    Args:
+      file: 'imagenet' stands for the names of ImageNet's thousand classes, if no file is so called.
+
     Raises:
       DatasetError: the file cannot be read, is empty, or numbers a class twice or none.
     """
+    if file == IMAGENET and not os.path.exists(file):
+        return [name for _, name in imagenet_classes()]
     try:
         with open(file, encoding='utf-8') as opened:
             lines = [line.strip() for line in opened]

@@ -19,13 +19,16 @@ def names_of_classes(info: CheckpointInfo,
     count = info.num_classes or 0
     if labels is None:
         labels = data.labels_beside(info.path, count)
+    if labels is None and count not in (1000, 1001):
+        return [f'class {number}' for number in range(count)], None
     if labels is None:
-        names = [f'class {number}' for number in range(count)]
-        if not info.has_background_class:
-            return names, None
-        names[0] = BACKGROUND
-        return names, (f'The checkpoint has {count:,} classes: class 0 is taken for the background '
-                       'class, and class n for the n-th of ImageNet.')
+        names = data.read_labels(data.IMAGENET)
+        if count == 1000:
+            return names, ('The checkpoint has 1,000 classes and no labels.txt beside it: they are '
+                           "taken for ImageNet's.")
+        return [BACKGROUND, *names], (
+            'The checkpoint has 1,001 classes and no labels.txt beside it: class 0 is taken for '
+            "the background class, and the others for ImageNet's.")
     if isinstance(labels, (str, os.PathLike)):
         source, names = os.fspath(labels), data.read_labels(labels)
     else:

@@ -64,9 +64,10 @@ def classify(
       checkpoint: any that `inception_slim.checkpoint` reads.
       images: files, and folders with images anywhere under them.
       labels: the names of the classes, or a file of them: lines like `0:daisy`, or one name a
-        line. One more or one less than the checkpoint has are taken to differ by a background
-        class at 0. Without them, the names are those of a `labels.txt` beside the checkpoint,
-        where `training.train` writes it, or numbers where there is none of as many classes.
+        line; 'imagenet' stands for ImageNet's. One more or one less than the checkpoint has are
+        taken to differ by a background class at 0. Without them, the names are those of a
+        `labels.txt` beside the checkpoint, where `training.train` writes it; where there is none
+        of as many classes, ImageNet's for 1,000 and 1,001 classes, and else numbers.
       top: how many classes to name of each image; at least 1.
       **options: those of `EvaluationOptions`: precision, batch_size, strict, use_ema,
         checkpoint_scope; int8 is calibrated on a hundred of the images.

@@ -13,10 +13,6 @@ FIRST_RELEASE = os.path.join(GOLDEN, 'checkpoints', 'first_release', 'model.ckpt
 GAMMA = os.path.join(GOLDEN, 'checkpoints', 'gamma', 'model.ckpt-157585')
 
 
-def run(*arguments):
-    return forks.module('inception_slim', *arguments)
-
-
 def test_inspect():
     """From the start, as a user's: without TensorFlow's own lines."""
     environment = {key: value for key, value in os.environ.items() if key != 'TF_CPP_MIN_LOG_LEVEL'}
@@ -33,7 +29,7 @@ def test_inspect():
 
 @pytest.mark.parametrize('path', [FIRST_RELEASE, GAMMA])
 def test_the_lines_that_inspect_prints_load_the_checkpoint(path):
-    lines = run('inspect', path).stdout.split('To load it:\n')[1]
+    lines = forks.command('inspect', path).stdout.split('To load it:\n')[1]
     code = '\n'.join(line[4:] for line in lines.splitlines())
     done = forks.python(code + '\n    print(logits.shape)')
     assert done.returncode == 0, done.stderr
@@ -41,7 +37,7 @@ def test_the_lines_that_inspect_prints_load_the_checkpoint(path):
 
 
 def test_inspect_json():
-    done = run('inspect', GAMMA, '--json')
+    done = forks.command('inspect', GAMMA, '--json')
     assert (done.returncode, done.stderr) == (0, '')
     found = json.loads(done.stdout)
     assert found['has_gammas'] is True and found['num_classes'] == 11
@@ -49,21 +45,21 @@ def test_inspect_json():
 
 
 def test_convert(tmp_path):
-    done = run('convert', FIRST_RELEASE, tmp_path / 'new', '--ema')
+    done = forks.command('convert', FIRST_RELEASE, tmp_path / 'new', '--ema')
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout == f'Wrote {tmp_path}/new: Inception V3, 63,069 parameters\n'
-    again = run('convert', FIRST_RELEASE, tmp_path / 'new')
+    again = forks.command('convert', FIRST_RELEASE, tmp_path / 'new')
     assert (again.returncode, again.stdout) == (1, '')
     assert again.stderr == (f'inception-slim: {tmp_path}/new exists; give another name, or '
                             'overwrite it.\n')
-    assert run('convert', FIRST_RELEASE, tmp_path / 'new', '--overwrite').returncode == 0
+    assert forks.command('convert', FIRST_RELEASE, tmp_path / 'new', '--overwrite').returncode == 0
 
 
 @pytest.mark.parametrize('arguments, code', [
     ([], 2), (['nothing'], 2), (['inspect'], 2), (['convert', 'one'], 2),
     (['inspect', 'no/such/file'], 1), (['inspect', __file__], 1)])
 def test_refuses(arguments, code):
-    done = run(*arguments)
+    done = forks.command(*arguments)
     assert done.returncode == code and done.stdout == ''
     assert done.stderr and 'Traceback' not in done.stderr
     assert code == 2 or len(done.stderr.splitlines()) == 1

@@ -347,3 +347,17 @@ class TestImageFiles:
             data.image_files([tmp_path])
         with pytest.raises(DatasetError, match='No images were given'):
             data.image_files([])
+
+
+def test_names_of_imagenet(tmp_path, monkeypatch):
+    """The thousand, in the order that Keras, torchvision and TF-Slim's checkpoints have."""
+    synsets, names = zip(*data.imagenet_classes())
+    assert len(synsets) == 1000 and list(synsets) == sorted(set(synsets))
+    # From torchvision's table of categories, and the synsets of ILSVRC 2012.
+    for number, synset, name in ((0, 'n01440764', 'tench'), (207, 'n02099601', 'golden retriever'),
+                                 (281, 'n02123045', 'tabby'), (999, 'n15075141', 'toilet tissue')):
+        assert synsets[number] == synset and names[number].split(', ')[0] == name
+    assert data.read_labels('imagenet') == list(names)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / 'imagenet', b'a\nb')  # a file of that name is what is meant
+    assert data.read_labels('imagenet') == ['a', 'b']

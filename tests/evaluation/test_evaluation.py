@@ -6,6 +6,7 @@ import functools
 import json
 import os
 
+import forks
 import inception_slim
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ from golden.weights import weights_for
 from networks import GOLDEN, quick_session
 from PIL import Image
 from sklearn.datasets import load_digits
-from test_cli import run
 
 from inception_slim import cli, data, evaluation, inference, preprocessing
 from inception_slim.data import DatasetError
@@ -145,7 +145,10 @@ class TestClassify:
         found = evaluation.classify(imagenet, folder / '0', top=1001)
         answer = found.answers[0]
         assert answer.labels[answer.classes.index(0)] == 'background'
+        assert answer.labels[answer.classes.index(282)] == 'tabby, tabby cat'
         assert 'class 0 is taken for the background' in found.note
+        same = evaluation.classify(imagenet, folder / '0', labels='imagenet', top=1001)
+        assert same.answers[0].labels == answer.labels
         names = [f'name {number}' for number in range(1000)]
         found = evaluation.classify(imagenet, folder / '0', labels=names)
         assert found.answers[0].labels == [f'name {number - 1}'
@@ -299,7 +302,7 @@ class TestCommands:
 
     def test_classify(self, folder, tmp_path):
         (tmp_path / 'labels.txt').write_text('\n'.join(f'{n}:name {n}' for n in range(11)))
-        done = run('classify', ELEVEN, folder / '0', folder / '1', '--top', 2,
+        done = forks.command('classify', ELEVEN, folder / '0', folder / '1', '--top', 2,
                    '--labels', tmp_path / 'labels.txt')
         assert done.returncode == 0
         lines = done.stdout.splitlines()
