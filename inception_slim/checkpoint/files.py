@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from inception_slim.errors import CheckpointError
+from inception_slim.nets.blocks import POOLINGS
 
 _DATA_SUFFIX = re.compile(r'\.data-(\d{5})-of-(\d{5})$')
 
@@ -148,8 +149,14 @@ def first_line(error: BaseException) -> str:
     return (message.splitlines() or [type(error).__name__])[0].rstrip('.')
 
 
+POOLING = 'inception_slim/pooling'  # the tensor that says how, where not as TF-Slim's network
+
+
 class File:
     """An opened checkpoint: shapes by name, and values on demand."""
+
+    naming = None  # found by the names
+    notes = ()
 
     def __init__(self, path: str | os.PathLike):
         self.prefix = find_prefix(path)
@@ -158,6 +165,12 @@ class File:
             self._reader = tf.train.NewCheckpointReader(self.prefix)
             self.shapes = self._reader.get_variable_to_shape_map()
             self.dtypes = self._reader.get_variable_to_dtype_map()
+        self.pooling = 'average'
+        if POOLING in self.shapes:
+            self.pooling = self.read(POOLING).decode(errors='replace')
+            if self.pooling not in POOLINGS:
+                raise CheckpointError(f'{self.prefix} pools in a way that is unknown here, '
+                                      f'{self.pooling!r}; known are {", ".join(POOLINGS)}.')
 
     def read(self, name: str) -> np.ndarray:
         with self._damage_named():

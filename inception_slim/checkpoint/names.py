@@ -41,9 +41,9 @@ class CheckpointInfo:
     """What a checkpoint holds.
 
     Attributes:
-      path: the prefix by which TensorFlow opens it.
-      format: 'V1', one file, or 'V2', an index and its data.
-      naming: 'TF-Slim' or 'first release (March 2016)'.
+      path: the prefix by which TensorFlow opens it, or the path of another kind of file.
+      format: 'V1', one file, or 'V2', an index and its data; or what other kind of file it is.
+      naming: whose names the layers have: 'TF-Slim', 'first release (March 2016)', 'torchvision'...
       network: the network's name, such as 'inception_v3'.
       scope: what precedes the network's layers in the names; may be empty.
       num_classes: width of the classifier; None without one.
@@ -56,6 +56,8 @@ class CheckpointInfo:
       parameters: how many numbers the network has, without averages and slots.
       depth_multiplier: factor of the channels; None if the network is not thinned by one.
       min_depth: the fewest channels of a layer, where that shows.
+      pooling: how the pooled branches pool, one of `nets.blocks.POOLINGS`: 'average' as TF-Slim's.
+      notes: what else differs from TF-Slim's network and how it was mapped: a sentence each.
     """
 
     path: str
@@ -73,6 +75,8 @@ class CheckpointInfo:
     parameters: int
     depth_multiplier: float | None
     min_depth: int
+    pooling: str = 'average'
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -224,7 +228,7 @@ def info_of(file: File, layout: Layout) -> CheckpointInfo:
         has_aux_logits=bool(aux and f'{aux}/weights' in layout.tensors),
         optimizer=optimizer,
         parameters=sum(int(np.prod(file.shapes[name])) for name in layout.tensors.values()),
-        depth_multiplier=multiplier, min_depth=min_depth)
+        depth_multiplier=multiplier, min_depth=min_depth, pooling=file.pooling, notes=file.notes)
 
 
 def inspect(path: str | os.PathLike, *, checkpoint_scope: str | None = None) -> CheckpointInfo:

@@ -57,7 +57,7 @@ def constant_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
         images = tf.placeholder(tf.float32, (None, side, side, 3), name='inputs')
         with tf.variable_scope('', custom_getter=constant), \
                 slim.arg_scope(network.arg_scope(use_batch_norm=False)), \
-                slim.arg_scope([pooled_conv], pool_first=False):
+                slim.arg_scope([pooled_conv], pool_first=False, pooling=info.pooling):
             net, end_points = network.function(
                 tf.cast(images, dtype), num_classes=info.num_classes if classify else 0,
                 is_training=False, **arguments)

@@ -13,9 +13,24 @@ def thinning(depth_multiplier: float, min_depth: int) -> Callable[[int], int]:
     return lambda channels: max(int(channels * depth_multiplier), min_depth)
 
 
+# How the pooled branches pool: TF-Slim averages what is there at the border of the grid; PyTorch's
+# Inception V3 counts the zeros around it; that of December 2015 takes the maximum in its last block.
+POOLINGS = ('average', 'padded', '2015')
+_LAST_BLOCK = '/Mixed_7c/'
+
+
+def _pooled(net: tf.Tensor, pooling: str) -> tf.Tensor:
+    if pooling == 'padded':
+        net = tf.pad(net, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        return slim.avg_pool2d(net, [3, 3], padding='VALID', scope='PaddedAvgPool_0a_3x3')
+    if pooling == '2015' and _LAST_BLOCK in f'/{tf.get_variable_scope().name}/':
+        return slim.max_pool2d(net, [3, 3], scope='MaxPool_0a_3x3')
+    return slim.avg_pool2d(net, [3, 3], scope='AvgPool_0a_3x3')
+
+
 @slim.add_arg_scope
-def pooled_conv(net: tf.Tensor, channels: int, pool_first: bool = True,
-                **convolution) -> tf.Tensor:
+def pooled_conv(net: tf.Tensor, channels: int, pool_first: bool = True, *,
+                pooling: str = 'average', **convolution) -> tf.Tensor:
     """The pooled branch of a block: 3×3 average pooling, then a 1×1 convolution.
 
     Args:
@@ -23,10 +38,13 @@ def pooled_conv(net: tf.Tensor, channels: int, pool_first: bool = True,
       channels: of the convolution.
       pool_first: False swaps the two, which gives the same answer where batch norm does not look
         at the batch, since both are linear; the convolution has fewer channels to pool.
+      pooling: one of `POOLINGS`; all but 'average' pool first.
       **convolution: more arguments of the convolution, such as `weights_initializer`.
     """
-    if pool_first:
-        net = slim.avg_pool2d(net, [3, 3], scope='AvgPool_0a_3x3')
+    if pooling not in POOLINGS:
+        raise ValueError(f'pooling must be one of {", ".join(POOLINGS)}, not {pooling!r}.')
+    if pool_first or pooling != 'average':
+        net = _pooled(net, pooling)
         return slim.conv2d(net, channels, [1, 1], scope='Conv2d_0b_1x1', **convolution)
     net = slim.conv2d(net, channels, [1, 1], activation_fn=None, scope='Conv2d_0b_1x1',
                       **convolution)
