@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 
 from inception_slim import evaluation
 from inception_slim.cli.flags import Run, Verb, add_options, options_of, positive, remarks
@@ -13,7 +14,8 @@ from inception_slim.evaluation.options import EvaluationOptions
 
 def classify(arguments: argparse.Namespace) -> None:
     found = evaluation.classify(arguments.checkpoint, arguments.images, labels=arguments.labels,
-                                top=arguments.top, **options_of(arguments, EvaluationOptions))
+                                top=arguments.top, **_report(arguments),
+                                **options_of(arguments, EvaluationOptions))
     if arguments.json:
         print(json.dumps(dataclasses.asdict(found), indent=2))
         return
@@ -21,7 +23,20 @@ def classify(arguments: argparse.Namespace) -> None:
         print(answer.name)
         for label, probability in zip(answer.labels, answer.probabilities):
             print(f'  {probability:7.2%}  {label}')
+    _say_report(arguments)
     remarks(found)
+
+
+def _report(arguments: argparse.Namespace) -> dict:
+    if arguments.heatmap and arguments.report is None:
+        arguments.bad_usage('--heatmap lays over the images of a report: give --report FILE.html '
+                            'too')
+    return {'report': arguments.report, 'heatmap': arguments.heatmap}
+
+
+def _say_report(arguments: argparse.Namespace) -> None:
+    if arguments.report is not None:
+        print(f'\nWrote {arguments.report}, {os.path.getsize(arguments.report) / 1e6:.1f} MB')
 
 
 def features(arguments: argparse.Namespace) -> None:
@@ -35,7 +50,7 @@ def features(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     found = evaluation.evaluate(arguments.checkpoint, arguments.dataset, split=arguments.split,
-                                confusion=arguments.confusion,
+                                confusion=arguments.confusion, **_report(arguments),
                                 **options_of(arguments, EvaluationOptions))
     if arguments.json:
         keys = ('num_examples', 'top_1', 'top_5', 'per_class', 'class_names', 'answer_names',
@@ -52,6 +67,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     for row in found.per_class:
         accuracy = '-' if row['accuracy'] is None else f'{row["accuracy"]:.2%}'
         print(f'{accuracy:>8}  {row["correct"]:>5,} {row["images"]:<5,}{row["name"]}')
+    _say_report(arguments)
     remarks(found)
 
 
@@ -65,6 +81,12 @@ def add(verb: Verb) -> None:
         add_options(added, EvaluationOptions, leave=['checkpoint_scope'])
         return added
 
+    def report_flags(added: argparse.ArgumentParser, what: str, where: str) -> None:
+        added.add_argument('--report', metavar='FILE.html', help=f'write a page {what}')
+        added.add_argument('--heatmap', action='store_true',
+                           help=f'lay over {where} of the report where the answer came from')
+        added.set_defaults(bad_usage=added.error)
+
     added = network_verb('classify', classify, 'name what is in images')
     added.add_argument('images', nargs='+', metavar='IMAGE|FOLDER')
     added.add_argument('--labels', metavar='FILE',
@@ -72,6 +94,7 @@ def add(verb: Verb) -> None:
                        "imagenet for ImageNet's (labels.txt beside the checkpoint)")
     added.add_argument('--top', type=positive, default=5, metavar='N',
                        help='how many classes to name (%(default)s)')
+    report_flags(added, 'that shows the images with their answers', 'the images')
     added.add_argument('--json', action='store_true', help='print JSON')
 
     added = network_verb('features', features, 'write what the classifier sees of images')
@@ -85,4 +108,5 @@ def add(verb: Verb) -> None:
     added.add_argument('--split', metavar='NAME', help='which part of it, such as validation')
     added.add_argument('--confusion', metavar='FILE.csv',
                        help='write the confusion matrix; as a picture if it ends in .png')
+    report_flags(added, 'to look at: figures, confusion matrix, mistakes', 'the surest mistakes')
     added.add_argument('--json', action='store_true', help='print JSON')

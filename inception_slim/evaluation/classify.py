@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +14,14 @@ from inception_slim import checkpoint as checkpoints
 from inception_slim import data
 from inception_slim.errors import InceptionSlimError
 from inception_slim.evaluation.classes import names_of_classes
+from inception_slim.evaluation.document import About, check_report, terms_of
+from inception_slim.evaluation.heatmap import OPTIONS as HEATMAP_OPTIONS
+from inception_slim.evaluation.heatmap import Heatmaps
 from inception_slim.evaluation.images import Images, loaded, of_files, progress, some_of
 from inception_slim.evaluation.options import EvaluationOptions
-from inception_slim.options import made, taking
+from inception_slim.evaluation.pictures import Gallery
+from inception_slim.evaluation.report import write_classification
+from inception_slim.options import made, taking, values
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,8 @@ def classify(
         *,
         labels: str | os.PathLike | Sequence[str] | None = None,
         top: int = 5,
+        report: str | os.PathLike | None = None,
+        heatmap: bool = False,
         **options: Any) -> Classification:
     """Names what is in images.
 
@@ -69,22 +77,30 @@ def classify(
         `labels.txt` beside the checkpoint, where `training.train` writes it; where there is none
         of as many classes, ImageNet's for 1,000 and 1,001 classes, and else numbers.
       top: how many classes to name of each image; at least 1.
+      report: where to write a page, .html, that shows the images with their answers.
+      heatmap: lay over the images of the report where the likeliest class came from.
       **options: those of `EvaluationOptions`: precision, batch_size, strict, use_ema,
         checkpoint_scope; int8 is calibrated on a hundred of the images.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
-      DatasetError: no image can be read, or the labels do not fit the checkpoint.
-      InceptionSlimError: an argument is out of its range.
+      DatasetError: no image can be read, the labels do not fit the checkpoint, or the report
+        cannot be written.
+      InceptionSlimError: an argument is out of its range, or `heatmap` given without `report`.
     """
     chosen = made(EvaluationOptions, options, InceptionSlimError)
     if top < 1:
         raise InceptionSlimError(f'top must be at least 1, but is {top}.')
+    check_report(report, heatmap)
     files = data.image_files(images)
     info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
     names, note = names_of_classes(info, labels)
-    answers, bad = [], []
-    with loaded(checkpoint, chosen, lambda: some_of(info, files)) as predictor:
+    answers: list[Answer] = []
+    bad: list[str] = []
+    nothing: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    with (loaded(checkpoint, chosen, lambda: some_of(info, files)) as predictor,
+          nothing if report is None else Gallery(len(files)) as gallery,
+          Heatmaps(checkpoint, **values(chosen, HEATMAP_OPTIONS)) if heatmap else nothing as maps):
         for batch in progress(of_files(info, files, chosen.batch_size, chosen.strict, bad),
                               len(files), bad):
             probabilities = predictor.predictions(batch['image'])
@@ -92,4 +108,13 @@ def classify(
             for name, classes, row in zip(batch['name'], best.tolist(), probabilities):
                 answers.append(Answer(os.fsdecode(name), classes, [names[each] for each in classes],
                                       row[classes].tolist()))
-    return Classification(answers, bad, note)
+            if gallery is not None:
+                taken = gallery.add(batch['image'])
+                if maps is not None and taken:
+                    gallery.lay_over(maps.of(batch['image'][taken], best[taken, 0]))
+        precision = predictor.precision
+    found = Classification(answers, bad, note)
+    if report is not None and gallery is not None:
+        write_classification(report, found, gallery.jpegs, About(
+            f'What {os.path.basename(info.path)} answers', terms_of(info, precision, chosen), note), gallery.layers)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -14,10 +15,15 @@ from inception_slim import data
 from inception_slim.errors import InceptionSlimError
 from inception_slim.evaluation.classes import BACKGROUND, offset_of
 from inception_slim.evaluation.confusion import check_confusion, write_confusion
+from inception_slim.evaluation.document import About, check_report, terms_of
+from inception_slim.evaluation.heatmap import OPTIONS as HEATMAP_OPTIONS
+from inception_slim.evaluation.heatmap import Heatmaps
 from inception_slim.evaluation.images import CALIBRATION, loaded, progress, some_of
+from inception_slim.evaluation.judged import Judged
 from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation.report import write_evaluation
 from inception_slim.nets import factory
-from inception_slim.options import made, taking
+from inception_slim.options import made, taking, values
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ def evaluate(
         *,
         split: str | None = None,
         confusion: str | os.PathLike | None = None,
+        report: str | os.PathLike | None = None,
+        heatmap: bool = False,
         **options: Any) -> Evaluation:
     """Compares a checkpoint's answers with the labels of a dataset.
 
@@ -79,16 +87,21 @@ def evaluate(
       split: which part of the folder, such as 'validation'.
       confusion: where to write the confusion matrix: a .csv file, or a .png picture, which needs
         matplotlib (`pip install "inception_slim[plot]"`).
+      report: where to write a page, .html, to be looked at: the figures with their intervals, the
+        confusion matrix, each class, the surest mistakes.
+      heatmap: lay over these where the answers came from.
       checkpoint, **options: see `classify`.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
       DatasetError: the dataset cannot be read, does not fit the checkpoint, or has no good image;
-        or the confusion matrix cannot be written.
+        or the confusion matrix or the report cannot be written.
+      InceptionSlimError: an argument is out of its range, or `heatmap` given without `report`.
     """
     chosen = made(EvaluationOptions, options, InceptionSlimError)
     if confusion is not None:
         check_confusion(os.fspath(confusion))
+    check_report(report, heatmap)
     if not isinstance(dataset, data.Dataset):
         dataset = data.open_dataset(dataset, split)
     info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
@@ -96,7 +109,8 @@ def evaluate(
     classes = dataset.num_classes
     # Whatever is answered and is no class of the dataset goes into the column after the last.
     counts = np.zeros((classes, classes + 1), np.int64)
-    right, bad, size = 0, [], factory.NETWORKS[info.network].image_size
+    right, size = 0, factory.NETWORKS[info.network].image_size
+    bad: list[str] = []
 
     def batches(size_of_batch, bad):
         return data.arrays(lambda: data.batches(dataset, size_of_batch, image_size=size,
@@ -107,22 +121,38 @@ def evaluate(
             return some_of(info, dataset.files)
         return next(batches(CALIBRATION, None))['image']
 
-    with loaded(checkpoint, chosen, calibration) as predictor:
-        start = time.perf_counter()
-        for batch in progress(batches(chosen.batch_size, bad), dataset.num_examples, bad):
-            logits = predictor.logits(batch['image'])
-            answers = logits.argmax(axis=1) - offset
-            answers[(answers < 0) | (answers >= classes)] = classes
-            np.add.at(counts, (batch['label'], answers), 1)
-            right += int(in_top(logits, batch['label'] + offset, 5).sum())
-        seconds = time.perf_counter() - start
-    total = int(counts.sum())
-    if offset <= 0:
-        counts = counts[:, :classes]
-    result = Evaluation(dataset.class_names, total, int(np.trace(counts)) / total, right / total,
-                        counts, bad, note, total / seconds)
-    if confusion is not None:
-        write_confusion(result, confusion)
+    nothing: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    with nothing if report is None else Judged(keep_images=heatmap) as judged:
+        with loaded(checkpoint, chosen, calibration) as predictor:
+            start = time.perf_counter()
+            for batch in progress(batches(chosen.batch_size, bad), dataset.num_examples, bad):
+                logits = predictor.logits(batch['image'])
+                answers = logits.argmax(axis=1) - offset
+                answers[(answers < 0) | (answers >= classes)] = classes
+                np.add.at(counts, (batch['label'], answers), 1)
+                right += int(in_top(logits, batch['label'] + offset, 5).sum())
+                if judged is not None:
+                    judged.add(batch['image'], [os.fsdecode(name) for name in batch['name']],
+                               batch['label'], answers, logits)
+            seconds = time.perf_counter() - start
+            precision = predictor.precision
+        total = int(counts.sum())
+        if offset <= 0:
+            counts = counts[:, :classes]
+        result = Evaluation(dataset.class_names, total, int(np.trace(counts)) / total,
+                            right / total, counts, bad, note, total / seconds)
+        if confusion is not None:
+            write_confusion(result, confusion)
+        if report is not None and judged is not None:
+            layers = {}
+            if heatmap and judged.mistakes:
+                with Heatmaps(checkpoint, **values(chosen, HEATMAP_OPTIONS)) as maps:
+                    layers = judged.layers(maps)
+            what = dataset.path if split is None else f'{dataset.path}, {split}'
+            write_evaluation(report, result, judged, About(
+                f'Evaluation of {os.path.basename(info.path)}',
+                [('Dataset', what), *terms_of(info, precision, chosen)], note), layers,
+                dataset.path)
     return result
 
 

@@ -20,6 +20,7 @@ from inception_slim import data
 from inception_slim.errors import TrainingError
 from inception_slim.nets import factory
 from inception_slim.options import made, names_of, taking, values
+from inception_slim.training.curve import Curve
 from inception_slim.training.folder import Folder, close, make_writable, save, write_labels
 from inception_slim.training.options import LearningOptions, TrainingOptions
 from inception_slim.training.step import Step, build_step
@@ -62,7 +63,9 @@ def train(
 
     Args:
       dataset: what `data.open_dataset` opens, or has opened.
-      train_dir: the folder of checkpoints and TensorBoard summaries; made if it is not there.
+      train_dir: the folder of checkpoints and TensorBoard summaries; made if it is not there. With
+        matplotlib installed (`pip install "inception_slim[plot]"`), also of `loss.png`, the curve
+        so far, drawn at each checkpoint.
       log: called with a line of text now and then.
       **options: those of `TrainingOptions`.
 
@@ -136,6 +139,7 @@ def _loop(session: tf.Session, step: Step, saver: tf.train.Saver, summary: tf.Te
     started = done = saved = int(session.run(step.global_step))
     loss: float | None = None
     path = last
+    curve = Curve(train_dir, started)
     writer = tf.summary.FileWriter(train_dir)
     bar = tqdm(total=steps * batch_size, initial=done * batch_size, unit=' images', disable=None,
                file=sys.stderr, dynamic_ncols=True)
@@ -149,6 +153,7 @@ def _loop(session: tf.Session, step: Step, saver: tf.train.Saver, summary: tf.Te
             except tf.errors.InvalidArgumentError as error:
                 if 'inf or nan' not in str(error):
                     raise
+                curve.draw()  # which shows how it came to that
                 raise TrainingError(
                     f'The loss is not a finite number any more at step {done + 1}; lower the '
                     'learning rate, and go on from the last checkpoint'
@@ -160,6 +165,7 @@ def _loop(session: tf.Session, step: Step, saver: tf.train.Saver, summary: tf.Te
                 rate = (done - logged) * batch_size / max(now - since, 1e-9)
                 since, logged = now, done
                 writer.add_summary(lines, done)
+                curve.add(done, lines)
                 writer.add_summary(tf.Summary(value=[tf.Summary.Value(
                     tag='images_per_second', simple_value=rate)]), done)
                 if log:
@@ -167,9 +173,11 @@ def _loop(session: tf.Session, step: Step, saver: tf.train.Saver, summary: tf.Te
             bar.set_postfix(step=done, loss=f'{loss:.3f}', refresh=False)
             if time.monotonic() >= next_save:
                 path, saved = save(session, saver, train_dir, done), done
+                curve.draw()
                 next_save = time.monotonic() + 60 * chosen.save_minutes
         if saved != done or path is None:
             path = save(session, saver, train_dir, done)
+        curve.draw()
     finally:
         bar.close()
         close(writer)
