@@ -68,8 +68,8 @@ class Judged:
         self._probabilities: list[np.ndarray] = []
         self._right: list[np.ndarray] = []
         self._count = 0
-        self._of_mistakes = _Cells(_MISTAKES, _MISTAKES_OF_A_CELL)
-        self._of_right = _Cells(_RIGHT, _RIGHT_OF_A_CELL)
+        self._of_mistakes = _Cells(_MISTAKES, _MISTAKES_OF_A_CELL, fullest_first=True)
+        self._of_right = _Cells(_RIGHT, _RIGHT_OF_A_CELL, fullest_first=False)
         self._surest: list[Mistake] = []
 
     def add(self, images: np.ndarray, names: list[str], labels: np.ndarray, answers: np.ndarray,
@@ -143,9 +143,14 @@ class Judged:
 
 
 class _Cells:
-    """A bounded number of images, the surest of each cell."""
+    """A bounded number of images, the surest of each cell.
 
-    def __init__(self, most: int, of_a_cell: int):
+    Where there is no room for all, the cells with the most images have theirs first, or else each
+    cell has as many as the next.
+    """
+
+    def __init__(self, most: int, of_a_cell: int, *, fullest_first: bool):
+        self._fullest_first = fullest_first
         self.kept: dict[tuple[int, int], list[Shown]] = {}  # heaps, the least sure first
         self._counts: Counter = Counter()
         self._most, self._of_a_cell, self._total = most, of_a_cell, 0
@@ -167,8 +172,8 @@ class _Cells:
             self._make_room()
 
     def _make_room(self) -> None:
-        """Leaves the cells with few images first, and in each the least sure."""
-        ranked = [(min(self._counts[cell], self._of_a_cell) - rank, image, cell)
+        """Leaves the least sure of each cell first."""
+        ranked = [((self._counts[cell] if self._fullest_first else 0) - rank, image, cell)
                   for cell, images in self.kept.items()
                   for rank, image in enumerate(sorted(images, reverse=True))]
         ranked.sort(key=lambda each: each[:2], reverse=True)

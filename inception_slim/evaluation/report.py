@@ -238,7 +238,8 @@ def _pairs_section(result: Evaluation, figures: ClassFigures) -> str:
             f'<td><button type="button" data-cell="{label},{answer}" aria-label="Show the images '
             f'of {text(names[label], 120)} answered as {text(names[answer], 120)}">Show</button>'
             '</td></tr>')
-    return ('<section><h2>The most confused pairs</h2><div class="box"><table class="list">'
+    return ('<section><h2>The most confused pairs</h2><div class="box" tabindex="0" role="region" '
+            'aria-label="The most confused pairs"><table class="list">'
             '<thead><tr><th scope="col">Class</th><th scope="col">Answered as</th>'
             '<th scope="col" class="number">Images</th>'
             '<th scope="col" class="number">Of the class</th>'
@@ -266,7 +267,8 @@ def _classes_section(names: list[str], figures: ClassFigures) -> str:
             'share that are. Recall: of the images that are, the share that were answered so. F1: '
             f'the harmonic mean of both.{part}</p><div class="tools">'
             f'{filter_box("classes", "Only classes with")}</div>'
-            f'<div class="box tall"><table class="list" id="classes"><thead><tr>{heads}</tr>'
+            '<div class="box tall" tabindex="0" role="region" aria-label="Each class">'
+            f'<table class="list" id="classes"><thead><tr>{heads}</tr>'
             f'</thead><tbody>{"".join(rows)}</tbody></table></div></section>')
 
 
@@ -321,7 +323,8 @@ def _rest_section(rest: list[Answer]) -> str:
         f'{each.probabilities[0]:.2%}</td></tr>' for each in rest[:ROWS])
     more = '' if len(rest) <= ROWS else f'<p>{len(rest) - ROWS:,} more are not listed.</p>'
     heads = headers('rest', [('Image', False), ('Answer', False), ('Probability', True)])
-    return (f'<section><h2>The other images</h2><div class="box tall"><table class="list" '
+    return ('<section><h2>The other images</h2><div class="box tall" tabindex="0" role="region" '
+            'aria-label="The other images"><table class="list" '
             f'id="rest"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{more}'
             '</section>')
 
