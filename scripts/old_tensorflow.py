@@ -6,7 +6,8 @@ import subprocess
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLD = os.path.join(ROOT, '.venv-1.15')
 OLD_PYTHON = os.path.join(OLD, 'bin', 'python')
-OLD_PACKAGES = ('tensorflow==1.15.5', 'protobuf<3.21', 'numpy<1.19')
+# The last two are what scripts of the day read their images with.
+OLD_PACKAGES = ('tensorflow==1.15.5', 'protobuf<3.21', 'numpy<1.19', 'pillow<10', 'scipy<1.2')
 
 
 def runs_python_3_7(command: list[str]) -> bool:
@@ -32,8 +33,11 @@ def find_python_3_7() -> list[str] | None:
 def set_up_tensorflow_1_15() -> bool:
     """Makes the environment of TensorFlow 1.15.5, if that can be done and was not done before."""
     installed = os.path.join(OLD, 'installed')
+    wanted = '\n'.join(OLD_PACKAGES) + '\n'
     if os.path.exists(installed):
-        return True
+        with open(installed) as file:
+            if file.read() == wanted:
+                return True
     python = find_python_3_7()
     if python is None:
         print('No Python 3.7 was found, so TensorFlow 1.15.5 is left out; put one on the path, or '
@@ -43,5 +47,6 @@ def set_up_tensorflow_1_15() -> bool:
     subprocess.run([*python, '-m', 'venv', '--clear', OLD], check=True)
     subprocess.run([OLD_PYTHON, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check',
                     *OLD_PACKAGES], check=True)
-    open(installed, 'w').close()
+    with open(installed, 'w') as file:
+        file.write(wanted)
     return True
