@@ -116,5 +116,6 @@ def classify(
     found = Classification(answers, bad, note)
     if report is not None and gallery is not None:
         write_classification(report, found, gallery.jpegs, About(
-            f'What {os.path.basename(info.path)} answers', terms_of(info, precision, chosen), note), gallery.layers)
+            f'What {os.path.basename(info.path)} answers', terms_of(info, precision, chosen),
+            note), gallery.layers)
     return found

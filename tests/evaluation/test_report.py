@@ -250,7 +250,7 @@ class TestPage:
         for words in ('Evaluation of it', 'Inception V3', '60.00%', '90.00%', '6 of 10 images',
                       'Class 0 is <taken>.', '\\xe9.png'):
             assert words in text
-        # Wilson's interval of 6 of 10, as in statsmodels' proportion_confint(6, 10, 0.05, 'wilson').
+        # Of 6 of 10, as statsmodels' proportion_confint(6, 10, 0.05, 'wilson') has it.
         assert '31.27% to 83.18%' in text
         rows = [re.sub(r'<[^>]+>', ' ', row).split()
                 for row in re.findall(r'<tr>.*?</tr>', page.split('id="classes"')[1])[1:4]]

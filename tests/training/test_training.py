@@ -112,6 +112,7 @@ class TestTrain:
         assert (folder / 'labels.txt').read_text() == '0:blue\n1:green\n2:red\n'
         assert 'model.ckpt-2' in (folder / 'checkpoint').read_text()
         assert str(folder) not in (folder / 'checkpoint').read_text()  # it may be moved
+        assert (folder / 'loss.png').read_bytes().startswith(b'\x89PNG')
 
     def test_what_it_trains(self, trained):
         """The weights of the checkpoint, but for what was excluded and what was trained."""
