@@ -19,6 +19,26 @@ def check_call(network: str, inputs: tf.Tensor, num_classes: int | None,
     check_images(network, inputs)
 
 
+def check_convolutional_call(network: str, inputs: tf.Tensor, num_classes: int | None,
+                             dropout_keep_prob, spatial_squeeze: bool, global_pool: bool,
+                             largest: int) -> None:
+    """What V1 to V3 check, whose head leaves one position of images up to `largest`."""
+    check_call(network, inputs, num_classes, dropout_keep_prob)
+    check_size(network, inputs, 1)
+    if spatial_squeeze and num_classes and not global_pool:
+        check_one_position(network, inputs, largest)
+
+
+def check_body(network: str, inputs: tf.Tensor, final_endpoint: str, known: Sequence[str],
+               shrinking: Sequence[Shrinking] = (), data_format: str = 'NHWC') -> None:
+    """What every body checks: graph mode, its last layer, its images and their size."""
+    check_graph_mode(network)
+    check_end_point(network, final_endpoint, known)
+    check_images(network, inputs, data_format)
+    check_size(network, inputs, smallest_image(shrinking, final_endpoint, known),
+               f' for {final_endpoint}', data_format)
+
+
 def check_graph_mode(network: str) -> None:
     if tf.executing_eagerly():
         raise RuntimeError(
@@ -111,10 +131,22 @@ def check_one_position(network: str, inputs: tf.Tensor, largest: int) -> None:
 
 
 def check_size_with_aux(network: str, inputs: tf.Tensor, shrinking: Sequence[Shrinking],
-                        known: Sequence[str], aux: tuple[str, int] | None) -> None:
-    """Large enough for every layer, and for `aux`: the end point it is on, and its pool's side."""
+                        known: Sequence[str], aux: tuple[str, int] | None,
+                        dense: bool = False) -> None:
+    """Large enough for every layer, and for the auxiliary classifier.
+
+    Args:
+      network: its name, for the error's sentence.
+      inputs: images.
+      shrinking: every layer without padding, in order.
+      known: all end points, in order.
+      aux: the end point the auxiliary classifier is on, and its pool's side; None without one.
+      dense: whether the auxiliary classifier ends in a dense layer, which needs a known size.
+    """
     smallest = smallest_image(shrinking, known[-1], known)
     if aux:
+        if dense:
+            check_known_size(network, inputs)
         end_point, grid = aux
         check_size(network, inputs, smallest_image(shrinking, end_point, known, grid),
                    f' ({smallest}x{smallest} with create_aux_logits=False)')

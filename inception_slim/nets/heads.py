@@ -93,6 +93,25 @@ def dense_aux_head(net: tf.Tensor, num_classes: int, names: Sequence[str]) -> tf
                                     scope=logits_scope)
 
 
+def dense_logits(features: tf.Tensor, end_points: dict[str, tf.Tensor],
+                 num_classes: int) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """The classifier of V4 and Inception-ResNet V2: a dense layer, and a softmax.
+
+    Args:
+      features: `[batch, channels]`, the end point `PreLogitsFlatten`.
+      end_points: of the body; the classifier adds its own.
+      num_classes: width of the classifier.
+
+    Returns:
+      Logits, `[batch, num_classes]`, and `end_points`.
+    """
+    end_points['PreLogitsFlatten'] = features
+    logits = slim.fully_connected(features, num_classes, activation_fn=None, scope='Logits')
+    end_points['Logits'] = logits
+    end_points['Predictions'] = tf.nn.softmax(logits, name='Predictions')
+    return logits, end_points
+
+
 def pool_whole_grid(net: tf.Tensor, scope: str) -> tf.Tensor:
     """The average over the grid, `[batch, 1, 1, channels]`, whether its size is known or not."""
     grid = net.shape.as_list()[1:3]

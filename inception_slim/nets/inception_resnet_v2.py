@@ -3,8 +3,8 @@ Residual Connections on Learning", https://arxiv.org/abs/1602.07261.
 
 The body is the paper's figure 15 with the stem of Inception V3: ten residual blocks on a 35×35
 grid, twenty on 17×17, ten on 8×8, and a reduction before each of the last two kinds. A residual
-block adds its branches, brought to the right depth and scaled down, to its own input. Each kind of
-block is one function.
+block adds its branches, brought to the right depth and scaled down, to its own input. What V3 and
+V4 have too is in `mixed` and `bodies`.
 """
 
 from __future__ import annotations
@@ -17,27 +17,16 @@ import tf_slim as slim
 
 from inception_slim.nets import checks
 from inception_slim.nets.arg_scopes import inception_arg_scope
-from inception_slim.nets.blocks import pooled_conv
-from inception_slim.nets.heads import dense_aux_head, pool_whole_grid
+from inception_slim.nets.bodies import SHRINKING, STEM, Layer, built, stem
+from inception_slim.nets.heads import dense_aux_head, dense_logits, pool_whole_grid
+from inception_slim.nets.mixed import block_5x5, reduction_a
 
 __all__ = ['inception_resnet_v2', 'inception_resnet_v2_arg_scope', 'inception_resnet_v2_base']
 
-# The layers that shrink the grid, as (end point, kernel, stride), by default without padding.
-_SHRINKING = (
-    ('Conv2d_1a_3x3', 3, 2),
-    ('Conv2d_2a_3x3', 3, 1),
-    ('MaxPool_3a_3x3', 3, 2),
-    ('Conv2d_4a_3x3', 3, 1),
-    ('MaxPool_5a_3x3', 3, 2),
-    ('Mixed_6a', 3, 2),
-    ('Mixed_7a', 3, 2),
-)
-_END_POINTS = (
-    'Conv2d_1a_3x3', 'Conv2d_2a_3x3', 'Conv2d_2b_3x3', 'MaxPool_3a_3x3', 'Conv2d_3b_1x1',
-    'Conv2d_4a_3x3', 'MaxPool_5a_3x3', 'Mixed_5b', 'Mixed_6a', 'PreAuxLogits', 'Mixed_7a',
-    'Conv2d_7b_1x1')
-_AUX_END_POINT = 'PreAuxLogits'
-_AUX_POOL = 5
+_END_POINTS = (*STEM, 'Mixed_5b', 'Mixed_6a', 'PreAuxLogits', 'Mixed_7a', 'Conv2d_7b_1x1')
+# The end points that are not called as the layer's scope is.
+_END_POINT_OF = {'Repeat': None, 'Repeat_1': 'PreAuxLogits', 'Repeat_2': None, 'Block8': None}
+_AUX = ('PreAuxLogits', 5)  # the end point the auxiliary classifier is on, and its pool's side
 
 
 def _residual(net, branches, scale, activation_fn):
@@ -98,38 +87,6 @@ def _repeated(net, block, count, name, scope):
     return net
 
 
-def _mixed_5b(net, scope):
-    """35×35: 1×1, a 5×5, a pair of 3×3, and a pooled branch."""
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, 96, [1, 1], scope='Conv2d_1x1')
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, 48, [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, 64, [5, 5], scope='Conv2d_0b_5x5')
-        with tf.variable_scope('Branch_2'):
-            branch_2 = slim.conv2d(net, 64, [1, 1], scope='Conv2d_0a_1x1')
-            branch_2 = slim.conv2d(branch_2, 96, [3, 3], scope='Conv2d_0b_3x3')
-            branch_2 = slim.conv2d(branch_2, 96, [3, 3], scope='Conv2d_0c_3x3')
-        with tf.variable_scope('Branch_3'):
-            branch_3 = pooled_conv(net, 64)
-        return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
-
-
-def _reduction_to_17x17(net, stride, padding, scope):
-    """35×35 to 17×17: a strided 3×3, a pair of 3×3 of which one is strided, and max pooling."""
-    shrinking = {'stride': stride, 'padding': padding}
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, 384, [3, 3], scope='Conv2d_1a_3x3', **shrinking)
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, 256, [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, 256, [3, 3], scope='Conv2d_0b_3x3')
-            branch_1 = slim.conv2d(branch_1, 384, [3, 3], scope='Conv2d_1a_3x3', **shrinking)
-        with tf.variable_scope('Branch_2'):
-            branch_2 = slim.max_pool2d(net, [3, 3], scope='MaxPool_1a_3x3', **shrinking)
-        return tf.concat([branch_0, branch_1, branch_2], 3)
-
-
 def _reduction_to_8x8(net, padding, scope):
     """17×17 to 8×8: two strided 3×3, a pair of 3×3 of which one is strided, and max pooling."""
     shrinking = {'stride': 2, 'padding': padding}
@@ -179,8 +136,6 @@ def inception_resnet_v2_base(
 
     Source: https://arxiv.org/abs/1602.07261, figures 15 to 19.
     """
-    checks.check_graph_mode('inception_resnet_v2_base')
-    checks.check_end_point('inception_resnet_v2_base', final_endpoint, _END_POINTS)
     if output_stride not in (8, 16):
         raise ValueError('inception_resnet_v2_base: output_stride must be 8 or 16, but is '
                          f'{output_stride}.')
@@ -188,13 +143,10 @@ def inception_resnet_v2_base(
         raise ValueError('inception_resnet_v2_base: with output_stride=8 the last layer is '
                          f'PreAuxLogits, but final_endpoint is {final_endpoint!r}; use '
                          "final_endpoint='PreAuxLogits'.")
-    checks.check_images('inception_resnet_v2_base', inputs)
-    shrinking = [(name, kernel, 1 if name == 'Mixed_6a' and output_stride == 8 else stride)
-                 for name, kernel, stride in _SHRINKING]
-    checks.check_size('inception_resnet_v2_base', inputs,
-                      1 if align_feature_maps else
-                      checks.smallest_image(shrinking, final_endpoint, _END_POINTS),
-                      f' for {final_endpoint}')
+    shrinking = [] if align_feature_maps else [
+        (name, kernel, 1 if name == 'Mixed_6a' and output_stride == 8 else stride)
+        for name, kernel, stride in SHRINKING]
+    checks.check_body('inception_resnet_v2_base', inputs, final_endpoint, _END_POINTS, shrinking)
 
     dilated = output_stride == 8
     padding = 'SAME' if align_feature_maps else 'VALID'
@@ -204,46 +156,26 @@ def inception_resnet_v2_base(
             return _repeated(net, block=partial(_block17, activation_fn=activation_fn), count=20,
                              name='block17', scope=scope)
 
-    # End point or None, scope, and what is built on the output above it; sizes are those of a
-    # 299×299 image.
-    conv3x3 = partial(slim.conv2d, kernel_size=[3, 3])
-    max_pool = partial(slim.max_pool2d, kernel_size=[3, 3], stride=2, padding=padding)
+    # Scope, and what is built on the output above it; sizes are those of a 299×299 image.
     block35 = partial(_block35, activation_fn=activation_fn)
     block8 = partial(_block8, activation_fn=activation_fn)
-    layers: list[tuple[str | None, str, Callable]] = [
-        ('Conv2d_1a_3x3', 'Conv2d_1a_3x3',                                            # 149×149×32
-         partial(conv3x3, num_outputs=32, stride=2, padding=padding)),
-        ('Conv2d_2a_3x3', 'Conv2d_2a_3x3',                                            # 147×147×32
-         partial(conv3x3, num_outputs=32, padding=padding)),
-        ('Conv2d_2b_3x3', 'Conv2d_2b_3x3', partial(conv3x3, num_outputs=64)),         # 147×147×64
-        ('MaxPool_3a_3x3', 'MaxPool_3a_3x3', max_pool),                               # 73×73×64
-        ('Conv2d_3b_1x1', 'Conv2d_3b_1x1',                                            # 73×73×80
-         partial(slim.conv2d, num_outputs=80, kernel_size=[1, 1], padding=padding)),
-        ('Conv2d_4a_3x3', 'Conv2d_4a_3x3',                                            # 71×71×192
-         partial(conv3x3, num_outputs=192, padding=padding)),
-        ('MaxPool_5a_3x3', 'MaxPool_5a_3x3', max_pool),                               # 35×35×192
-        ('Mixed_5b', 'Mixed_5b', _mixed_5b),                                          # 35×35×320
-        (None, 'Repeat', partial(_repeated, block=block35, count=10, name='block35')),
-        ('Mixed_6a', 'Mixed_6a',                                                      # 17×17×1088
-         partial(_reduction_to_17x17, stride=1 if dilated else 2, padding=padding)),
-        ('PreAuxLogits', 'Repeat_1', blocks_17x17),                                   # 17×17×1088
-        ('Mixed_7a', 'Mixed_7a', partial(_reduction_to_8x8, padding=padding)),        # 8×8×2080
-        (None, 'Repeat_2', partial(_repeated, block=block8, count=9, name='block8')),
-        (None, 'Block8', partial(_block8, activation_fn=None, scale=1.0)),  # linear and not scaled
-        ('Conv2d_7b_1x1', 'Conv2d_7b_1x1',                                            # 8×8×1536
-         partial(slim.conv2d, num_outputs=1536, kernel_size=[1, 1])),
+    layers: list[Layer] = [
+        *stem(padding=padding),                                                       # 35×35×192
+        ('Mixed_5b', partial(block_5x5, branch_0='Conv2d_1x1',                        # 35×35×320
+                             channels=(96, (48, 64), (64, 96, 96), 64))),
+        ('Repeat', partial(_repeated, block=block35, count=10, name='block35')),
+        ('Mixed_6a', partial(reduction_a, channels=(384, (256, 256, 384)),            # 17×17×1088
+                             stride=1 if dilated else 2, padding=padding)),
+        ('Repeat_1', blocks_17x17),                                                   # 17×17×1088
+        ('Mixed_7a', partial(_reduction_to_8x8, padding=padding)),                    # 8×8×2080
+        ('Repeat_2', partial(_repeated, block=block8, count=9, name='block8')),
+        ('Block8', partial(_block8, activation_fn=None, scale=1.0)),  # linear and not scaled
+        ('Conv2d_7b_1x1', partial(slim.conv2d, num_outputs=1536, kernel_size=[1, 1])),  # 8×8×1536
     ]
-    end_points = {}
-    net = inputs
     with tf.variable_scope(scope, 'InceptionResnetV2', [inputs]), \
             slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
                            stride=1, padding='SAME'):
-        for name, layer_scope, layer in layers:
-            net = layer(net, scope=layer_scope)
-            if name:
-                end_points[name] = net
-            if name == final_endpoint:
-                return net, end_points
+        return built(layers, inputs, final_endpoint, _END_POINT_OF)
 
 
 def inception_resnet_v2(
@@ -284,28 +216,22 @@ def inception_resnet_v2(
     """
     checks.check_call('inception_resnet_v2', inputs, num_classes, dropout_keep_prob)
     create_aux_logits = bool(create_aux_logits and num_classes)
-    if create_aux_logits:
-        checks.check_known_size('inception_resnet_v2', inputs)
-    checks.check_size_with_aux('inception_resnet_v2', inputs, _SHRINKING, _END_POINTS,
-                               (_AUX_END_POINT, _AUX_POOL) if create_aux_logits else None)
+    checks.check_size_with_aux('inception_resnet_v2', inputs, SHRINKING, _END_POINTS,
+                               _AUX if create_aux_logits else None, dense=True)
     with tf.variable_scope(scope, 'InceptionResnetV2', [inputs], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_resnet_v2_base(inputs, scope=scope,
                                                        activation_fn=activation_fn)
             if create_aux_logits:
                 end_points['AuxLogits'] = dense_aux_head(
-                    end_points[_AUX_END_POINT], num_classes,
+                    end_points[_AUX[0]], num_classes,
                     ('Conv2d_1a_3x3', 'Conv2d_2a_5x5', 'Logits'))  # the first pools 5×5
             with tf.variable_scope('Logits'):
                 net = pool_whole_grid(net, 'AvgPool_1a_8x8')
                 if not num_classes:
                     return net, end_points
                 net = slim.dropout(slim.flatten(net), dropout_keep_prob, scope='Dropout')
-                end_points['PreLogitsFlatten'] = net  # 1536
-                logits = slim.fully_connected(net, num_classes, activation_fn=None, scope='Logits')
-                end_points['Logits'] = logits
-                end_points['Predictions'] = tf.nn.softmax(logits, name='Predictions')
-    return logits, end_points
+                return dense_logits(net, end_points, num_classes)  # of 1536
 
 
 inception_resnet_v2.default_image_size = 299

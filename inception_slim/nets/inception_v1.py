@@ -16,11 +16,11 @@ import tf_slim as slim
 
 from inception_slim.nets import checks
 from inception_slim.nets.arg_scopes import inception_arg_scope, trunc_normal
+from inception_slim.nets.bodies import ROOT, Layer, built
 from inception_slim.nets.heads import convolutional_head
 
 __all__ = ['inception_v1', 'inception_v1_arg_scope', 'inception_v1_base', 'trunc_normal']
 
-_ROOT = ('Conv2d_1a_7x7', 'MaxPool_2a_3x3', 'Conv2d_2b_1x1', 'Conv2d_2c_3x3', 'MaxPool_3a_3x3')
 _BLOCKS = ('Mixed_3b', 'Mixed_3c', 'MaxPool_4a_3x3', 'Mixed_4b', 'Mixed_4c', 'Mixed_4d',
            'Mixed_4e', 'Mixed_4f', 'MaxPool_5a_2x2', 'Mixed_5b', 'Mixed_5c')
 _FINAL_POOL = 7
@@ -72,15 +72,12 @@ def inception_v1_base(
 
     Source: https://arxiv.org/abs/1409.4842, table 1.
     """
-    checks.check_graph_mode('inception_v1_base')
-    checks.check_end_point('inception_v1_base', final_endpoint,
-                           (_ROOT if include_root_block else ()) + _BLOCKS)
-    checks.check_images('inception_v1_base', inputs)
-    checks.check_size('inception_v1_base', inputs, 1)
+    known = (ROOT if include_root_block else ()) + _BLOCKS
+    checks.check_body('inception_v1_base', inputs, final_endpoint, known)
 
     # Name, and what is built on the output above it; sizes are those of a 224×224 image.
     max_pool = partial(slim.max_pool2d, stride=2)
-    root: list[tuple[str, Callable]] = [
+    root: list[Layer] = [
         ('Conv2d_1a_7x7', partial(slim.conv2d, num_outputs=64, kernel_size=[7, 7],    # 112×112×64
                                   stride=2)),
         ('MaxPool_2a_3x3', partial(max_pool, kernel_size=[3, 3])),                    # 56×56×64
@@ -88,7 +85,7 @@ def inception_v1_base(
         ('Conv2d_2c_3x3', partial(slim.conv2d, num_outputs=192, kernel_size=[3, 3])),  # 56×56×192
         ('MaxPool_3a_3x3', partial(max_pool, kernel_size=[3, 3])),                    # 28×28×192
     ]
-    blocks: list[tuple[str, Callable]] = [
+    blocks: list[Layer] = [
         ('Mixed_3b', partial(_block, channels=(64, 96, 128, 16, 32, 32))),            # 28×28×256
         ('Mixed_3c', partial(_block, channels=(128, 128, 192, 32, 96, 64))),          # 28×28×480
         ('MaxPool_4a_3x3', partial(max_pool, kernel_size=[3, 3])),                    # 14×14×480
@@ -102,16 +99,11 @@ def inception_v1_base(
                              conv_branch_2='Conv2d_0a_3x3')),  # 0a twice, checkpoints agree
         ('Mixed_5c', partial(_block, channels=(384, 192, 384, 48, 128, 128))),        # 7×7×1024
     ]
-    end_points = {}
-    net = inputs
     with tf.variable_scope(scope, 'InceptionV1', [inputs]), \
             slim.arg_scope([slim.conv2d, slim.fully_connected],
                            weights_initializer=trunc_normal(0.01)), \
             slim.arg_scope([slim.conv2d, slim.max_pool2d], stride=1, padding='SAME'):
-        for name, layer in root * include_root_block + blocks:
-            net = end_points[name] = layer(net, scope=name)
-            if name == final_endpoint:
-                return net, end_points
+        return built(root * include_root_block + blocks, inputs, final_endpoint)
 
 
 def inception_v1(
@@ -155,10 +147,8 @@ def inception_v1(
 
     Source: https://arxiv.org/abs/1409.4842.
     """
-    checks.check_call('inception_v1', inputs, num_classes, dropout_keep_prob)
-    checks.check_size('inception_v1', inputs, 1)
-    if spatial_squeeze and num_classes and not global_pool:
-        checks.check_one_position('inception_v1', inputs, _LARGEST)
+    checks.check_convolutional_call('inception_v1', inputs, num_classes, dropout_keep_prob,
+                                    spatial_squeeze, global_pool, _LARGEST)
     with tf.variable_scope(scope, 'InceptionV1', [inputs, num_classes], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_v1_base(inputs, scope=scope)

@@ -17,11 +17,11 @@ import tf_slim as slim
 from inception_slim.nets import checks
 from inception_slim.nets.arg_scopes import inception_arg_scope, trunc_normal
 from inception_slim.nets.blocks import pooled_conv, thinning
+from inception_slim.nets.bodies import ROOT, Layer, built
 from inception_slim.nets.heads import convolutional_head
 
 __all__ = ['inception_v2', 'inception_v2_arg_scope', 'inception_v2_base', 'trunc_normal']
 
-_ROOT = ('Conv2d_1a_7x7', 'MaxPool_2a_3x3', 'Conv2d_2b_1x1', 'Conv2d_2c_3x3', 'MaxPool_3a_3x3')
 _BLOCKS = ('Mixed_3b', 'Mixed_3c', 'Mixed_4a', 'Mixed_4b', 'Mixed_4c', 'Mixed_4d', 'Mixed_4e',
            'Mixed_5a', 'Mixed_5b', 'Mixed_5c')
 _FINAL_POOL = 7
@@ -126,23 +126,20 @@ def inception_v2_base(
 
     Source: https://arxiv.org/abs/1502.03167, figure 5.
     """
-    checks.check_graph_mode('inception_v2_base')
-    checks.check_end_point('inception_v2_base', final_endpoint,
-                           (_ROOT if include_root_block else ()) + _BLOCKS)
-    checks.check_depth('inception_v2_base', depth_multiplier, min_depth)
     if data_format not in _CHANNEL_AXIS:
         raise ValueError("inception_v2_base: data_format must be 'NHWC' or 'NCHW', "
                          f'but is {data_format!r}.')
     if data_format == 'NCHW' and use_separable_conv and include_root_block:
         raise ValueError("inception_v2_base: the separable convolution is for 'NHWC' only; with "
                          "data_format='NCHW' use use_separable_conv=False.")
-    checks.check_images('inception_v2_base', inputs, data_format)
-    checks.check_size('inception_v2_base', inputs, 1, data_format=data_format)
+    known = (ROOT if include_root_block else ()) + _BLOCKS
+    checks.check_body('inception_v2_base', inputs, final_endpoint, known, data_format=data_format)
+    checks.check_depth('inception_v2_base', depth_multiplier, min_depth)
 
     depth = thinning(depth_multiplier, min_depth)
     # Name, and what is built on the output above it; sizes are those of a 224×224 image.
     max_pool = partial(slim.max_pool2d, kernel_size=[3, 3], stride=2)
-    root: list[tuple[str, Callable]] = [
+    root: list[Layer] = [
         ('Conv2d_1a_7x7', partial(_first_conv, depth=depth,                           # 112×112×64
                                   separable=use_separable_conv)),
         ('MaxPool_2a_3x3', max_pool),                                                 # 56×56×64
@@ -155,7 +152,7 @@ def inception_v2_base(
     axis = _CHANNEL_AXIS[data_format]
     block = partial(_block, depth=depth, axis=axis)
     reduction = partial(_reduction, depth=depth, axis=axis)
-    blocks: list[tuple[str, Callable]] = [
+    blocks: list[Layer] = [
         ('Mixed_3b', partial(block, channels=(64, 64, 64, 64, 96, 32))),              # 28×28×256
         ('Mixed_3c', partial(block, channels=(64, 64, 96, 64, 96, 64))),              # 28×28×320
         ('Mixed_4a', partial(reduction, channels=(128, 160, 64, 96))),                # 14×14×576
@@ -168,16 +165,11 @@ def inception_v2_base(
         ('Mixed_5c', partial(block, channels=(352, 192, 320, 192, 224, 128),          # 7×7×1024
                              max_pool=True)),
     ]
-    end_points = {}
-    net = inputs
     layers_with_format = [slim.conv2d, slim.max_pool2d, slim.avg_pool2d, slim.separable_conv2d]
     with tf.variable_scope(scope, 'InceptionV2', [inputs]), \
             slim.arg_scope(layers_with_format, stride=1, padding='SAME', data_format=data_format), \
             slim.arg_scope([slim.batch_norm], data_format=data_format):
-        for name, layer in root * include_root_block + blocks:
-            net = end_points[name] = layer(net, scope=name)
-            if name == final_endpoint:
-                return net, end_points
+        return built(root * include_root_block + blocks, inputs, final_endpoint)
 
 
 def inception_v2(
@@ -225,11 +217,9 @@ def inception_v2(
 
     Source: https://arxiv.org/abs/1502.03167.
     """
-    checks.check_call('inception_v2', inputs, num_classes, dropout_keep_prob)
+    checks.check_convolutional_call('inception_v2', inputs, num_classes, dropout_keep_prob,
+                                    spatial_squeeze, global_pool, _LARGEST)
     checks.check_depth('inception_v2', depth_multiplier, min_depth)
-    checks.check_size('inception_v2', inputs, 1)
-    if spatial_squeeze and num_classes and not global_pool:
-        checks.check_one_position('inception_v2', inputs, _LARGEST)
     with tf.variable_scope(scope, 'InceptionV2', [inputs, num_classes], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_v2_base(

@@ -2,7 +2,8 @@
 https://arxiv.org/abs/1512.00567.
 
 The body is the table of the paper, read from top to bottom: a stem of convolutions, three blocks
-on a 35×35 grid, five on 17×17, three on 8×8. Each kind of block is one function.
+on a 35×35 grid, five on 17×17, three on 8×8. What V4 and Inception-ResNet V2 have too is in `mixed`
+and `bodies`.
 """
 
 from __future__ import annotations
@@ -16,103 +17,20 @@ import tf_slim as slim
 from inception_slim.inception_v3_arg_scope import inception_v3_arg_scope, trunc_normal
 from inception_slim.nets import checks
 from inception_slim.nets.blocks import pooled_conv, thinning
+from inception_slim.nets.bodies import SHRINKING, STEM, Layer, built, stem
 from inception_slim.nets.heads import convolutional_head, fitted_kernel
+from inception_slim.nets.mixed import block_5x5, block_7x7, reduction_a, reduction_b
 
 __all__ = ['inception_v3', 'inception_v3_arg_scope', 'inception_v3_base', 'trunc_normal']
 
-# The layers that shrink the grid, as (end point, kernel, stride), all without padding.
-_SHRINKING = (
-    ('Conv2d_1a_3x3', 3, 2),
-    ('Conv2d_2a_3x3', 3, 1),
-    ('MaxPool_3a_3x3', 3, 2),
-    ('Conv2d_4a_3x3', 3, 1),
-    ('MaxPool_5a_3x3', 3, 2),
-    ('Mixed_6a', 3, 2),
-    ('Mixed_7a', 3, 2),
-)
 _END_POINTS = (
-    'Conv2d_1a_3x3', 'Conv2d_2a_3x3', 'Conv2d_2b_3x3', 'MaxPool_3a_3x3', 'Conv2d_3b_1x1',
-    'Conv2d_4a_3x3', 'MaxPool_5a_3x3', 'Mixed_5b', 'Mixed_5c', 'Mixed_5d', 'Mixed_6a', 'Mixed_6b',
-    'Mixed_6c', 'Mixed_6d', 'Mixed_6e', 'Mixed_7a', 'Mixed_7b', 'Mixed_7c')
+    *STEM, 'Mixed_5b', 'Mixed_5c', 'Mixed_5d', 'Mixed_6a', 'Mixed_6b', 'Mixed_6c', 'Mixed_6d',
+    'Mixed_6e', 'Mixed_7a', 'Mixed_7b', 'Mixed_7c')
 _AUX_END_POINT = 'Mixed_6e'
 _AUX_POOL = 5
 _FINAL_POOL = 8
 # The largest image that leaves one position: a pixel less than a grid of nine wants.
-_LARGEST = checks.smallest_image(_SHRINKING, _END_POINTS[-1], _END_POINTS, _FINAL_POOL + 1) - 1
-
-
-def _block_35x35(net, depth, pool_depth, scope, branch_1=('Conv2d_0a_1x1', 'Conv2d_0b_5x5')):
-    """35×35: 1×1, 5×5, two 3×3 for another 5×5, and a pooled branch of `pool_depth`."""
-    reduce_5x5, conv_5x5 = branch_1
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, depth(64), [1, 1], scope='Conv2d_0a_1x1')
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, depth(48), [1, 1], scope=reduce_5x5)
-            branch_1 = slim.conv2d(branch_1, depth(64), [5, 5], scope=conv_5x5)
-        with tf.variable_scope('Branch_2'):
-            branch_2 = slim.conv2d(net, depth(64), [1, 1], scope='Conv2d_0a_1x1')
-            branch_2 = slim.conv2d(branch_2, depth(96), [3, 3], scope='Conv2d_0b_3x3')
-            branch_2 = slim.conv2d(branch_2, depth(96), [3, 3], scope='Conv2d_0c_3x3')
-        with tf.variable_scope('Branch_3'):
-            branch_3 = pooled_conv(net, depth(pool_depth))
-        return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
-
-
-def _reduction_to_17x17(net, depth, scope):
-    """35×35 to 17×17: a strided 3×3, a strided pair of 3×3, and max pooling."""
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, depth(384), [3, 3], stride=2, padding='VALID',
-                                   scope='Conv2d_1a_1x1')  # a 3×3, whatever it says
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, depth(64), [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, depth(96), [3, 3], scope='Conv2d_0b_3x3')
-            branch_1 = slim.conv2d(branch_1, depth(96), [3, 3], stride=2, padding='VALID',
-                                   scope='Conv2d_1a_1x1')  # a 3×3, whatever it says
-        with tf.variable_scope('Branch_2'):
-            branch_2 = slim.max_pool2d(net, [3, 3], stride=2, padding='VALID',
-                                       scope='MaxPool_1a_3x3')
-        return tf.concat([branch_0, branch_1, branch_2], 3)
-
-
-def _block_17x17(net, depth, inner_depth, scope):
-    """17×17: 1×1, a 7×7 in two factors, a pair of them in four, and a pooled branch."""
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, depth(192), [1, 1], scope='Conv2d_0a_1x1')
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, depth(inner_depth), [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, depth(inner_depth), [1, 7], scope='Conv2d_0b_1x7')
-            branch_1 = slim.conv2d(branch_1, depth(192), [7, 1], scope='Conv2d_0c_7x1')
-        with tf.variable_scope('Branch_2'):
-            branch_2 = slim.conv2d(net, depth(inner_depth), [1, 1], scope='Conv2d_0a_1x1')
-            branch_2 = slim.conv2d(branch_2, depth(inner_depth), [7, 1], scope='Conv2d_0b_7x1')
-            branch_2 = slim.conv2d(branch_2, depth(inner_depth), [1, 7], scope='Conv2d_0c_1x7')
-            branch_2 = slim.conv2d(branch_2, depth(inner_depth), [7, 1], scope='Conv2d_0d_7x1')
-            branch_2 = slim.conv2d(branch_2, depth(192), [1, 7], scope='Conv2d_0e_1x7')
-        with tf.variable_scope('Branch_3'):
-            branch_3 = pooled_conv(net, depth(192))
-        return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
-
-
-def _reduction_to_8x8(net, depth, scope):
-    """17×17 to 8×8: a strided 3×3, a factored 7×7 and a strided 3×3, and max pooling."""
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, depth(192), [1, 1], scope='Conv2d_0a_1x1')
-            branch_0 = slim.conv2d(branch_0, depth(320), [3, 3], stride=2, padding='VALID',
-                                   scope='Conv2d_1a_3x3')
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, depth(192), [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, depth(192), [1, 7], scope='Conv2d_0b_1x7')
-            branch_1 = slim.conv2d(branch_1, depth(192), [7, 1], scope='Conv2d_0c_7x1')
-            branch_1 = slim.conv2d(branch_1, depth(192), [3, 3], stride=2, padding='VALID',
-                                   scope='Conv2d_1a_3x3')
-        with tf.variable_scope('Branch_2'):
-            branch_2 = slim.max_pool2d(net, [3, 3], stride=2, padding='VALID',
-                                       scope='MaxPool_1a_3x3')
-        return tf.concat([branch_0, branch_1, branch_2], 3)
+_LARGEST = checks.smallest_image(SHRINKING, _END_POINTS[-1], _END_POINTS, _FINAL_POOL + 1) - 1
 
 
 def _block_8x8(net, depth, scope, branch_1_3x1='Conv2d_0c_3x1'):
@@ -163,57 +81,46 @@ def inception_v3_base(
 
     Source: https://arxiv.org/abs/1512.00567, table 1.
     """
-    checks.check_graph_mode('inception_v3_base')
-    checks.check_end_point('inception_v3_base', final_endpoint, _END_POINTS)
+    checks.check_body('inception_v3_base', inputs, final_endpoint, _END_POINTS, SHRINKING)
     checks.check_depth('inception_v3_base', depth_multiplier, min_depth)
-    checks.check_images('inception_v3_base', inputs)
-    checks.check_size('inception_v3_base', inputs,
-                      checks.smallest_image(_SHRINKING, final_endpoint, _END_POINTS),
-                      f' for {final_endpoint}')
 
     depth = thinning(depth_multiplier, min_depth)
+
+    def block_35x35(pooled, **names):
+        return partial(block_5x5, **names, channels=(
+            depth(64), (depth(48), depth(64)), (depth(64), depth(96), depth(96)), depth(pooled)))
+
+    def block_17x17(inner):
+        out, inner = depth(192), depth(inner)
+        return partial(block_7x7, channels=(
+            out, (inner, inner, out), (inner, inner, inner, inner, out), out))
+
     # Name, and what is built on the output above it; sizes are those of a 299×299 image.
-    conv3x3 = partial(slim.conv2d, kernel_size=[3, 3])
-    conv1x1 = partial(slim.conv2d, kernel_size=[1, 1])
-    max_pool = partial(slim.max_pool2d, kernel_size=[3, 3], stride=2)
-    stem: list[tuple[str, Callable]] = [
-        ('Conv2d_1a_3x3', partial(conv3x3, num_outputs=depth(32), stride=2)),         # 149×149×32
-        ('Conv2d_2a_3x3', partial(conv3x3, num_outputs=depth(32))),                   # 147×147×32
-        ('Conv2d_2b_3x3', partial(conv3x3, num_outputs=depth(64), padding='SAME')),   # 147×147×64
-        ('MaxPool_3a_3x3', max_pool),                                                 # 73×73×64
-        ('Conv2d_3b_1x1', partial(conv1x1, num_outputs=depth(80))),                   # 73×73×80
-        ('Conv2d_4a_3x3', partial(conv3x3, num_outputs=depth(192))),                  # 71×71×192
-        ('MaxPool_5a_3x3', max_pool),                                                 # 35×35×192
-    ]
-    block_35x35 = partial(_block_35x35, depth=depth)
-    block_17x17 = partial(_block_17x17, depth=depth)
     block_8x8 = partial(_block_8x8, depth=depth)
-    blocks: list[tuple[str, Callable]] = [
-        ('Mixed_5b', partial(block_35x35, pool_depth=32)),                            # 35×35×256
-        ('Mixed_5c', partial(block_35x35, pool_depth=64,                              # 35×35×288
-                             # misnamed in 2015, checkpoints agree
-                             branch_1=('Conv2d_0b_1x1', 'Conv_1_0c_5x5'))),
-        ('Mixed_5d', partial(block_35x35, pool_depth=64)),                            # 35×35×288
-        ('Mixed_6a', partial(_reduction_to_17x17, depth=depth)),                      # 17×17×768
-        ('Mixed_6b', partial(block_17x17, inner_depth=128)),                          # 17×17×768
-        ('Mixed_6c', partial(block_17x17, inner_depth=160)),                          # 17×17×768
-        ('Mixed_6d', partial(block_17x17, inner_depth=160)),                          # 17×17×768
-        ('Mixed_6e', partial(block_17x17, inner_depth=192)),                          # 17×17×768
-        ('Mixed_7a', partial(_reduction_to_8x8, depth=depth)),                        # 8×8×1280
+    layers: list[Layer] = [
+        *stem(depth),                                                                 # 35×35×192
+        ('Mixed_5b', block_35x35(32)),                                                # 35×35×256
+        ('Mixed_5c', block_35x35(                                                     # 35×35×288
+            # misnamed in 2015, checkpoints agree
+            64, branch_1=('Conv2d_0b_1x1', 'Conv_1_0c_5x5'))),
+        ('Mixed_5d', block_35x35(64)),                                                # 35×35×288
+        ('Mixed_6a', partial(                                                         # 17×17×768
+            reduction_a, conv='Conv2d_1a_1x1',  # a 3×3, whatever it says
+            channels=(depth(384), (depth(64), depth(96), depth(96))))),
+        ('Mixed_6b', block_17x17(128)),                                               # 17×17×768
+        ('Mixed_6c', block_17x17(160)),                                               # 17×17×768
+        ('Mixed_6d', block_17x17(160)),                                               # 17×17×768
+        ('Mixed_6e', block_17x17(192)),                                               # 17×17×768
+        ('Mixed_7a', partial(reduction_b, channels=(                                  # 8×8×1280
+            (depth(192), depth(320)), (depth(192),) * 4))),
         ('Mixed_7b', partial(block_8x8,                                               # 8×8×2048
                              branch_1_3x1='Conv2d_0b_3x1')),  # 0b again, not 0c
         ('Mixed_7c', block_8x8),                                                      # 8×8×2048
     ]
-    end_points = {}
-    net = inputs
-    with tf.variable_scope(scope, 'InceptionV3', [inputs]):
-        for padding, layers in (('VALID', stem), ('SAME', blocks)):
-            with slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
-                                stride=1, padding=padding):
-                for name, layer in layers:
-                    net = end_points[name] = layer(net, scope=name)
-                    if name == final_endpoint:
-                        return net, end_points
+    with tf.variable_scope(scope, 'InceptionV3', [inputs]), \
+            slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
+                           stride=1, padding='SAME'):
+        return built(layers, inputs, final_endpoint)
 
 
 def _aux_head(net, num_classes, depth, spatial_squeeze, global_pool):
@@ -283,13 +190,12 @@ def inception_v3(
 
     Source: https://arxiv.org/abs/1512.00567.
     """
-    checks.check_call('inception_v3', inputs, num_classes, dropout_keep_prob)
+    checks.check_convolutional_call('inception_v3', inputs, num_classes, dropout_keep_prob,
+                                    spatial_squeeze, global_pool, _LARGEST)
     checks.check_depth('inception_v3', depth_multiplier, min_depth)
     create_aux_logits = bool(create_aux_logits and num_classes)
-    checks.check_size_with_aux('inception_v3', inputs, _SHRINKING, _END_POINTS,
+    checks.check_size_with_aux('inception_v3', inputs, SHRINKING, _END_POINTS,
                                (_AUX_END_POINT, _AUX_POOL) if create_aux_logits else None)
-    if spatial_squeeze and num_classes and not global_pool:
-        checks.check_one_position('inception_v3', inputs, _LARGEST)
     depth = thinning(depth_multiplier, min_depth)
     with tf.variable_scope(scope, 'InceptionV3', [inputs, num_classes], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):

@@ -2,8 +2,8 @@
 Connections on Learning", https://arxiv.org/abs/1602.07261.
 
 The body is the paper's figure 9: a stem whose last three layers branch too, four blocks on a 35×35
-grid, seven on 17×17, three on 8×8, and a reduction before each of the last two kinds. Each kind of
-block is one function, named after the figure that shows it.
+grid, seven on 17×17, three on 8×8, and a reduction before each of the last two kinds. Those that
+V3 and Inception-ResNet V2 have too are in `mixed`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import tf_slim as slim
 from inception_slim.nets import checks
 from inception_slim.nets.arg_scopes import inception_arg_scope
 from inception_slim.nets.blocks import pooled_conv
-from inception_slim.nets.heads import dense_aux_head, pool_whole_grid
+from inception_slim.nets.bodies import Layer, built
+from inception_slim.nets.heads import dense_aux_head, dense_logits, pool_whole_grid
+from inception_slim.nets.mixed import block_7x7, reduction_a, reduction_b
 
 __all__ = ['inception_v4', 'inception_v4_arg_scope', 'inception_v4_base']
 
@@ -35,8 +37,7 @@ _END_POINTS = (
     'Conv2d_1a_3x3', 'Conv2d_2a_3x3', 'Conv2d_2b_3x3', 'Mixed_3a', 'Mixed_4a', 'Mixed_5a',
     'Mixed_5b', 'Mixed_5c', 'Mixed_5d', 'Mixed_5e', 'Mixed_6a', 'Mixed_6b', 'Mixed_6c', 'Mixed_6d',
     'Mixed_6e', 'Mixed_6f', 'Mixed_6g', 'Mixed_6h', 'Mixed_7a', 'Mixed_7b', 'Mixed_7c', 'Mixed_7d')
-_AUX_END_POINT = 'Mixed_6h'
-_AUX_POOL = 5
+_AUX = ('Mixed_6h', 5)  # the end point the auxiliary classifier is on, and its pool's side
 
 
 def _stem_pool_and_conv(net, scope):
@@ -94,62 +95,6 @@ def _inception_a(net, scope):
         return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
 
 
-def _reduction_a(net, scope):
-    """35×35 to 17×17: a strided 3×3, a pair of 3×3 of which one is strided, and max pooling."""
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, 384, [3, 3], stride=2, padding='VALID',
-                                   scope='Conv2d_1a_3x3')
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, 224, [3, 3], scope='Conv2d_0b_3x3')
-            branch_1 = slim.conv2d(branch_1, 256, [3, 3], stride=2, padding='VALID',
-                                   scope='Conv2d_1a_3x3')
-        with tf.variable_scope('Branch_2'):
-            branch_2 = slim.max_pool2d(net, [3, 3], stride=2, padding='VALID',
-                                       scope='MaxPool_1a_3x3')
-        return tf.concat([branch_0, branch_1, branch_2], 3)
-
-
-def _inception_b(net, scope):
-    """17×17: 1×1, a 7×7 in two factors, a pair of them in four, and a pooled branch."""
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, 384, [1, 1], scope='Conv2d_0a_1x1')
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, 224, [1, 7], scope='Conv2d_0b_1x7')
-            branch_1 = slim.conv2d(branch_1, 256, [7, 1], scope='Conv2d_0c_7x1')
-        with tf.variable_scope('Branch_2'):
-            branch_2 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_0a_1x1')
-            branch_2 = slim.conv2d(branch_2, 192, [7, 1], scope='Conv2d_0b_7x1')
-            branch_2 = slim.conv2d(branch_2, 224, [1, 7], scope='Conv2d_0c_1x7')
-            branch_2 = slim.conv2d(branch_2, 224, [7, 1], scope='Conv2d_0d_7x1')
-            branch_2 = slim.conv2d(branch_2, 256, [1, 7], scope='Conv2d_0e_1x7')
-        with tf.variable_scope('Branch_3'):
-            branch_3 = pooled_conv(net, 128)
-        return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
-
-
-def _reduction_b(net, scope):
-    """17×17 to 8×8: a strided 3×3, a factored 7×7 and a strided 3×3, and max pooling."""
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_0a_1x1')
-            branch_0 = slim.conv2d(branch_0, 192, [3, 3], stride=2, padding='VALID',
-                                   scope='Conv2d_1a_3x3')
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, 256, [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, 256, [1, 7], scope='Conv2d_0b_1x7')
-            branch_1 = slim.conv2d(branch_1, 320, [7, 1], scope='Conv2d_0c_7x1')
-            branch_1 = slim.conv2d(branch_1, 320, [3, 3], stride=2, padding='VALID',
-                                   scope='Conv2d_1a_3x3')
-        with tf.variable_scope('Branch_2'):
-            branch_2 = slim.max_pool2d(net, [3, 3], stride=2, padding='VALID',
-                                       scope='MaxPool_1a_3x3')
-        return tf.concat([branch_0, branch_1, branch_2], 3)
-
-
 def _inception_c(net, scope):
     """8×8: 1×1, a 3×3 spread into 1×3 and 3×1, another after 3×1 and 1×3, and a pooled branch."""
     with tf.variable_scope(scope):
@@ -194,16 +139,13 @@ def inception_v4_base(
 
     Source: https://arxiv.org/abs/1602.07261, figures 3 to 9.
     """
-    checks.check_graph_mode('inception_v4_base')
-    checks.check_end_point('inception_v4_base', final_endpoint, _END_POINTS)
-    checks.check_images('inception_v4_base', inputs)
-    checks.check_size('inception_v4_base', inputs,
-                      checks.smallest_image(_SHRINKING, final_endpoint, _END_POINTS),
-                      f' for {final_endpoint}')
+    checks.check_body('inception_v4_base', inputs, final_endpoint, _END_POINTS, _SHRINKING)
 
     # Name, and what is built on the output above it; sizes are those of a 299×299 image.
     conv3x3 = partial(slim.conv2d, kernel_size=[3, 3])
-    layers: list[tuple[str, Callable]] = [
+    inception_b = partial(block_7x7, channels=(
+        384, (192, 224, 256), (192, 192, 224, 224, 256), 128))
+    layers: list[Layer] = [
         ('Conv2d_1a_3x3', partial(conv3x3, num_outputs=32, stride=2,                  # 149×149×32
                                   padding='VALID')),
         ('Conv2d_2a_3x3', partial(conv3x3, num_outputs=32, padding='VALID')),         # 147×147×32
@@ -212,20 +154,16 @@ def inception_v4_base(
         ('Mixed_4a', _stem_convs),                                                    # 71×71×192
         ('Mixed_5a', _stem_conv_and_pool),                                            # 35×35×384
         *((f'Mixed_5{letter}', _inception_a) for letter in 'bcde'),                   # 35×35×384
-        ('Mixed_6a', _reduction_a),                                                   # 17×17×1024
-        *((f'Mixed_6{letter}', _inception_b) for letter in 'bcdefgh'),                # 17×17×1024
-        ('Mixed_7a', _reduction_b),                                                   # 8×8×1536
+        ('Mixed_6a', partial(reduction_a, channels=(384, (192, 224, 256)))),           # 17×17×1024
+        *((f'Mixed_6{letter}', inception_b) for letter in 'bcdefgh'),                # 17×17×1024
+        ('Mixed_7a', partial(reduction_b, channels=(                                  # 8×8×1536
+            (192, 192), (256, 256, 320, 320)))),
         *((f'Mixed_7{letter}', _inception_c) for letter in 'bcd'),                    # 8×8×1536
     ]
-    end_points = {}
-    net = inputs
     with tf.variable_scope(scope, 'InceptionV4', [inputs]), \
             slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
                            stride=1, padding='SAME'):
-        for name, layer in layers:
-            net = end_points[name] = layer(net, scope=name)
-            if name == final_endpoint:
-                return net, end_points
+        return built(layers, inputs, final_endpoint)
 
 
 def inception_v4(
@@ -264,10 +202,8 @@ def inception_v4(
     """
     checks.check_call('inception_v4', inputs, num_classes, dropout_keep_prob)
     create_aux_logits = bool(create_aux_logits and num_classes)
-    if create_aux_logits:
-        checks.check_known_size('inception_v4', inputs)
     checks.check_size_with_aux('inception_v4', inputs, _SHRINKING, _END_POINTS,
-                               (_AUX_END_POINT, _AUX_POOL) if create_aux_logits else None)
+                               _AUX if create_aux_logits else None, dense=True)
     with tf.variable_scope(scope, 'InceptionV4', [inputs], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_v4_base(inputs, scope=scope)
@@ -275,7 +211,7 @@ def inception_v4(
                                 stride=1, padding='SAME'):
                 if create_aux_logits:
                     end_points['AuxLogits'] = dense_aux_head(
-                        end_points[_AUX_END_POINT], num_classes,
+                        end_points[_AUX[0]], num_classes,
                         ('AvgPool_1a_5x5', 'Conv2d_2a', 'Aux_logits'))
                 with tf.variable_scope('Logits'):
                     net = end_points['global_pool'] = pool_whole_grid(net, 'AvgPool_1a')
@@ -283,12 +219,7 @@ def inception_v4(
                         return net, end_points
                     net = slim.dropout(net, dropout_keep_prob, scope='Dropout_1b')
                     net = slim.flatten(net, scope='PreLogitsFlatten')
-                    end_points['PreLogitsFlatten'] = net  # 1536
-                    logits = slim.fully_connected(net, num_classes, activation_fn=None,
-                                                  scope='Logits')
-                    end_points['Logits'] = logits
-                    end_points['Predictions'] = tf.nn.softmax(logits, name='Predictions')
-    return logits, end_points
+                    return dense_logits(net, end_points, num_classes)  # of 1536
 
 
 inception_v4.default_image_size = 299
