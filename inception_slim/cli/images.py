@@ -36,7 +36,9 @@ def _report(arguments: argparse.Namespace) -> dict:
 
 def _say_report(arguments: argparse.Namespace) -> None:
     if arguments.report is not None:
-        print(f'\nWrote {arguments.report}, {os.path.getsize(arguments.report) / 1e6:.1f} MB')
+        size = os.path.getsize(arguments.report)
+        print(f'\nWrote {arguments.report}, '
+              + (f'{size / 1e6:.1f} MB' if size >= 1e6 else f'{size / 1e3:.0f} KB'))
 
 
 def features(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import html
 
 from inception_slim.evaluation.figures import Reliability, wilson
 
-_LEFT, _TOP, _SIDE = 46, 12, 300  # the square of the curve, in units of the drawing
+_LEFT, _TOP, _SIDE = 54, 12, 300  # the square of the curve, in units of the drawing
 _GAP, _HEIGHT = 26, 64  # to the histogram, and its own height
 _TICKS = (0, 0.25, 0.5, 0.75, 1)
 

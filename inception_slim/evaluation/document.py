@@ -73,8 +73,8 @@ def write_page(path: str | os.PathLike, about: About, sections: Iterable[str],
     Raises:
       DatasetError: the file cannot be written.
     """
-    style, script = (resources.files('inception_slim.evaluation').joinpath(
-        'page', name).read_text('utf-8') for name in ('page.css', 'page.js'))
+    parts = resources.files('inception_slim.evaluation') / 'page'
+    style, script = ((parts / name).read_text('utf-8') for name in ('page.css', 'page.js'))
     # Whatever a name may smuggle in, no other script is run and nothing is fetched.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; "

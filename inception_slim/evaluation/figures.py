@@ -68,7 +68,7 @@ def class_figures(confusion: np.ndarray) -> ClassFigures:
     answered = confusion[:, :classes].sum(axis=0)
     correct = np.diagonal(confusion).copy()
 
-    def share(part, whole):
+    def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
         return np.divide(part, whole, out=np.full(classes, np.nan), where=whole > 0)
 
     return ClassFigures(images, answered, correct, share(correct, answered),

@@ -57,7 +57,7 @@ class Heatmaps:
     def __enter__(self) -> Heatmaps:
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self._session.close()
 
 

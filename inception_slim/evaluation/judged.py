@@ -24,7 +24,7 @@ class Shown:
 
     Attributes:
       probability: of the answer.
-      number: in the order of the dataset, negative, so that of equals the first is the greatest.
+      number: its place in the dataset, negative, so that of equals the first is the greatest.
       name: its file, or FILE#NUMBER of a record.
       jpeg: what the network saw of it.
     """
@@ -109,10 +109,10 @@ class Judged:
 
     def layers(self, maps: Heatmaps) -> dict[int, bytes]:
         """Where the answers to the surest mistakes came from, as PNGs by their `number`."""
-        mistakes = self.mistakes
-        heat = maps.of(np.stack([each.image for each in mistakes]),
-                       np.array([each.chosen for each in mistakes]))
-        layers = {each.number: self._pictures.layer(one) for each, one in zip(mistakes, heat)}
+        asked = [(each, each.image) for each in self.mistakes if each.image is not None]
+        heat = maps.of(np.stack([image for _, image in asked]),
+                       np.array([each.chosen for each, _ in asked]))
+        layers = {each.number: self._pictures.layer(one) for (each, _), one in zip(asked, heat)}
         return {number: layer for number, layer in layers.items() if layer}
 
     @property
@@ -138,7 +138,7 @@ class Judged:
     def __enter__(self) -> Judged:
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self._pictures.__exit__()
 
 
@@ -158,7 +158,7 @@ class _Cells:
     def counted(self, cell: tuple[int, int], probability: float) -> bool:
         """Counts an image; whether it is sure enough to be kept."""
         self._counts[cell] += 1
-        kept = self.kept.get(cell, ())
+        kept = self.kept.get(cell, [])
         return len(kept) < self._of_a_cell or probability > kept[0].probability
 
     def add(self, cell: tuple[int, int], image: Shown) -> None:

@@ -56,7 +56,7 @@ class Pictures:
     def __enter__(self) -> Pictures:
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self._session.close()
 
 
@@ -98,7 +98,7 @@ class Gallery:
     def __enter__(self) -> Gallery:
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self._pictures.__exit__()
 
 

@@ -179,7 +179,7 @@ def _candidates(classes: list[int], columns: list[int], counts: np.ndarray, judg
 
     Two of each cell that is right, then the mistakes of the cells with the most, then the others.
     """
-    ranked = []
+    ranked: list[tuple[tuple[int, int], int, _Cell, Shown]] = []
     for row, label in enumerate(classes):
         for column, answer in enumerate(columns):
             for rank, image in enumerate(judged.of_cell(label, answer)):
@@ -195,7 +195,7 @@ def _candidates(classes: list[int], columns: list[int], counts: np.ndarray, judg
 def _affordable(images: Iterator[tuple[_Cell, Shown]]) -> Iterator[tuple[_Cell, Shown]]:
     """As many as there is room for, the surest of each cell first."""
     size = 0
-    chosen = []
+    chosen: list[tuple[_Cell, Shown]] = []
     for cell, image in images:
         size += len(image.jpeg)
         if size > BYTES or len(chosen) == IMAGES:
