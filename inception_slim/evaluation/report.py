@@ -238,11 +238,11 @@ def _pairs_section(result: Evaluation, figures: ClassFigures) -> str:
             f'<td><button type="button" data-cell="{label},{answer}" aria-label="Show the images '
             f'of {text(names[label], 120)} answered as {text(names[answer], 120)}">Show</button>'
             '</td></tr>')
-    return ('<section><h2>The most confused pairs</h2><div class="box" tabindex="0" role="region" '
-            'aria-label="The most confused pairs"><table class="list">'
+    return ('<section><h2>The most confused pairs</h2><p>How many images of a class were answered '
+            'as another, and which share of the class that is.</p><div class="box" tabindex="0" '
+            'role="region" aria-label="The most confused pairs"><table class="list">'
             '<thead><tr><th scope="col">Class</th><th scope="col">Answered as</th>'
-            '<th scope="col" class="number">Images</th>'
-            '<th scope="col" class="number">Of the class</th>'
+            '<th scope="col" class="number">Images</th><th scope="col" class="number">Share</th>'
             '<th scope="col"><span class="hidden">Images</span></th></tr></thead>'
             f'<tbody>{"".join(rows)}</tbody></table></div></section>')
 

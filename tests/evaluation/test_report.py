@@ -5,12 +5,13 @@ import json
 import os
 import pathlib
 import re
+import warnings
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from browser import CHROMIUM, Browser
-from networks import GOLDEN
+from networks import GOLDEN, write_golden_checkpoint
 from sklearn.datasets import load_digits
 from sklearn.metrics import precision_recall_fscore_support
 
@@ -29,6 +30,7 @@ from inception_slim.evaluation.heatmap import Heatmaps, last_block
 from inception_slim.evaluation.judged import SUREST, Judged
 from inception_slim.evaluation.pictures import Gallery, Pictures
 from inception_slim.evaluation.report import MATRIX, write_classification, write_evaluation
+from inception_slim.nets import factory
 
 ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 NOTHING = About('A report', [])
@@ -209,14 +211,25 @@ class TestHeatmaps:
         assert 'Mixed_5c/' in block.name and block.shape.as_list()[1:3] == [7, 7]
 
     @pytest.mark.slow
-    @pytest.mark.parametrize('name, end', [('inception_v4', 'Mixed_7d'),
-                                           ('inception_resnet_v2', 'Conv2d_7b_1x1')])
-    def test_last_block_of_the_large(self, name, end, graph):
-        from inception_slim.nets import factory
-        images = tf.placeholder(tf.float32, (1, 299, 299, 3))
-        _, end_points = factory.get_network_fn(name, 3)(images)
-        block = last_block(factory.NETWORKS[name].features(end_points))
-        assert block is end_points[end]
+    @pytest.mark.parametrize('name', factory.NETWORKS)
+    def test_all_networks_at_full_width(self, name, tmp_path):
+        """Where pooling and one layer follow, a channel's weight is that layer's, over the grid.
+
+        So says section 3.1 of the paper, of networks that class activation maps are made for.
+        """
+        path = str(tmp_path / 'model.ckpt')
+        write_golden_checkpoint(name, path)
+        _, weights = checkpoint.read(path)
+        layer = weights[f'{factory.NETWORKS[name].classifier}/weights']
+        side = factory.NETWORKS[name].image_size
+        images = np.random.RandomState(0).uniform(-1, 1, (1, side, side, 3)).astype(np.float32)
+        with Heatmaps(path) as maps:
+            found, = maps.of(images, np.array([5]))
+            values = maps._session.run(last_block(maps._session.graph.get_tensor_by_name(
+                'features:0')), {maps._inputs: images})[0]
+        wanted = np.maximum(values @ layer.reshape(layer.shape[-2:])[:, 5], 0) / found.size
+        assert found.max() > 0 and found.shape == ((7, 7) if side == 224 else (8, 8))
+        np.testing.assert_allclose(found, wanted, atol=1e-5 * wanted.max())
 
 
 def content_of(page):
@@ -422,8 +435,10 @@ class TestCalls:
 @pytest.fixture(scope='module')
 def browser():
     if CHROMIUM is None:
-        pytest.skip('Chromium is absent, so that no page was looked at in a browser; '
-                    'apt-get install chromium, or put one on the PATH.')
+        absent = ('Chromium is absent, so that no page was looked at in a browser; apt-get install '
+                  'chromium, or put one on the PATH.')
+        warnings.warn(absent, stacklevel=1)  # which pytest shows where it shows no skip's reason
+        pytest.skip(absent)
     started = Browser(CHROMIUM)
     yield started
     started.close()
