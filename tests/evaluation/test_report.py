@@ -571,6 +571,22 @@ class TestInABrowser:
         assert browser.run("document.querySelectorAll('#panel img').length") == count
         assert browser.complaints == []
 
+    def test_an_answer_that_is_no_class_comes_last(self, browser, tmp_path):
+        result, judged = small_result(('owl', 'dog', '<b>cat'))
+        write_evaluation(tmp_path / 'a.html', result, judged, NOTHING)
+        browser.open(tmp_path / 'a.html')
+        heads = ("Array.from(document.querySelectorAll('#matrix thead th[tabindex]'), "
+                 'each => each.textContent)')
+        for key, wanted in (('name', ['<b>cat', 'dog', 'owl', 'background']),
+                            ('accuracy', ['<b>cat', 'dog', 'owl', 'background']),
+                            ('number', ['owl', 'dog', '<b>cat', 'background'])):
+            browser.run(f"document.querySelector('[data-matrix={key}]').click()")
+            assert browser.run(heads) == wanted
+        browser.run("document.querySelector('#matrix [data-cell=\"2,3\"]').click()")
+        assert browser.run("document.querySelector('#panel h3').textContent") == (
+            '<b>cat, answered as background')
+        assert browser.complaints == []
+
     def test_heatmaps_can_be_taken_away(self, browser, evaluated):
         browser.open(evaluated[1])
         visible = ("Array.from(document.querySelectorAll('.heat'))"
