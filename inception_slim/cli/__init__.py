@@ -9,7 +9,7 @@ import warnings
 
 import tensorflow.compat.v1 as tf
 
-from inception_slim.cli import checkpoints, export, images, training
+from inception_slim.cli import bulk, checkpoints, export, images, training
 from inception_slim.cli.flags import Run
 from inception_slim.errors import InceptionSlimError
 
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
                            help='which network to take, where a file holds more than one')
         return added
 
-    for group in (checkpoints, images, training, export):
+    for group in (checkpoints, images, bulk, training, export):
         group.add(verb)
     return main_parser
 

@@ -1,0 +1,143 @@
+"""The work on Ray Data: one process with one predictor for each host's share of cores.
+
+A block of Ray's is a piece on the way there, and a shard's files on the way back: what is written
+is what the embedded engine writes, and by this process alone, so that no other needs to see the
+output. A process or a host that is lost costs the pieces that it was at; Ray does them elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from inception_slim.bulk.manifest import files_of
+from inception_slim.bulk.options import BulkOptions
+from inception_slim.bulk.shards import Shard
+from inception_slim.bulk.work import Job, Todo, Worker
+from inception_slim.errors import DatasetError, InceptionSlimError
+
+
+def check() -> None:
+    """Raises, in a sentence, where there is no Ray."""
+    try:
+        import pyarrow  # noqa: F401
+        import ray.data  # noqa: F401
+    except ImportError as error:
+        raise InceptionSlimError(f'Ray needs {(error.name or "ray").split(".")[0]}: pip install '
+                                 '"inception_slim[bulk]", or let it be done here.') from None
+
+
+def shards(job: Job, checkpoint: str, todo: Iterable[Todo],
+           tick: Callable[[int], object]) -> Iterator[Shard]:
+    """The shards of pieces, as they are done, in any order; see `work.Worker.shards`.
+
+    Raises:
+      DatasetError: see there; or the cluster is not there.
+    """
+    import ray
+    with _joined(job.options):
+        cores, hosts = _share(job.options)
+        blocks = [ray.put(_block(each)) for each in todo]
+        if not blocks:
+            return
+        job_there, files = ray.put(job), ray.put(_contents(checkpoint))
+        done = ray.data.from_arrow_refs(blocks).map_batches(
+            _Actor, fn_constructor_args=(job_there, files, os.path.basename(checkpoint), cores),
+            batch_size=1, num_cpus=cores, concurrency=(1, max(hosts, len(blocks))))
+        del blocks
+        for row in done.iter_rows():
+            shard = pickle.loads(row['shard'])
+            if isinstance(shard, str):
+                raise DatasetError(shard)
+            yield shard
+            tick(shard.rows + len(shard.damaged))
+
+
+class _Actor:
+    """A worker, on whatever host."""
+
+    def __init__(self, job: Any, files: Any, checkpoint: str, cores: int):
+        import ray
+        self._error, self._worker = None, None
+        tf.get_logger().setLevel(logging.ERROR)
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, content in ray.get(files).items():
+                with open(os.path.join(scratch, name), 'wb') as file:
+                    file.write(content)
+            try:
+                self._worker = Worker(ray.get(job), os.path.join(scratch, checkpoint), cores)
+            except InceptionSlimError as error:
+                self._error = str(error)
+
+    def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, list]]:
+        try:
+            if self._error is not None:
+                raise InceptionSlimError(self._error)
+            for todo in map(pickle.loads, batch['todo']):
+                for shard in self._worker.shards([todo]):
+                    yield {'shard': [pickle.dumps(shard)]}
+        except InceptionSlimError as error:  # as an answer, or Ray would try again
+            yield {'shard': [pickle.dumps(str(error))]}
+
+
+def _block(todo: Todo) -> Any:
+    import pyarrow
+    return pyarrow.table({'todo': pyarrow.array([pickle.dumps(todo)], pyarrow.binary())})
+
+
+def _contents(checkpoint: str) -> dict[str, bytes]:
+    """A checkpoint, so that no other host needs to see its files."""
+    found = {}
+    for path in files_of(checkpoint):
+        with tf.io.gfile.GFile(path, 'rb') as file:
+            found[os.path.basename(path)] = file.read()
+    return found
+
+
+@contextlib.contextmanager
+def _joined(options: BulkOptions) -> Iterator[None]:
+    """Inside, Ray is there: a cluster that is joined, one that the caller is in, or a new one."""
+    import ray
+    import ray.data
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
+    quiet = {'logging_level': logging.ERROR, 'log_to_driver': False}
+    try:
+        if options.address is None:
+            ray.init('local', include_dashboard=False, **quiet)
+        else:
+            ray.init(options.address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0].rstrip('.')
+        raise DatasetError(f'The Ray cluster {options.address or "of this machine"} cannot be '
+                           f'joined: {first}.') from None
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    logging.getLogger('ray.data').setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _share(options: BulkOptions) -> tuple[int, int]:
+    """The cores of each process, and how many hosts there are now."""
+    import ray
+    cores = [int(node['Resources'].get('CPU', 0)) for node in ray.nodes() if node['Alive']]
+    cores = [each for each in cores if each]
+    if not cores:
+        raise DatasetError('No host of the Ray cluster has cores to give; start it with some.')
+    share = options.cores or min(cores)
+    if share > max(cores):
+        raise DatasetError(f'{share} cores a process are asked for, but no host of the Ray cluster '
+                           f'has more than {max(cores)}.')
+    return share, len(cores)

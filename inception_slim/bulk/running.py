@@ -1,0 +1,148 @@
+"""One run: what is asked for is checked, then cut into pieces, worked through and written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from tqdm import tqdm
+
+from inception_slim import checkpoint as checkpoints
+from inception_slim.bulk.decoding import Decoder
+from inception_slim.bulk.examples import Damaged, Example, examples
+from inception_slim.bulk.manifest import DAMAGED, Manifest, fingerprint, opened
+from inception_slim.bulk.options import BulkOptions
+from inception_slim.bulk.parquet import Columns, pyarrow
+from inception_slim.bulk.place import place
+from inception_slim.bulk.shards import Shard
+from inception_slim.bulk.sources import pieces
+from inception_slim.bulk.work import Job, Todo, Worker
+from inception_slim.errors import DatasetError, InceptionSlimError
+from inception_slim.evaluation.classes import names_of_classes
+from inception_slim.evaluation.images import CALIBRATION
+from inception_slim.nets import factory
+from inception_slim.options import made, names_of, taking, values
+
+_CALIBRATION_PIECES = 10  # one may be a file that has to be fetched whole
+# Decides how the work is done, and not what comes out.
+_HOW = {'batch_size', 'strict', 'on', 'address', 'cores'}
+
+
+@dataclass(frozen=True)
+class BulkRun:
+    """What `run` wrote, with what earlier runs of the same command had written.
+
+    Attributes:
+      path: the folder.
+      images: how many are in it, one row each.
+      damaged: how many could not be read; `_damaged.csv` in the folder names them.
+      shards: how many parts the output has.
+      before: how many images of these were there already.
+      note: what was made of a background class; None if there was nothing to say.
+    """
+
+    path: str
+    images: int
+    damaged: int
+    shards: int
+    before: int
+    note: str | None
+
+
+@taking(BulkOptions)
+def run(
+        checkpoint: str | os.PathLike,
+        sources: str | os.PathLike | Iterable[str | os.PathLike],
+        output: str | os.PathLike,
+        *,
+        labels: str | os.PathLike | Sequence[str] | None = None,
+        **options: Any) -> BulkRun:
+    """Writes what a network says of any number of images, in constant memory.
+
+    The same call goes on where the one before it was killed.
+
+    Args:
+      checkpoint: any that `inception_slim.checkpoint` reads.
+      sources: images, TFRecord files as TF-Slim's tools wrote them, Parquet files with a column of
+        encoded images, folders with these anywhere below, and text files (.txt, .lst, .list) with
+        the path of a file in each line, those without a folder of their own being beside it;
+        paths, or URLs that fsspec opens.
+      output: the folder to write, or its URL; made if it is not there.
+      labels: see `evaluation.classify`.
+      **options: those of `BulkOptions`: what, format, dtype, shard_size, image_column,
+        name_column, on, address, cores; and precision, batch_size, strict, use_ema,
+        checkpoint_scope.
+
+    Raises:
+      CheckpointError: the checkpoint cannot be read.
+      DatasetError: a source cannot be read, no image can, the output cannot be written, or is of
+        another run.
+      InceptionSlimError: an argument is out of its range, or a package is missing.
+    """
+    chosen = made(BulkOptions, options, InceptionSlimError)
+    if chosen.format == 'parquet':
+        pyarrow('To write Parquet', ', or choose the format npy')
+    shards_of = _engine(chosen)
+    sources = [sources] if isinstance(sources, (str, os.PathLike)) else sources
+    given = [os.fspath(each) for each in sources]
+    info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
+    names, note = names_of_classes(info, labels)
+    output = place(output)
+    decisive = [name for name in names_of(BulkOptions) if name not in _HOW]
+    wanted = {**values(chosen, decisive), 'checkpoint': fingerprint(info.path),
+              'labels': None if chosen.what == 'features' else names}
+    columns = Columns(chosen.image_column, chosen.name_column)
+    with output.taken():
+        manifest = opened(output, wanted, pieces(given, chosen.shard_size, columns))
+        total = before = manifest.total or manifest.so_far()
+        if manifest.total is None:
+            side = factory.NETWORKS[info.network].image_size
+            calibration = _some(manifest, side) if chosen.precision == 'int8' else []
+            job = Job(chosen, names, side, os.getcwd(), calibration)
+            with tqdm(total=manifest.images, initial=before.images + before.damaged, unit='image',
+                      disable=None) as bar, \
+                    closing(shards_of(job, info.path, manifest.todo(), bar.update)) as shards:
+                for shard in shards:
+                    manifest.add(shard)
+            total = manifest.finish()
+    if not total.images:
+        raise DatasetError(f'None of the {total.damaged:,} images can be read; '
+                           f'{output.path}/{DAMAGED} says why of each.')
+    return BulkRun(output.path, total.images, total.damaged, total.shards, before.images, note)
+
+
+def _engine(options: BulkOptions) -> Callable[..., Iterator[Shard]]:
+    if options.engine_of_work == 'here':
+        return _here
+    from inception_slim.bulk import on_ray
+    on_ray.check()
+    return on_ray.shards
+
+
+def _here(job: Job, checkpoint: str, todo: Iterable[Todo],
+          tick: Callable[[int], object]) -> Iterator[Shard]:
+    """The embedded engine: one worker, in this process."""
+    with closing(Worker(job, checkpoint)) as worker:
+        yield from worker.shards(todo, tick)
+
+
+def _some(manifest: Manifest, side: int) -> list[Example]:
+    """Images from all over the sources, the same each time, to calibrate on."""
+    chosen = manifest.some_pieces(_CALIBRATION_PIECES)
+    share = -(-CALIBRATION // len(chosen))
+    folder, found = os.getcwd(), []
+    with closing(Decoder(side, 1, folder)) as decoder:
+        for piece in chosen:
+            of_piece = examples(piece, folder)
+            if piece['kind'] == 'files':  # whose first images may all be of one class
+                of_piece = islice(of_piece, None, None, max(1, piece['images'] // share))
+            good = (example for example, image in decoder.images(of_piece, 0)
+                    if not isinstance(image, Damaged))
+            found += islice(good, share)
+    if not found:
+        raise DatasetError('No image can be read of those that int8 would be calibrated on.')
+    return found

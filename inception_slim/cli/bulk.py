@@ -1,0 +1,41 @@
+"""`bulk`: what a network says of any number of images, in shards."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from inception_slim import bulk
+from inception_slim.bulk.manifest import DAMAGED
+from inception_slim.bulk.options import BulkOptions
+from inception_slim.cli.flags import Verb, add_options, options_of
+
+
+def write_bulk(arguments: argparse.Namespace) -> None:
+    done = bulk.run(arguments.checkpoint, arguments.sources, arguments.output,
+                    labels=arguments.labels, **options_of(arguments, BulkOptions))
+    before = f'; {done.before:,} of them were there already' if done.before else ''
+    print(f'Wrote {done.path}: {done.images:,} images in {done.shards:,} '
+          f'{"shard" if done.shards == 1 else "shards"}{before}')
+    if done.note:
+        print(done.note, file=sys.stderr)
+    if done.damaged:
+        print(f'Left out as damaged or unreadable: {done.damaged:,}, named in '
+              f'{done.path.rstrip("/")}/{DAMAGED}', file=sys.stderr)
+
+
+def add(verb: Verb) -> None:
+    """The verb for millions of images."""
+    added = verb('bulk', write_bulk, 'write what a network says of any number of images, in '
+                 'shards; the same command goes on where it was killed')
+    added.add_argument('checkpoint', metavar='CKPT', help='a prefix, a file of it, or its folder')
+    added.add_argument('sources', nargs='+', metavar='SOURCE',
+                       help='images, TFRecords, Parquet files with a column of images, folders '
+                       'with any of these, and text files that list them; paths, or URLs such as '
+                       's3://BUCKET/FOLDER')
+    added.add_argument('--output', required=True, metavar='DIR',
+                       help='the folder to write, or its URL')
+    added.add_argument('--labels', metavar='FILE',
+                       help='the names of the classes: lines like 0:daisy, or one name a line; '
+                       "imagenet for ImageNet's (labels.txt beside the checkpoint)")
+    add_options(added, BulkOptions, leave=['checkpoint_scope'])
