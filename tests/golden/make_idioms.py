@@ -125,8 +125,9 @@ def train(kept):
             loss = session.run(step, {inputs: images[chosen], wanted: labels[chosen]})
             if not i % 50:
                 print('step %d: loss %.3f' % (i, loss))
-        tf.train.Saver(slim.get_model_variables()).save(
-            session, os.path.join(FOLDER, 'inception_v3.ckpt'), write_meta_graph=False)
+        saved = slim.get_model_variables() + [tf.train.get_global_step()]
+        tf.train.Saver(saved).save(session, os.path.join(FOLDER, 'inception_v3.ckpt'),
+                                   write_meta_graph=False)
     os.remove(os.path.join(FOLDER, 'checkpoint'))  # it would name this machine's folders
 
 
