@@ -19,3 +19,7 @@ class ExportError(InceptionSlimError):
 
 class TrainingError(InceptionSlimError):
     """Training cannot begin or go on."""
+
+
+class NotServedError(InceptionSlimError, AttributeError):
+    """A name of TensorFlow 1 has nothing behind it today."""

@@ -1,0 +1,66 @@
+"""Writes the modules of TensorFlow 1.15.5's `tf.contrib` and what each exports, to names.txt.
+
+    .venv-1.15/bin/python tests/golden/make_contrib_names.py
+
+A line of inception_slim/legacy/contrib/names.txt is a module below `tensorflow.contrib` and, for
+those that are no one's private business (`python` is not in their name), its public names.
+"""
+
+import importlib
+import os
+import types
+import warnings
+
+os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
+warnings.filterwarnings('ignore')
+
+import tensorflow as tf
+import tensorflow.contrib as contrib
+
+tf.logging.set_verbosity(tf.logging.ERROR)
+HERE = os.path.dirname(os.path.abspath(__file__))
+NAMES = os.path.join(HERE, '..', '..', 'inception_slim', 'legacy', 'contrib', 'names.txt')
+# What modules carry about that is not theirs.
+NOT_THEIRS = {'absolute_import', 'division', 'print_function', 'xrange', 'make_all',
+              'remove_undocumented'}
+
+
+def modules():
+    """The dotted names of all modules, without the tests, relative to `tensorflow.contrib`."""
+    root = os.path.dirname(contrib.__file__)
+    for folder, _, files in os.walk(root):
+        for file in files:
+            name = os.path.relpath(os.path.join(folder, file), root).replace(os.sep, '.')
+            if file == '__init__.py':
+                name = name[:-len('.__init__.py')] if folder != root else ''
+            elif file.endswith('.py') and not file.endswith('_test.py'):
+                name = name[:-len('.py')]
+            else:
+                continue
+            yield name
+
+
+def exports(name):
+    """The public names of a module; none of a private one, or one that cannot be imported."""
+    if 'python' in name.split('.'):
+        return []
+    try:
+        importlib.import_module('.'.join(filter(None, ['tensorflow.contrib', name])))
+    except Exception:
+        pass  # some are there as attributes alone
+    module = contrib
+    for part in name.split('.') if name else ():
+        module = getattr(module, part, None)
+    return [each for each in sorted(dir(module))
+            if not each.startswith('_') and each not in NOT_THEIRS
+            and not isinstance(getattr(module, each, None), types.ModuleType)]
+
+
+def main():
+    lines = [' '.join([name or '.'] + exports(name)) for name in sorted(modules())]
+    with open(NAMES, 'w') as file:
+        file.writelines(line + '\n' for line in lines)
+
+
+if __name__ == '__main__':
+    main()
