@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import pickle
+import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -22,6 +23,9 @@ from inception_slim.bulk.options import BulkOptions
 from inception_slim.bulk.shards import Shard
 from inception_slim.bulk.work import Job, Todo, Worker
 from inception_slim.errors import DatasetError, InceptionSlimError
+from inception_slim.quiet import held_back_stderr
+
+_SECONDS = 10  # that the head of a cluster has to answer
 
 
 def check() -> None:
@@ -52,12 +56,16 @@ def shards(job: Job, checkpoint: str, todo: Iterable[Todo],
             _Actor, fn_constructor_args=(job_there, files, os.path.basename(checkpoint), cores),
             batch_size=1, num_cpus=cores, concurrency=(1, max(hosts, len(blocks))))
         del blocks
-        for row in done.iter_rows():
-            shard = pickle.loads(row['shard'])
-            if isinstance(shard, str):
-                raise DatasetError(shard)
-            yield shard
-            tick(shard.rows + len(shard.damaged))
+        try:
+            for row in done.iter_rows():
+                shard = pickle.loads(row['shard'])
+                if isinstance(shard, str):
+                    raise DatasetError(shard)
+                yield shard
+                tick(shard.rows + len(shard.damaged))
+        except ray.exceptions.RayError as error:
+            raise DatasetError(f'Ray cannot go on: {_first_line(error)}; see to the cluster, and '
+                               'give the same command again.') from error
 
 
 class _Actor:
@@ -110,16 +118,12 @@ def _joined(options: BulkOptions) -> Iterator[None]:
         yield
         return
     os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
-    quiet = {'logging_level': logging.ERROR, 'log_to_driver': False}
-    try:
-        if options.address is None:
-            ray.init('local', include_dashboard=False, **quiet)
-        else:
-            ray.init(options.address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0].rstrip('.')
+    # Of its core, which writes to standard error what is no concern of the user's.
+    os.environ.setdefault('RAY_BACKEND_LOG_LEVEL', 'fatal')
+    failure = _initialized(options.address)
+    if failure is not None:
         raise DatasetError(f'The Ray cluster {options.address or "of this machine"} cannot be '
-                           f'joined: {first}.') from None
+                           f'joined: {_first_line(failure)}.')
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger('ray.data').setLevel(logging.ERROR)
@@ -127,6 +131,28 @@ def _joined(options: BulkOptions) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _initialized(address: str | None) -> Exception | None:
+    """Starts a cluster, or joins one; what it fails with. Its own remarks are held back."""
+    import ray
+    host, _, port = (address or '').rpartition(':')
+    if port.isdigit() and '/' not in host:
+        try:  # Ray would try for a minute and more
+            socket.create_connection((host.strip('[]'), int(port)), _SECONDS).close()
+        except OSError as error:
+            return ConnectionError(f'nothing answers there ({error.strerror or error})')
+    more = {'include_dashboard': False} if address is None else {}
+    with held_back_stderr():
+        try:
+            ray.init(address or 'local', logging_level=logging.ERROR, log_to_driver=False, **more)
+        except (ray.exceptions.RayError, ConnectionError, ValueError, RuntimeError) as error:
+            return error
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip('.')
 
 
 def _share(options: BulkOptions) -> tuple[int, int]:
