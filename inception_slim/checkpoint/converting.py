@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
 import tempfile
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from inception_slim.checkpoint.files import File, first_line, read_checked
+from inception_slim.checkpoint.files import POOLING, File, first_line, read_checked
+from inception_slim.checkpoint.foreign import Foreign, open_file
 from inception_slim.checkpoint.names import (
     FIRST_RELEASE,
     FIRST_RELEASE_NAMES,
@@ -21,20 +24,21 @@ from inception_slim.checkpoint.names import (
     layer_of,
     recognize,
 )
+from inception_slim.checkpoint.options import PIXELS, SourceOptions
+from inception_slim.checkpoint.pixels import fold_pixels
 from inception_slim.errors import CheckpointError
+from inception_slim.nets import factory
+from inception_slim.options import made, taking
 
 
-def read(
-        path: str | os.PathLike,
-        *,
-        use_ema: bool = False,
-        checkpoint_scope: str | None = None) -> tuple[CheckpointInfo, dict[str, np.ndarray]]:
+@taking(SourceOptions)
+def read(path: str | os.PathLike,
+         **options: Any) -> tuple[CheckpointInfo, dict[str, np.ndarray]]:
     """The weights of the network in a checkpoint, by TF-Slim's names inside its scope.
 
     Args:
-      path: see `find_prefix`.
-      use_ema: take the moving average of a variable wherever the file has one.
-      checkpoint_scope: which network to take, where the file holds more than one.
+      path: see `find_prefix`; or a file of another format that is known here.
+      **options: those of `SourceOptions`: use_ema, checkpoint_scope, pixels, pooling.
 
     Returns:
       What the checkpoint holds, and `{'Conv2d_1a_3x3/weights': ..., ...}`, every value finite.
@@ -42,17 +46,22 @@ def read(
     Raises:
       CheckpointError: the file cannot be read, or is incomplete.
     """
-    file = File(path)
-    layout = recognize(file, checkpoint_scope)
-    return info_of(file, layout), read_network(file, layout, use_ema)
+    chosen = made(SourceOptions, options, CheckpointError)
+    file = open_file(path)
+    layout = recognize(file, chosen.checkpoint_scope)
+    info = info_of(file, layout)
+    if chosen.pooling is not None:
+        info = dataclasses.replace(info, pooling=chosen.pooling)
+    return info, read_network(file, layout, chosen.use_ema, chosen.pixels)
 
 
-def read_network(file: File, layout: Layout, use_ema: bool) -> dict[str, np.ndarray]:
+def read_network(file: File | Foreign, layout: Layout, use_ema: bool,
+                 pixels: str | None = None) -> dict[str, np.ndarray]:
     """Every variable of the network, in the shape that TF-Slim gives it."""
     if use_ema and not layout.averages:
         raise CheckpointError(f'{file.prefix} holds no moving averages; leave use_ema out.')
     _check_complete(file, layout)
-    sources = {name: layout.source(name, use_ema) for name in layout.tensors}
+    sources = {name: source for name in layout.tensors if (source := layout.source(name, use_ema))}
     found = read_checked(file, sources.values(), copied=True)
     network, values = layout.network, {}
     for name, source in sources.items():
@@ -61,28 +70,31 @@ def read_network(file: File, layout: Layout, use_ema: bool) -> dict[str, np.ndar
                 layer_of(name) in (network.classifier, network.aux_classifier)):
             value = value[np.newaxis, np.newaxis]  # it was a fully connected layer
         values[name] = value
+    scaling = file.pixels if pixels is None else PIXELS[pixels]
+    if scaling is not None and pixels != 'inception':
+        fold_pixels(values, scaling, file.prefix)
     return values
 
 
+@taking(SourceOptions)
 def convert(
         source: str | os.PathLike,
         destination: str | os.PathLike,
         *,
-        use_ema: bool = False,
         overwrite: bool = False,
-        checkpoint_scope: str | None = None) -> CheckpointInfo:
-    """Rewrites a checkpoint of any generation as a V2 checkpoint in TF-Slim's names.
+        **options: Any) -> CheckpointInfo:
+    """Rewrites a checkpoint of any generation, or format, as a V2 checkpoint in TF-Slim's names.
 
-    Keeps the model variables and the global step. The index, which makes the new files a
+    Keeps the model variables and the global step, and how the network pools where that is not as
+    TF-Slim's does. The index, which makes the new files a
     checkpoint, is put in place last and at once: if this is interrupted, the old destination is
     still there, whole, or the new one is.
 
     Args:
-      source: see `find_prefix`.
+      source: see `find_prefix`; or a file of another format that is known here.
       destination: the prefix to write.
-      use_ema: write the moving average of a variable wherever the file has one.
       overwrite: replace a destination that exists.
-      checkpoint_scope: which network to take, where the file holds more than one.
+      **options: those of `SourceOptions`: use_ema, checkpoint_scope, pixels, pooling.
 
     Returns:
       What the destination holds.
@@ -92,9 +104,7 @@ def convert(
         cannot be written.
     """
     destination = os.fspath(destination)
-    file = File(source)
-    layout = recognize(file, checkpoint_scope)
-    weights = read_network(file, layout, use_ema)
+    info, weights = read(source, **options)
     old = _existing(destination)
     if old and not overwrite:
         raise CheckpointError(f'{destination} exists; give another name, or overwrite it.')
@@ -103,10 +113,12 @@ def convert(
         raise CheckpointError(f'There is no folder {folder} to write to; make it first.')
     if os.path.isdir(destination):
         raise CheckpointError(f'{destination} is a folder; give the prefix of a checkpoint in it.')
-    values = {f'{layout.network.scope}/{name}': value for name, value in weights.items()}
-    step = info_of(file, layout).global_step
-    if step is not None:
-        values['global_step'] = np.int64(step)
+    scope = factory.NETWORKS[info.network].scope
+    values = {f'{scope}/{name}': value for name, value in weights.items()}
+    if info.global_step is not None:
+        values['global_step'] = np.array(info.global_step, np.int64)
+    if info.pooling != 'average':
+        values[POOLING] = np.array(info.pooling, object)
     # Data files of another number of parts than the old ones', so that neither stands in the
     # other's way and the index alone decides.
     parts = 2 if any(path.endswith('-of-00001') for path in old) else 1
@@ -126,9 +138,9 @@ def convert(
     return inspect(destination)
 
 
-def _check_complete(file: File, layout: Layout) -> None:
+def _check_complete(file: File | Foreign, layout: Layout) -> None:
     """Every layer has its weights and all that goes with them."""
-    layers = {}
+    layers: dict[str, set[str]] = {}
     for name in layout.tensors:
         layer = layer_of(name)
         layers.setdefault(layer, set()).add(name[len(layer) + 1:])
@@ -160,8 +172,8 @@ def write(values: dict[str, np.ndarray], prefix: str, parts: int) -> str:
     with tf.Graph().as_default(), tf.Session() as session:
         for part in range(parts):
             mine = names[part::parts]
-            feeds = {tf.placeholder(values[name].dtype, values[name].shape): values[name]
-                     for name in mine}
+            feeds = {tf.placeholder(tf.as_dtype(value.dtype), value.shape): value
+                     for value in (values[name] for name in mine)}
             written.append(f'{prefix}-{part}')
             session.run(tf.raw_ops.SaveV2(prefix=written[-1], tensor_names=mine,
                                           shape_and_slices=[''] * len(mine),

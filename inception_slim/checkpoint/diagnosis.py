@@ -7,6 +7,7 @@ import difflib
 import numpy as np
 
 from inception_slim.checkpoint.files import File
+from inception_slim.checkpoint.foreign import Foreign
 from inception_slim.checkpoint.names import Layout, layer_of
 from inception_slim.errors import CheckpointError
 from inception_slim.nets import factory
@@ -14,7 +15,7 @@ from inception_slim.nets import factory
 _PAGE = 20  # lines of an error
 
 
-def check_fits(file: File, layout: Layout, wanted: dict, use_ema: bool) -> None:
+def check_fits(file: File | Foreign, layout: Layout, wanted: dict, use_ema: bool) -> None:
     """The file has every wanted variable, in its shape; else the one cause that explains it."""
     network = layout.network
     in_graph = {layer_of(name) for name in wanted}
@@ -50,8 +51,8 @@ def _same_shape(wanted: list[int], found: list[int], name: str, network: factory
     return wanted == found or (dense and wanted == [1, 1, *found])
 
 
-def _check_batch_norm(file: File, network: factory.Network, wanted: set[str], in_file: set[str],
-                      missing: set[str]) -> None:
+def _check_batch_norm(file: File | Foreign, network: factory.Network, wanted: set[str],
+                      in_file: set[str], missing: set[str]) -> None:
     arg_scope = network.arg_scope.__name__
 
     def having(names, parameter):
@@ -79,7 +80,7 @@ def _check_batch_norm(file: File, network: factory.Network, wanted: set[str], in
             f'{arg_scope}(batch_norm_scale=False).')
 
 
-def _check_aux(file: File, network: factory.Network, missing: list[str]) -> None:
+def _check_aux(file: File | Foreign, network: factory.Network, missing: list[str]) -> None:
     aux = [name for name in missing if name.startswith('AuxLogits/')]
     if aux and len(aux) == len(missing) and network.aux_classifier and (
             f'{network.aux_classifier}/weights' in aux):
@@ -88,7 +89,8 @@ def _check_aux(file: File, network: factory.Network, missing: list[str]) -> None
             "create_aux_logits=False, or leave it as it is with exclude=['AuxLogits'].")
 
 
-def _check_classes(file: File, network: factory.Network, wanted: dict, misshapen: dict) -> None:
+def _check_classes(file: File | Foreign, network: factory.Network, wanted: dict,
+                   misshapen: dict) -> None:
     heads = [layer for layer in (network.classifier, network.aux_classifier) if layer]
     differ = [name for name in misshapen if layer_of(name) in heads]
     if differ and len(differ) == len(misshapen):
@@ -102,7 +104,8 @@ def _check_classes(file: File, network: factory.Network, wanted: dict, misshapen
                 f'num_classes={found}, or load all but the classifiers with exclude=[{excluded}].')
 
 
-def _check_width(file: File, network: factory.Network, wanted: dict, misshapen: dict) -> None:
+def _check_width(file: File | Foreign, network: factory.Network, wanted: dict,
+                 misshapen: dict) -> None:
     if not network.channels or len(misshapen) < 0.5 * len(wanted):
         return
 
@@ -124,11 +127,11 @@ def _depth_of(network: factory.Network, shapes: dict[str, list[int]]) -> float |
     return round(float(np.median(ratios)), 2) if ratios else None
 
 
-def _difference(file: File, layout: Layout, wanted: dict, missing: list[str],
+def _difference(file: File | Foreign, layout: Layout, wanted: dict, missing: list[str],
                 misshapen: dict[str, str]) -> str:
     """Missing and misshapen variables by layer, the closest names beside them, on one page."""
     lines = []
-    by_layer = {}
+    by_layer: dict[str, list[str]] = {}
     for name in missing:
         by_layer.setdefault(layer_of(name), []).append(name)
     unused = sorted({layer_of(name) for name in layout.tensors}

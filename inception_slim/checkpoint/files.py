@@ -6,12 +6,16 @@ import difflib
 import os
 import re
 from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from inception_slim.errors import CheckpointError
 from inception_slim.nets.blocks import POOLINGS
+
+if TYPE_CHECKING:
+    from inception_slim.checkpoint.foreign import Foreign
 
 _DATA_SUFFIX = re.compile(r'\.data-(\d{5})-of-(\d{5})$')
 
@@ -52,9 +56,6 @@ def _escaped(pattern: str) -> str:
 
 
 def _in_directory(directory: str) -> str:
-    if tf.io.gfile.exists(os.path.join(directory, 'saved_model.pb')):
-        raise CheckpointError(f'{directory} is a SavedModel, not a checkpoint; give the checkpoint '
-                              'that it was exported from.')
     names = tf.io.gfile.listdir(directory)
     prefixes = sorted(name[:-len('.index')] for name in names if name.endswith('.index'))
     state = tf.train.get_checkpoint_state(directory)
@@ -94,9 +95,9 @@ def _nearest(path: str) -> str:
 
 
 def _check_shards(prefix: str) -> None:
-    found = {}
+    found: dict[int, set[int]] = {}
     for path in tf.io.gfile.glob(_escaped(prefix) + '.data-?????-of-?????'):
-        shard, count = _DATA_SUFFIX.search(path).groups()
+        shard, count = _DATA_SUFFIX.findall(path)[0]
         found.setdefault(int(count), set()).add(int(shard))
     if not found:
         raise CheckpointError(f'{prefix}.index is there, but {prefix}.data-00000-of-00001, which '
@@ -121,27 +122,11 @@ def _check_is_table(path: str) -> None:
         raise CheckpointError(f'{path} cannot be read: {first_line(error)}') from None
     if tail == b'\x57\xfb\x80\x8b\x24\x75\x47\xdb':
         return
-    if head.startswith(b'\x89HDF'):
-        kind = 'a Keras .h5 file'
-    elif head.startswith(b'PK'):
-        kind = 'a PyTorch file' if b'data.pkl' in head else 'a Keras .keras file or another zip'
-    elif head.startswith((b'\x80\x02', b'\x80\x03', b'\x80\x04')):
-        kind = 'a PyTorch or other Python pickle file'
-    elif path.endswith('.pb') or _is_graph(head):
-        kind = 'a frozen graph (.pb)'
-    elif not head:
-        kind = 'empty'
-    else:
-        raise CheckpointError(f'{path} is no TensorFlow checkpoint, or one cut short: its end is '
-                              'missing; copy it again.')
-    raise CheckpointError(f'{path} is {kind}, not a TensorFlow checkpoint; give the file, or the '
-                          'prefix, that tf.train.Saver wrote.')
-
-
-def _is_graph(head: bytes) -> bool:
-    # A GraphDef begins with its first node, and that with its name.
-    return len(head) > 4 and head[0] == 0x0a and b'\x12' in head[3:200] and (
-        b'Placeholder' in head or b'Const' in head)
+    if not head:
+        raise CheckpointError(f'{path} is empty, not a TensorFlow checkpoint; give the file, or '
+                              'the prefix, that tf.train.Saver wrote.')
+    raise CheckpointError(f'{path} is no TensorFlow checkpoint, or one cut short: its end is '
+                          'missing; copy it again.')
 
 
 def first_line(error: BaseException) -> str:
@@ -155,7 +140,7 @@ POOLING = 'inception_slim/pooling'  # the tensor that says how, where not as TF-
 class File:
     """An opened checkpoint: shapes by name, and values on demand."""
 
-    naming = None  # found by the names
+    pixels = None  # as TF-Slim's networks want them
     notes = ()
 
     def __init__(self, path: str | os.PathLike):
@@ -167,7 +152,7 @@ class File:
             self.dtypes = self._reader.get_variable_to_dtype_map()
         self.pooling = 'average'
         if POOLING in self.shapes:
-            self.pooling = self.read(POOLING).decode(errors='replace')
+            self.pooling = bytes(self.read(POOLING)).decode(errors='replace')
             if self.pooling not in POOLINGS:
                 raise CheckpointError(f'{self.prefix} pools in a way that is unknown here, '
                                       f'{self.pooling!r}; known are {", ".join(POOLINGS)}.')
@@ -196,7 +181,7 @@ class _DamageNamed:
                 'copy it again from where it came.') from None
 
 
-def read_checked(file: File, names: Iterable[str],
+def read_checked(file: File | Foreign, names: Iterable[str],
                   copied: bool = False) -> dict[str, np.ndarray]:
     """The values, once all are read: then damage has shown, and numbers that are none.
 

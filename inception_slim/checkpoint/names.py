@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inception_slim.checkpoint.files import File
+from inception_slim.checkpoint.foreign import Foreign, open_file
 from inception_slim.errors import CheckpointError
 from inception_slim.nets import factory
 
@@ -93,7 +94,7 @@ class Layout:
         return (self.averages.get(name) if use_ema else None) or self.tensors.get(name)
 
 
-def recognize(file: File, scope: str | None = None) -> Layout:
+def recognize(file: File | Foreign, scope: str | None = None) -> Layout:
     """Finds the one network in a file, or says why there is none or more than one."""
     candidates = []
     for network in factory.NETWORKS.values():
@@ -114,7 +115,8 @@ def recognize(file: File, scope: str | None = None) -> Layout:
         raise CheckpointError(f'{file.prefix} holds {len(candidates)} networks, under the scopes '
                               f'{scopes}; choose one with checkpoint_scope=.')
     network, naming, scope = candidates[0]
-    tensors, averages = {}, {}
+    tensors: dict[str, str] = {}
+    averages: dict[str, str] = {}
     for name in file.shapes:
         if scope and not name.startswith(scope + '/'):
             continue
@@ -129,7 +131,7 @@ def recognize(file: File, scope: str | None = None) -> Layout:
     return Layout(network, naming, scope, tensors, averages)
 
 
-def _what_else(file: File, scope: str | None) -> str:
+def _what_else(file: File | Foreign, scope: str | None) -> str:
     known = ', '.join(network.title for network in factory.NETWORKS.values())
     if scope is not None:
         return f'{file.prefix} holds none of {known} under the scope {scope!r}.'
@@ -184,7 +186,7 @@ FIRST_RELEASE = _first_release_names()
 _FIRST_RELEASE_FINGERPRINT = 'mixed_35x35x288a/branch5x5/Conv_1/weights'
 
 
-def _depth(layout: Layout, file: File) -> tuple[float | None, int]:
+def _depth(layout: Layout, file: File | Foreign) -> tuple[float | None, int]:
     """The depth multiplier and the minimum depth that explain the channels found."""
     pairs = []
     for layer, channels in layout.network.channels.items():
@@ -209,7 +211,7 @@ def _depth(layout: Layout, file: File) -> tuple[float | None, int]:
     return float(multiplier), fewest if held_up else min(fewest, 16)
 
 
-def info_of(file: File, layout: Layout) -> CheckpointInfo:
+def info_of(file: File | Foreign, layout: Layout) -> CheckpointInfo:
     classes = layout.tensors.get(f'{layout.network.classifier}/biases')
     num_classes = file.shapes[classes][-1] if classes else None
     steps = [name for name in file.shapes
@@ -219,7 +221,8 @@ def info_of(file: File, layout: Layout) -> CheckpointInfo:
     multiplier, min_depth = _depth(layout, file)
     aux = layout.network.aux_classifier
     return CheckpointInfo(
-        path=file.prefix, format=file.version, naming=layout.naming,
+        path=file.prefix, format=file.version,
+        naming=getattr(file, 'naming', layout.naming),
         network=layout.network.name, scope=layout.scope, num_classes=num_classes,
         has_background_class=num_classes == 1001,
         global_step=int(file.read(min(steps, key=len))) if steps else None,
@@ -235,16 +238,21 @@ def inspect(path: str | os.PathLike, *, checkpoint_scope: str | None = None) -> 
     """Says what a checkpoint holds, without a graph.
 
     Args:
-      path: see `find_prefix`.
+      path: see `find_prefix`; or a file of another format that is known here.
       checkpoint_scope: which network to look at, where the file holds more than one.
 
     Raises:
       CheckpointError: it cannot be read, or holds no network that is known here.
     """
-    file = File(path)
+    file = open_file(path)
     return info_of(file, recognize(file, checkpoint_scope))
 
 
 def layer_of(name: str) -> str:
     match = _MODEL_TENSOR.fullmatch(name)
     return match['layer'] if match else name
+
+
+def is_model_tensor(name: str) -> bool:
+    """Whether a tensor has the name of a variable of a network, such as `.../weights`."""
+    return _MODEL_TENSOR.fullmatch(name) is not None

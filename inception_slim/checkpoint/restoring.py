@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -11,8 +12,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from inception_slim.checkpoint.diagnosis import check_fits
-from inception_slim.checkpoint.files import File, read_checked
+from inception_slim.checkpoint.files import read_checked
+from inception_slim.checkpoint.foreign import open_file
 from inception_slim.checkpoint.names import recognize
+from inception_slim.checkpoint.pixels import fold_pixels
 from inception_slim.errors import CheckpointError
 from inception_slim.nets import factory
 
@@ -49,7 +52,7 @@ def restore(
 
     Args:
       session: a session of the graph that holds the network; the graph may be finalized.
-      path: see `find_prefix`.
+      path: see `find_prefix`; or a file of another format that is known here.
       scope: the variable scope that the network was built under, in the graph; by default that
         of the one network there, 'InceptionV3' if there are more.
       use_ema: take the moving average of a variable wherever the file has one.
@@ -77,13 +80,18 @@ def restore(
                    else '; build the network before restoring it.'))
     excluded = _excluded(variables, exclude, scope)
     wanted = {name: variable for name, variable in variables.items() if name not in excluded}
-    file = File(path)
+    file = open_file(path)
     layout = recognize(file, checkpoint_scope)
     if use_ema and not layout.averages:
         raise CheckpointError(f'{file.prefix} holds no moving averages; leave use_ema out.')
     check_fits(file, layout, wanted, use_ema)
-    sources = {name: layout.source(name, use_ema) for name in wanted}
+    sources = {name: source for name in wanted if (source := layout.source(name, use_ema))}
     values = read_checked(file, sources.values())
+    if file.pixels is not None:
+        by_name = {name: values[source] for name, source in sources.items()}
+        fold_pixels(by_name, file.pixels, file.prefix)
+        values.update({source: by_name[name] for name, source in sources.items()})
+    _warn_of_pooling(file.pooling, session.graph, file.prefix)
     for chunk in _chunks(wanted, values, sources):
         # What is assigned is let go of, so that the weights are never in memory twice over.
         session.run([wanted[name].initializer for name in chunk], {
@@ -95,6 +103,18 @@ def restore(
         restored=[variable.op.name for variable in wanted.values()],
         excluded=[variables[name].op.name for name in variables if name in excluded],
         ignored=sorted(name for name in file.shapes if name not in used))
+
+
+def _warn_of_pooling(pooling: str, graph: tf.Graph, path: str) -> None:
+    """Says so where a network's weights were made for another way to pool than its graph has."""
+    names = [op.name for op in graph.get_operations() if '/Branch_3/' in op.name]
+    found = 'padded' if any('/PaddedAvgPool_0a_3x3' in name for name in names) else (
+        '2015' if any('/Mixed_7c/Branch_3/MaxPool_0a_3x3' in name for name in names)
+        else 'average')
+    if found != pooling:
+        warnings.warn(f'The pooled branches of {path} were made for pooling={pooling!r} and the '
+                      f'graph has {found!r}, which changes its answers a little; build it inside '
+                      f'"with slim.arg_scope([pooled_conv], pooling={pooling!r}):".', stacklevel=3)
 
 
 def _excluded(variables: Iterable[str], exclude: Iterable[str], scope: str) -> set[str]:
@@ -116,7 +136,8 @@ def _excluded(variables: Iterable[str], exclude: Iterable[str], scope: str) -> s
 def _chunks(names: Iterable[str], values: dict[str, np.ndarray],
             sources: dict[str, str]) -> Iterator[list[str]]:
     """The names, in lists that together hold about as many bytes as `_CHUNK`."""
-    chunk, size = [], 0
+    chunk: list[str] = []
+    size = 0
     for name in names:
         bytes_of = values[sources[name]].nbytes
         if chunk and size + bytes_of > _CHUNK:

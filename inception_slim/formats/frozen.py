@@ -1,11 +1,151 @@
-"""A frozen graph: a GraphDef with its weights in it as constants."""
+"""A frozen graph: a GraphDef with its weights in it as constants.
+
+Read are ours, those that `freeze_graph` made of TF-Slim's networks, and the one that TensorFlow
+published in December 2015, `classify_image_graph_def.pb`, whose names and arithmetic are its own.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping
+
+import numpy as np
 import tensorflow.compat.v1 as tf
 
+from inception_slim.checkpoint import Foreign, Tensor
+from inception_slim.checkpoint.foreign import check_size
+from inception_slim.checkpoint.names import is_model_tensor
+from inception_slim.errors import CheckpointError
+from inception_slim.formats.epsilon import epsilon_note, with_epsilon
+from inception_slim.formats.layer_names import names_of_2015
 from inception_slim.formats.writing import Answer
-from inception_slim.inference import ancestors, fold_batch_norm, frozen_graph
+from inception_slim.inference import (
+    BATCH_NORM_EPSILON,
+    ancestors,
+    fold_batch_norm,
+    frozen_graph,
+)
+
+LARGEST_FILE = 2**30
+_FLOATS = (tf.float32, tf.float16, tf.bfloat16, tf.float64)
+
+
+def open_foreign(path: str) -> Foreign:
+    definition = tf.GraphDef()
+    parse(path, definition)
+    return of_nodes(path, 'frozen graph', definition.node)
+
+
+def parse(path: str, message) -> None:
+    """Fills a protocol buffer from a file, if it is one and of a size that a network has."""
+    size = os.path.getsize(path)
+    if size > LARGEST_FILE:
+        raise CheckpointError(f'{path} has {size / 2**30:.1f} GiB, more than any network here '
+                              'needs; it is no such graph.')
+    with open(path, 'rb') as file:
+        content = file.read()
+    try:
+        message.ParseFromString(content)
+    except Exception:  # each implementation of protocol buffers has an error of its own
+        raise CheckpointError(f'{path} is damaged or cut short, or no graph of TensorFlow; copy it '
+                              'again from where it came.') from None
+
+
+def of_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Foreign:
+    """The variables of a network whose graph holds them as constants."""
+    nodes = list(nodes)
+    constants = {node.name: _constant(path, node) for node in nodes
+                 if node.op == 'Const' and node.attr['dtype'].type in _FLOATS}
+    by_name = {node.name: node for node in nodes}
+    if 'conv/conv2d_params' in constants:
+        return _of_2015(path, version, constants, by_name)
+    if 'conv2d0_w' in constants:
+        raise CheckpointError(
+            f'{path} is the Inception V1 of 2014 (inception5h), with local response normalization '
+            "and 5×5 convolutions where TF-Slim's has batch norm and 3×3; its layers have no "
+            'places in it.')
+    tensors = {name: tensor for name, tensor in constants.items() if is_model_tensor(name)}
+    epsilons = {round(node.attr['epsilon'].f, 9) for node in nodes
+                if node.op.startswith('FusedBatchNorm')}
+    notes: tuple[str, ...] = ()
+    if len(epsilons) > 1:
+        raise CheckpointError(f'{path} has batch norms of {len(epsilons)} different epsilons; it '
+                              "is none of TF-Slim's networks.")
+    if epsilons and not np.isclose(*epsilons, BATCH_NORM_EPSILON, rtol=1e-6):
+        epsilon = epsilons.pop()
+        notes = (epsilon_note(epsilon),)
+        tensors = {name: with_epsilon(tensor, epsilon) if name.endswith('moving_variance')
+                   else tensor for name, tensor in tensors.items()}
+    return Foreign(path, version, 'TF-Slim', tensors, pooling=_pooling(by_name), notes=notes)
+
+
+def _pooling(names: Iterable[str]) -> str:
+    for name in names:
+        if '/Branch_3/PaddedAvgPool_0a_3x3' in name:
+            return 'padded'
+        if '/Mixed_7c/Branch_3/MaxPool_0a_3x3' in name:
+            return '2015'
+    return 'average'
+
+
+def _constant(path: str, node: tf.NodeDef) -> Tensor:
+    content = node.attr['value'].tensor
+    shape = tuple(side.size for side in content.tensor_shape.dim)
+    dtype = tf.as_dtype(node.attr['dtype'].type).as_numpy_dtype
+    # A splat says in a few bytes what takes gigabytes, so that its size is looked at first.
+    check_size(path, node.name, shape, dtype)
+    return Tensor(shape, np.dtype(np.float32),
+                  lambda: np.asarray(tf.make_ndarray(content), np.float32))
+
+
+def _of_2015(path: str, version: str, constants: Mapping[str, Tensor],
+             nodes: Mapping[str, tf.NodeDef]) -> Foreign:
+    """The network that TensorFlow published first: 1,008 outputs, and maxima in its last block."""
+    tensors: dict[str, Tensor] = {}
+
+    def take(ours: str, theirs: str) -> None:
+        if theirs not in constants:
+            raise CheckpointError(f'{path} is incomplete: it has no {theirs}; find the whole.')
+        tensors[f'InceptionV3/{ours}'] = constants[theirs]
+
+    notes = ['The network of December 2015: the maximum for the average in the pooled branch of '
+             'its last block.']
+    for layer, name in names_of_2015().items():
+        if name == 'softmax':
+            take(f'{layer}/biases', 'softmax/biases')
+            kernel = constants.get('softmax/weights')
+            if kernel is None or len(kernel.shape) != 2:
+                raise CheckpointError(f'{path} is incomplete: it has no softmax/weights; find the '
+                                      'whole.')
+            tensors[f'InceptionV3/{layer}/weights'] = Tensor(
+                (1, 1, *kernel.shape), kernel.dtype, kernel.load)
+            continue
+        take(f'{layer}/weights', f'{name}/conv2d_params')
+        norm = nodes.get(f'{name}/batchnorm')
+        if norm is None or norm.op != 'BatchNormWithGlobalNormalization':
+            raise CheckpointError(f'{path} has no batch norm after {name}; it is not the graph of '
+                                  'December 2015.')
+        for parameter in ('beta', 'moving_mean', 'moving_variance'):
+            take(f'{layer}/BatchNorm/{parameter}', f'{name}/batchnorm/{parameter}')
+        if norm.attr['scale_after_normalization'].b:
+            take(f'{layer}/BatchNorm/gamma', f'{name}/batchnorm/gamma')
+        epsilon = norm.attr['variance_epsilon'].f
+        if not np.isclose(epsilon, BATCH_NORM_EPSILON, rtol=1e-6):
+            variance = f'InceptionV3/{layer}/BatchNorm/moving_variance'
+            tensors[variance] = with_epsilon(tensors[variance], epsilon)
+    last = nodes.get('mixed_10/tower_2/pool')
+    pooling = '2015' if last is not None and last.op == 'MaxPool' else 'average'
+    return Foreign(path, version, 'December 2015', tensors, pooling=pooling,
+                   pixels=_pixels_of_2015(constants), notes=tuple(
+                       notes if pooling == '2015' else ()))
+
+
+def _pixels_of_2015(constants: Mapping[str, Tensor]) -> tuple | None:
+    """Its images are bytes, less 128, divided by 128: a little off [-1, 1]."""
+    if 'Sub/y' not in constants or 'Mul/y' not in constants:
+        return None
+    less, factor = (float(constants[name].load().ravel()[0]) for name in ('Sub/y', 'Mul/y'))
+    return np.full(3, 127.5 * factor), np.full(3, (127.5 - less) * factor)
 
 
 def folded_graph(info, weights, outputs=('logits', 'predictions')) -> tf.GraphDef:

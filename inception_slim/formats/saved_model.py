@@ -1,4 +1,8 @@
-"""A SavedModel of TensorFlow: what serves."""
+"""A SavedModel of TensorFlow: what serves.
+
+Read are ours, whose weights are constants of its functions, and those with variables: TF-Hub's
+modules of TF-Slim's networks, of TensorFlow 1 and 2.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,49 @@ import tempfile
 
 import tensorflow
 
+from inception_slim.checkpoint import Foreign, Tensor
+from inception_slim.checkpoint.files import File
+from inception_slim.checkpoint.names import is_model_tensor
 from inception_slim.data import decode, preprocessing
-from inception_slim.formats.frozen import folded_graph
+from inception_slim.formats.frozen import folded_graph, of_nodes, parse
 from inception_slim.formats.writing import Answer
 from inception_slim.nets import factory
+
+_OBJECTS = '_CHECKPOINTABLE_OBJECT_GRAPH'
+
+
+def open_foreign(path: str) -> Foreign:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    folder = path if os.path.isdir(path) else os.path.dirname(path)
+    variables = os.path.join(folder, 'variables', 'variables')
+    if os.path.exists(variables + '.index'):
+        found = _of_variables(path, variables)
+        if found is not None:
+            return found
+    model = saved_model_pb2.SavedModel()
+    parse(os.path.join(folder, 'saved_model.pb'), model)
+    nodes = [node for graph in model.meta_graphs for node in graph.graph_def.node]
+    nodes += [node for graph in model.meta_graphs for function in graph.graph_def.library.function
+              for node in function.node_def]
+    return of_nodes(path, 'SavedModel', nodes)
+
+
+def _of_variables(path: str, prefix: str) -> Foreign | None:
+    """By the names of the variables: TensorFlow 2 keeps them apart from its keys of them."""
+    file = File(prefix)
+    keys = {name: name for name in file.shapes}
+    if _OBJECTS in file.shapes:
+        from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+        objects = trackable_object_graph_pb2.TrackableObjectGraph()
+        objects.ParseFromString(bytes(file.read(_OBJECTS)))
+        keys = {each.full_name: each.checkpoint_key for node in objects.nodes
+                for each in node.attributes if each.checkpoint_key in file.shapes}
+    tensors = {name: Tensor(tuple(file.shapes[key]), file.dtypes[key].as_numpy_dtype,
+                            lambda key=key: file.read(key))
+               for name, key in keys.items() if is_model_tensor(name)}
+    return Foreign(path, 'SavedModel', 'TF-Slim', tensors) if tensors else None
 
 
 def write(info, weights, path: str, names: list[str] | None) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
@@ -13,8 +14,8 @@ def thinning(depth_multiplier: float, min_depth: int) -> Callable[[int], int]:
     return lambda channels: max(int(channels * depth_multiplier), min_depth)
 
 
-# How the pooled branches pool: TF-Slim averages what is there at the border of the grid; PyTorch's
-# Inception V3 counts the zeros around it; that of December 2015 takes the maximum in its last block.
+# How the pooled branches pool: TF-Slim averages what is there at the border of the grid, PyTorch's
+# Inception V3 counts the zeros around it, and that of 2015 takes the maximum in its last block.
 POOLINGS = ('average', 'padded', '2015')
 _LAST_BLOCK = '/Mixed_7c/'
 
@@ -30,7 +31,7 @@ def _pooled(net: tf.Tensor, pooling: str) -> tf.Tensor:
 
 @slim.add_arg_scope
 def pooled_conv(net: tf.Tensor, channels: int, pool_first: bool = True, *,
-                pooling: str = 'average', **convolution) -> tf.Tensor:
+                pooling: str = 'average', **convolution: Any) -> tf.Tensor:
     """The pooled branch of a block: 3×3 average pooling, then a 1×1 convolution.
 
     Args:

@@ -1,0 +1,19 @@
+"""What batch norm adds to the variance: TF-Slim adds 0.001, and others may add something else."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inception_slim.checkpoint import Tensor
+from inception_slim.inference import BATCH_NORM_EPSILON
+
+
+def with_epsilon(variance: Tensor, epsilon: float) -> Tensor:
+    """A variance that, with TF-Slim's epsilon added, is what it was with another."""
+    return Tensor(variance.shape, variance.dtype, lambda: np.float32(
+        variance.load().astype(np.float64) + (epsilon - BATCH_NORM_EPSILON)))
+
+
+def epsilon_note(epsilon: float) -> str:
+    return (f'Batch norm added {epsilon:g} to the variance: the difference is in moving_variance '
+            f'now, so that {BATCH_NORM_EPSILON} is added.')
