@@ -9,7 +9,7 @@ import warnings
 
 import tensorflow.compat.v1 as tf
 
-from inception_slim.cli import bulk, checkpoints, export, images, training
+from inception_slim.cli import bulk, checkpoints, download, export, images, training
 from inception_slim.cli.flags import Run
 from inception_slim.errors import InceptionSlimError
 
@@ -20,14 +20,16 @@ def parser() -> argparse.ArgumentParser:
         prog='inception-slim', description='TF-Slim Inception checkpoints on today\'s TensorFlow.')
     verbs = main_parser.add_subparsers(title='verbs', metavar='VERB', required=True)
 
-    def verb(name: str, function: Run, help: str) -> argparse.ArgumentParser:
+    def verb(name: str, function: Run, help: str, *,
+             of_checkpoint: bool = True) -> argparse.ArgumentParser:
         added = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + '.')
         added.set_defaults(function=function)
-        added.add_argument('--checkpoint-scope', metavar='SCOPE',
-                           help='which network to take, where a file holds more than one')
+        if of_checkpoint:
+            added.add_argument('--checkpoint-scope', metavar='SCOPE',
+                               help='which network to take, where a file holds more than one')
         return added
 
-    for group in (checkpoints, images, bulk, training, export):
+    for group in (checkpoints, download, images, bulk, training, export):
         group.add(verb)
     return main_parser
 

@@ -14,7 +14,8 @@ Run = Callable[[argparse.Namespace], None]
 class Verb(Protocol):
     """Adds a verb to the command line; its parser wants the verb's own arguments then."""
 
-    def __call__(self, name: str, function: Run, help: str) -> argparse.ArgumentParser: ...
+    def __call__(self, name: str, function: Run, help: str, *,
+                 of_checkpoint: bool = True) -> argparse.ArgumentParser: ...
 
 
 def add_options(parser: argparse.ArgumentParser, kind: type, leave: Collection[str] = ()) -> None:
