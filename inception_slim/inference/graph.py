@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -31,6 +31,37 @@ def constant_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
     Raises:
       CheckpointError: the values are not those of the network.
     """
+    def constant(name: str, value: np.ndarray) -> tf.Tensor:
+        # The slash at its end makes this the whole name, whatever scope is open.
+        return tf.constant(value.astype(dtype.as_numpy_dtype, copy=False), name=name + '/')
+
+    return _graph(info, values, constant, dtype, classify, pool_first=False)
+
+
+def outline(info: CheckpointInfo, values: dict[str, np.ndarray], *, classify: bool = False,
+            pool_first: bool = False) -> tuple[tf.Graph, dict[str, np.ndarray]]:
+    """The same graph with a placeholder for each of its weights, and the weights by op name.
+
+    For those who read the graph to build it elsewhere: the weights stay where they are, uncopied.
+
+    Args:
+      info, values, classify: see `constant_graph`.
+      pool_first: leave the pooled branches as the network has them.
+    """
+    weights = {}
+
+    def named(name: str, value: np.ndarray) -> tf.Tensor:
+        placeholder = tf.placeholder(tf.float32, value.shape, name + '/')
+        weights[placeholder.op.name] = value
+        return placeholder
+
+    return _graph(info, values, named, tf.float32, classify, pool_first), weights
+
+
+def _graph(info: CheckpointInfo, values: dict[str, np.ndarray],
+           placed: Callable[[str, np.ndarray], tf.Tensor], dtype: tf.DType, classify: bool,
+           pool_first: bool) -> tf.Graph:
+    """The graph, with what `placed` gives in the place of each variable."""
     network = factory.NETWORKS[info.network]
     arguments = {}
     if info.depth_multiplier is not None and network.channels:
@@ -39,25 +70,24 @@ def constant_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
         arguments['create_aux_logits'] = False
     side = network.image_size
 
-    def constant(getter, name, shape=None, **_):
+    def variable(getter, name, shape=None, **_):
         """In the place of a variable."""
         value = values.pop(name.removeprefix(network.scope + '/'), None)
         if value is None:
             raise CheckpointError(f'{info.path} does not fit {network.title}: it has '
-                                              f'no {name}; find the whole of the checkpoint.')
+                                  f'no {name}; find the whole of the checkpoint.')
         wanted = tf.TensorShape(shape).as_list()
         if wanted != list(value.shape):
             raise CheckpointError(
                 f'{info.path} does not fit {network.title}: {name} is {list(value.shape)} in it, '
                 f'not {wanted}; its width is that of no depth_multiplier.')
-        # The slash at its end makes this the whole name, whatever scope is open.
-        return tf.constant(value.astype(dtype.as_numpy_dtype, copy=False), name=name + '/')
+        return placed(name, value)
 
     with tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, (None, side, side, 3), name='inputs')
-        with tf.variable_scope('', custom_getter=constant), \
+        with tf.variable_scope('', custom_getter=variable), \
                 slim.arg_scope(network.arg_scope(use_batch_norm=False)), \
-                slim.arg_scope([pooled_conv], pool_first=False, pooling=info.pooling):
+                slim.arg_scope([pooled_conv], pool_first=pool_first, pooling=info.pooling):
             net, end_points = network.function(
                 tf.cast(images, dtype), num_classes=info.num_classes if classify else 0,
                 is_training=False, **arguments)

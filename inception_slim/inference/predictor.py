@@ -9,37 +9,26 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from inception_slim import checkpoint as checkpoints
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.errors import CheckpointError, InceptionSlimError
+from inception_slim.inference.calibrating import calibrated_network
 from inception_slim.inference.classifier import Classifier
 from inception_slim.inference.engines import Engine
-from inception_slim.inference.engines.session import SessionEngine
-from inception_slim.inference.engines.tflite import TFLiteEngine, quantized
+from inception_slim.inference.engines.building import engine_in_bytes, engine_in_floats
+from inception_slim.inference.engines.choosing import choose
 from inception_slim.inference.folding import fold_batch_norm
-from inception_slim.inference.graph import constant_graph
 from inception_slim.inference.options import InferenceOptions
+from inception_slim.inference.processor import cores, has_bfloat16
 from inception_slim.nets import factory
 from inception_slim.options import check, made, taking
 
 _AT_LEAST_ONE = {'at_least': 1}
-# Images in one run: more are no faster, and need more memory.
-_LARGEST_PIECE = {'float32': 4, 'bfloat16': 8}
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 numbers in hardware, as far as it tells."""
-    try:
-        with open('/proc/cpuinfo') as file:
-            text = file.read()
-    except OSError:
-        return False
-    return any(flag in text for flag in ('avx512_bf16', 'amx_bf16', 'avx_ne_convert'))
 
 
 class Predictor:
@@ -48,12 +37,14 @@ class Predictor:
     Attributes:
       info: what the checkpoint holds.
       precision: what it multiplies in: 'float32', 'bfloat16' or 'int8'.
+      engine: what runs it: 'session', 'tflite', 'onnxruntime' or 'openvino'.
     """
 
-    def __init__(self, info: CheckpointInfo, precision: str,
+    def __init__(self, info: CheckpointInfo, precision: str, engine_name: str,
                  engine: Engine, classifier: Classifier):
         self.info = info
         self.precision = precision
+        self.engine = engine_name
         self._engine, self._classifier = engine, classifier
         self._side = factory.NETWORKS[info.network].image_size
 
@@ -134,56 +125,65 @@ def load(
         checkpoint: str | os.PathLike,
         *,
         batch_size: int | None = None,
-        calibration_images: np.ndarray | None = None,
+        calibration_images: np.ndarray | Callable[[], np.ndarray] | None = None,
         num_threads: int | None = None,
         **options: Any) -> Predictor:
     """Makes a predictor of a checkpoint.
 
     Args:
       checkpoint: any that `inception_slim.checkpoint` reads.
-      batch_size: images in one run; other numbers are cut or filled up. None takes a few at a time,
-        as many as suit the threads. int8 takes them one by one, whatever this says.
+      batch_size: images in one run, at most; TensorFlow's own engine fills up what is missing.
+        None takes a few at a time, as many as suit the threads. TFLite takes them one by one.
       calibration_images: for int8, `[N, 299, 299, 3]` in [-1, 1]: real images like those to come,
-        a hundred or so, by which the range of each layer is found.
+        a hundred or so, by which the range of each layer is found; or a function that gives them,
+        which is asked only where `cache` has no calibrated network. They may be left out where it
+        has one.
       num_threads: threads to run on; as many as there are cores by default.
-      **options: those of `InferenceOptions`: precision, use_ema, checkpoint_scope.
+      **options: those of `InferenceOptions`: precision, engine, cache, use_ema, checkpoint_scope.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
-      InceptionSlimError: an argument is out of its range.
+      InceptionSlimError: an argument is out of its range, or the engine is not installed or does
+        not do that precision.
     """
     chosen = made(InferenceOptions, options, InceptionSlimError)
     for name, value in (('batch_size', batch_size), ('num_threads', num_threads)):
         check(name, value, _AT_LEAST_ONE, InceptionSlimError)
     precision = chosen.precision
-    if precision == 'int8' and (calibration_images is None or not len(calibration_images)):
+    if precision == 'int8' and chosen.cache is None and not _given(calibration_images):
         raise InceptionSlimError('int8 needs calibration_images: real images, by which the range '
                                  'of each layer is found; noise would give wrong ranges.')
     if precision == 'bfloat16' and not has_bfloat16():
         warnings.warn('This processor has no bfloat16 instructions, which would make bfloat16 '
                       'slower; staying in float32.', stacklevel=2)
         precision = 'float32'
+    engine_name = choose(chosen.engine, precision)
     info, weights = checkpoints.read(checkpoint, use_ema=chosen.use_ema,
                                      checkpoint_scope=chosen.checkpoint_scope)
     if info.num_classes is None:
         raise CheckpointError(f'{info.path} has no classifier; it cannot answer.')
     values = fold_batch_norm(weights)
     layer = factory.NETWORKS[info.network].classifier
-    threads = num_threads or _cores()
-    classifier = Classifier(values.pop(f'{layer}/weights'), values.pop(f'{layer}/biases'), threads)
-    engine: Engine
+    threads = num_threads or cores()
+    last = values.pop(f'{layer}/weights'), values.pop(f'{layer}/biases')
     if precision == 'int8':
         side = factory.NETWORKS[info.network].image_size
-        engine = TFLiteEngine(
-            quantized(info, values, checked_images(calibration_images, side)), threads)
+
+        def images() -> np.ndarray:
+            given = calibration_images() if callable(calibration_images) else calibration_images
+            if given is None or not len(given):
+                raise InceptionSlimError(
+                    f'int8 needs calibration_images: {chosen.cache} has no network calibrated for '
+                    f'{info.path}; give real images, by which the range of each layer is found.')
+            return checked_images(given, side)
+
+        fixed = _given(calibration_images) and not callable(calibration_images)
+        network = calibrated_network(info, values, images, fixed, chosen.cache, threads)
+        engine = engine_in_bytes(engine_name, network, threads, batch_size)
     else:
-        graph = constant_graph(info, values, tf.as_dtype(precision), classify=False)
-        engine = SessionEngine(graph, threads, batch_size, _LARGEST_PIECE[precision])
-    return Predictor(info, precision, engine, classifier)
+        engine = engine_in_floats(engine_name, info, values, precision, threads, batch_size)
+    return Predictor(info, precision, engine_name, engine, Classifier(*last, threads))
 
 
-def _cores() -> int:
-    """Those that this process may use, where the system says."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _given(images: np.ndarray | Callable[[], np.ndarray] | None) -> bool:
+    return images is not None and (callable(images) or len(images) > 0)

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from inception_slim.checkpoint import CheckpointInfo
-from inception_slim.inference.graph import ancestors, constant_graph
+from inception_slim.inference.graph import ancestors
+from inception_slim.inference.quantization import Quantized
+from inception_slim.inference.stepping import rounding_graph
 from inception_slim.quiet import held_back_stderr
 
 
@@ -58,18 +59,15 @@ def _invoke(interpreter: tf.lite.Interpreter, image: np.ndarray) -> np.ndarray:
     return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
 
 
-def quantized(info: CheckpointInfo, values: dict[str, np.ndarray],
-               calibration_images: np.ndarray) -> bytes:
+def model_of(network: Quantized) -> bytes:
     """A TFLite model whose convolutions multiply eight-bit integers, from images to features."""
-    graph = constant_graph(info, values, classify=False)
+    graph = rounding_graph(network)
     ends = [graph.get_tensor_by_name(name) for name in ('inputs:0', 'features:0')]
     with warnings.catch_warnings(), held_back_stderr():
         warnings.simplefilter('ignore')
         # Not `from_session`, which looks for variables to freeze, at the cost of seconds.
         converter = tf.lite.TFLiteConverter(ancestors(graph.as_graph_def(), ['features']),
                                             ends[:1], ends[1:])
+        # What to round, and by which ranges, is in the graph.
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: (
-            [image[np.newaxis]] for image in calibration_images)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         return converter.convert()

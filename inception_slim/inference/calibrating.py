@@ -1,0 +1,64 @@
+"""A network in eight bits: from the cache, or calibrated now."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.inference import kept, stepping
+from inception_slim.inference.engines.session import SessionEngine
+from inception_slim.inference.graph import outline
+from inception_slim.inference.processor import has_bfloat16, has_vnni
+from inception_slim.inference.quantization import Quantized, Statistics, calibrated
+from inception_slim.inference.steps import Step, steps
+
+_LARGEST_PIECE = 2  # what is looked at is all there at once, and takes memory
+
+
+def calibrated_network(info: CheckpointInfo, values: dict[str, np.ndarray],
+                       images: Callable[[], np.ndarray], fixed: bool,
+                       cache: str | os.PathLike | None, threads: int) -> Quantized:
+    """The network in eight bits.
+
+    Args:
+      info: from `checkpoint.read`.
+      values: from `fold_batch_norm`, without the classifier's; used up.
+      images: gives the calibration images, checked.
+      fixed: whether what is kept must have been calibrated on the same images.
+      cache: the folder of what is kept, if there is to be one.
+      threads: to calibrate on.
+    """
+    # In cheap numbers where there are such: a range need not be exact.
+    dtype = tf.bfloat16 if has_bfloat16() else tf.float32
+
+    def now() -> tuple[Quantized, np.ndarray]:
+        graph, weights = outline(info, values, pool_first=True)
+        network = list(steps(graph, weights, 'features'))
+        found = images()
+        return calibrated(network, found, has_vnni(), lambda network, images: _measured(
+            network, images, dtype, threads)), found
+
+    if cache is None:
+        return now()[0]
+    key = kept.key_of(values, network=info.network, pooling=info.pooling, format=1,
+                      tensorflow=tf.__version__, calibrated_in=dtype.name, vnni=has_vnni())
+    path = kept.path_of(cache, info.network, key)
+    found = kept.read(path, key, kept.digest_of_images(images()) if fixed else None)
+    if found is None:
+        found, images_found = now()
+        kept.write(path, key, kept.digest_of_images(images_found), found)
+    return found
+
+
+def _measured(network: Sequence[Step], images: np.ndarray, dtype: tf.DType,
+              threads: int) -> Statistics:
+    engine = SessionEngine(stepping.measured_graph(network, images.shape[1], dtype), threads,
+                           None, _LARGEST_PIECE)
+    try:
+        return stepping.statistics_of(network, engine.features(images))
+    finally:
+        engine.close()
