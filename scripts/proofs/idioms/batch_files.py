@@ -26,9 +26,9 @@ def get_batch(image, label, shuffle):
     image_contents = tf.read_file(input_queue[0])
     image = tf.image.decode_jpeg(image_contents, channels=3)
     image = tf.image.resize_image_with_crop_or_pad(image, IMAGE_W, IMAGE_H)
+    image = tf.to_float(image)
     image = tf.image.adjust_brightness(image, 0.1)
     image = tf.image.adjust_contrast(image, 1.3)
-    image = tf.to_float(image)
     image = tf.image.rgb_to_grayscale(tf.image.flip_left_right(image))
     image = tf.image.per_image_standardization(image)
     if shuffle:
@@ -51,7 +51,7 @@ def run(shuffle):
                 labels += label.tolist()
                 total += np.abs(img).sum()
                 if not shuffle:
-                    print(label, '%.4f' % (img * np.arange(48).reshape(1, 48, 1, 1)).sum())
+                    print(label, '%.4f' % (np.abs(img) * np.arange(48).reshape(48, 1, 1)).sum())
         except tf.errors.OutOfRangeError:
             print('done!')
         finally:

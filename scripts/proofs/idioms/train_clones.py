@@ -68,6 +68,7 @@ def main(_):
     total_loss, clones_gradients = model_deploy.optimize_clones(
         clones, optimizer, var_list=tf.trainable_variables())
     print('%d gradients' % len(clones_gradients))
+    clones_gradients = slim.learning.clip_gradient_norms(clones_gradients, 0.1)
     update_ops.append(optimizer.apply_gradients(clones_gradients, global_step=global_step))
     with tf.control_dependencies([tf.group(*update_ops)]):
       train_tensor = tf.identity(total_loss, name='train_op')

@@ -53,7 +53,7 @@ def inputs():
 
 
 def inference(images):
-  with slim.arg_scope([slim.conv2d, slim.fully_connected],
+  with slim.arg_scope([slim.conv2d, slim.separable_conv2d, slim.fully_connected],
                       weights_initializer=slim.xavier_initializer(seed=11),
                       weights_regularizer=slim.l2_regularizer(0.0005)):
     net = slim.conv2d(images, 8, [5, 5], scope='conv1')
@@ -85,7 +85,7 @@ def train():
         checkpoint_dir=FLAGS.train_dir,
         hooks=[tf.train.StopAtStepHook(last_step=FLAGS.max_steps),
                tf.train.NanTensorHook(total_loss),
-               _LoggerHook(total_loss)],
+               _LoggerHook(cross_entropy)],
         save_summaries_steps=None, save_summaries_secs=None,
         config=tf.ConfigProto(log_device_placement=False)) as mon_sess:
       while not mon_sess.should_stop():

@@ -11,7 +11,7 @@ LOGDIR = 'supervised'
 
 class Config(object):
     BatchSize = 6
-    LearningRate = 0.02
+    LearningRate = 0.0005
     MaxSteps = 5
     NumClasses = 5
     WeightDecay = 1e-4
