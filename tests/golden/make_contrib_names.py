@@ -44,16 +44,18 @@ def exports(name):
     """The public names of a module; none of a private one, or one that cannot be imported."""
     if 'python' in name.split('.'):
         return []
-    try:
-        importlib.import_module('.'.join(filter(None, ['tensorflow.contrib', name])))
-    except Exception:
-        pass  # some are there as attributes alone
-    module = contrib
+    attribute = contrib
     for part in name.split('.') if name else ():
-        module = getattr(module, part, None)
-    return [each for each in sorted(dir(module))
+        attribute = getattr(attribute, part, None)
+    try:
+        module = importlib.import_module('.'.join(filter(None, ['tensorflow.contrib', name])))
+    except Exception:  # some are there as attributes alone
+        module = attribute
+    names = {each: getattr(owner, each, None) for owner in (attribute, module)
+             if isinstance(owner, types.ModuleType) for each in dir(owner)}
+    return [each for each, value in sorted(names.items())
             if not each.startswith('_') and each not in NOT_THEIRS
-            and not isinstance(getattr(module, each, None), types.ModuleType)]
+            and not isinstance(value, types.ModuleType)]
 
 
 def main():

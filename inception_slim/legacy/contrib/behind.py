@@ -37,8 +37,7 @@ _FRAMEWORK = {
     **{name: f'{_PY}.ops.init_ops:{name}' for name in (
         'convolutional_delta_orthogonal', 'convolutional_orthogonal_1d',
         'convolutional_orthogonal_2d', 'convolutional_orthogonal_3d')},
-    **_same(f'{_HERE}.framework', 'assert_scalar_int get_placeholders py_func reduce_sum_n '
-            'with_same_shape with_shape'),
+    **_same(f'{_HERE}.framework', 'assert_scalar_int get_placeholders reduce_sum_n'),
 }
 _CELLS = 'tf_keras.src.layers.rnn.legacy_cells'
 _WRAPPERS = 'tf_keras.src.layers.rnn.legacy_cell_wrappers'
@@ -53,7 +52,7 @@ _PUBLIC: dict[str, Behind] = {
         names={
             **_same(f'{_SLIM}.layers.initializers',
                     'variance_scaling_initializer xavier_initializer xavier_initializer_conv2d'),
-            **_same(f'{_HERE}.layers', 'bow_encoder embed_sequence embedding_lookup_unique'),
+            **_same(f'{_HERE}.layers', 'embed_sequence embedding_lookup_unique'),
             **_same(f'{_SLIM}.layers.summaries', 'summarize_activation summarize_activations '
                     'summarize_biases summarize_collection summarize_tensor summarize_tensors '
                     'summarize_variables summarize_weights'),
@@ -65,7 +64,7 @@ _PUBLIC: dict[str, Behind] = {
     'layers': Behind(
         sources=(f'{_SLIM}.layers', f'{_SLIM}.layers.summaries', f'{_SLIM}.layers.optimizers'),
         names={
-            **_same(f'{_HERE}.layers', 'bow_encoder embed_sequence embedding_lookup_unique'),
+            **_same(f'{_HERE}.layers', 'embed_sequence embedding_lookup_unique'),
             'safe_embedding_lookup_sparse': f'{_V1}.nn:safe_embedding_lookup_sparse',
         },
         advice='feature columns are in tf.feature_column, layers in tf_slim'),
@@ -75,7 +74,9 @@ _PUBLIC: dict[str, Behind] = {
         sources=(f'{_SLIM}.ops.variables', f'{_SLIM}.ops.arg_scope',
                  f'{_SLIM}.ops.framework_ops'),
         names=_FRAMEWORK,
-        advice='look for it in tf.compat.v1, or in tf_slim.ops'),
+        advice='look for it in tf.compat.v1, or in tf_slim.ops',
+        advices={'py_func': 'use tf.py_func', 'with_shape': 'use tf.ensure_shape',
+                 'with_same_shape': 'use tf.ensure_shape'}),
     'metrics': Behind(
         sources=(f'{_SLIM}.metrics', f'{_SLIM}.metrics.metric_ops'),
         names={'confusion_matrix': f'{_V1}:confusion_matrix',
@@ -119,7 +120,11 @@ _PUBLIC: dict[str, Behind] = {
         advice='use tf.data.Dataset'),
     'opt': Behind(
         sources=(f'{_HERE}.opt',),
-        advice='use an optimizer of tf.compat.v1.train'),
+        advice='use an optimizer of tf.compat.v1.train',
+        advices={'ScipyOptimizerInterface': 'call scipy.optimize.minimize on a function that runs '
+                                            'the loss and its gradients',
+                 'AdaMaxOptimizer': 'use tf_keras.optimizers.legacy.Adamax',
+                 'LARSOptimizer': 'write it by tf.train.MomentumOptimizer, with a rate a layer'}),
     'quantize': Behind(
         advice='quantization-aware training rewrote the graph; today a trained network is '
                'quantized after training (inception-slim export --format tflite), or by '
@@ -135,12 +140,10 @@ _PUBLIC: dict[str, Behind] = {
         sources=(_CELLS, _WRAPPERS),
         names={**_same(f'{_V1}.nn', 'static_rnn static_state_saving_rnn '
                        'static_bidirectional_rnn'),
-               'transpose_batch_time': f'{_HERE}.rnn:transpose_batch_time',
-               'stack_bidirectional_dynamic_rnn': f'{_HERE}.rnn:stack_bidirectional_dynamic_rnn'},
+               'transpose_batch_time': f'{_HERE}.rnn:transpose_batch_time'},
         advice='of the cells only those of tf.nn.rnn_cell remain, which tf-keras keeps'),
     'legacy_seq2seq': Behind(advice='write it with tf.nn.static_rnn'),
     'seq2seq': Behind(
-        names=_same(f'{_HERE}.seq2seq', 'hardmax sequence_loss tile_batch'),
         advice='TensorFlow Addons had it last, in tfa.seq2seq'),
     'crf': Behind(advice='TensorFlow Addons had it last, in tfa.text'),
     'cudnn_rnn': Behind(advice='use tf.keras.layers.LSTM or GRU, which run on cuDNN'),
@@ -183,8 +186,7 @@ _PUBLIC: dict[str, Behind] = {
                'CheckpointableBase': f'{_PY}.trackable.base:Trackable'},
         advice='use tf.train.Checkpoint'),
     'nn': Behind(
-        names={**_same(f'{_HERE}.nn', 'alpha_dropout scaled_softplus '
-                       'deprecated_flipped_sigmoid_cross_entropy_with_logits '
+        names={**_same(f'{_HERE}.nn', 'deprecated_flipped_sigmoid_cross_entropy_with_logits '
                        'deprecated_flipped_softmax_cross_entropy_with_logits '
                        'deprecated_flipped_sparse_softmax_cross_entropy_with_logits'),
                'conv1d_transpose': f'{_V1}.nn:conv1d_transpose',

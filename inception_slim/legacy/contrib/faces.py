@@ -85,11 +85,9 @@ class Face(types.ModuleType):
                 continue  # an optional package, which the advice names
             try:
                 value = getattr(module, name)
-            except NotServedError:
-                continue
             except AttributeError:
                 continue
-            if isinstance(value, types.ModuleType) and not _is_served(value):
+            if isinstance(value, types.ModuleType) and not isinstance(value, Face):
                 continue  # what the source itself imports
             return value
         raise LookupError(name)
@@ -159,11 +157,6 @@ def found(target: str) -> object:
     for part in attribute.split('.') if attribute else ():
         value = getattr(value, part)
     return value
-
-
-def _is_served(module: types.ModuleType) -> bool:
-    return isinstance(module, Face) or module.__name__.split('.')[0] in ('tf_slim',
-                                                                         'inception_slim')
 
 
 def _asked_by_an_import() -> bool:

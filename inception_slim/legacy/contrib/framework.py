@@ -1,0 +1,29 @@
+"""`tf.contrib.framework`: the small functions that live on nowhere else."""
+
+from __future__ import annotations
+
+import tensorflow.compat.v1 as tf
+
+
+def assert_scalar_int(tensor: tf.Tensor, name: str | None = None) -> tf.Tensor:
+    """The tensor, if it is one whole number; raises ValueError otherwise."""
+    with tf.name_scope(name, 'assert_scalar_int', [tensor]):
+        tensor = tf.convert_to_tensor(tensor)
+        if not tensor.dtype.base_dtype.is_integer:
+            raise ValueError(f'Expected integer type for {tensor.name}, received type: '
+                             f'{tensor.dtype}.')
+        return tf.debugging.assert_scalar(tensor)
+
+
+def get_placeholders(graph: tf.Graph) -> list[tf.Tensor]:
+    """The placeholders of a graph."""
+    return [op.outputs[0] for op in graph.get_operations() if op.type == 'Placeholder']
+
+
+def reduce_sum_n(tensors: list[tf.Tensor], name: str | None = None) -> tf.Tensor:
+    """The sum of all elements of all tensors."""
+    if not tensors:
+        raise ValueError('No tensors provided.')
+    with tf.name_scope(name, 'reduce_sum_n', tensors) as scope:
+        sums = [tf.reduce_sum(each) for each in tensors]
+        return sums[0] if len(sums) == 1 else tf.add_n(sums, name=scope)

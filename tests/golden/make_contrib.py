@@ -1,0 +1,30 @@
+"""Writes what TensorFlow 1.15.5's `tf.contrib` gives in each of contrib_cases, to contrib.npz.
+
+    .venv-1.15/bin/python tests/golden/make_contrib.py
+"""
+
+import os
+
+os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
+
+import numpy as np
+import tensorflow as tf
+import tensorflow.contrib.slim.nets  # noqa: F401  or else it is not there
+
+from contrib_cases import CASES
+
+tf.logging.set_verbosity(tf.logging.ERROR)
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def main():
+    values = {}
+    for case in CASES:
+        with tf.Graph().as_default():
+            for name, value in case(tf).items():
+                values[case.__name__ + '/' + name] = np.asarray(value)
+    np.savez_compressed(os.path.join(HERE, 'contrib.npz'), **values)
+
+
+if __name__ == '__main__':
+    main()
