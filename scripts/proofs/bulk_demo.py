@@ -37,6 +37,7 @@ SIDE = 96  # pixels of a PNG, from the 8 of a digit
 SHARD = 32
 DAMAGED = 1000
 BUCKET = 'digits'
+COPIES = 4  # of the images, for the cluster
 
 
 def write_digits(folder: str) -> int:
@@ -168,29 +169,40 @@ def _actors_of(driver: int) -> list[int]:
     return actors
 
 
-def several_hosts(common: list[str], scratch: str, total: int) -> None:
-    """A head and two hosts; one is killed, one comes, and the driver is killed."""
-    output = os.path.join(scratch, 'cluster')
+def several_hosts(common: list[str], scratch: str) -> None:
+    """A head and two hosts; the driver is killed, then a host, and another one comes."""
+    output, reference = (os.path.join(scratch, name) for name in ('cluster', 'once'))
+    checkpoint, source, *rest = common
+    sources = [source]
+    for number in range(1, COPIES):  # so that there is time for all this
+        sources.append(f'{source}-{number}')
+        os.symlink(source, sources[-1])
+    run(checkpoint, *sources, *rest, '--output', reference)
+    total = len([name for name in os.listdir(reference) if name[0] == 'p'])
     with Cluster(scratch) as cluster:
         cluster.add(1)
         cluster.add(1)
-        command = [*common, '--output', output, '--address', cluster.address]
+        command = [checkpoint, *sources, *rest, '--output', output, '--address', cluster.address]
         print(f'$ inception-slim bulk {shlex.join(command)}', flush=True)
         process = started(*command, **cluster.environment)
-        wait_for(output, total // 5, process)
-        cluster.kill(1)
-        print(f'  a host killed with {len(records(output))} of {total} shards done', flush=True)
-        wait_for(output, total * 2 // 5, process)
+        wait_for(output, total // 10, process)
         process.kill()
         process.communicate()
-        there = len(records(output))
-        print(f'  the driver killed with {there}; the same command again', flush=True)
+        print(f'  the driver killed with {len(records(output))} of {total} shards done; the same '
+              'command again', flush=True)
         process = started(*command, **cluster.environment)
-        wait_for(output, max(there + 1, total // 2), process)
+        wait_for(output, total // 5, process)
+        assert cluster.works(1) and cluster.works(2)
+        cluster.kill(1)
+        print(f'  a host killed with {len(records(output))}', flush=True)
         cluster.add(1)
         print(f'  a host more with {len(records(output))}', flush=True)
+        while not cluster.works(3):
+            assert process.poll() is None, 'ended before the new host had begun'
+            time.sleep(0.1)
+        print(f'  which works with {len(records(output))}', flush=True)
         ended(process)
-        check_same(output, os.path.join(scratch, 'here'))
+        check_same(output, reference)
 
 
 @contextlib.contextmanager
@@ -237,7 +249,7 @@ def from_s3(common: list[str], scratch: str) -> None:
         process.communicate()
         printed = run(*command, **environment)
         assert 'were there already' in printed
-        rows = pandas.read_parquet(f's3://{BUCKET}/answers', filesystem=store)
+        rows = pandas.read_parquet(f'{BUCKET}/answers', filesystem=store)
         wanted = pandas.read_parquet(os.path.join(scratch, 'here'))
         wanted['name'] = [f's3://{BUCKET}/images' + name.removeprefix(source)
                           for name in wanted['name']]
@@ -270,7 +282,7 @@ def main() -> None:
             ray_alone(common, scratch)
         if 'cluster' in arguments.parts:
             print('\nOn a Ray cluster, whose hosts come and go:')
-            several_hosts(common, scratch, total)
+            several_hosts(common, scratch)
         if 's3' in arguments.parts:
             print('\nFrom S3 to S3:')
             from_s3(common, scratch)

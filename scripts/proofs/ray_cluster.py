@@ -1,5 +1,6 @@
 """A Ray cluster of real processes, `ray start` each, on this machine: hosts come and are killed."""
 
+import contextlib
 import os
 import secrets
 import signal
@@ -40,9 +41,21 @@ class Cluster:
 
     def kill(self, number: int) -> None:
         """The power is cut: all processes of a host are gone at once; the head is number 0."""
-        host = self._hosts[number]
-        os.killpg(host.pid, signal.SIGKILL)
-        host.wait()
+        for pid, _ in self._processes(number):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._hosts[number].wait()
+
+    def works(self, number: int) -> bool:
+        """Whether a process of the bulk work runs on a host."""
+        return any(words.startswith('ray::MapWorker') for _, words in self._processes(number))
+
+    def _processes(self, number: int) -> list[tuple[int, str]]:
+        """Those of a host's session: their numbers, and what they are."""
+        found = subprocess.run(['ps', '-eo', 'sid,pid,args'], capture_output=True, text=True)
+        lines = (line.split(None, 2) for line in found.stdout.splitlines()[1:])
+        return [(int(pid), words) for session, pid, words in lines
+                if int(session) == self._hosts[number].pid]
 
     def hosts(self) -> int:
         """How many have cores and are alive, by the head's own word."""

@@ -67,7 +67,9 @@ SCRIPTS = {each.name: each for each in (
         f'--trainable_scopes={NEW_HEAD}')),
     Script('eval_slim', 'evaluate_once, streaming metrics'),
     Script('train_clones', 'model_deploy, two clones'),
-    Script('attack_mi_fgsm', 'gradients of V3, V4, ResNet V2', wide=True),
+    # Small steps: where drawn weights' ReLUs are at their kink, a rounding decides what a large
+    # one makes of the gradient.
+    Script('attack_mi_fgsm', 'gradients of V3, V4, ResNet V2', ('--max_epsilon=0.5',), wide=True),
     Script('warp_images', 'tf.contrib.image and gradients'),
     Script('label_image_frozen', 'import_graph_def of a frozen file'),
     Script('train_supervisor', 'tf.train.Supervisor, resumed'),

@@ -1,4 +1,7 @@
-"""Momentum iterative attack on an ensemble of Inception V3, V4 and Inception-ResNet V2."""
+"""Momentum iterative attack on an ensemble of Inception V3, V4 and Inception-ResNet V2.
+
+Beside it the fast gradient sign method, of one step.
+"""
 
 from __future__ import absolute_import
 from __future__ import division
@@ -23,6 +26,7 @@ tf.flags.DEFINE_string('input_dir', 'models/images', 'Input directory with image
 tf.flags.DEFINE_string('output_dir', 'adversarial', 'Output directory with images.')
 tf.flags.DEFINE_float('max_epsilon', 16.0, 'Maximum size of the perturbation, of 255.')
 tf.flags.DEFINE_integer('num_iter', 2, 'Number of iterations.')
+tf.flags.DEFINE_string('norm', 'l2', 'Steps of this norm, l2 or linf.')
 tf.flags.DEFINE_integer('image_width', 299, 'Width of each input image.')
 tf.flags.DEFINE_integer('image_height', 299, 'Height of each input image.')
 tf.flags.DEFINE_integer('batch_size', 2, 'How many images to process at one time.')
@@ -88,7 +92,12 @@ def graph(x, y, i, x_max, x_min, grad):
   noise = tf.gradients(losses(y, logits, auxlogits), x)[0]
   noise = noise / tf.reduce_mean(tf.abs(noise), [1, 2, 3], keep_dims=True)
   noise = FLAGS.momentum * grad + noise
-  x = x + alpha * tf.sign(noise)
+  if FLAGS.norm == 'linf':
+    x = x + alpha * tf.sign(noise)
+  else:
+    pixels = FLAGS.image_width * FLAGS.image_height * 3
+    length = tf.sqrt(tf.reduce_sum(tf.square(noise), [1, 2, 3], keep_dims=True))
+    x = x + alpha * np.sqrt(pixels) * noise / length
   x = tf.clip_by_value(x, x_min, x_max)
   i = tf.add(i, 1)
   return x, y, i, x_max, x_min, noise
@@ -136,7 +145,10 @@ def main(_):
         print('%s: classes %s' % (', '.join(filenames), found.tolist()))
         print('perturbation: mean %.6f, largest %.6f' % (
             np.mean(np.abs(adv_images - images)), np.max(np.abs(adv_images - images))))
-        for name, batch in [('clean', images), ('adversarial', adv_images)]:
+        signs = np.sign(sess.run(gradient, feed_dict={x_input: images, labels: found}))
+        fast_images = np.clip(images + eps * signs, -1.0, 1.0)
+        for name, batch in [('clean', images), ('one step', fast_images),
+                            ('adversarial', adv_images)]:
           loss, np_logits, np_gradient = sess.run(
               [cross_entropy, logits, gradient], feed_dict={x_input: batch, labels: found})
           print('%s: loss %.6f, largest logit %.5f, gradient %.6f' % (
