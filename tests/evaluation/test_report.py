@@ -1,4 +1,7 @@
-"""Reports: their figures against published ones and other libraries', their page in a browser."""
+"""Reports: what is kept for them, what is on their pages, and how these do in a browser.
+
+Long, since a page's content and its behaviour are tested on the same few reports, made once.
+"""
 
 import html
 import json
@@ -11,87 +14,20 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from browser import CHROMIUM, Browser
-from networks import GOLDEN, write_golden_checkpoint
+from networks import GOLDEN
 from sklearn.datasets import load_digits
-from sklearn.metrics import precision_recall_fscore_support
 
-from inception_slim import checkpoint, cli, evaluation, inference
+from inception_slim import cli, evaluation
 from inception_slim.data import DatasetError
 from inception_slim.errors import InceptionSlimError
 from inception_slim.evaluation.document import About, shown
-from inception_slim.evaluation.figures import (
-    class_figures,
-    confused_pairs,
-    most_confused,
-    reliability,
-    wilson,
-)
-from inception_slim.evaluation.heatmap import Heatmaps, last_block
+from inception_slim.evaluation.figures import class_figures, confused_pairs
 from inception_slim.evaluation.judged import SUREST, Judged
 from inception_slim.evaluation.pictures import Gallery, Pictures
 from inception_slim.evaluation.report import MATRIX, write_classification, write_evaluation
-from inception_slim.nets import factory
 
 ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 NOTHING = About('A report', [])
-
-
-class TestFigures:
-
-    @pytest.mark.parametrize('right, total, low, high', [
-        (81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611),
-        (1, 29, 0.0061, 0.1718)])
-    def test_wilson(self, right, total, low, high):
-        """R. G. Newcombe, Two-sided confidence intervals for the single proportion, 1998, table I.
-
-        Its method 3 is Wilson's, without correction.
-        """
-        assert wilson(right, total) == pytest.approx((low, high), abs=5e-5)
-        # What is not right is wrong.
-        other = wilson(total - right, total)
-        assert other == pytest.approx((1 - high, 1 - low), abs=5e-5)
-
-    def test_wilson_at_the_ends(self):
-        assert wilson(0, 0) == (0, 1)
-        assert wilson(0, 7)[0] == 0 and wilson(7, 7)[1] == 1
-
-    def test_classes_are_scikit_learns(self):
-        chance = np.random.RandomState(0)
-        labels, answers = chance.randint(0, 6, 300), chance.randint(0, 7, 300)
-        labels[labels == 4] = 3  # a class without images
-        answers[answers == 2] = 1  # one that is never answered
-        labels[labels == 5], answers[answers == 5] = 0, 6  # one with neither; 6 is no class
-        confusion = np.zeros((6, 7), int)
-        np.add.at(confusion, (labels, answers), 1)
-        found = class_figures(confusion)
-        wanted = precision_recall_fscore_support(labels, answers, labels=range(6),
-                                                 zero_division=np.nan)
-        np.testing.assert_allclose((found.precision, found.recall, found.f1, found.images), wanted)
-        assert found.correct.sum() == (labels == answers).sum()
-        assert np.isnan(found.f1[5]) and np.isnan(found.precision[2]) and np.isnan(found.recall[4])
-
-    def test_reliability(self):
-        """By hand, of ten bins: two have a mean that is another than their answers' middle."""
-        found = reliability(np.array([0.91, 0.99, 0.5, 0.54, 0.56, 0.6, 0.0, 0.1]),
-                            np.array([1, 0, 1, 1, 1, 0, 0, 0], bool), bins=10)
-        filled = {number: (each.count, each.right, each.confidence)
-                  for number, each in enumerate(found.bins) if each.count}
-        assert filled == {0: (2, 0, pytest.approx(0.05)), 4: (1, 1, 0.5),
-                          5: (3, 2, pytest.approx(1.7 / 3)), 9: (2, 1, pytest.approx(0.95))}
-        # |0 - 0.1| + |1 - 0.5| + |2 - 1.7| + |1 - 1.9|, of 8 images.
-        assert found.error == pytest.approx((0.1 + 0.5 + 0.3 + 0.9) / 8)
-        assert reliability(np.ones(3), np.ones(3, bool)).error == 0
-
-    def test_most_confused(self):
-        confusion = np.diag(np.full(9, 10)).astype(int)
-        confusion = np.pad(confusion, ((0, 0), (0, 1)))
-        confusion[7, 2], confusion[2, 7], confusion[4, 9], confusion[5, 0] = 5, 3, 4, 1
-        assert confused_pairs(confusion, 3) == [(7, 2), (4, 9), (2, 7)]
-        assert most_confused(confusion, 3) == [2, 4, 7]
-        assert most_confused(confusion, 4) in ([0, 2, 4, 7], [2, 4, 5, 7])
-        # 7 is right on 10 of 15, 4 on 10 of 14, and so on; all that are confused come first.
-        assert set(most_confused(confusion, 6)) >= {0, 2, 4, 5, 7}
-        assert most_confused(confusion, 9) == list(range(9))
 
 
 def judged_by_chance(count, classes, images, far=3.0):
@@ -160,76 +96,6 @@ def test_pictures_are_what_the_network_saw():
     assert np.abs(jpeg[:40] - [255, 0, 0]).max() < 8 and np.abs(jpeg[56:] - 128).max() < 8
     assert layer.shape == (2, 2, 4) and layer[0, 0, 3] == 0 and layer[1, 1, 0] == 255
     assert (np.diff(layer[..., 3].ravel().astype(int)) > 0).all()
-
-
-class TestHeatmaps:
-
-    def test_grad_cam_by_finite_differences(self):
-        """The mean gradient of each channel by moving it, the rest in NumPy."""
-        images = np.random.RandomState(0).uniform(-1, 1, (2, 299, 299, 3)).astype(np.float32)
-        classes = np.array([3, 7])
-        with Heatmaps(ELEVEN) as maps:
-            found = np.stack(list(maps.of(images, classes)))
-            graph = maps._session.graph
-            block = last_block(graph.get_tensor_by_name('features:0'))
-            values = maps._session.run(block, {maps._inputs: images})
-            count, height, width, channels = values.shape
-            step = 1 / 64
-
-            def logits(number, channel, change):
-                moved = np.repeat(values[number:number + 1], channels, axis=0)
-                moved[np.arange(channels), ..., np.arange(channels)] += change
-                return maps._session.run('logits:0', {
-                    block: moved, maps._inputs: np.zeros((channels, 299, 299, 3))})
-
-            wanted = []
-            for number, which in enumerate(classes):
-                slopes = (logits(number, channels, step) - logits(number, channels, -step)) / (
-                    2 * step)
-                weights = slopes[:, which] / (height * width)
-                wanted.append(np.maximum(values[number] @ weights, 0))
-        assert found.shape == (2, 8, 8) and found.max() > 0
-        np.testing.assert_allclose(found, wanted, atol=2e-3 * np.max(wanted))
-
-    def test_other_classes_and_averages_have_other_heatmaps(self):
-        image = np.random.RandomState(1).uniform(-1, 1, (1, 299, 299, 3)).astype(np.float32)
-        averaged = os.path.join(GOLDEN, 'checkpoints', 'trained', 'model.ckpt-3')
-        with Heatmaps(averaged) as plain, Heatmaps(averaged, use_ema=True) as other:
-            zero, one = plain.of(np.repeat(image, 2, axis=0), np.array([0, 1]))
-            mean, = other.of(image, np.array([0]))
-        assert not np.allclose(zero, one) and not np.allclose(zero, mean)
-
-    @pytest.mark.parametrize('name', ['inception_v1', 'inception_v2'])
-    def test_last_block(self, name, monkeypatch):
-        from networks import thin
-        if name == 'inception_v1':
-            thin(monkeypatch)
-        info, weights = checkpoint.read(
-            os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585'))
-        graph = inference.constant_graph(info, inference.fold_batch_norm(weights))
-        block = last_block(graph.get_tensor_by_name('features:0'))
-        assert 'Mixed_5c/' in block.name and block.shape.as_list()[1:3] == [7, 7]
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize('name', factory.NETWORKS)
-    def test_all_networks_at_full_width(self, name, tmp_path):
-        """Where pooling and one layer follow, a channel's weight is that layer's, over the grid.
-
-        So says section 3.1 of the paper, of networks that class activation maps are made for.
-        """
-        path = str(tmp_path / 'model.ckpt')
-        write_golden_checkpoint(name, path)
-        _, weights = checkpoint.read(path)
-        layer = weights[f'{factory.NETWORKS[name].classifier}/weights']
-        side = factory.NETWORKS[name].image_size
-        images = np.random.RandomState(0).uniform(-1, 1, (1, side, side, 3)).astype(np.float32)
-        with Heatmaps(path) as maps:
-            found, = maps.of(images, np.array([5]))
-            values = maps._session.run(last_block(maps._session.graph.get_tensor_by_name(
-                'features:0')), {maps._inputs: images})[0]
-        wanted = np.maximum(values @ layer.reshape(layer.shape[-2:])[:, 5], 0) / found.size
-        assert found.max() > 0 and found.shape == ((7, 7) if side == 224 else (8, 8))
-        np.testing.assert_allclose(found, wanted, atol=1e-5 * wanted.max())
 
 
 def content_of(page):
