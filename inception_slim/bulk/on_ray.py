@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import pickle
+import re
 import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,7 @@ from inception_slim.bulk.work import Job, Todo, Worker
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.quiet import held_back_stderr
 
+_DEATHS = 8  # of processes in a row that end before they have begun, as with a host that is lost
 _SECONDS = 10  # that the head of a cluster has to answer
 
 
@@ -47,14 +49,14 @@ def shards(job: Job, checkpoint: str, todo: Iterable[Todo],
     """
     import ray
     with _joined(job.options):
-        cores, hosts = _share(job.options)
+        cores, now = _share(job.options)
         blocks = [ray.put(_block(each)) for each in todo]
         if not blocks:
             return
         job_there, files = ray.put(job), ray.put(_contents(checkpoint))
         done = ray.data.from_arrow_refs(blocks).map_batches(
             _Actor, fn_constructor_args=(job_there, files, os.path.basename(checkpoint), cores),
-            batch_size=1, num_cpus=cores, concurrency=(1, max(hosts, len(blocks))))
+            batch_size=1, num_cpus=cores, concurrency=(min(now, len(blocks)), len(blocks)))  # hosts may come
         del blocks
         try:
             for row in done.iter_rows():
@@ -64,7 +66,7 @@ def shards(job: Job, checkpoint: str, todo: Iterable[Todo],
                 yield shard
                 tick(shard.rows + len(shard.damaged))
         except ray.exceptions.RayError as error:
-            raise DatasetError(f'Ray cannot go on: {_first_line(error)}; see to the cluster, and '
+            raise DatasetError(f'Ray cannot go on: {_words(error)}; see to the cluster, and '
                                'give the same command again.') from error
 
 
@@ -123,10 +125,12 @@ def _joined(options: BulkOptions) -> Iterator[None]:
     failure = _initialized(options.address)
     if failure is not None:
         raise DatasetError(f'The Ray cluster {options.address or "of this machine"} cannot be '
-                           f'joined: {_first_line(failure)}.')
+                           f'joined: {_words(failure)}.')
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    logging.getLogger('ray.data').setLevel(logging.ERROR)
+    if hasattr(context, 'max_consecutive_actor_init_deaths'):
+        context.max_consecutive_actor_init_deaths = _DEATHS
+    logging.getLogger('ray.data').setLevel(logging.CRITICAL)  # errors are raised, too
     try:
         yield
     finally:
@@ -151,12 +155,15 @@ def _initialized(address: str | None) -> Exception | None:
     return None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip('.')
+def _words(error: Exception) -> str:
+    """The first of what Ray says, and the last, which is what it came of."""
+    lines = [line.strip().rstrip('.') for line in re.sub('\x1b\\[[0-9;]*m', '', str(error)
+                                                         ).splitlines() if line.strip()]
+    return ': '.join(dict.fromkeys([*lines[:1], *lines[-1:]])) or type(error).__name__
 
 
 def _share(options: BulkOptions) -> tuple[int, int]:
-    """The cores of each process, and how many hosts there are now."""
+    """The cores of each process, and for how many of them there is room now."""
     import ray
     cores = [int(node['Resources'].get('CPU', 0)) for node in ray.nodes() if node['Alive']]
     cores = [each for each in cores if each]
@@ -166,4 +173,4 @@ def _share(options: BulkOptions) -> tuple[int, int]:
     if share > max(cores):
         raise DatasetError(f'{share} cores a process are asked for, but no host of the Ray cluster '
                            f'has more than {max(cores)}.')
-    return share, len(cores)
+    return share, sum(each // share for each in cores)

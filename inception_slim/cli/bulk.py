@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 
 from inception_slim import bulk
@@ -12,8 +13,9 @@ from inception_slim.cli.flags import Verb, add_options, options_of
 
 
 def write_bulk(arguments: argparse.Namespace) -> None:
-    done = bulk.run(arguments.checkpoint, arguments.sources, arguments.output,
-                    labels=arguments.labels, **options_of(arguments, BulkOptions))
+    with contextlib.redirect_stdout(sys.stderr):  # for what Ray remarks of hosts that are lost
+        done = bulk.run(arguments.checkpoint, arguments.sources, arguments.output,
+                        labels=arguments.labels, **options_of(arguments, BulkOptions))
     before = f'; {done.before:,} of them were there already' if done.before else ''
     print(f'Wrote {done.path}: {done.images:,} images in {done.shards:,} '
           f'{"shard" if done.shards == 1 else "shards"}{before}')
