@@ -9,15 +9,16 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 INSTALLED := .venv/installed-$(PYTHON_VERSION)
 PLOT := $(INSTALLED)-plot
 COMPARE := $(INSTALLED)-compare
+DOCS := $(INSTALLED)-docs
 OLDEST_INSTALLED := .venv-oldest/installed-$(PYTHON_VERSION)
 # A process for each core; each file's tests share what they have built.
 PYTEST := -m pytest --numprocesses auto --dist loadfile
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
-RUFF := .venv/bin/ruff check --line-length 100 --select E,F,W,B,C4 --ignore B905,E402
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-1.15 bench-restore bench-train bench-input compare compare-all accuracy \
-    demo family soak test test-slow test-oldest train-faults slim-suite lint clean
+.PHONY: help bench bench-1.15 bench-restore bench-train bench-input \
+    bench-listing then-and-now compare compare-all accuracy \
+    demo family soak test test-slow test-oldest train-faults slim-suite lint docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -39,6 +40,12 @@ compare: $(PLOT)  ## every way to run the network on this processor, side by sid
 
 compare-all: $(COMPARE)  ## the same with ONNX Runtime, OpenVINO and PyTorch, installed for it
 	@.venv/bin/python -m scripts.benchmarks.compare --json compare.json --chart compare.png $(ARGS)
+
+bench-listing: $(INSTALLED)  ## time the listing of 2017, unmodified, beside the same graph
+	@.venv/bin/python -m scripts.benchmarks.listing $(ARGS)
+
+then-and-now: $(INSTALLED)  ## scripts of 2016 to 2019 on TensorFlow 1.15 and here, side by side
+	@.venv/bin/python -m scripts.proofs.side_by_side $(ARGS)
 
 accuracy: $(INSTALLED)  ## what cheaper numbers cost a network trained on real digits (four minutes)
 	@.venv/bin/python -m scripts.proofs.accuracy $(ARGS)
@@ -73,11 +80,15 @@ train-faults: $(INSTALLED)  ## kill training, fill its disk, read it with 1.15.5
 slim-suite: $(INSTALLED)  ## run tf-slim's own tests, all of them (about eight minutes)
 	@.venv/bin/python -m scripts.proofs.slim_suite $(ARGS)
 
-lint: $(INSTALLED)  ## check the code with ruff
-	@$(RUFF) inception_slim scripts tests
+lint: $(INSTALLED)  ## check the code with ruff, and its types with mypy
+	@.venv/bin/ruff check inception_slim scripts tests
+	@.venv/bin/mypy
+
+docs: $(DOCS)  ## the API as web pages, in build/docs; a broken link in any page fails
+	@.venv/bin/python -m scripts.docs $(ARGS)
 
 clean:  ## remove what make made
-	rm -rf .venv .venv-oldest .venv-1.15 build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest .venv-1.15 .venv-1.15-python2.7 build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find inception_slim scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/installed-%: setup.cfg pyproject.toml
@@ -88,7 +99,7 @@ clean:  ## remove what make made
 	@touch $@
 
 # Extras, on top of what is installed.
-$(PLOT) $(COMPARE): $(INSTALLED)
+$(PLOT) $(COMPARE) $(DOCS): $(INSTALLED)
 	@echo "Installing the extra $(lastword $(subst -, ,$@)) into .venv (once)"
 	@.venv/bin/python $(PIP_INSTALL) --editable '.[$(lastword $(subst -, ,$@))]'
 	@touch $@

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -20,7 +20,7 @@ class Timing(NamedTuple):
 
 def time_tensorflow_run(
         session: tf.Session,
-        target,
+        target: Any,
         info_string: str,
         num_batches: int = 100,
         num_steps_burn_in: int = 10) -> Timing:

@@ -10,12 +10,12 @@ from inception_slim.data.labels import (
     labels_beside,
     read_labels,
 )
-from inception_slim.data.opening import open_dataset
+from inception_slim.data.opening import holds_records, open_dataset
 from inception_slim.data.records import write_tfrecords
 from inception_slim.errors import DatasetError
 
 __all__ = [
     'IMAGENET', 'LABELS', 'SUFFIXES', 'Dataset', 'DatasetError', 'arrays', 'batches', 'decode',
-    'errors_named', 'image_batches', 'image_files', 'imagenet_classes', 'labels_beside',
-    'open_dataset', 'read_labels', 'write_tfrecords',
+    'errors_named', 'holds_records', 'image_batches', 'image_files', 'imagenet_classes',
+    'labels_beside', 'open_dataset', 'read_labels', 'write_tfrecords',
 ]

@@ -19,6 +19,8 @@ from inception_slim.data.dataset import Dataset
 from inception_slim.data.labels import LABELS
 from inception_slim.errors import DatasetError
 
+# Of a decoded image and a size, `[size, size, 3]` float32 in [-1, 1].
+Prepare = Callable[[tf.Tensor, int], tf.Tensor]
 _as_written = tf.autograph.experimental.do_not_convert  # there is nothing in them to convert
 _SHUFFLED = 4096  # records among which a record of a file is shuffled
 _GROUP = 8  # images that are tried together, since each attempt costs as much as an image
@@ -35,7 +37,8 @@ def batches(
         seed: int | None = None,
         repeat: bool = False,
         strict: bool = False,
-        bad: list[str] | None = None) -> tf.data.Dataset:
+        bad: list[str] | None = None,
+        prepare: Prepare = preprocessing.for_evaluation) -> tf.data.Dataset:
     """The images of a dataset in batches, decoded in parallel and ahead of their use.
 
     Works in eager mode, and in a graph with an iterator of `tf.compat.v1.data`.
@@ -54,6 +57,8 @@ def batches(
         `errors_named` turns into the DatasetError.
       bad: a list to which the name of each damaged image is added, once, as it is met. Where a
         TFRecord file is damaged between its images, all from there to its end are.
+      prepare: makes of a decoded image and the size what the network sees, where images are not
+        distorted.
 
     Returns:
       Batches `{'image': float32 [B, image_size, image_size, 3] in [-1, 1], 'label': int64 [B],
@@ -82,7 +87,7 @@ def batches(
     if repeat:
         examples = examples.repeat()
     return _batched(examples, fetch, batch_size, image_size, training and distort, seed, strict,
-                    bad, dataset.num_examples, (dataset.num_classes, dataset.path))
+                    bad, dataset.num_examples, (dataset.num_classes, dataset.path), prepare)
 
 
 def image_batches(
@@ -91,7 +96,8 @@ def image_batches(
         *,
         image_size: int = 299,
         strict: bool = False,
-        bad: list[str] | None = None) -> tf.data.Dataset:
+        bad: list[str] | None = None,
+        prepare: Prepare = preprocessing.for_evaluation) -> tf.data.Dataset:
     """Images of files in their order, without labels: `{'image': ..., 'name': ...}`; see `batches`.
 
     Args:
@@ -100,7 +106,7 @@ def image_batches(
     examples = tf.data.Dataset.from_tensor_slices(
         (_encoded(files), np.zeros(len(files), np.int64)))
     batched = _batched(examples, _fetch_file, batch_size, image_size, False, None, strict, bad,
-                       len(files), None)
+                       len(files), None, prepare)
     return batched.map(lambda batch: {key: batch[key] for key in ('image', 'name')})
 
 
@@ -142,7 +148,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 
 def _batched(examples: tf.data.Dataset, fetch: Callable, batch_size: int, image_size: int,
              distort: bool, seed: int | None, strict: bool, bad: list[str] | None,
-             total: int, classes: tuple[int, str] | None) -> tf.data.Dataset:
+             total: int, classes: tuple[int, str] | None, prepare: Prepare) -> tf.data.Dataset:
     for what, value in (('batch_size', batch_size), ('image_size', image_size)):
         if value < 1:
             raise ValueError(f'{what} must be at least 1, but is {value}.')
@@ -154,7 +160,7 @@ def _batched(examples: tf.data.Dataset, fetch: Callable, batch_size: int, image_
         if distort:
             image = preprocessing.for_training(image, image_size, seeds)
         else:
-            image = preprocessing.for_evaluation(image, image_size)
+            image = prepare(image, image_size)
         return number, image, label
 
     @_as_written

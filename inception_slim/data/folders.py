@@ -58,7 +58,7 @@ def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
     files = []
-    for path in map(os.fspath, paths):
+    for path in [os.fspath(each) for each in paths]:
         if not os.path.isdir(path):
             if not os.path.exists(path):
                 raise DatasetError(f'{path} does not exist; give an image, or a folder of images.')

@@ -50,9 +50,9 @@ def read_labels(file: str | os.PathLike) -> list[str]:
         raise DatasetError(f'{file} is empty; write the name of each class into it, in lines like '
                            '0:daisy.')
     numbered = [re.fullmatch(r'(\d+):(.*)', line) for line in lines if line]
+    names = {int(match[1]): match[2].strip() for match in numbered if match}
     if not all(numbered):
         return lines
-    names = {int(match[1]): match[2].strip() for match in numbered}
     if len(names) != len(numbered) or sorted(names) != list(range(len(names))):
         missing = min(set(range(len(numbered))) - set(names))
         raise DatasetError(f'{file} must number its {len(numbered)} classes from 0 on, each once, '

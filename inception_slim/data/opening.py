@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from inception_slim.data.dataset import Dataset, visible_names
 from inception_slim.data.folders import open_folders
@@ -28,9 +29,17 @@ def open_dataset(path: str | os.PathLike, split: str | None = None) -> Dataset:
         what = 'is a file' if os.path.exists(path) else 'does not exist'
         raise DatasetError(f'{path} {what}; give a folder of TFRecords, or one with a sub-folder '
                            'for each class.')
-    names = visible_names(path)
-    records = {name: match for name in names if (match := RECORD_FILE.fullmatch(name))
-               and os.path.isfile(os.path.join(path, name))}
+    records = _records_in(path)
     if records:
         return open_records(path, records, split)
-    return open_folders(path, names, split)
+    return open_folders(path, visible_names(path), split)
+
+
+def holds_records(path: str | os.PathLike) -> bool:
+    """Whether a folder is one of TFRecords, named as TF-Slim's tools name them."""
+    return bool(_records_in(os.fspath(path)))
+
+
+def _records_in(path: str) -> dict[str, re.Match]:
+    return {name: match for name in visible_names(path) if (match := RECORD_FILE.fullmatch(name))
+            and os.path.isfile(os.path.join(path, name))}

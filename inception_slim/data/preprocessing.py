@@ -50,6 +50,31 @@ def for_evaluation(image: tf.Tensor, image_size: int = 299,
     return (image - 0.5) * 2
 
 
+def whole_original(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
+    """The whole image, resized as FID's first code did; see `for_evaluation`.
+
+    Source: https://arxiv.org/abs/1706.08500, with the graph of December 2015.
+    """
+    return for_evaluation(image, image_size, central_fraction=None)
+
+
+def whole_clean(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
+    """The whole image, resized without aliasing, by a cubic filter as wide as what it shrinks.
+
+    Args:
+      image: `[height, width, 3]`, uint8 in [0, 255] or floating point in [0, 1].
+      image_size: side of the result in pixels; at least 1.
+
+    Returns:
+      `[image_size, image_size, 3]` float32 in [-1, 1].
+
+    Source: https://arxiv.org/abs/2104.11222.
+    """
+    image = _checked(image, image_size)
+    image = tf.image.resize(image, [image_size, image_size], 'bicubic', antialias=True)
+    return (tf.clip_by_value(image, 0.0, 1.0) - 0.5) * 2
+
+
 def for_training(image: tf.Tensor, image_size: int = 299,
                  seed: int | tf.Tensor | None = None) -> tf.Tensor:
     """What training shows the network: a distorted piece of an image, by chance flipped.
@@ -119,8 +144,8 @@ def _pair(seed: int | tf.Tensor | None) -> tf.Tensor:
     """A seed as the two numbers that stateless ops want."""
     if seed is None:
         return tf.random.uniform([2], maxval=2**62, dtype=tf.int64)
-    seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
-    return tf.stack([seed, tf.zeros_like(seed)]) if seed.shape.rank == 0 else seed
+    given = tf.cast(tf.convert_to_tensor(seed), tf.int64)
+    return tf.stack([given, tf.zeros_like(given)]) if given.shape.rank == 0 else given
 
 
 def _choice(seed: tf.Tensor, count: int) -> tf.Tensor:

@@ -16,6 +16,7 @@ import pkgutil
 import sys
 import types
 from collections.abc import Callable, Mapping
+from typing import Any
 from importlib import metadata
 
 import numpy as np
@@ -35,7 +36,7 @@ class ModuleView(types.ModuleType):
         self._module = module
         self._names = names
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         # Reached only for what is not kept here yet: look it up once, then keep it.
         if name in self._names:
             value = self._names[name]()
@@ -44,7 +45,7 @@ class ModuleView(types.ModuleType):
         return getattr(self._module, name)
 
 
-def _legacy_normalization(name: str) -> object:
+def _legacy_normalization(name: str) -> Any:
     # tf-keras takes a third of a second to import, so only the first batch-norm layer pays.
     wanted = '.'.join(tensorflow.__version__.split('.')[:2])
     advice = f"install the matching one with: pip install 'tf-keras=={wanted}.*'"
@@ -112,7 +113,7 @@ def _over(function: Callable, **names: object) -> Callable:
 
 def _with_compat_v1(root: types.ModuleType, **names: Callable) -> ModuleView:
     """A `tf` whose `tf.compat.v1` has other functions."""
-    v1 = ModuleView(root.compat.v1, {name: lambda value=value: value
+    v1 = ModuleView(root.compat.v1, {name: lambda value=value: value  # type: ignore[misc]
                                      for name, value in names.items()})
     compat = ModuleView(root.compat, {'v1': lambda: v1})
     return ModuleView(root, {'compat': lambda: compat})
@@ -194,7 +195,7 @@ def _view(module: types.ModuleType) -> ModuleView | None:
                  if name not in vars(module)}
         for name in _LAYERS.get(path, ()):
             if name in vars(module):
-                names[name] = lambda name=name: _slims(getattr(module, name))
+                names[name] = lambda name=name: _slims(getattr(module, name))  # type: ignore[misc]
         if path == 'tensorflow.python.layers.core':
             names['flatten'] = lambda: _flatten_by(_slims(module.Flatten))
         if not names:
@@ -245,7 +246,7 @@ def _let_slim_slice_checkpoints(variables: types.ModuleType) -> None:
     # which NumPy 1.23 stopped taking for a tuple.
     if not isinstance(variables.tf, ModuleView):
         train = ModuleView(tf.train, {'NewCheckpointReader': lambda: _SliceableReader})
-        variables.tf = ModuleView(tf, {'train': lambda: train})
+        variables.tf = ModuleView(tf, {'train': lambda: train})  # type: ignore[attr-defined]
 
 
 def _check_versions() -> None:

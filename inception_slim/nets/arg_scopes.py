@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 
-def trunc_normal(stddev: float):
+def trunc_normal(stddev: float) -> tf.truncated_normal_initializer:
     """An initializer: the normal distribution of mean 0 and `stddev`, cut at two deviations."""
     return tf.truncated_normal_initializer(0.0, stddev)
 
@@ -24,7 +25,7 @@ def inception_arg_scope(
         activation_fn: Callable | None,
         batch_norm_var_collection: str | None = None,
         regularize_biases: bool = False,
-        **convolution) -> dict:
+        **convolution: Any) -> dict:
     """The arg scope of any of the networks.
 
     Args:

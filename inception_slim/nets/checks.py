@@ -12,7 +12,7 @@ _AXES = {'N': 'batch', 'H': 'height', 'W': 'width', 'C': 'channels'}
 
 
 def check_call(network: str, inputs: tf.Tensor, num_classes: int | None,
-               dropout_keep_prob) -> None:
+               dropout_keep_prob: float | tf.Tensor) -> None:
     """What every network checks, of the arguments that every network has."""
     check_graph_mode(network)
     check_head(network, num_classes, dropout_keep_prob)
@@ -20,8 +20,8 @@ def check_call(network: str, inputs: tf.Tensor, num_classes: int | None,
 
 
 def check_convolutional_call(network: str, inputs: tf.Tensor, num_classes: int | None,
-                             dropout_keep_prob, spatial_squeeze: bool, global_pool: bool,
-                             largest: int) -> None:
+                             dropout_keep_prob: float | tf.Tensor, spatial_squeeze: bool,
+                             global_pool: bool, largest: int) -> None:
     """What V1 to V3 check, whose head leaves one position of images up to `largest`."""
     check_call(network, inputs, num_classes, dropout_keep_prob)
     check_size(network, inputs, 1)
@@ -76,7 +76,8 @@ def check_depth(network: str, depth_multiplier: float, min_depth: int) -> None:
         raise ValueError(f'{network}: min_depth must be at least 1, but is {min_depth}.')
 
 
-def check_head(network: str, num_classes: int | None, dropout_keep_prob) -> None:
+def check_head(network: str, num_classes: int | None,
+               dropout_keep_prob: float | tf.Tensor) -> None:
     if num_classes is not None and num_classes < 0:
         raise ValueError(f'{network}: num_classes must be positive, or 0 or None for the pooled '
                          f'features, but is {num_classes}.')

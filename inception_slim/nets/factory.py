@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
@@ -36,7 +37,7 @@ class Network:
 
     @property
     def image_size(self) -> int:
-        return self.function.default_image_size
+        return self.function.default_image_size  # type: ignore[attr-defined]
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -125,11 +126,11 @@ def get_network_fn(name: str, num_classes: int | None, weight_decay: float = 0.0
         raise ValueError(f'There is no network {name!r}; known are {", ".join(NETWORKS)}.')
     network = NETWORKS[name]
 
-    def network_fn(images: tf.Tensor, **arguments):
+    def network_fn(images: tf.Tensor, **arguments: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         with slim.arg_scope(network.arg_scope(weight_decay=weight_decay)):
             return network.function(images, num_classes=num_classes, is_training=is_training,
                                     **arguments)
 
     network_fn.__name__ = name
-    network_fn.default_image_size = network.image_size
+    network_fn.default_image_size = network.image_size  # type: ignore[attr-defined]
     return network_fn

@@ -20,7 +20,7 @@ def convolutional_head(
         pool: int,
         names: Sequence[str],
         *,
-        dropout_keep_prob,
+        dropout_keep_prob: float | tf.Tensor,
         prediction_fn: Callable,
         spatial_squeeze: bool,
         global_pool: bool,

@@ -111,7 +111,7 @@ def inception_resnet_v2_base(
         final_endpoint: str = 'Conv2d_7b_1x1',
         output_stride: int = 16,
         align_feature_maps: bool = False,
-        scope=None,
+        scope: str | tf.VariableScope | None = None,
         activation_fn: Callable | None = tf.nn.relu) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """The convolutional body of Inception-ResNet V2, up to and with `final_endpoint`.
 
@@ -184,7 +184,7 @@ def inception_resnet_v2(
         is_training: bool | tf.Tensor = True,
         dropout_keep_prob: float = 0.8,
         reuse: bool | None = None,
-        scope='InceptionResnetV2',
+        scope: str | tf.VariableScope | None = 'InceptionResnetV2',
         create_aux_logits: bool = True,
         activation_fn: Callable | None = tf.nn.relu) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Inception-ResNet V2 with its classifier and its auxiliary classifier.
@@ -222,7 +222,7 @@ def inception_resnet_v2(
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_resnet_v2_base(inputs, scope=scope,
                                                        activation_fn=activation_fn)
-            if create_aux_logits:
+            if create_aux_logits and num_classes:
                 end_points['AuxLogits'] = dense_aux_head(
                     end_points[_AUX[0]], num_classes,
                     ('Conv2d_1a_3x3', 'Conv2d_2a_5x5', 'Logits'))  # the first pools 5×5
@@ -234,7 +234,7 @@ def inception_resnet_v2(
                 return dense_logits(net, end_points, num_classes)  # of 1536
 
 
-inception_resnet_v2.default_image_size = 299
+inception_resnet_v2.default_image_size = 299  # type: ignore[attr-defined]
 
 
 def inception_resnet_v2_arg_scope(

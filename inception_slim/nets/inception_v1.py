@@ -50,7 +50,7 @@ def _block(net, channels, scope, conv_branch_2='Conv2d_0b_3x3'):
 def inception_v1_base(
         inputs: tf.Tensor,
         final_endpoint: str = 'Mixed_5c',
-        scope='InceptionV1',
+        scope: str | tf.VariableScope | None = 'InceptionV1',
         *,
         include_root_block: bool = True) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """The convolutional body of Inception V1, up to and with `final_endpoint`.
@@ -114,7 +114,7 @@ def inception_v1(
         prediction_fn: Callable = slim.softmax,
         spatial_squeeze: bool = True,
         reuse: bool | None = None,
-        scope='InceptionV1',
+        scope: str | tf.VariableScope | None = 'InceptionV1',
         *,
         global_pool: bool = False) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Inception V1 with its classifier.
@@ -160,7 +160,7 @@ def inception_v1(
                 predictions_in_logits=True)
 
 
-inception_v1.default_image_size = 224
+inception_v1.default_image_size = 224  # type: ignore[attr-defined]
 
 
 def inception_v1_arg_scope(

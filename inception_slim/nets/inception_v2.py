@@ -97,7 +97,7 @@ def inception_v2_base(
         final_endpoint: str = 'Mixed_5c',
         min_depth: int = 16,
         depth_multiplier: float = 1.0,
-        scope=None,
+        scope: str | tf.VariableScope | None = None,
         *,
         use_separable_conv: bool = True,
         data_format: str = 'NHWC',
@@ -182,7 +182,7 @@ def inception_v2(
         prediction_fn: Callable = slim.softmax,
         spatial_squeeze: bool = True,
         reuse: bool | None = None,
-        scope='InceptionV2',
+        scope: str | tf.VariableScope | None = 'InceptionV2',
         *,
         global_pool: bool = False) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Inception V2 with its classifier.
@@ -231,7 +231,7 @@ def inception_v2(
                 spatial_squeeze=spatial_squeeze, global_pool=global_pool)
 
 
-inception_v2.default_image_size = 224
+inception_v2.default_image_size = 224  # type: ignore[attr-defined]
 
 
 def inception_v2_arg_scope(

@@ -56,7 +56,7 @@ def _block_8x8(net, depth, scope, branch_1_3x1='Conv2d_0c_3x1'):
 
 def inception_v3_base(
         inputs: tf.Tensor,
-        scope=None,
+        scope: str | tf.VariableScope | None = None,
         *,
         final_endpoint: str = 'Mixed_7c',
         min_depth: int = 16,
@@ -151,7 +151,7 @@ def inception_v3(
         prediction_fn: Callable = slim.softmax,
         spatial_squeeze: bool = True,
         reuse: bool | None = None,
-        scope='InceptionV3',
+        scope: str | tf.VariableScope | None = 'InceptionV3',
         *,
         min_depth: int = 16,
         depth_multiplier: float = 1.0,
@@ -211,4 +211,4 @@ def inception_v3(
                 spatial_squeeze=spatial_squeeze, global_pool=global_pool, pre_logits=True)
 
 
-inception_v3.default_image_size = 299
+inception_v3.default_image_size = 299  # type: ignore[attr-defined]

@@ -120,7 +120,7 @@ def _inception_c(net, scope):
 def inception_v4_base(
         inputs: tf.Tensor,
         final_endpoint: str = 'Mixed_7d',
-        scope=None) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        scope: str | tf.VariableScope | None = None) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """The convolutional body of Inception V4, up to and with `final_endpoint`.
 
     Args:
@@ -172,7 +172,7 @@ def inception_v4(
         is_training: bool | tf.Tensor = True,
         dropout_keep_prob: float = 0.8,
         reuse: bool | None = None,
-        scope='InceptionV4',
+        scope: str | tf.VariableScope | None = 'InceptionV4',
         create_aux_logits: bool = True) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Inception V4 with its classifier and its auxiliary classifier.
 
@@ -209,7 +209,7 @@ def inception_v4(
             net, end_points = inception_v4_base(inputs, scope=scope)
             with slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
                                 stride=1, padding='SAME'):
-                if create_aux_logits:
+                if create_aux_logits and num_classes:
                     end_points['AuxLogits'] = dense_aux_head(
                         end_points[_AUX[0]], num_classes,
                         ('AvgPool_1a_5x5', 'Conv2d_2a', 'Aux_logits'))
@@ -222,7 +222,7 @@ def inception_v4(
                     return dense_logits(net, end_points, num_classes)  # of 1536
 
 
-inception_v4.default_image_size = 299
+inception_v4.default_image_size = 299  # type: ignore[attr-defined]
 
 
 def inception_v4_arg_scope(

@@ -36,7 +36,7 @@ def write_labels(folder: str, class_names: Iterable[str]) -> None:
             file.writelines(f'{index}:{name}\n' for index, name in enumerate(class_names))
         os.replace(path + '.new', path)
     except OSError as error:
-        raise _not_written(path, error.strerror) from None
+        raise _not_written(path, str(error.strerror)) from None
 
 
 def _not_written(path: str, why: str) -> TrainingError:
