@@ -1,0 +1,113 @@
+"""What left the libraries around TensorFlow in those years, for scripts alone.
+
+NumPy's aliases of Python's types, the images of `scipy.misc`, Pillow's old names.
+"""
+
+from __future__ import annotations
+
+import importlib
+import types
+from collections.abc import Callable
+
+from inception_slim.legacy.views import View
+
+ROOTS = frozenset({'numpy', 'scipy', 'PIL', 'itertools', 'importlib'})
+
+
+def _numpy() -> types.ModuleType:
+    import numpy as np
+
+    def fromstring(string, dtype=float, count=-1, sep='', **options):
+        """`numpy.fromstring`, which reads bytes too."""
+        if sep != '':
+            return np.fromstring(string, dtype=dtype, count=count, sep=sep, **options)
+        data = string.encode('latin-1') if isinstance(string, str) else string
+        return np.frombuffer(data, dtype=dtype, count=count, **options).copy()
+
+    def asscalar(a):
+        """`a.item()`."""
+        return np.asarray(a).item()
+
+    today = {
+        'float': float, 'int': int, 'bool': bool, 'object': object, 'complex': complex,
+        'str': str, 'unicode': str, 'long': int,
+        'float_': np.float64, 'complex_': np.complex128, 'string_': np.bytes_,
+        'unicode_': np.str_, 'Inf': np.inf, 'Infinity': np.inf, 'infty': np.inf, 'NaN': np.nan,
+        'NAN': np.nan, 'PINF': np.inf, 'NINF': -np.inf, 'product': np.prod,
+        'cumproduct': np.cumprod, 'alltrue': np.all, 'sometrue': np.any, 'round_': np.round,
+        'row_stack': np.vstack, 'fromstring': fromstring, 'asscalar': asscalar,
+    }
+    names = {name: lambda value=value: value for name, value in today.items()
+             if name == 'fromstring' or name not in vars(np)}
+    # NumPy 2 has `bool`, `long` and `str_` of its own; a script of then means Python's.
+    names.update({name: lambda value=today[name]: value for name in ('bool', 'long')})
+    for name, where in (('trapz', 'trapezoid'), ('in1d', 'isin')):
+        if name not in vars(np):
+            names[name] = lambda where=where: getattr(np, where)
+    return View(np, names, write_through=True)
+
+
+def _pillow() -> types.ModuleType:
+    import PIL
+    return View(PIL, {'Image': lambda: find('PIL.Image')})
+
+
+def _pillow_image() -> types.ModuleType:
+    from PIL import Image
+    return View(Image, {
+        'ANTIALIAS': lambda: Image.LANCZOS, 'LINEAR': lambda: Image.BILINEAR,
+        'CUBIC': lambda: Image.BICUBIC}, write_through=True)
+
+
+def _scipy() -> types.ModuleType:
+    try:
+        import scipy
+    except ImportError:  # its `misc` needs no more than Pillow
+        scipy = types.ModuleType('scipy')
+        scipy.__path__ = []
+    return View(scipy, {'misc': lambda: find('scipy.misc'),
+                        'ndimage': lambda: find('scipy.ndimage')})
+
+
+def _scipy_misc() -> types.ModuleType:
+    return importlib.import_module('inception_slim.legacy.scipy_misc')
+
+
+def _scipy_ndimage() -> types.ModuleType:
+    from scipy import ndimage
+    return View(ndimage, {'imread': lambda: _scipy_misc().imread})
+
+
+def _itertools() -> types.ModuleType:
+    import itertools
+    return View(itertools, {
+        'izip': lambda: zip, 'imap': lambda: map, 'ifilter': lambda: filter,
+        'izip_longest': lambda: itertools.zip_longest,
+        'ifilterfalse': lambda: itertools.filterfalse})
+
+
+def _importlib() -> types.ModuleType:
+    from inception_slim.legacy import imports
+    return View(importlib, {'import_module': lambda: imports.import_module})
+
+
+_FACES: dict[str, Callable[[], types.ModuleType]] = {
+    'numpy': _numpy, 'PIL': _pillow, 'PIL.Image': _pillow_image, 'scipy': _scipy,
+    'scipy.misc': _scipy_misc, 'scipy.ndimage': _scipy_ndimage,
+    'itertools': _itertools, 'importlib': _importlib,
+}
+_made: dict[str, types.ModuleType] = {}
+
+
+def find(dotted: str) -> types.ModuleType | None:
+    """The module that a script should have by that name; None if there is none."""
+    if dotted in _FACES:
+        if dotted not in _made:
+            _made[dotted] = _FACES[dotted]()
+        return _made[dotted]
+    try:
+        return importlib.import_module(dotted)
+    except ModuleNotFoundError as error:
+        if error.name != dotted:
+            raise
+        return None
