@@ -9,7 +9,7 @@ import warnings
 
 import tensorflow.compat.v1 as tf
 
-from inception_slim.cli import bulk, checkpoints, download, export, images, training
+from inception_slim.cli import bulk, checkpoints, download, export, images, run, training
 from inception_slim.cli.flags import Run
 from inception_slim.errors import InceptionSlimError
 
@@ -29,13 +29,16 @@ def parser() -> argparse.ArgumentParser:
                                help='which network to take, where a file holds more than one')
         return added
 
-    for group in (checkpoints, download, images, bulk, training, export):
+    for group in (checkpoints, download, images, bulk, training, export, run):
         group.add(verb)
     return main_parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb; returns 0, or 1 for bad input. Bad usage exits with 2."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ['run']:  # the script's own process from here on, in all that shows
+        return run.run(run.parse(parser(), argv))
     tf.get_logger().setLevel('ERROR')
     arguments = parser().parse_args(argv)
     if hasattr(sys.stdout, 'reconfigure'):

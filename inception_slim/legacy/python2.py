@@ -89,7 +89,7 @@ def parse(source: bytes, path: str) -> ast.Module:
 
 def _translated(source: bytes, path: str, error: SyntaxError) -> ast.Module | None:
     try:
-        from fissix import pygram, refactor
+        from fissix import refactor
         from fissix.pgen2 import tokenize
     except ImportError:
         line = (error.text or '').strip()
