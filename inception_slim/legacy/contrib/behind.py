@@ -273,6 +273,7 @@ _PRIVATE: dict[str, tuple[str, ...]] = {
     **{f'slim.python.slim.nets.{name}': (f'{_HERE}.inception',) for name in (
         'inception', 'inception_v1', 'inception_v2', 'inception_v3', 'inception_v4',
         'inception_resnet_v2')},
+    'slim.python.slim.nets.lenet': ('inception_slim.legacy.library.nets.lenet',),
 }
 
 # Modules that are attributes of others, by the names of their files.

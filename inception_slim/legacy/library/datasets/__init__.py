@@ -1,0 +1,1 @@
+"""The datasets of the model library, as readers of TFRecords on the disk."""

@@ -1,0 +1,64 @@
+"""ImageNet of 2012, from TFRecords on the disk: a thousand classes, and background."""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+
+from inception_slim.legacy.library.datasets import dataset_utils
+
+_FILE_PATTERN = '%s-*'
+_SPLITS_TO_SIZES = {'train': 1281167, 'validation': 50000}
+_NUM_CLASSES = 1001
+_ITEMS_TO_DESCRIPTIONS = {
+    'image': 'A colour image of any size.',
+    'label': 'The class, a whole number from 1 to 1000; 0 is background.',
+    'label_text': 'The name of the class.',
+    'object/bbox': 'A list of boxes.',
+    'object/label': 'A list of classes, one a box.',
+}
+
+
+def get_split(split_name, dataset_dir, file_pattern=None, reader=None) -> slim.dataset.Dataset:
+    """A split of the dataset.
+
+    Args:
+      split_name: 'train' or 'validation'.
+      dataset_dir: the folder of the TFRecords.
+      file_pattern: their names, with `%s` for the split; None for the usual ones.
+      reader: of records; None for `tf.TFRecordReader`.
+
+    Raises:
+      ValueError: there is no such split.
+    """
+    if split_name not in _SPLITS_TO_SIZES:
+        raise ValueError(f'split name {split_name} was not recognized; known are '
+                         f'{", ".join(_SPLITS_TO_SIZES)}.')
+    keys = {
+        'image/encoded': tf.FixedLenFeature((), tf.string, default_value=''),
+        'image/format': tf.FixedLenFeature((), tf.string, default_value='jpeg'),
+        'image/class/label': tf.FixedLenFeature([], dtype=tf.int64, default_value=-1),
+        'image/class/text': tf.FixedLenFeature([], dtype=tf.string, default_value=''),
+        **{f'image/object/bbox/{side}': tf.VarLenFeature(dtype=tf.float32)
+           for side in ('xmin', 'ymin', 'xmax', 'ymax')},
+        'image/object/class/label': tf.VarLenFeature(dtype=tf.int64),
+    }
+    decoder = slim.tfexample_decoder
+    items = {
+        'image': decoder.Image('image/encoded', 'image/format'),
+        'label': decoder.Tensor('image/class/label'),
+        'label_text': decoder.Tensor('image/class/text'),
+        'object/bbox': decoder.BoundingBox(['ymin', 'xmin', 'ymax', 'xmax'],
+                                           'image/object/bbox/'),
+        'object/label': decoder.Tensor('image/object/class/label'),
+    }
+    names = None
+    if dataset_utils.has_labels(dataset_dir):
+        names = dataset_utils.read_label_file(dataset_dir)
+    return slim.dataset.Dataset(
+        data_sources=os.path.join(dataset_dir, (file_pattern or _FILE_PATTERN) % split_name),
+        reader=reader or tf.TFRecordReader, decoder=decoder.TFExampleDecoder(keys, items),
+        num_samples=_SPLITS_TO_SIZES[split_name], items_to_descriptions=_ITEMS_TO_DESCRIPTIONS,
+        num_classes=_NUM_CLASSES, labels_to_names=names)

@@ -1,0 +1,1 @@
+"""How the model library put a model on several devices."""
