@@ -7,9 +7,11 @@ translated in memory by fissix, the kept fork of lib2to3; lines keep their numbe
 from __future__ import annotations
 
 import ast
+import copy
 import difflib
 import functools
 import importlib
+import operator
 import re
 import sys
 import types
@@ -155,6 +157,16 @@ class _Division(ast.NodeTransformer):
         call = ast.Call(ast.Name('__legacy_divide__', ast.Load()), [node.left, node.right], [])
         return ast.copy_location(call, node)
 
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Div):
+            return node
+        old = copy.deepcopy(node.target)
+        old.ctx = ast.Load()
+        call = ast.Call(ast.Name('__legacy_divide__', ast.Load()),
+                        [old, node.value, ast.Constant(True)], [])
+        return ast.copy_location(ast.Assign([node.target], call), node)
+
     def visit_Module(self, node: ast.Module) -> ast.Module:
         before = ast.dump(node)
         self.generic_visit(node)
@@ -168,16 +180,18 @@ class _Division(ast.NodeTransformer):
         return node
 
 
-def __legacy_divide__(left: object, right: object) -> object:
-    """`left / right` as Python 2 had it."""
+def __legacy_divide__(left: object, right: object, in_place: bool = False) -> object:
+    """`left / right` as Python 2 had it, or `left /= right`."""
     import numpy as np
-    whole = (int, np.integer)
 
     def is_whole(value: object) -> bool:
-        return isinstance(value, whole) or (
+        return isinstance(value, (int, np.integer)) or (
             isinstance(value, np.ndarray) and value.dtype.kind in 'iu')
 
-    if is_whole(left) and is_whole(right):
+    whole = is_whole(left) and is_whole(right)
+    if in_place and isinstance(left, np.ndarray):
+        return operator.ifloordiv(left, right) if whole else operator.itruediv(left, right)
+    if whole:
         return left // right
     divide = getattr(type(left), '__div__', None)  # a tensor's, of Python 2
     if divide is not None:
