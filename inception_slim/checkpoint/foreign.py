@@ -12,6 +12,7 @@ import os
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class Foreign:
     notes: tuple[str, ...] = ()
     holding: Any = field(default=None, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         total = 0
         for name, tensor in self.tensors.items():
             total += check_size(self.prefix, name, tensor.shape, tensor.dtype)
@@ -102,10 +103,11 @@ class damage_named:  # noqa: N801  used as a function
     def __init__(self, path: str):
         self._path = path
 
-    def __enter__(self):
-        return self
+    def __enter__(self) -> None:
+        pass
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
         if isinstance(error, Exception) and not isinstance(error, InceptionSlimError):
             what = (str(error).splitlines() or [''])[0].rstrip('.') or type(error).__name__
             raise CheckpointError(f'{self._path} is damaged or cut short ({what[:200]}); '

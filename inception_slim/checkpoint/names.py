@@ -140,8 +140,10 @@ def _what_else(file: File | Foreign, scope: str | None) -> str:
             return (f'{file.prefix} is a checkpoint of {title}, but this reads {known}; '
                     'give one of those.')
     names = ', '.join(sorted(file.shapes)[:3])
-    return (f'{file.prefix} is a checkpoint of another network than {known}: it holds '
-            f'{len(file.shapes)} tensors, such as {names}.')
+    kind = 'checkpoint' if file.version in ('V1', 'V2') else file.version
+    return (f'{file.prefix} is a{"n" if kind[0] in "AEIO" else ""} {kind} of another network than '
+            f'{known}: it holds {len(file.shapes)} tensors' + (f', such as {names}.' if names else
+                                                                ' of any.'))
 
 
 def _first_release_names() -> dict[str, str]:

@@ -12,6 +12,7 @@ PIXELS = {
     'inception': ((1.0,) * 3, (0.0,) * 3),
     'unit': ((0.5,) * 3, (0.5,) * 3),  # [0, 1]
     'bytes': ((127.5,) * 3, (127.5,) * 3),  # [0, 255]
+    '2015': ((127.5 / 128,) * 3, (-0.5 / 128,) * 3),  # bytes, less 128, divided by 128
     # In [0, 1], less ImageNet's mean, divided by its deviation.
     'imagenet': (tuple(0.5 / each for each in (0.229, 0.224, 0.225)),
                  tuple((0.5 - mean) / each for mean, each in (
@@ -46,7 +47,8 @@ class SourceOptions(ReadingOptions):
 
     pixels: str | None = option(
         None, 'what images it was trained on, if others than the file says: inception is [-1, 1], '
-        "unit [0, 1], bytes [0, 255], imagenet less ImageNet's mean", choices=tuple(PIXELS))
+        "unit [0, 1], bytes [0, 255], 2015 (bytes - 128) / 128, imagenet less ImageNet's mean",
+        choices=tuple(PIXELS))
     pooling: str | None = option(
         None, "how its pooled branches pool, if otherwise than the file's own library does",
         choices=POOLINGS)

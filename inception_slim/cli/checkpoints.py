@@ -6,9 +6,17 @@ import argparse
 import dataclasses
 import json
 
-from inception_slim import checkpoint
-from inception_slim.cli.flags import Verb
+from inception_slim import checkpoint, formats
+from inception_slim.checkpoint import SourceOptions
+from inception_slim.cli import export
+from inception_slim.cli.flags import Verb, add_options, options_of
+from inception_slim.errors import InceptionSlimError
 from inception_slim.nets import factory
+
+
+_POOLINGS = {'padded': 'averages with the zeros around the grid counted, as PyTorch',
+             '2015': 'the maximum in the last block, as the network of 2015'}
+_SLIM = 'slim-checkpoint'
 
 
 def describe(info: checkpoint.CheckpointInfo) -> str:
@@ -25,7 +33,7 @@ def describe(info: checkpoint.CheckpointInfo) -> str:
         f'depth_multiplier={info.depth_multiplier:g}, min_depth={info.min_depth}')
     rows = [
         ('network', network.title),
-        ('written as', f'{info.format} checkpoint'
+        ('written as', info.format + (' checkpoint' if info.format in ('V1', 'V2') else '')
          + ('' if info.global_step is None else f' at step {info.global_step}')),
         ('names', f'{info.naming}, under {info.scope!r}' if info.scope else info.naming),
         ('classes', classes),
@@ -36,6 +44,9 @@ def describe(info: checkpoint.CheckpointInfo) -> str:
         ('moving averages', yes(info.has_moving_averages)),
         ('optimizer slots', info.optimizer or 'none'),
     ]
+    if info.pooling != 'average':
+        rows.append(('pooling', _POOLINGS[info.pooling]))
+    rows += [('note', note) for note in info.notes]
     page = [info.path, *(f'  {name:18} {value}' for name, value in rows)]
     return '\n'.join([*page, '', 'To load it:', '', *loading(info)])
 
@@ -53,15 +64,20 @@ def loading(info: checkpoint.CheckpointInfo) -> list[str]:
     if info.has_moving_averages:
         restoring.append('use_ema=True')
     size = network.image_size
+    pooling, importing = '', []
+    if info.pooling != 'average':
+        pooling = f", \\\n            slim.arg_scope([pooled_conv], pooling='{info.pooling}')"
+        importing = ['from inception_slim.nets.blocks import pooled_conv']
     return [f'    {line}'.rstrip() for line in (
         'import inception_slim',
         'import tensorflow.compat.v1 as tf',
         'import tf_slim as slim',
         'from inception_slim import checkpoint',
+        *importing,
         '',
         'with tf.Graph().as_default(), tf.Session() as session:',
         f'    images = tf.placeholder(tf.float32, (None, {size}, {size}, 3))  # in [-1, 1]',
-        f'    with slim.arg_scope(inception_slim.{network.name}_arg_scope({options})):',
+        f'    with slim.arg_scope(inception_slim.{network.name}_arg_scope({options})){pooling}:',
         f'        logits, end_points = inception_slim.{network.name}(',
         f'            images, {", ".join(arguments)})',
         f'    checkpoint.restore({", ".join(["session", repr(info.path), *restoring])})',
@@ -77,9 +93,18 @@ def inspect(arguments: argparse.Namespace) -> None:
 
 
 def convert(arguments: argparse.Namespace) -> None:
-    info = checkpoint.convert(arguments.source, arguments.destination, use_ema=arguments.ema,
-                              overwrite=arguments.overwrite,
-                              checkpoint_scope=arguments.checkpoint_scope)
+    options = options_of(arguments, SourceOptions)
+    if arguments.to != _SLIM:
+        export.show(formats.export(
+            arguments.source, arguments.destination, format=arguments.to,
+            quantize=arguments.quantize, labels=arguments.labels,
+            calibration_images=arguments.calibration, overwrite=arguments.overwrite, **options))
+        return
+    if arguments.quantize != 'float32' or arguments.labels or arguments.calibration:
+        raise InceptionSlimError('A checkpoint has no labels, and keeps float32; leave --labels, '
+                                 '--calibration and --quantize out.')
+    info = checkpoint.convert(arguments.source, arguments.destination,
+                              overwrite=arguments.overwrite, **options)
     print(f'Wrote {info.path}: {factory.NETWORKS[info.network].title}, '
           f'{info.parameters:,} parameters')
 
@@ -87,12 +112,17 @@ def convert(arguments: argparse.Namespace) -> None:
 def add(verb: Verb) -> None:
     """The verbs that read checkpoints, and write them again."""
     added = verb('inspect', inspect, 'say what a checkpoint holds and how to load it')
-    added.add_argument('path', metavar='PATH', help='a prefix, a file of it, or its folder')
+    added.add_argument('path', metavar='PATH', help='a prefix, a file of it, its folder, or a file '
+                       'of another format')
     added.add_argument('--json', action='store_true', help='print JSON')
 
-    added = verb('convert', convert, 'rewrite a checkpoint as V2 in TF-Slim\'s names')
-    added.add_argument('source', metavar='SRC', help='a prefix, a file of it, or its folder')
-    added.add_argument('destination', metavar='DST', help='the prefix to write')
-    added.add_argument('--ema', action='store_true',
-                       help='write the moving averages of the weights')
-    added.add_argument('--overwrite', action='store_true', help='replace what is there')
+    added = verb('convert', convert,
+                 'rewrite a checkpoint, or a network in another format, as V2 in TF-Slim\'s names '
+                 'or in any other format')
+    added.add_argument('source', metavar='SRC', help='a prefix, a file of it, its folder, or a '
+                       'file of another format')
+    added.add_argument('destination', metavar='DST', help='the prefix, file or folder to write')
+    added.add_argument('--to', choices=(_SLIM, *formats.FORMATS), default=_SLIM,
+                       help='what to write (%(default)s)')
+    export.add_flags(added)
+    add_options(added, SourceOptions, leave=['checkpoint_scope'])

@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 
 from inception_slim import formats
-from inception_slim.cli.flags import Verb
+from inception_slim.checkpoint import SourceOptions
+from inception_slim.cli.flags import Verb, add_options, options_of
 
 
 def write_export(arguments: argparse.Namespace) -> None:
-    done = formats.export(
+    show(formats.export(
         arguments.checkpoint, arguments.output, format=arguments.format,
         quantize=arguments.quantize, labels=arguments.labels,
-        calibration_images=arguments.calibration, use_ema=arguments.ema,
-        overwrite=arguments.overwrite, checkpoint_scope=arguments.checkpoint_scope)
+        calibration_images=arguments.calibration, overwrite=arguments.overwrite,
+        **options_of(arguments, SourceOptions)))
+
+
+def show(done: formats.Exported) -> None:
+    """What was written, and how its answers compare."""
     of = 'generated images; --calibration FOLDER compares real ones' if done.generated else 'images'
     print(f'Wrote {done.path}: {done.format}, {done.quantize}, {done.size / 1e6:.1f} MB')
     print(f'Loaded again, its probabilities differ from the checkpoint\'s by at most '
@@ -29,14 +34,18 @@ def add(verb: Verb) -> None:
     added.add_argument('--format', required=True, choices=formats.FORMATS)
     added.add_argument('--output', required=True, metavar='PATH',
                        help='the file to write, or the folder of a saved-model')
-    added.add_argument('--labels', metavar='FILE',
-                       help='for saved-model: the names of the classes, to be inside (labels.txt '
-                       'beside the checkpoint)')
-    added.add_argument('--calibration', metavar='FOLDER',
-                       help='images like those to come: int8 needs them, and answers on them are '
-                       'compared')
-    added.add_argument('--quantize', choices=formats.QUANTIZATIONS, default='float32',
-                       help='for tflite: what the weights are kept in (%(default)s)')
-    added.add_argument('--ema', action='store_true',
-                       help='take the moving averages of the weights')
-    added.add_argument('--overwrite', action='store_true', help='replace what is there')
+    add_flags(added)
+    add_options(added, SourceOptions, leave=['checkpoint_scope'])
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """What of the writing of a format is not the same for all."""
+    parser.add_argument('--labels', metavar='FILE',
+                        help='for saved-model: the names of the classes, to be inside (labels.txt '
+                        'beside the checkpoint)')
+    parser.add_argument('--calibration', metavar='FOLDER',
+                        help='images like those to come: int8 needs them, and answers on them are '
+                        'compared')
+    parser.add_argument('--quantize', choices=formats.QUANTIZATIONS, default='float32',
+                        help='for tflite: what the weights are kept in (%(default)s)')
+    parser.add_argument('--overwrite', action='store_true', help='replace what is there')

@@ -13,24 +13,31 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow
 import tensorflow.compat.v1 as tf
 
 from inception_slim import checkpoint as checkpoints
-from inception_slim import data, inference
-from inception_slim.checkpoint import CheckpointInfo
+from inception_slim import data
+from inception_slim.checkpoint import CheckpointInfo, SourceOptions
 from inception_slim.errors import CheckpointError, ExportError
-from inception_slim.formats import frozen, keras, onnx, saved_model, tflite
+from inception_slim.formats import frozen, keras, onnx, saved_model, state_dicts, tflite
+from inception_slim.formats import writing_torch as pytorch
+from inception_slim.inference import constant_graph, fold_batch_norm
 from inception_slim.nets import factory
+from inception_slim.options import made, taking
 from inception_slim.quiet import held_back_stderr
 
-FORMATS = ('saved-model', 'frozen', 'tflite', 'keras', 'onnx')
+# Those of PyTorch: a state dict in a .pth file or as safetensors, and a folder that timm loads.
+_PYTORCH = ('torch', 'safetensors', 'timm')
+FORMATS = ('saved-model', 'frozen', 'tflite', 'keras', 'onnx', *_PYTORCH)
 QUANTIZATIONS = ('float32', 'float16', 'int8')
 # The largest difference of a probability that is still the same network: of rounding, and of
 # numbers with eleven bits and with eight, of which the last may be wrong on an unclear image.
 TOLERANCES = {'float32': 1e-4, 'float16': 0.03, 'int8': 0.5}
+_LOGITS = 1e-4  # of the largest logit, in float32
 _COMPARED = 16  # images, of those given
 _CALIBRATED = 256  # images, of those given
 
@@ -60,6 +67,7 @@ class Exported:
     generated: bool
 
 
+@taking(SourceOptions)
 def export(
         checkpoint: str | os.PathLike,
         destination: str | os.PathLike,
@@ -68,9 +76,8 @@ def export(
         quantize: str = 'float32',
         labels: str | os.PathLike | Sequence[str] | None = None,
         calibration_images: np.ndarray | str | os.PathLike | None = None,
-        use_ema: bool = False,
         overwrite: bool = False,
-        checkpoint_scope: str | None = None) -> Exported:
+        **options: Any) -> Exported:
     """Writes a checkpoint in another form, and holds it to the checkpoint's answers.
 
     'saved-model' has the signatures `serving_default`, of `images` `[N, 299, 299, 3]` in [-1, 1],
@@ -78,11 +85,13 @@ def export(
     `predictions`, and with labels `encoded` names the likeliest in `classes`. 'frozen' is a
     GraphDef from `input` to `InceptionV3/Predictions/Reshape_1`. 'tflite' goes from images to
     probabilities. 'keras' is a Keras 3 model of the layers of keras.applications, for Inception V3
-    and Inception-ResNet V2. 'onnx' needs tf2onnx and onnxruntime.
+    and Inception-ResNet V2. 'onnx' needs tf2onnx and onnxruntime. 'torch' and 'safetensors' are
+    state dicts of torchvision's and timm's networks, which `load_state_dict` takes strictly; 'timm'
+    is a folder that `timm.create_model('local-dir:FOLDER', pretrained=True)` loads.
 
     Args:
-      checkpoint: any that `inception_slim.checkpoint` reads.
-      destination: the file to write, or the folder for 'saved-model'.
+      checkpoint: any that `inception_slim.checkpoint` reads, files of other formats among them.
+      destination: the file to write, or the folder for 'saved-model' and 'timm'.
       format: one of `FORMATS`.
       quantize: for 'tflite', what its weights are kept in: one of `QUANTIZATIONS`.
       labels: for 'saved-model', the names of the classes: a list, or a file of them. Without
@@ -90,9 +99,8 @@ def export(
       calibration_images: a folder of images, or `[N, 299, 299, 3]` in [-1, 1]: images like those
         to come. int8 finds the range of each layer by them, and the answers on sixteen of them
         are compared; without any, drawn images are compared.
-      use_ema: take the moving averages of the weights, where the checkpoint has them.
       overwrite: replace a destination that exists.
-      checkpoint_scope: which network to take, where the file holds more than one.
+      **options: those of `SourceOptions`: use_ema, checkpoint_scope, pixels, pooling.
 
     Raises:
       ExportError: an argument is out of its range, the destination exists or cannot be written,
@@ -117,21 +125,25 @@ def export(
                           'tf.Graph() and without tf.disable_eager_execution().')
     destination = os.fspath(destination).rstrip('/')
     _check_destination(destination, overwrite)
-    info, weights = checkpoints.read(checkpoint, use_ema=use_ema, checkpoint_scope=checkpoint_scope)
+    made(SourceOptions, options, ExportError)
+    info, weights = checkpoints.read(checkpoint, **options)
     if info.num_classes is None:
-        raise CheckpointError(f'{info.path} has no classifier; it cannot answer.')
+        raise CheckpointError(' '.join([f'{info.path} has no classifier; it cannot answer.',
+                                        *info.notes]))
     if format == 'keras':
         keras.check(info)
+    if format in _PYTORCH:
+        state_dicts.check(info)
     names = _names(labels, info) if format == 'saved-model' else None
     side = factory.NETWORKS[info.network].image_size
     images = _images(calibration_images, side)
-    with inference.load(checkpoint, use_ema=use_ema, checkpoint_scope=checkpoint_scope) as original:
-        compared = _spread(images, _COMPARED)
-        expected = original.predictions(compared)
+    compared = _spread(images, _COMPARED)
+    logits, expected = answers(info, weights, compared)
     write = {'saved-model': partial(saved_model.write, names=names), 'frozen': frozen.write,
              'tflite': partial(tflite.write, quantize=quantize,
                                images=_spread(images, _CALIBRATED)),
-             'keras': keras.write, 'onnx': onnx.write}[format]
+             'keras': keras.write, 'onnx': onnx.write, 'torch': pytorch.write_torch,
+             'safetensors': pytorch.write_safetensors, 'timm': pytorch.write_timm}[format]
     folder, name = os.path.split(os.path.abspath(destination))
     try:
         scratch = tempfile.mkdtemp(prefix=f'.{name}.', dir=folder)
@@ -142,6 +154,8 @@ def export(
                 answer = write(info, weights, new)
                 found = np.asarray(answer(compared))
             difference = _checked(destination, found, expected, TOLERANCES[quantize])
+            if quantize == 'float32':
+                _check_logits(destination, found, expected, float(np.abs(logits).max()))
             size = _size(new)
             if os.path.isdir(destination):  # which nothing replaces at once, as it does a file
                 os.rename(destination, os.path.join(scratch, 'old'))
@@ -157,11 +171,24 @@ def export(
                     calibration_images is None)
 
 
+def answers(info: CheckpointInfo, weights: dict[str, np.ndarray],
+            images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The logits and the probabilities of a network's weights, which stay as they are."""
+    graph = constant_graph(info, fold_batch_norm({
+        name: value.copy() for name, value in weights.items()}))
+    with graph.as_default(), tf.Session() as session:
+        pieces = [session.run(('logits:0', 'predictions:0'), {'inputs:0': images[first:first + 4]})
+                  for first in range(0, len(images), 4)]
+    logits, predictions = zip(*pieces)
+    return np.concatenate(logits), np.concatenate(predictions)
+
+
 def _check_destination(destination: str, overwrite: bool) -> None:
     if os.path.lexists(destination) and not overwrite:
         raise ExportError(f'{destination} exists; give another name, or overwrite it.')
-    if os.path.isdir(destination) and os.listdir(destination) and not os.path.exists(
-            os.path.join(destination, 'saved_model.pb')):
+    if os.path.isdir(destination) and os.listdir(destination) and not any(
+            os.path.exists(os.path.join(destination, name))
+            for name in ('saved_model.pb', 'model.safetensors')):
         raise ExportError(f'{destination} is a folder that holds other things than a SavedModel; '
                           'give another name.')
     folder = os.path.dirname(os.path.abspath(destination))
@@ -213,6 +240,18 @@ def _checked(destination: str, found: np.ndarray, expected: np.ndarray, toleranc
         raise ExportError(f'{destination} would differ from the checkpoint by {difference:.2g} in '
                           f'a probability, more than {tolerance:g}; nothing was left behind.')
     return difference
+
+
+def _check_logits(destination: str, found: np.ndarray, expected: np.ndarray,
+                  largest: float) -> None:
+    """The logits agree too, as far as probabilities show them."""
+    shown = expected > 1e-20
+    with np.errstate(divide='ignore', invalid='ignore'):
+        difference = np.abs(np.log(found[shown]) - np.log(expected[shown])).max(initial=0)
+    if not difference <= _LOGITS * max(largest, 1):
+        raise ExportError(f'{destination} would differ from the checkpoint by {difference:.2g} in '
+                          f'a logit, of which the largest is {largest:.3g}; nothing was left '
+                          'behind.')
 
 
 def _size(path: str) -> int:

@@ -7,12 +7,13 @@ published in December 2015, `classify_image_graph_def.pb`, whose names and arith
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from inception_slim.checkpoint import Foreign, Tensor
+from inception_slim.checkpoint import CheckpointInfo, Foreign, Tensor
 from inception_slim.checkpoint.foreign import check_size
 from inception_slim.checkpoint.names import is_model_tensor
 from inception_slim.errors import CheckpointError
@@ -36,7 +37,7 @@ def open_foreign(path: str) -> Foreign:
     return of_nodes(path, 'frozen graph', definition.node)
 
 
-def parse(path: str, message) -> None:
+def parse(path: str, message: Any) -> None:
     """Fills a protocol buffer from a file, if it is one and of a size that a network has."""
     size = os.path.getsize(path)
     if size > LARGEST_FILE:
@@ -148,11 +149,12 @@ def _pixels_of_2015(constants: Mapping[str, Tensor]) -> tuple | None:
     return np.full(3, 127.5 * factor), np.full(3, (127.5 - less) * factor)
 
 
-def folded_graph(info, weights, outputs=('logits', 'predictions')) -> tf.GraphDef:
+def folded_graph(info: CheckpointInfo, weights: dict[str, np.ndarray],
+                 outputs: Sequence[str] = ('logits', 'predictions')) -> tf.GraphDef:
     return frozen_graph(info, fold_batch_norm(weights), outputs)
 
 
-def classic(info, weights) -> tuple[tf.GraphDef, str]:
+def classic(info: CheckpointInfo, weights: dict[str, np.ndarray]) -> tuple[tf.GraphDef, str]:
     """From `input` to the predictions under the name they have always had; and that name."""
     definition = folded_graph(info, weights)
     output = next(node for node in definition.node if node.name == 'predictions').input[0]
@@ -166,7 +168,7 @@ def classic(info, weights) -> tuple[tf.GraphDef, str]:
     return definition, output
 
 
-def write(info, weights, path: str) -> Answer:
+def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str) -> Answer:
     definition, output = classic(info, weights)
     with open(path, 'wb') as file:
         file.write(definition.SerializeToString())

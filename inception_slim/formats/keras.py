@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,16 +20,20 @@ from inception_slim.formats.writing import Answer
 from inception_slim.inference import BATCH_NORM_EPSILON
 from inception_slim.nets import factory
 
+if TYPE_CHECKING:
+    import keras
+
 _FORMAT = 'channels_last'
 
 
 class _Layers:
     """Makes layers as wide as their weights are, and gives them these at the end."""
 
-    def __init__(self, weights: dict[str, np.ndarray]):
+    def __init__(self, weights: dict[str, np.ndarray], pooling: str):
         from keras import layers  # which takes seconds to import, and few need it
 
         self.kinds = layers
+        self._pooling = pooling
         self._weights = weights
         self._values = []
 
@@ -73,7 +78,14 @@ class _Layers:
 
     def pooled(self, net, block: str):
         """The pooled branch of a block: 3×3 average pooling, then a 1×1 convolution."""
-        pool = self.kinds.AveragePooling2D(3, strides=1, padding='same', data_format=_FORMAT)
+        flat = f'{block.replace("/", "_")}_Branch_3'
+        kind, padding, name = self.kinds.AveragePooling2D, 'same', None
+        if self._pooling == 'padded':
+            net = self.kinds.ZeroPadding2D(1, data_format=_FORMAT)(net)
+            padding, name = 'valid', f'{flat}_PaddedAvgPool'
+        elif self._pooling == '2015' and block == 'Mixed_7c':
+            kind, name = self.kinds.MaxPooling2D, f'{flat}_MaxPool'
+        pool = kind(3, strides=1, padding=padding, data_format=_FORMAT, name=name)
         return self.chain(pool(net), f'{block}/Branch_3', 'Conv2d_0b_1x1')
 
     def joined(self, *branches):
@@ -184,7 +196,7 @@ BODIES: dict[str, Callable] = {
     'inception_v3': _inception_v3, 'inception_resnet_v2': _inception_resnet_v2}
 
 
-def keras_model(info: CheckpointInfo, weights: dict[str, np.ndarray]):
+def keras_model(info: CheckpointInfo, weights: dict[str, np.ndarray]) -> keras.Model:
     """A `keras.Model` of a network, from images to probabilities, with its weights.
 
     The auxiliary head, which only training has a use for, is left out.
@@ -197,7 +209,7 @@ def keras_model(info: CheckpointInfo, weights: dict[str, np.ndarray]):
     import keras
 
     network = factory.NETWORKS[info.network]
-    layers = _Layers(weights)
+    layers = _Layers(weights, info.pooling)
     images = keras.Input((network.image_size, network.image_size, 3), name='images')
     net = layers.classifier(BODIES[info.network](layers, images), network.classifier)
     model = keras.Model(images, net, name=network.scope)
@@ -213,7 +225,7 @@ def check(info: CheckpointInfo) -> None:
                           'keras.applications has them; take saved-model.')
 
 
-def write(info, weights, path: str) -> Answer:
+def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str) -> Answer:
     import keras
 
     model = keras_model(info, weights)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow
 
-from inception_slim.checkpoint import Foreign, Tensor
+from inception_slim.checkpoint import CheckpointInfo, Foreign, Tensor
 from inception_slim.checkpoint.foreign import check_size
 from inception_slim.errors import CheckpointError, ExportError
 from inception_slim.formats.frozen import classic
@@ -74,7 +74,7 @@ def _take(tensors: dict[str, Tensor], layer: str, node: Any, values: dict[str, T
             tensors[f'{layer}/biases'] = value
 
 
-def write(info, weights, path: str) -> Answer:
+def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str) -> Answer:
     try:
         import onnxruntime
         import tf2onnx

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import tempfile
 
+import numpy as np
 import tensorflow
 
-from inception_slim.checkpoint import Foreign, Tensor
+from inception_slim.checkpoint import CheckpointInfo, Foreign, Tensor
 from inception_slim.checkpoint.files import File
 from inception_slim.checkpoint.names import is_model_tensor
 from inception_slim.data import decode, preprocessing
@@ -56,7 +57,8 @@ def _of_variables(path: str, prefix: str) -> Foreign | None:
     return Foreign(path, 'SavedModel', 'TF-Slim', tensors) if tensors else None
 
 
-def write(info, weights, path: str, names: list[str] | None) -> Answer:
+def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
+          names: list[str] | None) -> Answer:
     definition = folded_graph(info, weights)
     side = factory.NETWORKS[info.network].image_size
     images = tensorflow.TensorSpec((None, side, side, 3), tensorflow.float32, 'images')

@@ -59,7 +59,7 @@ class _Kept:
     def __init__(self, *_):
         pass
 
-    def __setstate__(self, _):
+    def __setstate__(self, _: Any) -> None:
         pass
 
 
@@ -290,7 +290,7 @@ class _Global:
     module: str
     name: str
 
-    def __call__(self):  # never; a pickler asks whether what makes a thing can be called
+    def __call__(self) -> None:  # never; a pickler asks whether what makes a thing can be called
         raise NotImplementedError
 
 

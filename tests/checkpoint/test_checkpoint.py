@@ -345,11 +345,12 @@ class TestDiagnosis:
         refused(narrow[0], self.write(tmp_path / 'wide', tensors), 'is float64, not float32')
 
     @pytest.mark.parametrize('name, content, says', [
-        ('m.h5', b'\x89HDF\r\n\x1a\n' + b'\0' * 99, r'a Keras \.h5 file'),
-        ('m.keras', b'PK\x03\x04' + b'\0' * 26 + b'metadata.json' + b'\0' * 99, r'\.keras'),
-        ('m.pt', b'PK\x03\x04' + b'\0' * 26 + b'archive/data.pkl' + b'\0' * 99, 'PyTorch'),
-        ('m.pth', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.' + b'\0' * 99, 'PyTorch'),
-        ('m.pb', b'\n\x1f\n\x06inputs\x12\x0bPlaceholder', r'a frozen graph \(\.pb\)'),
+        ('m.h5', b'\x89HDF\r\n\x1a\n' + b'\0' * 99, 'is damaged or cut short'),
+        ('m.keras', b'PK\x03\x04' + b'\0' * 26 + b'metadata.json' + b'\0' * 99, 'is damaged'),
+        ('m.pt', b'PK\x03\x04' + b'\0' * 26 + b'archive/data.pkl' + b'\0' * 99, 'is damaged'),
+        ('m.pth', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.' + b'\0' * 99,
+         'no file of PyTorch'),
+        ('m.pb', b'\n\x1f\n\x06inputs\x12\x0bPlaceholder', 'no graph of TensorFlow'),
         ('notes.txt', b'hello, this is no checkpoint at all', 'no TensorFlow checkpoint'),
         ('nothing', b'', 'is empty')])
     def test_another_kind_of_file(self, narrow, tmp_path, name, content, says):
@@ -365,10 +366,10 @@ class TestDiagnosis:
         model.save(tmp_path / 'model.h5')
         refused(narrow[0], tmp_path / 'model.h5', r'\.h5')
         model.export(str(tmp_path / 'saved'), verbose=False)
-        refused(narrow[0], tmp_path / 'saved', 'is a SavedModel')
+        refused(narrow[0], tmp_path / 'saved', 'is a SavedModel of another network')
         graph = narrow[0].graph.as_graph_def()
         (tmp_path / 'frozen').write_bytes(graph.SerializeToString())
-        refused(narrow[0], tmp_path / 'frozen', 'a frozen graph')
+        refused(narrow[0], tmp_path / 'frozen', 'is a frozen graph of another network')
 
 
 class TestDamage:

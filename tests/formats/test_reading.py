@@ -1,0 +1,437 @@
+"""Files of other libraries are read as checkpoints are: by the names that these libraries give.
+
+The names and shapes are recorded from the libraries (golden/foreign_names.json.gz), the weights
+are those that TensorFlow 1.15.5 was asked with. `make formats` asks the libraries themselves.
+"""
+
+import gzip
+import io
+import json
+import os
+import tarfile
+
+import h5py
+import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+from golden import graph_of_2015
+from golden.weights import images
+from networks import GOLDEN, close_to, golden_arrays, golden_shapes, golden_weights
+
+from inception_slim import checkpoint, export, inference
+from inception_slim.checkpoint import CheckpointError
+from inception_slim.export import ExportError
+from inception_slim.formats import exporting, safetensors, state_dicts, torch
+
+SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
+GAMMA = os.path.join(GOLDEN, 'checkpoints', 'gamma', 'model.ckpt-157585')
+
+
+@pytest.fixture(scope='module')
+def names():
+    with gzip.open(os.path.join(GOLDEN, 'foreign_names.json.gz'), 'rt') as file:
+        return json.load(file)
+
+
+@pytest.fixture(scope='module')
+def narrow():
+    """A session of a graph that the golden checkpoints fit, and the name of its output."""
+    with tf.Graph().as_default() as graph, slim.arg_scope(
+            inception_slim.inception_v3_arg_scope()):
+        _, end_points = inception_slim.inception_v3(
+            tf.placeholder(tf.float32, (None, 299, 299, 3), 'input'), num_classes=11,
+            is_training=False, depth_multiplier=0.05, min_depth=4)
+    session = tf.Session(graph=graph)
+    yield session, end_points['Predictions'].op.name
+    session.close()
+
+
+def in_order(weights):
+    """TF-Slim's layers in the order of its variables, which is that in which all make them."""
+    return list(dict.fromkeys(name.removesuffix('/weights') for name in weights
+                              if name.endswith('/weights')))
+
+
+def as_state_dict(recorded, weights, network):
+    """The recorded names with the weights, module after module; the heads of a kind last."""
+    heads = {'AuxLogits', 'Logits'}
+    ours = in_order(weights)
+    if not any(name.startswith('AuxLogits') for name, _ in recorded):
+        ours = [name for name in ours if not name.startswith('AuxLogits/')]
+    modules = {}
+    for name, shape in recorded:
+        module, parameter = name.rsplit('.', 1)
+        if module.endswith(('.conv', '.bn')):
+            module, _, part = module.rpartition('.')
+            parameter = f'{part}.{parameter}'
+        modules.setdefault(module, {})[parameter] = shape
+    # torchvision and timm define the auxiliary head before the last blocks, TF-Slim after them.
+    order = sorted(modules, key=lambda each: each.split('.')[0] in heads)
+    order += [order.pop(order.index(head)) for head in ('fc', 'last_linear', 'classif')
+              if head in order]
+    if network == 'inception_resnet_v2':  # whose conv2d_7b is defined after block8
+        assert order[-2:] == ['conv2d_7b', 'classif']
+    assert len(order) == len(ours)
+    state = {}
+    for module, layer in zip(order, ours):
+        for parameter, shape in modules[module].items():
+            kind = parameter.split('.')[-1]
+            if parameter in ('conv.weight', 'weight'):
+                value = weights[f'{layer}/weights']
+                value = value.reshape(value.shape[-2:]).T if len(shape) == 2 else (
+                    value.transpose(3, 2, 0, 1))
+            elif kind == 'num_batches_tracked':
+                value = np.array(3, np.int64)
+            elif parameter == 'bias':
+                value = weights[f'{layer}/biases']
+            else:
+                slims = {'bias': 'beta', 'running_mean': 'moving_mean',
+                         'running_var': 'moving_variance'}
+                value = np.ones(shape, np.float32) if kind == 'weight' else (
+                    weights[f'{layer}/BatchNorm/{slims[kind]}'])
+            if layer not in ('Logits/Conv2d_1c_1x1', 'AuxLogits/Conv2d_2b_1x1', 'Logits/Logits'):
+                assert list(value.shape) == shape, (module, layer)
+            state[f'{module}.{parameter}'] = np.ascontiguousarray(value)
+    return state
+
+
+def same(found, expected):
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+class TestPyTorch:
+
+    @pytest.mark.parametrize('key', ['torchvision/inception_v3', 'timm/inception_v4',
+                                     'timm/inception_resnet_v2'])
+    def test_reads_and_writes_bit_for_bit(self, tmp_path, names, key):
+        network = key.split('/')[1]
+        weights = golden_weights(network)
+        if network != 'inception_v3':
+            weights = {name: value for name, value in weights.items()
+                       if not name.startswith('AuxLogits/')}
+        state = as_state_dict(names[key], weights, network)
+        safetensors.dumped(tmp_path / 'model.safetensors', {
+            f'module.{name}': value for name, value in state.items()}, {})
+        info, found = checkpoint.read(tmp_path / 'model.safetensors')
+        assert (info.network, info.has_gammas) == (network, False)
+        assert info.pooling == ('padded' if network == 'inception_v3' else 'average')
+        assert info.has_aux_logits == (network == 'inception_v3')
+        same(found, weights)
+        again = state_dicts.state_dict(info, found)
+        same({name: value for name, value in again.items() if not name.endswith('tracked')},
+             {name: value for name, value in state.items() if not name.endswith('tracked')})
+        assert list(again) == list(state) or network == 'inception_v3'
+        if network != 'inception_v3':
+            return
+        # As TF-Slim's weights in PyTorch's names: TensorFlow 1.15.5 said what they answer.
+        info, found = checkpoint.read(tmp_path / 'model.safetensors', pooling='average')
+        logits, _ = exporting.answers(info, found, images(2))
+        expected = golden_arrays('inception_v3')['logits']
+        np.testing.assert_allclose(logits, expected, **close_to(expected))
+
+    @pytest.mark.slow
+    def test_out_and_in_again(self, tmp_path, names):
+        weights = golden_weights('inception_v3')
+        state = as_state_dict(names['torchvision/inception_v3'], weights, 'inception_v3')
+        state['Mixed_5b.branch1x1.bn.weight'] += 1
+        torch.dumped(tmp_path / 'in.pth', state)
+        done = export.export(tmp_path / 'in.pth', tmp_path / 'out.safetensors',
+                             format='safetensors')
+        assert done.difference == 0
+        written = {name: tensor.load() for name, tensor in _tensors(
+            tmp_path / 'out.safetensors').items()}
+        state = {name: np.int64(0) * value if name.endswith('tracked') else value
+                 for name, value in state.items()}
+        same(written, state)
+        checkpoint.convert(tmp_path / 'out.safetensors', tmp_path / 'slim.ckpt')
+        info, found = checkpoint.read(tmp_path / 'slim.ckpt')
+        assert (info.pooling, info.has_gammas) == ('padded', True)
+        same(found, checkpoint.read(tmp_path / 'in.pth')[1])
+        done = export.export(tmp_path / 'slim.ckpt', tmp_path / 'timm', format='timm')
+        config = json.loads((tmp_path / 'timm' / 'config.json').read_text())
+        assert (config['architecture'], config['num_classes']) == ('inception_v3', 1000)
+        info, _ = checkpoint.read(tmp_path / 'timm')
+        assert (info.pooling, info.has_aux_logits) == ('padded', False)
+
+    def test_slim_weights_are_not_passed_off_as_pytorchs(self, tmp_path):
+        weights = {f'InceptionV3/{name}': value
+                   for name, value in golden_weights('inception_v3').items()}
+        checkpoint.converting.write(weights, str(tmp_path / 'slim'), 1)
+        with pytest.raises(ExportError, match='counts the zeros.*--pooling padded'):
+            export.export(tmp_path / 'slim', tmp_path / 'out.pth', format='torch')
+        with pytest.raises(ExportError, match='at full width alone'):
+            export.export(SLIM_V2, tmp_path / 'out.pth', format='torch', pooling='padded')
+        v1 = os.path.join(GOLDEN, 'checkpoints', 'inception_v1', 'model.ckpt-157585')
+        with pytest.raises(ExportError, match='neither torchvision nor timm'):
+            export.export(v1, tmp_path / 'out.pth', format='torch')
+        assert not (tmp_path / 'out.pth').exists()
+
+    def test_images_of_another_scaling(self, tmp_path, names):
+        """As timm's gluon weights, whose config.json says how images are scaled."""
+        weights = golden_weights('inception_v3')
+        state = as_state_dict(names['timm/inception_v3'], weights, 'inception_v3')
+        safetensors.dumped(tmp_path / 'model.safetensors', state, {'pooling': 'average'})
+        mean, deviation = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+        (tmp_path / 'config.json').write_text(json.dumps(
+            {'pretrained_cfg': {'mean': mean, 'std': deviation}}))
+        plain, values = checkpoint.read(tmp_path / 'model.safetensors', pixels='inception')
+        info, folded = checkpoint.read(tmp_path)
+        assert 'folded into Conv2d_1a_3x3' in info.notes[0]
+        same(checkpoint.read(tmp_path / 'model.safetensors', pixels='imagenet')[1], folded)
+        scaled = np.float32(((images(1) + 1) / 2 - mean) / deviation)
+        expected, _ = exporting.answers(plain, values, scaled)
+        found, _ = exporting.answers(info, folded, images(1))
+        np.testing.assert_allclose(found, expected, **close_to(expected))
+
+
+def _tensors(path):
+    header, start = safetensors._header(str(path))
+    header.pop('__metadata__')
+    return {name: safetensors._tensor(str(path), name, entry, start, 2**40)
+            for name, entry in header.items()}
+
+
+class TestKeras:
+
+    def file(self, path, recorded, weights, config=None):
+        """An HDF5 file of a model as Keras 2 wrote it, with the weights in TF-Slim's order."""
+        unnamed = [layer for layer in in_order(
+            name.removeprefix('InceptionV3/') for name in golden_shapes('inception_v3'))
+            if not layer.startswith(('AuxLogits/', 'Logits/'))]
+        made = {kind: sorted((number, name) for name, each, number, _ in recorded if each == kind)
+                for kind in ('Conv2D', 'BatchNormalization')}
+        with h5py.File(path, 'w') as file:
+            group = file.create_group('model_weights')
+            for layers in made.values():
+                assert len(layers) == len(unnamed)
+                for (_, name), layer in zip(layers, unnamed):
+                    shapes = next(each[3] for each in recorded if each[0] == name)
+                    for parameter, shape in shapes:
+                        ours = 'weights' if parameter == 'kernel' else f'BatchNorm/{parameter}'
+                        value = weights[f'{layer}/{ours}']
+                        if value.shape[-1] == shape[-1]:
+                            assert list(value.shape) == shape
+                        group[f'{name}/{name}/{parameter}:0'] = value
+            head = weights['Logits/Conv2d_1c_1x1/weights']
+            group['predictions/predictions/kernel:0'] = head.reshape(head.shape[-2:])
+            group['predictions/predictions/bias:0'] = weights['Logits/Conv2d_1c_1x1/biases']
+            if config is not None:
+                file.attrs['model_config'] = json.dumps(config)
+
+    def test_names_of_keras_applications(self, tmp_path, names):
+        _, weights = checkpoint.read(SLIM_V2)
+        self.file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights)
+        info, found = checkpoint.read(tmp_path / 'model.h5')
+        assert (info.naming, info.num_classes) == ('keras.applications', 11)
+        same(found, {name: value for name, value in weights.items() if 'AuxLogits' not in name})
+        expected = golden_arrays('checkpoints')['slim_v2']
+        with inference.load(tmp_path / 'model.h5') as predictor:
+            np.testing.assert_allclose(predictor.logits(images(2)), expected, **close_to(expected))
+
+    def config(self, names, top, epsilon=0.001):
+        layers = [{'class_name': kind, 'name': name, 'config': (
+            {'epsilon': epsilon} if kind == 'BatchNormalization' else {})}
+            for name, kind, _, _ in names if name != 'predictions']
+        return {'class_name': 'Functional', 'config': {'layers': [*layers, *(
+            {'class_name': kind, 'name': name, 'config': config} for kind, name, config in top)]}}
+
+    def test_another_epsilon(self, tmp_path, names):
+        _, weights = checkpoint.read(SLIM_V2)
+        other = {name: np.float32(value + 0.0009) if name.endswith('variance') else value
+                 for name, value in weights.items()}
+        self.file(tmp_path / 'model.h5', names['keras/InceptionV3'], other, self.config(
+            names['keras/InceptionV3'],
+            [('GlobalAveragePooling2D', 'pool', {}),
+             ('Dense', 'predictions', {'activation': 'softmax'})], epsilon=1e-4))
+        info, found = checkpoint.read(tmp_path / 'model.h5')
+        assert info.notes[0].startswith('Batch norm added 0.0001 to the variance')
+        for name, value in found.items():
+            np.testing.assert_allclose(value, weights[name], atol=2e-7)
+
+    @pytest.mark.parametrize('top, says', [
+        ([('GlobalMaxPooling2D', 'pool', {}), ('Dense', 'predictions', {})],
+         'there is pool, a layer of the kind GlobalMaxPooling2D'),
+        ([('Flatten', 'flat', {}), ('Dense', 'predictions', {})], 'no average over the grid')])
+    def test_ends_otherwise(self, tmp_path, names, top, says):
+        _, weights = checkpoint.read(SLIM_V2)
+        self.file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights,
+                  self.config(names['keras/InceptionV3'], top))
+        info, found = checkpoint.read(tmp_path / 'model.h5')
+        assert info.num_classes is None and says in info.notes[0]
+        same(found, {name: value for name, value in weights.items() if 'Logits' not in name})
+        with pytest.raises(CheckpointError, match='has no classifier; it cannot answer'):
+            export.export(tmp_path / 'model.h5', tmp_path / 'out.pb', format='frozen')
+
+
+class TestGraphs:
+
+    @pytest.mark.parametrize('pooling, formats', [
+        ('average', ['saved-model', 'onnx']), ('padded', ['frozen', 'keras']), ('2015', ['keras'])])
+    def test_ours_say_how_they_pool(self, tmp_path, pooling, formats):
+        """Each answers so, or it would not be there, and is read again bit for bit."""
+        checkpoint.convert(GAMMA, tmp_path / 'slim', pooling=pooling)
+        info, weights = checkpoint.read(tmp_path / 'slim')
+        assert info.pooling == pooling
+        for format in formats:
+            export.export(tmp_path / 'slim', tmp_path / format, format=format)
+            again, found = checkpoint.read(tmp_path / format)
+            assert again.pooling == pooling
+            expected = weights if format == 'keras' else inference.fold_batch_norm(
+                {name: value.copy() for name, value in weights.items()})
+            same(found, {name: value for name, value in expected.items()
+                         if 'AuxLogits' not in name})
+
+    def test_freeze_graph(self, tmp_path, narrow):
+        """As freeze_graph left TF-Slim's networks: batch norm is there, and says its epsilon."""
+        session, output = narrow
+        with _warnings() as said:
+            checkpoint.restore(session, SLIM_V2)
+        assert not [each for each in said if 'pooling' in str(each.message)]
+        with session.graph.as_default():
+            frozen = tf.graph_util.convert_variables_to_constants(
+                session, session.graph.as_graph_def(), [output])
+        (tmp_path / 'frozen.pb').write_bytes(frozen.SerializeToString())
+        info, found = checkpoint.read(tmp_path / 'frozen.pb')
+        assert (info.format, info.num_classes) == ('frozen graph', 11)
+        same(found, {name: value for name, value in checkpoint.read(SLIM_V2)[1].items()
+                     if 'AuxLogits' not in name})
+        for node in frozen.node:
+            if node.op.startswith('FusedBatchNorm'):
+                node.attr['epsilon'].f = 0.002
+        (tmp_path / 'other.pb').write_bytes(frozen.SerializeToString())
+        info, shifted = checkpoint.read(tmp_path / 'other.pb')
+        assert info.notes[0].startswith('Batch norm added 0.002')
+        name = 'Mixed_5b/Branch_0/Conv2d_0a_1x1/BatchNorm/moving_variance'
+        np.testing.assert_allclose(shifted[name], found[name] + 0.001, rtol=1e-6)
+
+    def test_december_2015(self, tmp_path):
+        definition = graph_of_2015.draw()
+        (tmp_path / 'graph.pb').write_bytes(definition.SerializeToString())
+        with tf.Graph().as_default(), tf.Session() as session:
+            tf.import_graph_def(definition, name='')
+            expected = session.run('softmax/logits:0',
+                                   {'ResizeBilinear:0': (images(2) + 1) * 127.5})
+        checkpoint.convert(tmp_path / 'graph.pb', tmp_path / 'slim')
+        for path in ('graph.pb', 'slim'):
+            info, weights = checkpoint.read(tmp_path / path)
+            assert (info.num_classes, info.pooling, info.has_gammas) == (1008, '2015', True)
+            logits, _ = exporting.answers(info, weights, images(2))
+            np.testing.assert_allclose(logits, expected, **close_to(expected))
+
+    def test_2014(self, tmp_path):
+        definition = tf.GraphDef()
+        for name in ('conv2d0_w', 'conv2d0_b'):
+            node = definition.node.add(name=name, op='Const')
+            node.attr['dtype'].type = tf.float32.as_datatype_enum
+            node.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(np.zeros(3, np.float32)))
+        (tmp_path / 'tensorflow_inception_graph.pb').write_bytes(definition.SerializeToString())
+        with pytest.raises(CheckpointError, match='V1 of 2014.*local response normalization'):
+            checkpoint.inspect(tmp_path / 'tensorflow_inception_graph.pb')
+
+    def test_variables_of_a_saved_model(self, tmp_path):
+        """As TF-Hub's modules for TensorFlow 1 keep them, under `module/`."""
+        _, weights = checkpoint.read(SLIM_V2)
+        (tmp_path / 'variables').mkdir()
+        checkpoint.converting.write(
+            {f'module/InceptionV3/{name}': value for name, value in weights.items()},
+            str(tmp_path / 'variables' / 'variables'), 1)
+        (tmp_path / 'saved_model.pb').write_bytes(b'')
+        info, found = checkpoint.read(tmp_path)
+        assert (info.format, info.scope) == ('SavedModel', 'module/InceptionV3')
+        same(found, weights)
+
+    def test_objects_of_a_saved_model(self, tmp_path):
+        """As TensorFlow 2 keeps variables: by keys of its own, with the names beside them."""
+        import tensorflow
+
+        _, weights = checkpoint.read(SLIM_V2)
+        module = tensorflow.Module()
+        module.all = [tensorflow.Variable(value, name=f'InceptionV3/{name}')
+                      for name, value in weights.items()]
+        tensorflow.saved_model.save(module, str(tmp_path / 'saved'))
+        same(checkpoint.read(tmp_path / 'saved')[1], weights)
+
+
+class TestTensorFlowJs:
+
+    def test_layers_model(self, tmp_path, names):
+        """Of bytes and of floats, over files that end anywhere."""
+        _, weights = checkpoint.read(SLIM_V2)
+        ours = TestKeras()
+        recorded = names['keras/InceptionV3']
+        ours.file(tmp_path / 'model.h5', recorded, weights)
+        entries, content = [], b''
+        with h5py.File(tmp_path / 'model.h5') as file:
+            for layer in file['model_weights']:
+                for parameter, data in file[f'model_weights/{layer}/{layer}'].items():
+                    value = data[()]
+                    entry = {'name': f'{layer}/{parameter[:-2]}', 'shape': value.shape,
+                             'dtype': 'float32'}
+                    if parameter == 'beta:0':
+                        entry['quantization'] = {'dtype': 'uint8', 'min': -1.0, 'scale': 1 / 128}
+                        value = np.round((value + 1) * 128).astype(np.uint8)
+                    entries.append(entry)
+                    content += value.tobytes()
+        for number in range(3):
+            (tmp_path / f'part{number}').write_bytes(
+                content[number * 99_991:(number + 1) * 99_991 if number < 2 else None])
+        config = ours.config(recorded, [('GlobalAveragePooling2D', 'pool', {}),
+                                        ('Dense', 'predictions', {'activation': 'softmax'})])
+        (tmp_path / 'model.json').write_text(json.dumps(
+            {'modelTopology': {'model_config': config},
+             'weightsManifest': [{'paths': [f'part{number}' for number in range(3)],
+                                  'weights': entries}]}))
+        info, found = checkpoint.read(tmp_path)
+        assert info.num_classes == 11 and 'kept in uint8' in info.notes[-1]
+        for name, value in found.items():
+            np.testing.assert_allclose(value, weights[name], rtol=0,
+                                       atol=1 / 256 if name.endswith('beta') else 0)
+
+
+class TestArchives:
+
+    @pytest.mark.parametrize('name', ['slim_v1', 'slim_v2'])
+    def test_in_place(self, tmp_path, name):
+        folder = os.path.join(GOLDEN, 'checkpoints', name)
+        with tarfile.open(tmp_path / 'model.tar.gz', 'w:gz') as archive:
+            archive.add(folder, 'model')
+        before = set(os.listdir(tmp_path))
+        info, found = checkpoint.read(tmp_path / 'model.tar.gz')
+        assert info.path == str(tmp_path / 'model.tar.gz') and 'in an archive' in info.format
+        same(found, checkpoint.read(os.path.join(folder, 'model.ckpt-157585'))[1])
+        assert set(os.listdir(tmp_path)) == before
+
+    def test_more_than_one(self, tmp_path):
+        with tarfile.open(tmp_path / 'two.tar', 'w') as archive:
+            for name in ('a.pth', 'b.pth'):
+                archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+        with pytest.raises(CheckpointError, match=r'holds 2 files of networks \(a.pth, b.pth\)'):
+            checkpoint.inspect(tmp_path / 'two.tar')
+
+
+class TestRestoring:
+
+    def test_warns_of_another_pooling(self, tmp_path, narrow):
+        checkpoint.convert(SLIM_V2, tmp_path / 'slim', pooling='padded')
+        with pytest.warns(UserWarning, match="pooling='padded' and the graph has 'average'"):
+            checkpoint.restore(narrow[0], tmp_path / 'slim')
+
+    def test_a_body_for_fine_tuning(self, tmp_path, names, narrow):
+        """A file of another format fills a graph, all but its heads."""
+        _, weights = checkpoint.read(SLIM_V2)
+        TestKeras().file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights)
+        done = checkpoint.restore(narrow[0], tmp_path / 'model.h5',
+                                  exclude=['Logits', 'AuxLogits'])
+        # 94 layers of the body, with batch norm.
+        assert (len(done.restored), len(done.excluded)) == (94 * 4, 12)
+        with pytest.raises(CheckpointError, match='no auxiliary head and the graph has one'):
+            checkpoint.restore(narrow[0], tmp_path / 'model.h5')
+
+
+def _warnings():
+    import warnings
+    return warnings.catch_warnings(record=True, action='always')
