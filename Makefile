@@ -9,6 +9,7 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 INSTALLED := .venv/installed-$(PYTHON_VERSION)
 PLOT := $(INSTALLED)-plot
 COMPARE := $(INSTALLED)-compare
+BULK := $(INSTALLED)-bulkdemo
 DOCS := $(INSTALLED)-docs
 OLDEST_INSTALLED := .venv-oldest/installed-$(PYTHON_VERSION)
 # A process for each core; each file's tests share what they have built.
@@ -16,7 +17,7 @@ PYTEST := -m pytest --numprocesses auto --dist loadfile
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-1.15 bench-restore bench-train bench-input \
+.PHONY: help bulk-demo bench-bulk bench bench-1.15 bench-restore bench-train bench-input \
     bench-listing then-and-now compare compare-all accuracy \
     demo family soak test test-slow test-oldest train-faults slim-suite lint docs clean
 
@@ -52,6 +53,12 @@ accuracy: $(INSTALLED)  ## what cheaper numbers cost a network trained on real d
 
 soak: $(INSTALLED)  ## 2,000 calls of a predictor from eight threads
 	@.venv/bin/python -m scripts.proofs.soak $(ARGS)
+
+bulk-demo: $(BULK)  ## millions of images: killed and gone on with, on Ray, from S3 (minutes)
+	@.venv/bin/python -m scripts.proofs.bulk_demo $(ARGS)
+
+bench-bulk: $(BULK)  ## bulk beside classify, and its memory for ten times the images (minutes)
+	@.venv/bin/python -m scripts.benchmarks.bulk $(ARGS)
 
 bench-train: $(INSTALLED)  ## time a training step beside TensorFlow 1.15.5, in one run
 	@.venv/bin/python -m scripts.benchmarks.train $(ARGS)
@@ -99,7 +106,7 @@ clean:  ## remove what make made
 	@touch $@
 
 # Extras, on top of what is installed.
-$(PLOT) $(COMPARE) $(DOCS): $(INSTALLED)
+$(PLOT) $(COMPARE) $(BULK) $(DOCS): $(INSTALLED)
 	@echo "Installing the extra $(lastword $(subst -, ,$@)) into .venv (once)"
 	@.venv/bin/python $(PIP_INSTALL) --editable '.[$(lastword $(subst -, ,$@))]'
 	@touch $@

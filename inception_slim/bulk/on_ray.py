@@ -54,9 +54,11 @@ def shards(job: Job, checkpoint: str, todo: Iterable[Todo],
         if not blocks:
             return
         job_there, files = ray.put(job), ray.put(_contents(checkpoint))
+        at_least = min(now, len(blocks))
         done = ray.data.from_arrow_refs(blocks).map_batches(
             _Actor, fn_constructor_args=(job_there, files, os.path.basename(checkpoint), cores),
-            batch_size=1, num_cpus=cores, concurrency=(min(now, len(blocks)), len(blocks)))  # hosts may come
+            batch_size=1, num_cpus=cores,
+            concurrency=(at_least, len(blocks)))  # for the hosts that may come
         del blocks
         try:
             for row in done.iter_rows():
