@@ -19,7 +19,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .PHONY: help bulk-demo bench-bulk bench bench-1.15 bench-restore bench-train bench-input \
     bench-listing then-and-now compare compare-all accuracy \
-    demo family soak test test-slow test-oldest train-faults slim-suite lint docs clean
+    demo family soak test test-slow test-engines test-oldest train-faults slim-suite lint docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -78,6 +78,9 @@ test: $(INSTALLED)  ## run the tests
 test-slow: $(INSTALLED)  ## run the tests that take too long for every day
 	@.venv/bin/python $(PYTEST) -m slow $(ARGS)
 
+test-engines: $(COMPARE)  ## run the tests of engines that the others do not install
+	@.venv/bin/python $(PYTEST) -m engines $(ARGS)
+
 test-oldest: $(OLDEST_INSTALLED)  ## run the tests on the oldest supported TensorFlow
 	@.venv-oldest/bin/python $(PYTEST) $(ARGS)
 
@@ -86,6 +89,9 @@ train-faults: $(INSTALLED)  ## kill training, fill its disk, read it with 1.15.5
 
 slim-suite: $(INSTALLED)  ## run tf-slim's own tests, all of them (about eight minutes)
 	@.venv/bin/python -m scripts.proofs.slim_suite $(ARGS)
+
+contrib-table: $(INSTALLED)  ## which names of tf.contrib are served, into docs/contrib.md
+	@.venv/bin/python -m scripts.contrib_table
 
 lint: $(INSTALLED)  ## check the code with ruff, and its types with mypy
 	@.venv/bin/ruff check inception_slim scripts tests

@@ -109,7 +109,6 @@ _PUBLIC: dict[str, Behind] = {
         names={'all_summary_ops': f'{_PY}.ops.summary_ops_v2:all_v2_summary_ops'},
         advice='use tf.summary of TensorFlow 2'),
     'tfprof': Behind(
-        names={'ProfileContext': f'{_PY}.profiler.profile_context:ProfileContext'},
         advice='use tf.compat.v1.profiler'),
     'tfprof.model_analyzer': Behind(
         sources=(f'{_HERE}.tfprof',), advice='use tf.compat.v1.profiler'),
@@ -129,7 +128,9 @@ _PUBLIC: dict[str, Behind] = {
         advice='quantization-aware training rewrote the graph; today a trained network is '
                'quantized after training (inception-slim export --format tflite), or by '
                'tensorflow-model-optimization for Keras'),
-    'quantization': Behind(sources=(f'{_V1}.quantization', f'{_PY}.ops.array_ops'),
+    'quantization': Behind(sources=(f'{_V1}.quantization', f'{_PY}.ops.array_ops',
+                                    f'{_PY}.ops.gen_array_ops', f'{_PY}.ops.gen_math_ops',
+                                    f'{_PY}.ops.gen_nn_ops'),
                            advice='use tf.quantization'),
     'lookup': Behind(
         sources=(f'{_HERE}.lookup', _LOOKUP),
@@ -233,7 +234,6 @@ _PUBLIC: dict[str, Behind] = {
     'tensor_forest': Behind(advice='use tensorflow-decision-forests'),
     'timeseries': Behind(advice='use statsmodels, or tfp.sts'),
     'feature_column': Behind(advice='use tf.feature_column'),
-    'training_util': Behind(),
     'session_bundle': Behind(advice='use tf.compat.v1.saved_model'),
     'nccl': Behind(advice='use tf.distribute'),
     'receptive_field': Behind(advice='it is a package of its own: receptivefield'),

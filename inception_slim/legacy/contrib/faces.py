@@ -98,6 +98,10 @@ class Face(types.ModuleType):
         return (f'{spoken(self.__name__)}{name and "." + name} of TensorFlow 1 has nothing behind '
                 'it here' + (f'; {advice}.' if advice else '.'))
 
+    def advice(self) -> str:
+        """What to use today in the place of the module."""
+        return self._behind.advice
+
     def __getattr__(self, name: str):
         if name == '__all__':
             return [each for each in dir(self) if not each.startswith('_')]
@@ -112,10 +116,14 @@ class Face(types.ModuleType):
         else:
             setattr(self, name, value)
             return value
+        importing = _asked_by_an_import()
         if self._is_original(name):
-            if _asked_by_an_import():
+            if importing:
                 return Missing(f'{spoken(self.__name__)}.{name}', self.sentence(name))
             raise NotServedError(self.sentence(name))
+        if importing:
+            raise ImportError(f'cannot import name {name!r} from {self.__name__!r}',
+                              name=self.__name__)
         raise AttributeError(f'module {self.__name__!r} has no attribute {name!r}')
 
     def _is_original(self, name: str) -> bool:
@@ -162,6 +170,8 @@ def found(target: str) -> object:
 def _asked_by_an_import() -> bool:
     """Whether the line that asks is `from MODULE import NAME`, which would hide the sentence."""
     frame = sys._getframe(2)
-    code = frame.f_code.co_code
+    if frame.f_code.co_filename == '<frozen importlib._bootstrap>':
+        return True  # which looks whether a package has the name, or else for a module
     # CPython's; elsewhere the import fails, with Python's own words.
-    return frame.f_lasti >= 0 and dis.opname[code[frame.f_lasti]] == 'IMPORT_FROM'
+    return (frame.f_lasti >= 0
+            and dis.opname[frame.f_code.co_code[frame.f_lasti]] == 'IMPORT_FROM')
