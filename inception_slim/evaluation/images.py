@@ -28,10 +28,9 @@ def of_files(info: CheckpointInfo, files: list[str], batch_size: int, strict: bo
 
 def loaded(checkpoint: str | os.PathLike, options: EvaluationOptions,
            calibration: Callable[[], np.ndarray]) -> inference.Predictor:
-    """A predictor; int8's is calibrated on the images that `calibration` gives."""
-    more = {'calibration_images': calibration()} if options.precision == 'int8' else {}
-    return inference.load(checkpoint, **values(options, names_of(inference.InferenceOptions)),
-                          **more)
+    """A predictor; int8's is calibrated on the images that `calibration` gives, if it must be."""
+    return inference.load(checkpoint, calibration_images=calibration,
+                          **values(options, names_of(inference.InferenceOptions)))
 
 
 def some_of(info: CheckpointInfo, files: list[str]) -> np.ndarray:

@@ -80,7 +80,7 @@ def read(path: str, key: str, images: str | None) -> Quantized | None:
                                     if f'{number}/{each}' in arrays})
                      for number, fields in enumerate(plan['steps'])]
         return Quantized(steps, plan['ranges'], plan['side'])
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile):
+    except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
         return None  # its checksum is right, but it was not written by this
 
 

@@ -68,6 +68,11 @@ def shifted(steps: Sequence[Step]) -> list[Step]:
             *(moved if step is first else step for step in steps)]
 
 
+def is_shifted(network: Quantized) -> bool:
+    """Whether its images are shifted to [0, 2]; the step that does so is the first."""
+    return network.steps[0].output == SHIFTED
+
+
 def ranged(steps: Sequence[Step]) -> list[str]:
     """The values whose ranges must be found: what comes out of ReLUs."""
     return [step.output for step in steps if step.kind == 'relu']

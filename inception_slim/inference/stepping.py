@@ -60,6 +60,15 @@ def statistics_of(steps: Sequence[Step], rows: np.ndarray) -> Statistics:
     return Statistics(largest, means)
 
 
+def float_graph(steps: Sequence[Step], side: int, dtype: tf.DType) -> tf.Graph:
+    """From `inputs` to `features`, both float32, multiplying in `dtype` between them."""
+    with tf.Graph().as_default() as graph:
+        built = _Building(side, dtype)
+        built.add_all(steps)
+        tf.identity(tf.cast(built.values['features'], tf.float32), 'features')
+    return graph
+
+
 def byte_graph(network: Quantized) -> tf.Graph:
     """From `inputs` to `features`, its convolutions in bytes."""
     with tf.Graph().as_default() as graph:
@@ -70,11 +79,16 @@ def byte_graph(network: Quantized) -> tf.Graph:
 
 
 def rounding_graph(network: Quantized) -> tf.Graph:
-    """From `inputs` to `features` in float32, with what rounds to bytes in it: for a converter."""
+    """In float32, with what rounds to bytes in it: for a converter.
+
+    From `inputs`, shifted already where the network shifts them, to `features`, which are not
+    averaged yet, `[N, height, width, channels]`: the average would be rounded too.
+    """
+    last = max(at for at, step in enumerate(network.steps) if step.kind == 'avg_pool')
     with tf.Graph().as_default() as graph:
         built = _Rounding(network.side, tf.float32, network.ranges)
-        built.add_all(network.steps)
-        tf.identity(built.values['features'], 'features')
+        built.add_all(network.steps[:last])
+        tf.identity(built.values[network.steps[last].inputs[0]], 'features')
     return graph
 
 
@@ -243,8 +257,11 @@ class _Rounding(_Building):
 
     def add_all(self, steps: Sequence[Step]) -> None:
         for step in steps:
+            if step.kind == 'shift':
+                self.values[step.output] = self.values[step.inputs[0]]
+                continue
             value = self._in_floats(step, [self.values[name] for name in step.inputs])
-            if step.output in self._ranges and step.kind not in ('max_pool', 'concat'):
+            if step.output in self._ranges and step.kind not in ('max_pool', 'concat', 'avg_pool'):
                 value = tf.quantization.fake_quant_with_min_max_args(
                     value, 0, self._ranges[step.output])
             self.values[step.output] = value

@@ -4,7 +4,7 @@
 
 Prints a JSON line when its first answer is there. Then `run BATCH` prints seconds, `logits FILE`
 writes the logits of the first images, `memory` prints the peak in MiB. Images are laid out as the
-contestant wants them before its time is taken.
+contestant wants them before its time is taken. What goes wrong is `{"error": ...}`, a line too.
 """
 
 import json
@@ -25,7 +25,8 @@ os.dup2(2, 1)
 import numpy as np
 
 images = np.load(images_path, mmap_mode='r')
-cores = os.cpu_count()
+cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+facts = {}  # what the first line says besides
 
 
 def size_of(path: str) -> float:
@@ -77,12 +78,13 @@ def tf_slim_nets():
         tf.model_variables()).restore(session, checkpoint_path))
 
 
-def fast_path(precision: str):
+def fast_path(precision: str, engine: str = 'auto'):
     from inception_slim import inference
 
     # Speed alone: the ranges of int8 come from the images that it is timed with.
-    predictor = inference.load(checkpoint_path, precision=precision,
-                               calibration_images=images[:8])
+    predictor = inference.load(checkpoint_path, precision=precision, engine=engine,
+                               calibration_images=np.array(images[:8]))
+    facts['engine'] = predictor.engine
     return as_they_are, predictor.logits, size_of(checkpoint_path)
 
 
@@ -196,9 +198,6 @@ CONTESTANTS = {
     'listing': listing,
     'tf_slim.nets': tf_slim_nets,
     'keras.applications': keras_applications,
-    'inception_slim float32': lambda: fast_path('float32'),
-    'inception_slim bfloat16': lambda: fast_path('bfloat16'),
-    'inception_slim int8': lambda: fast_path('int8'),
     'ONNX Runtime': onnx_runtime,
     'OpenVINO float32': lambda: openvino('float32'),
     'OpenVINO bfloat16': lambda: openvino('bfloat16'),
@@ -208,20 +207,35 @@ CONTESTANTS = {
     'PyTorch compiled bfloat16': lambda: torch(True, 'bfloat16'),
 }
 
-lay_out, answer, size = CONTESTANTS[name]()
-answer(lay_out(images[:1]))
-print(json.dumps({'size': size}), file=answers, flush=True)
-for line in sys.stdin:
-    verb, _, argument = line.strip().partition(' ')
-    if verb == 'run':
-        batch = lay_out(images[:int(argument)])
-        start = time.perf_counter()
-        answer(batch)
-        print(time.perf_counter() - start, file=answers, flush=True)
-    elif verb == 'logits':
-        np.save(argument, answer(lay_out(images[:2])))
-        print('saved', file=answers, flush=True)
-    else:
-        unit = 2**20 if sys.platform == 'darwin' else 2**10
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-        print(peak, file=answers, flush=True)
+
+def contestant():
+    """By its name; ours is `inception_slim PRECISION`, or `inception_slim PRECISION (ENGINE)`."""
+    ours = re.fullmatch(r'inception_slim (\w+)(?: \((\w+)\))?', name)
+    return fast_path(ours[1], ours[2] or 'auto') if ours else CONTESTANTS[name]()
+
+
+def answer_lines() -> None:
+    lay_out, answer, size = contestant()
+    answer(lay_out(images[:1]))
+    print(json.dumps({'size': size, **facts}), file=answers, flush=True)
+    for line in sys.stdin:
+        verb, _, argument = line.strip().partition(' ')
+        if verb == 'run':
+            batch = lay_out(images[:int(argument)])
+            start = time.perf_counter()
+            answer(batch)
+            print(time.perf_counter() - start, file=answers, flush=True)
+        elif verb == 'logits':
+            np.save(argument, answer(lay_out(images[:2])))
+            print('saved', file=answers, flush=True)
+        else:
+            unit = 2**20 if sys.platform == 'darwin' else 2**10
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+            print(peak, file=answers, flush=True)
+
+
+try:
+    answer_lines()
+except Exception as error:
+    print(json.dumps({'error': f'{type(error).__name__}: {error}'}), file=answers, flush=True)
+    raise

@@ -1,7 +1,8 @@
 """Times the start: from a process's first moment to its first answer from a checkpoint.
 
 Beside it what cannot be avoided, `import tensorflow` and one forward pass; one run, interleaved,
-each in a process of its own, after a round that does not count.
+each in a process of its own, after a round that does not count. int8 is calibrated on eight
+images each time; 'kept' is a start that finds it calibrated in a cache.
 """
 
 import argparse
@@ -16,10 +17,12 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
 import tensorflow.compat.v1 as tf
-from scripts.benchmarks.forward import random_checkpoint
+from scripts.benchmarks.forward import processor, random_checkpoint
 from tqdm import tqdm
 
 from inception_slim.inference import PRECISIONS
+from inception_slim.inference.engines.choosing import PRECISIONS_OF, installed
+from inception_slim.inference.processor import cores, has_bfloat16, kind
 
 IMPORT_TENSORFLOW = 'import tensorflow'
 IMPORT_US = 'import inception_slim'
@@ -28,9 +31,10 @@ ANSWER = '''
 import sys, time
 from inception_slim import inference
 import numpy as np
-precision, checkpoint = sys.argv[1:]
+precision, engine, cache, checkpoint = sys.argv[1:]
 images = np.random.RandomState(0).uniform(-1, 1, (8, 299, 299, 3)).astype('f')
-predictor = inference.load(checkpoint, precision=precision, calibration_images=images)
+predictor = inference.load(checkpoint, precision=precision, engine=engine, cache=cache or None,
+                           calibration_images=images)
 predictor.logits(images[:1])
 print('answered', flush=True)
 times = []
@@ -38,7 +42,9 @@ for _ in range(5):
     start = time.perf_counter()
     predictor.logits(images[:1])
     times.append(time.perf_counter() - start)
-print(sorted(times)[2])
+import resource
+unit = 2**20 if sys.platform == 'darwin' else 2**10
+print(sorted(times)[2], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
 '''
 
 
@@ -63,26 +69,38 @@ def main() -> int:
         parser.error('--rounds must be at least 1')
     tf.disable_eager_execution()
     tf.get_logger().setLevel('ERROR')
-    durations = {}
+    starts = [(precision, engine, kept) for precision in PRECISIONS
+              for engine, able in PRECISIONS_OF.items() if precision in able and installed(engine)
+              for kept in (False, True)
+              if (precision == 'int8' or not kept)
+              and (precision != 'bfloat16' or has_bfloat16())]
+    durations: dict[object, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, _ = random_checkpoint('inception_v3', folder)
         for number in tqdm(range(arguments.rounds + 1), unit='round', disable=None):
             done = {code: until_first_line(code)[0] for code in (IMPORT_TENSORFLOW, IMPORT_US)}
-            for precision in PRECISIONS:
-                done[precision], second = until_first_line(ANSWER, precision, checkpoint)
-                done[precision, 'pass'] = float(second)
+            for each in starts:
+                precision, engine, kept = each
+                cache = os.path.join(folder, 'cache') if kept else ''
+                done[each], rest = until_first_line(ANSWER, precision, engine, cache, checkpoint)
+                done[each, 'pass'], done[each, 'memory'] = map(float, rest.split())
             if number:
                 for key, value in done.items():
                     durations.setdefault(key, []).append(value)
     medians = {key: statistics.median(each) for key, each in durations.items()}
     base = medians[IMPORT_TENSORFLOW]
-    print(f'{IMPORT_TENSORFLOW:24} {base:6.2f} sec')
-    print(f'{IMPORT_US:24} {medians[IMPORT_US]:6.2f} sec, {medians[IMPORT_US] / base:.2f} times '
+    print(f'{processor()} ({kind()}), {cores()} cores; TensorFlow {tf.__version__}')
+    print(f'{IMPORT_TENSORFLOW:38} {base:6.2f} sec')
+    print(f'{IMPORT_US:38} {medians[IMPORT_US]:6.2f} sec, {medians[IMPORT_US] / base:.2f} times '
           'import tensorflow')
-    for precision in PRECISIONS:
-        least = base + medians[precision, 'pass']
-        print(f'first answer in {precision:8} {medians[precision]:6.2f} sec, '
-              f'{medians[precision] / least:.2f} times import tensorflow and a forward pass')
+    float32 = medians['float32', 'session', False]
+    for each in starts:
+        precision, engine, kept = each
+        least = base + medians[each, 'pass']
+        name = f'first answer in {precision}, {engine}' + (', kept' if kept else '')
+        print(f'{name:38} {medians[each]:6.2f} sec, {medians[each] / least:.2f} times import '
+              f'tensorflow and a forward pass, {medians[each] / float32:.2f} times float32; peak '
+              f'{medians[each, "memory"]:5.0f} MiB')
     return 0
 
 

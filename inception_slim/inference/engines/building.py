@@ -59,4 +59,4 @@ def engine_in_bytes(name: str, network: Quantized, threads: int,
                                        batch_size)
     from inception_slim.inference.engines import tflite
 
-    return tflite.TFLiteEngine(tflite.model_of(network), threads)
+    return tflite.TFLiteEngine(network, threads)

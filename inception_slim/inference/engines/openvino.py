@@ -102,10 +102,16 @@ def model_of(network: Sequence[Step] | Quantized, side: int) -> Any:
             value = ops.concat([values[name] for name in step.inputs], 1)
         elif step.kind == 'flatten':
             value = ops.reshape(value, np.array([0, -1]), True)
+        elif step.kind == 'relu':
+            value = ops.relu(value)
+        elif step.kind == 'add':
+            value = ops.add(value, values[step.inputs[1]])
+        elif step.kind == 'shift':
+            value = ops.add(value, np.float32(1))
+        elif step.kind == 'scale':
+            value = ops.multiply(value, np.float32(step.factor))
         else:
-            value = {'relu': lambda: ops.relu(value), 'shift': lambda: ops.add(value, np.float32(1)),
-                     'add': lambda: ops.add(value, values[step.inputs[1]]),
-                     'scale': lambda: ops.multiply(value, np.float32(step.factor))}[step.kind]()
+            raise ValueError(f'{step.output} is a {step.kind}, which is not written here yet')
         if step.output in ranges and (step.kind in ('relu', 'shift') or (
                 step.kind == 'avg_pool' and any(step.padding))):
             value = rounded(value, step.output)

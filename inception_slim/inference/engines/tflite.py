@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from inception_slim.inference.graph import ancestors
-from inception_slim.inference.quantization import Quantized
+from inception_slim.inference.quantization import Quantized, is_shifted
 from inception_slim.inference.stepping import rounding_graph
 from inception_slim.quiet import held_back_stderr
 
@@ -21,8 +21,9 @@ class TFLiteEngine:
     One image is shared by all threads; of several, each thread has its own, which is faster.
     """
 
-    def __init__(self, model: bytes, threads: int):
-        self._model = model
+    def __init__(self, network: Quantized, threads: int):
+        self._model = model_of(network)
+        self._added = np.float32(is_shifted(network))
         self._together = self._interpreter(threads)
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
@@ -36,6 +37,7 @@ class TFLiteEngine:
         return interpreter
 
     def features(self, images: np.ndarray) -> np.ndarray:
+        images = images + self._added
         if len(images) == 1:
             with self._lock:
                 return _invoke(self._together, images)
@@ -56,11 +58,14 @@ class TFLiteEngine:
 def _invoke(interpreter: tf.lite.Interpreter, image: np.ndarray) -> np.ndarray:
     interpreter.set_tensor(interpreter.get_input_details()[0]['index'], image)
     interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
+    return interpreter.get_tensor(interpreter.get_output_details()[0]['index']).mean((1, 2))
 
 
 def model_of(network: Quantized) -> bytes:
-    """A TFLite model whose convolutions multiply eight-bit integers, from images to features."""
+    """A TFLite model whose convolutions multiply eight-bit integers, up to the last average.
+
+    Its images are in [0, 2] where those of the network are shifted.
+    """
     graph = rounding_graph(network)
     ends = [graph.get_tensor_by_name(name) for name in ('inputs:0', 'features:0')]
     with warnings.catch_warnings(), held_back_stderr():
@@ -68,6 +73,10 @@ def model_of(network: Quantized) -> bytes:
         # Not `from_session`, which looks for variables to freeze, at the cost of seconds.
         converter = tf.lite.TFLiteConverter(ancestors(graph.as_graph_def(), ['features']),
                                             ends[:1], ends[1:])
-        # What to round, and by which ranges, is in the graph.
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        # What to round, and by which ranges, is in the graph, but for the images' own: from a byte
+        # to a number, as (byte - mean) / deviation.
+        converter.inference_type = tf.int8
+        converter.inference_input_type = converter.inference_output_type = tf.float32
+        converter.quantized_input_stats = {
+            'inputs': (-128.0, 127.5) if is_shifted(network) else (0.0, 127.0)}
         return converter.convert()

@@ -1,0 +1,60 @@
+"""OpenVINO's engine, where it is installed: `make test-engines`."""
+
+import os
+
+import numpy as np
+import pytest
+from golden.weights import images
+from networks import GOLDEN, close_to, golden_arrays, write_golden_checkpoint
+
+from inception_slim import inference
+from inception_slim.inference.engines import choosing
+
+pytestmark = pytest.mark.engines
+PATH = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
+
+
+@pytest.mark.parametrize('precision, tolerance', [
+    ('float32', 1e-4), ('bfloat16', 0.05), ('int8', 0.25)])
+def test_golden(monkeypatch, precision, tolerance):
+    monkeypatch.setattr('inception_slim.inference.predictor.has_bfloat16', lambda: True)
+    expected = golden_arrays('checkpoints')['slim_v2']
+    with inference.load(PATH, precision=precision, engine='openvino',
+                        calibration_images=images(6)) as predictor:
+        assert (predictor.precision, predictor.engine) == (precision, 'openvino')
+        np.testing.assert_allclose(predictor.logits(images(2)), expected,
+                                   **close_to(expected, tolerance))
+        many = np.concatenate([images(2)] * 4 + [images(1)])
+        one = predictor.features(images(1))
+        np.testing.assert_allclose(predictor.features(many)[::2], np.repeat(one, 5, axis=0),
+                                   **close_to(one, 2e-2))
+
+
+def test_is_chosen_where_it_is_the_fastest():
+    assert choosing.choose('auto', 'int8') == 'openvino'
+    with inference.load(PATH, precision='int8', calibration_images=images(3)) as predictor:
+        assert predictor.engine == 'openvino'
+
+
+@pytest.mark.parametrize('name', ['inception_v1', 'inception_v2', 'inception_v4',
+                                  'inception_resnet_v2'])
+def test_the_rest_of_the_family(tmp_path, name):
+    side = 224 if name in ('inception_v1', 'inception_v2') else 299
+    path = write_golden_checkpoint(name, tmp_path / 'model.ckpt')
+    with inference.load(path, engine='session') as predictor:
+        expected = predictor.features(images(3, side))
+    for precision, tolerance in (('float32', 1e-4), ('int8', 0.05)):
+        with inference.load(path, precision=precision, engine='openvino',
+                            calibration_images=images(3, side)) as predictor:
+            np.testing.assert_allclose(predictor.features(images(3, side)), expected,
+                                       **close_to(expected, tolerance))
+
+
+def test_same_bytes_as_tensorflow(tmp_path):
+    """One calibrated network, two engines: only the order of sums differs."""
+    answers = []
+    for engine in ('session', 'openvino'):
+        with inference.load(PATH, precision='int8', engine=engine, cache=tmp_path,
+                            calibration_images=images(4)) as predictor:
+            answers.append(predictor.features(images(3)))
+    np.testing.assert_allclose(*answers, **close_to(answers[0], 0.1))

@@ -1,0 +1,114 @@
+"""Rounding to eight bits: ranges that fit, weights by their channel, no mean error."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from inception_slim.inference import quantization, stepping
+from inception_slim.inference.steps import Step
+
+
+def conv(source, output, channels, depth, seed=0, **more):
+    chance = np.random.RandomState(seed)
+    return Step('conv', [source], output, chance.standard_normal((channels, depth, 3, 3)).astype(
+        np.float32), chance.standard_normal(channels).astype(np.float32), (3, 3), **more)
+
+
+@pytest.fixture
+def network():
+    """Two branches that meet, and a convolution on both."""
+    return [conv('inputs', 'stem', 6, 3), Step('relu', ['stem'], 'a'),
+            conv('a', 'left', 4, 6, 1, padding=(1, 1, 1, 1)), Step('relu', ['left'], 'b'),
+            Step('max_pool', ['a'], 'c', kernel=(3, 3), padding=(1, 1, 1, 1)),
+            Step('concat', ['b', 'c'], 'd'),
+            conv('d', 'last', 5, 10, 2), Step('relu', ['last'], 'e'),
+            Step('avg_pool', ['e'], 'mean', kernel=(5, 5)), Step('flatten', ['mean'], 'features')]
+
+
+IMAGES = np.random.RandomState(3).uniform(-1, 1, (5, 9, 9, 3)).astype(np.float32)
+
+
+def run(graph, images=IMAGES):
+    with tf.Session(graph=graph) as session:
+        return session.run('features:0', {'inputs:0': images})
+
+
+def measured(steps, images):
+    return stepping.statistics_of(steps, run(
+        stepping.measured_graph(steps, images.shape[1], tf.float32), images))
+
+
+class TestStatistics:
+
+    def test_what_images_do(self, network):
+        """By NumPy, of the first convolution."""
+        found = measured(network, IMAGES)
+        patches = np.lib.stride_tricks.sliding_window_view(IMAGES, (3, 3), (1, 2))
+        expected = np.maximum(np.einsum('nyxcij,ocij->nyxo', patches, network[0].weights)
+                              + network[0].biases, 0)
+        np.testing.assert_allclose(found.largest['a'], expected.max((1, 2, 3)), rtol=1e-5)
+        np.testing.assert_allclose(found.means['a'], expected.mean((0, 1, 2)), rtol=1e-4)
+        np.testing.assert_allclose(found.means['inputs'], IMAGES.mean((0, 1, 2)), atol=1e-6)
+
+
+class TestShifting:
+
+    def test_same_answers(self, network):
+        shifted = quantization.shifted(network)
+        assert shifted[0].kind == 'shift'
+        expected = run(stepping.float_graph(network, 9, tf.float32))
+        np.testing.assert_allclose(run(stepping.float_graph(shifted, 9, tf.float32)), expected,
+                                   rtol=1e-4)
+
+    def test_not_where_zeros_are_put_around(self, network):
+        network[0] = network[0]._replace(padding=(1, 1, 1, 1))
+        assert quantization.shifted(network) == network
+
+
+class TestRounding:
+
+    def test_ranges(self, network):
+        steps = quantization.shifted(network)
+        seen = measured(steps, IMAGES)
+        found = quantization.quantize(steps, seen, 9, True).ranges
+        # What meets in a concatenation has one range, that of the widest.
+        widest = max(np.percentile(seen.largest[name], 99) for name in 'ab')
+        assert [found[name] for name in 'abcd'] == [pytest.approx(widest)] * 4
+        assert found['e'] == pytest.approx(np.percentile(seen.largest['e'], 99))
+        assert found['shifted_inputs'] == 2
+
+    def test_dead_channels_and_layers(self, network):
+        network[2].weights[1] = 0
+        network[2].biases[:] = -100
+        answer = quantization.calibrated(network, IMAGES, True, measured)
+        assert answer.ranges['b'] > 0
+        assert all(np.isfinite(step.unit).all() for step in answer.steps if step.unit is not None)
+
+    def test_weights_and_biases(self, network):
+        steps = quantization.shifted(network)
+        seen = measured(steps, IMAGES)
+        before, after = steps[3], quantization.quantize(steps, seen, 9, True).steps[3]
+        assert after.weights.dtype == np.int8
+        assert (abs(after.weights.astype(int)).max((1, 2, 3)) == 127).all()
+        restored = after.weights * after.unit[:, None, None, None]
+        assert (abs(restored - before.weights) <= after.unit[:, None, None, None] * 0.501).all()
+        # At the mean of its inputs a channel's answer is what it was.
+        means = seen.means[before.inputs[0]]
+        np.testing.assert_allclose(restored.sum((2, 3)) @ means + after.biases,
+                                   before.weights.sum((2, 3)) @ means + before.biases, rtol=1e-4)
+
+    @pytest.mark.parametrize('fits, largest', [(True, 127), (False, 63)])
+    def test_images_where_two_products_must_fit_in_sixteen_bits(self, network, fits, largest):
+        answer = quantization.calibrated(network, IMAGES, fits, measured)
+        whole = [step for step in answer.steps if step.unit is not None]
+        assert abs(whole[0].weights.astype(int)).max() == largest
+        assert abs(whole[1].weights.astype(int)).max() == 127
+
+    def test_answers(self, network):
+        expected = run(stepping.float_graph(network, 9, tf.float32))
+        answer = quantization.calibrated(network, IMAGES, True, measured)
+        found = run(stepping.byte_graph(answer))
+        assert abs(found - expected).max() < 0.02 * expected.max()
+        # A converter's graph rounds the same numbers in float32.
+        rounded = run(stepping.rounding_graph(answer), IMAGES + 1).mean((1, 2))
+        np.testing.assert_allclose(rounded, found, atol=0.005 * expected.max())
