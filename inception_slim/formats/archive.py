@@ -42,7 +42,8 @@ def open_foreign(path: str) -> File | Foreign:
         raise CheckpointError(str(error).replace(scratch.name, path)) from None
     opened.prefix = path
     opened.version += f'{"" if isinstance(opened, Foreign) else " checkpoint"} in an archive'
-    opened.unpacked = scratch  # type: ignore[union-attr]  lives as long as what reads from it
+    # It lives as long as what reads from it.
+    opened.unpacked = scratch  # type: ignore[union-attr]
     return opened
 
 

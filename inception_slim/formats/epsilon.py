@@ -10,8 +10,8 @@ from inception_slim.inference import BATCH_NORM_EPSILON
 
 def with_epsilon(variance: Tensor, epsilon: float) -> Tensor:
     """A variance that, with TF-Slim's epsilon added, is what it was with another."""
-    return Tensor(variance.shape, variance.dtype, lambda: np.float32(
-        variance.load().astype(np.float64) + (epsilon - BATCH_NORM_EPSILON)))
+    return Tensor(variance.shape, variance.dtype, lambda: (
+        variance.load().astype(np.float64) + (epsilon - BATCH_NORM_EPSILON)).astype(np.float32))
 
 
 def epsilon_note(epsilon: float) -> str:

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from inception_slim.checkpoint import CheckpointInfo, SourceOptions
 from inception_slim.errors import CheckpointError, ExportError
 from inception_slim.formats import frozen, keras, onnx, saved_model, state_dicts, tflite
 from inception_slim.formats import writing_torch as pytorch
+from inception_slim.formats.writing import Answer
 from inception_slim.inference import constant_graph, fold_batch_norm
 from inception_slim.nets import factory
 from inception_slim.options import made, taking
@@ -139,11 +140,12 @@ def export(
     images = _images(calibration_images, side)
     compared = _spread(images, _COMPARED)
     logits, expected = answers(info, weights, compared)
-    write = {'saved-model': partial(saved_model.write, names=names), 'frozen': frozen.write,
-             'tflite': partial(tflite.write, quantize=quantize,
-                               images=_spread(images, _CALIBRATED)),
-             'keras': keras.write, 'onnx': onnx.write, 'torch': pytorch.write_torch,
-             'safetensors': pytorch.write_safetensors, 'timm': pytorch.write_timm}[format]
+    writers: dict[str, Callable[..., Answer]] = {
+        'saved-model': partial(saved_model.write, names=names), 'frozen': frozen.write,
+        'tflite': partial(tflite.write, quantize=quantize, images=_spread(images, _CALIBRATED)),
+        'keras': keras.write, 'onnx': onnx.write, 'torch': pytorch.write_torch,
+        'safetensors': pytorch.write_safetensors, 'timm': pytorch.write_timm}
+    write = writers[format]
     folder, name = os.path.split(os.path.abspath(destination))
     try:
         scratch = tempfile.mkdtemp(prefix=f'.{name}.', dir=folder)
@@ -225,7 +227,7 @@ def _images(given: np.ndarray | str | os.PathLike | None, side: int) -> np.ndarr
     return np.mean(layers, axis=0).astype(np.float32)
 
 
-def _spread(many: Sequence, count: int) -> Sequence:
+def _spread(many: Any, count: int) -> Any:
     """So many from all over: the first images of a folder may be all of one class."""
     return many[::-(-len(many) // count)]
 

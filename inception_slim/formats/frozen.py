@@ -72,8 +72,8 @@ def of_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Foreign:
     if len(epsilons) > 1:
         raise CheckpointError(f'{path} has batch norms of {len(epsilons)} different epsilons; it '
                               "is none of TF-Slim's networks.")
-    if epsilons and not np.isclose(*epsilons, BATCH_NORM_EPSILON, rtol=1e-6):
-        epsilon = epsilons.pop()
+    epsilon = epsilons.pop() if epsilons else BATCH_NORM_EPSILON
+    if not np.isclose(epsilon, BATCH_NORM_EPSILON, rtol=1e-6):
         notes = (epsilon_note(epsilon),)
         tensors = {name: with_epsilon(tensor, epsilon) if name.endswith('moving_variance')
                    else tensor for name, tensor in tensors.items()}

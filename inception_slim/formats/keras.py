@@ -35,7 +35,7 @@ class _Layers:
         self.kinds = layers
         self._pooling = pooling
         self._weights = weights
-        self._values = []
+        self._values: list[tuple[keras.Layer, list[np.ndarray]]] = []
 
     def conv(self, net, name: str, stride: int = 1, padding: str = 'same', linear: bool = False):
         """A convolution, with batch norm or biases as its weights have it, and ReLU."""

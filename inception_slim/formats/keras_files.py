@@ -77,7 +77,7 @@ def _unzipped(path: str) -> tuple[Any, BinaryIO]:
                                           f'{LARGEST_NETWORK >> 30} GiB; it is no Keras file.')
                 scratch.write(chunk)
     scratch.seek(0)
-    return _config(path, text), scratch  # type: ignore[return-value]
+    return _config(path, text), scratch
 
 
 def _layers(path: str, opened: Any, config: Any) -> dict[str, Layer]:

@@ -264,7 +264,7 @@ def _taken(known: factory.Network, dense: list[Layer], tensors: dict[str, Tensor
             total = total @ layer.values['kernel'].load() if np.ndim(total) else total
             if 'bias' in layer.values:
                 total = total + layer.values['bias'].load()
-        return np.float32(np.broadcast_to(total, (classes,)))
+        return np.broadcast_to(total, (classes,)).astype(np.float32)
 
     tensors[f'{known.classifier}/weights'] = Tensor(shape, np.dtype(np.float32), weights)
     tensors[f'{known.classifier}/biases'] = Tensor((classes,), np.dtype(np.float32), biases)

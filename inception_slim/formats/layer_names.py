@@ -160,7 +160,8 @@ def body(network: str) -> list[str]:
 @functools.cache
 def names_of_2015() -> dict[str, str]:
     """Inception V3's layers -> names of `classify_image_graph_def.pb` (December 2015)."""
-    names, blocks = {}, {}
+    names: dict[str, str] = {}
+    blocks: dict[str, int] = {}
     for number, name in enumerate(_STEM):
         names[name] = 'conv' if not number else f'conv_{number}'
     for layer in body('inception_v3')[len(_STEM):]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,8 @@ def open_foreign(path: str) -> Foreign:
                                   'save it with its weights inside.')
         if each.data_type == onnx.TensorProto.FLOAT:
             check_size(path, each.name, each.dims, np.dtype(np.float32))
-            values[each.name] = Tensor(tuple(each.dims), np.dtype(np.float32), lambda each=each: (
-                onnx.numpy_helper.to_array(each)))
+            values[each.name] = Tensor(tuple(each.dims), np.dtype(np.float32), partial(
+                onnx.numpy_helper.to_array, each))
     tensors: dict[str, Tensor] = {}
     for node in graph.node:
         match = _LAYER.fullmatch(node.name)
@@ -59,6 +60,10 @@ def open_foreign(path: str) -> Foreign:
         '2015' if 'Mixed_7c/Branch_3/MaxPool_0a_3x3' in names else 'average'))
 
 
+def _in_order(kernel: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(kernel.load().transpose(2, 3, 1, 0))
+
+
 def _take(tensors: dict[str, Tensor], layer: str, node: Any, values: dict[str, Tensor]) -> None:
     """The weights of a node, in TensorFlow's order of dimensions."""
     given = [values[name] for name in node.input if name in values]
@@ -67,7 +72,7 @@ def _take(tensors: dict[str, Tensor], layer: str, node: Any, values: dict[str, T
             out, into, height, width = value.shape
             tensors[f'{layer}/weights'] = Tensor(
                 (height, width, into, out), value.dtype,
-                lambda value=value: np.ascontiguousarray(value.load().transpose(2, 3, 1, 0)))
+                partial(_in_order, value))
         elif node.op_type in ('MatMul', 'Gemm') and len(value.shape) == 2:
             tensors[f'{layer}/weights'] = value
         elif len(value.shape) == 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import partial
 
 import numpy as np
 import tensorflow
@@ -52,7 +53,7 @@ def _of_variables(path: str, prefix: str) -> Foreign | None:
         keys = {each.full_name: each.checkpoint_key for node in objects.nodes
                 for each in node.attributes if each.checkpoint_key in file.shapes}
     tensors = {name: Tensor(tuple(file.shapes[key]), file.dtypes[key].as_numpy_dtype,
-                            lambda key=key: file.read(key))
+                            partial(file.read, key))
                for name, key in keys.items() if is_model_tensor(name)}
     return Foreign(path, 'SavedModel', 'TF-Slim', tensors) if tensors else None
 

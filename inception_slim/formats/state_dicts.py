@@ -178,7 +178,7 @@ def state_dict(info: CheckpointInfo, weights: Mapping[str, np.ndarray], *,
                                       else np.transpose(kernel, (3, 2, 0, 1)))
         biases = weights.get(f'{layer}/biases')
         if dense or layer.endswith('/Conv2d_1x1') and 'Branch_' not in layer:
-            state.update({f'{module}.weight': kernel, f'{module}.bias': biases})
+            state.update({f'{module}.weight': kernel, f'{module}.bias': weights[f'{layer}/biases']})
             continue
         ones = np.ones(len(kernel), np.float32)
         state[f'{module}.conv.weight'] = kernel

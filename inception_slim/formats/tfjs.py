@@ -27,7 +27,7 @@ def open_foreign(path: str) -> Foreign:
     with open(file, 'rb') as opened:
         text = opened.read(_LARGEST_JSON + 1)
     try:
-        model = json.loads(text) if len(text) <= _LARGEST_JSON else None
+        model = json.loads(text) if len(text) <= _LARGEST_JSON else {}
         topology, manifest = model['modelTopology'], model['weightsManifest']
         config = topology.get('model_config', topology)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -80,7 +80,7 @@ def _parameter(data: Any, *_) -> Any:
     return data
 
 
-class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
+class _Unpickler(pickle._Unpickler):
     """Python's own, not that in C: no memory is taken that the file does not fill."""
 
     def __init__(self, file: BinaryIO, path: str, storage: Callable[..., _Storage] | None):
@@ -257,7 +257,7 @@ def _tensor(path: str, name: str, view: _View) -> Tensor:
     return Tensor(view.shape, dtype, load)
 
 
-class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
+class _Pickler(pickle._Pickler):
     """Writes arrays as PyTorch writes tensors, by its names and without it."""
 
     def __init__(self, file: BinaryIO):
@@ -281,8 +281,9 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
 
     def save(self, thing: Any, save_persistent_id: bool = True) -> Any:
         if isinstance(thing, _Global):
-            return self.write(pickle.GLOBAL + f'{thing.module}\n{thing.name}\n'.encode())
-        return super().save(thing, save_persistent_id)
+            return self.write(  # type: ignore[attr-defined]
+                pickle.GLOBAL + f'{thing.module}\n{thing.name}\n'.encode())
+        return super().save(thing, save_persistent_id)  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
