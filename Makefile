@@ -9,6 +9,8 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 INSTALLED := .venv/installed-$(PYTHON_VERSION)
 PLOT := $(INSTALLED)-plot
 COMPARE := $(INSTALLED)-compare
+FORMATS := $(INSTALLED)-formats
+MEASURES := $(INSTALLED)-measures
 BULK := $(INSTALLED)-bulkdemo
 DOCS := $(INSTALLED)-docs
 OLDEST_INSTALLED := .venv-oldest/installed-$(PYTHON_VERSION)
@@ -18,7 +20,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help bulk-demo bench-bulk bench bench-1.15 bench-restore bench-train bench-input \
-    bench-listing then-and-now compare compare-all accuracy \
+    bench-listing then-and-now compare compare-all formats measures accuracy \
     demo family soak test test-slow test-engines test-oldest train-faults slim-suite lint docs clean
 
 help:  ## list the targets
@@ -41,6 +43,12 @@ compare: $(PLOT)  ## every way to run the network on this processor, side by sid
 
 compare-all: $(COMPARE)  ## the same with ONNX Runtime, OpenVINO and PyTorch, installed for it
 	@.venv/bin/python -m scripts.benchmarks.compare --json compare.json --chart compare.png $(ARGS)
+
+formats: $(FORMATS)  ## every format beside the library that owns it, at full width (minutes)
+	@.venv/bin/python -m scripts.proofs.formats $(ARGS)
+
+measures: $(MEASURES)  ## FID, KID and the Inception Score beside other programs (minutes)
+	@.venv/bin/python -m scripts.proofs.measures $(ARGS)
 
 bench-listing: $(INSTALLED)  ## time the listing of 2017, unmodified, beside the same graph
 	@.venv/bin/python -m scripts.benchmarks.listing $(ARGS)
@@ -112,7 +120,7 @@ clean:  ## remove what make made
 	@touch $@
 
 # Extras, on top of what is installed.
-$(PLOT) $(COMPARE) $(BULK) $(DOCS): $(INSTALLED)
+$(PLOT) $(COMPARE) $(FORMATS) $(MEASURES) $(BULK) $(DOCS): $(INSTALLED)
 	@echo "Installing the extra $(lastword $(subst -, ,$@)) into .venv (once)"
 	@.venv/bin/python $(PIP_INSTALL) --editable '.[$(lastword $(subst -, ,$@))]'
 	@touch $@

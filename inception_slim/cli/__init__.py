@@ -9,7 +9,16 @@ import warnings
 
 import tensorflow.compat.v1 as tf
 
-from inception_slim.cli import bulk, checkpoints, download, export, images, run, training
+from inception_slim.cli import (
+    bulk,
+    checkpoints,
+    download,
+    export,
+    images,
+    measures,
+    run,
+    training,
+)
 from inception_slim.cli.flags import Run
 from inception_slim.errors import InceptionSlimError
 
@@ -29,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
                                help='which network to take, where a file holds more than one')
         return added
 
-    for group in (checkpoints, download, images, bulk, training, export, run):
+    for group in (checkpoints, download, images, measures, bulk, training, export, run):
         group.add(verb)
     return main_parser
 

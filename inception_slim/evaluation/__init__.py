@@ -6,8 +6,9 @@ from inception_slim.evaluation.classify import Answer, Classification, classify
 from inception_slim.evaluation.confusion import write_confusion
 from inception_slim.evaluation.evaluate import Evaluation, evaluate
 from inception_slim.evaluation.features import Features, features
+from inception_slim.evaluation.measures import Distance, Score, fid, score, statistics
 
 __all__ = [
-    'BACKGROUND', 'Answer', 'Classification', 'DatasetError', 'Evaluation', 'Features',
-    'classify', 'evaluate', 'features', 'write_confusion',
+    'BACKGROUND', 'Answer', 'Classification', 'DatasetError', 'Distance', 'Evaluation', 'Features',
+    'Score', 'classify', 'evaluate', 'features', 'fid', 'score', 'statistics', 'write_confusion',
 ]
