@@ -30,7 +30,7 @@ def in_order(function: Callable, names: str) -> Callable:
         return function(**named)
 
     kinds = inspect.Parameter
-    call.__signature__ = inspect.Signature(
+    call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [parameters[name].replace(kind=kinds.POSITIONAL_OR_KEYWORD) for name in order]
         + [each.replace(kind=kinds.KEYWORD_ONLY) for name, each in parameters.items()
            if name not in order])

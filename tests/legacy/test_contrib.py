@@ -1,7 +1,6 @@
 """`tf.contrib` to what TensorFlow 1.15.5 said, and to its own promises."""
 
 import contextlib
-import re
 import sys
 import types
 
@@ -201,11 +200,3 @@ class TestDocs:
         with open(contrib_table.PAGE, encoding='utf-8') as file:
             page = file.read()
         assert contrib_table.with_table(page) == page, 'run make contrib-table'
-
-    def test_the_example(self, capsys):
-        from scripts import contrib_table
-        with open(contrib_table.PAGE, encoding='utf-8') as file:
-            code, = re.findall(r'```python\n(.*?)```', file.read(), re.DOTALL)
-        exec(compile(code, 'docs/contrib.md', 'exec'), {'__name__': 'example'})
-        expected = re.findall(r'^ *print\(.*\)  # (.*)$', code, re.MULTILINE)
-        assert expected and capsys.readouterr().out.splitlines() == expected

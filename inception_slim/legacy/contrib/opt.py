@@ -67,6 +67,8 @@ class MovingAverageOptimizer(tf.train.Optimizer):
 class DecoupledWeightDecayExtension:
     """To be mixed in before an optimizer: weights shrink by themselves, not by the gradient."""
 
+    _use_locking: bool  # the optimizer's
+
     def __init__(self, weight_decay, *arguments, **named):
         """`weight_decay`: the part of a variable that each step takes away; see the paper.
 

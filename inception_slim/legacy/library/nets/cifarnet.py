@@ -37,7 +37,7 @@ def cifarnet(images, num_classes=10, is_training=False, dropout_keep_prob=0.5,
     return logits, end_points
 
 
-cifarnet.default_image_size = 32
+cifarnet.default_image_size = 32  # type: ignore[attr-defined]
 
 
 def cifarnet_arg_scope(weight_decay=0.004):

@@ -27,7 +27,7 @@ def lenet(images, num_classes=10, is_training=False, dropout_keep_prob=0.5,
     return logits, end_points
 
 
-lenet.default_image_size = 28
+lenet.default_image_size = 28  # type: ignore[attr-defined]
 
 
 def lenet_arg_scope(weight_decay=0.0):

@@ -23,7 +23,7 @@ def resnet_v2(inputs, blocks, num_classes=None, is_training=True, global_pool=Tr
         net, end_points)
 
 
-resnet_v2.default_image_size = 224
+resnet_v2.default_image_size = 224  # type: ignore[attr-defined]
 resnet_v2_50 = with_spatial_squeeze(slims.resnet_v2_50)
 resnet_v2_101 = with_spatial_squeeze(slims.resnet_v2_101)
 resnet_v2_152 = with_spatial_squeeze(slims.resnet_v2_152)

@@ -22,7 +22,7 @@ def with_spatial_squeeze(function: Callable) -> Callable:
     network.__name__ = network.__qualname__ = name
     network.__doc__ = (f'{name} on images `[batch, height, width, channels]`: logits, or the '
                        'pooled features where `num_classes` is None, and end points.')
-    network.default_image_size = 224
+    network.default_image_size = 224  # type: ignore[attr-defined]
     return network
 
 
