@@ -29,7 +29,7 @@ def conv_block(inputs, depth, rate=1, outputs_collections=None, scope=None):
 
 
 def network(images, labels, params):
-  with arg_scope([layers.conv2d, layers.fully_connected],
+  with arg_scope([layers.conv2d, layers.conv2d_transpose, layers.fully_connected],
                  weights_initializer=xavier_initializer(uniform=False, seed=21),
                  weights_regularizer=layers.l2_regularizer(1e-3),
                  normalizer_fn=batch_norm,

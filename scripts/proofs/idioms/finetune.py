@@ -133,7 +133,7 @@ def main(_):
   checkpoint = tf.train.latest_checkpoint(FLAGS.train_dir)
   print(checkpoint)
   for name, shape in sorted(tf.contrib.framework.list_variables(checkpoint)):
-    if 'InceptionV3/Logits' in name:
+    if 'InceptionV3/Logits' in name and not name.endswith('ExponentialMovingAverage'):
       value = tf.contrib.framework.load_variable(checkpoint, name)
       print('%s %s %.6f' % (name, shape, abs(value).mean()))
 
