@@ -88,13 +88,14 @@ class Manifest:
 
     def todo(self) -> Iterator[Todo]:
         """What is left to do."""
-        done, ends = defaultdict(set), {}
+        done: dict[int, set[int]] = defaultdict(set)
+        ends: dict[int, int] = {}
         for name in self._place.names(DONE):
             if found := _DONE_NAME.fullmatch(name):
-                piece, number = int(found[1]), int(found[2])
-                done[piece].add(number)
+                place, shard = int(found[1]), int(found[2])
+                done[place].add(shard)
                 if found[3]:
-                    ends[piece] = number
+                    ends[place] = shard
         for number, piece in enumerate(self._all()):
             shards = done.get(number, set())
             if number not in ends or len(shards) <= ends[number]:

@@ -14,7 +14,7 @@ import pickle
 import re
 import socket
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -41,7 +41,7 @@ def check() -> None:
 
 
 def shards(job: Job, checkpoint: str, todo: Iterable[Todo],
-           tick: Callable[[int], object]) -> Iterator[Shard]:
+           tick: Callable[[int], object]) -> Generator[Shard, None, None]:
     """The shards of pieces, as they are done, in any order; see `work.Worker.shards`.
 
     Raises:
@@ -50,7 +50,7 @@ def shards(job: Job, checkpoint: str, todo: Iterable[Todo],
     import ray
     with _joined(job.options):
         cores, now = _share(job.options)
-        blocks = [ray.put(_block(each)) for each in todo]
+        blocks: list[Any] = [ray.put(_block(each)) for each in todo]
         if not blocks:
             return
         job_there, files = ray.put(job), ray.put(_contents(checkpoint))
@@ -77,7 +77,8 @@ class _Actor:
 
     def __init__(self, job: Any, files: Any, checkpoint: str, cores: int):
         import ray
-        self._error, self._worker = None, None
+        self._error: str | None = None
+        self._worker: Worker | None = None
         tf.get_logger().setLevel(logging.ERROR)
         with tempfile.TemporaryDirectory() as scratch:
             for name, content in ray.get(files).items():
@@ -90,7 +91,7 @@ class _Actor:
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, list]]:
         try:
-            if self._error is not None:
+            if self._worker is None:
                 raise InceptionSlimError(self._error)
             for todo in map(pickle.loads, batch['todo']):
                 for shard in self._worker.shards([todo]):
@@ -148,7 +149,7 @@ def _initialized(address: str | None) -> Exception | None:
             socket.create_connection((host.strip('[]'), int(port)), _SECONDS).close()
         except OSError as error:
             return ConnectionError(f'nothing answers there ({error.strerror or error})')
-    more = {'include_dashboard': False} if address is None else {}
+    more: dict[str, Any] = {'include_dashboard': False} if address is None else {}
     with held_back_stderr():
         try:
             ray.init(address or 'local', logging_level=logging.ERROR, log_to_driver=False, **more)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -91,13 +91,13 @@ def run(
     given = [os.fspath(each) for each in sources]
     info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
     names, note = names_of_classes(info, labels)
-    output = place(output)
+    there = place(output)
     decisive = [name for name in names_of(BulkOptions) if name not in _HOW]
     wanted = {**values(chosen, decisive), 'checkpoint': fingerprint(info.path),
               'labels': None if chosen.what == 'features' else names}
     columns = Columns(chosen.image_column, chosen.name_column)
-    with output.taken():
-        manifest = opened(output, wanted, pieces(given, chosen.shard_size, columns))
+    with there.taken():
+        manifest = opened(there, wanted, pieces(given, chosen.shard_size, columns))
         total = before = manifest.total or manifest.so_far()
         if manifest.total is None:
             side = factory.NETWORKS[info.network].image_size
@@ -111,11 +111,11 @@ def run(
             total = manifest.finish()
     if not total.images:
         raise DatasetError(f'None of the {total.damaged:,} images can be read; '
-                           f'{output.path}/{DAMAGED} says why of each.')
-    return BulkRun(output.path, total.images, total.damaged, total.shards, before.images, note)
+                           f'{there.path}/{DAMAGED} says why of each.')
+    return BulkRun(there.path, total.images, total.damaged, total.shards, before.images, note)
 
 
-def _engine(options: BulkOptions) -> Callable[..., Iterator[Shard]]:
+def _engine(options: BulkOptions) -> Callable[..., Generator[Shard, None, None]]:
     if options.engine_of_work == 'here':
         return _here
     from inception_slim.bulk import on_ray
@@ -124,7 +124,7 @@ def _engine(options: BulkOptions) -> Callable[..., Iterator[Shard]]:
 
 
 def _here(job: Job, checkpoint: str, todo: Iterable[Todo],
-          tick: Callable[[int], object]) -> Iterator[Shard]:
+          tick: Callable[[int], object]) -> Generator[Shard, None, None]:
     """The embedded engine: one worker, in this process."""
     with closing(Worker(job, checkpoint)) as worker:
         yield from worker.shards(todo, tick)
@@ -134,7 +134,8 @@ def _some(manifest: Manifest, side: int) -> list[Example]:
     """Images from all over the sources, the same each time, to calibrate on."""
     chosen = manifest.some_pieces(_CALIBRATION_PIECES)
     share = -(-CALIBRATION // len(chosen))
-    folder, found = os.getcwd(), []
+    folder = os.getcwd()
+    found: list[Example] = []
     with closing(Decoder(side, 1, folder)) as decoder:
         for piece in chosen:
             of_piece = examples(piece, folder)

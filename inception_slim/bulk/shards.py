@@ -50,7 +50,6 @@ def files(stem: str, names: Sequence[str], values: np.ndarray, what: str, format
       labels: the names of the classes.
     """
     names = [text(name) for name in names]
-    classes = None
     if what != 'features':
         count = TOP if what == 'top5' else 1
         classes = np.argsort(-values, axis=1, kind='stable')[:, :count].astype(np.int32)
@@ -70,12 +69,13 @@ def files(stem: str, names: Sequence[str], values: np.ndarray, what: str, format
         columns['features'] = _vectors(arrow, values.astype(dtype))
     elif what == 'predictions':
         columns['class'] = arrow.array(classes[:, 0])
-        columns['label'] = arrow.array([labels[each] for each in classes[:, 0]], arrow.string())
+        columns['label'] = arrow.array([labels[each] for each in classes[:, 0].tolist()],
+                                       arrow.string())
         columns['probability'] = arrow.array(best[:, 0])
         columns['predictions'] = _vectors(arrow, values.astype(dtype))
     else:
         columns['classes'] = _vectors(arrow, classes)
-        named = arrow.array([labels[each] for each in classes.ravel()], arrow.string())
+        named = arrow.array([labels[int(each)] for each in classes.ravel()], arrow.string())
         columns['labels'] = arrow.FixedSizeListArray.from_arrays(named, classes.shape[1])
         columns['probabilities'] = _vectors(arrow, best)
     written = io.BytesIO()

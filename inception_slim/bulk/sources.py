@@ -84,7 +84,7 @@ def _files(source: str) -> Iterator[tuple[str, str, int | None]]:
     yield from _of_file(source, size)
 
 
-def _of_folder(folder: str) -> Iterator[tuple[str, str, int]]:
+def _of_folder(folder: str) -> Iterator[tuple[str, str, int | None]]:
     for path, folders, _ in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
         for name in visible_names(path):
