@@ -1,11 +1,9 @@
 """The Inception networks of TF-Slim on today's TensorFlow, under `tf.compat.v1`."""
 
-import os as _os
-
 from inception_slim import quiet as _quiet
 
 if _quiet.is_command():
-    _os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    _quiet.hush()
 if _quiet.is_asked_for():
     with _quiet.held_back_stderr():
         import tensorflow as _tensorflow  # noqa: F401

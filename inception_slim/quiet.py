@@ -13,6 +13,9 @@ import tempfile
 from collections.abc import Iterator
 
 COMMAND = 'inception-slim'
+LEVEL = 'TF_CPP_MIN_LOG_LEVEL'
+# Whether the command hushed TensorFlow, and not its user.
+hushed = False
 
 
 def is_command() -> bool:
@@ -21,9 +24,17 @@ def is_command() -> bool:
             or sys.orig_argv[1:3] == ['-m', 'inception_slim'])
 
 
+def hush() -> None:
+    """Has TensorFlow print errors alone, unless the user said what it should print."""
+    global hushed
+    if LEVEL not in os.environ:
+        os.environ[LEVEL] = '3'
+        hushed = True
+
+
 def is_asked_for() -> bool:
     """Whether the user set TF_CPP_MIN_LOG_LEVEL to leave TensorFlow's information out."""
-    level = os.environ.get('TF_CPP_MIN_LOG_LEVEL', '0')
+    level = os.environ.get(LEVEL, '0')
     return level.isdigit() and int(level) > 0
 
 

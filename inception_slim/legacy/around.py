@@ -111,3 +111,8 @@ def find(dotted: str) -> types.ModuleType | None:
         if error.name != dotted:
             raise
         return None
+
+
+def forget() -> None:
+    """Forgets the modules that were made, and what scripts have set in them."""
+    _made.clear()

@@ -19,8 +19,6 @@ from inception_slim.legacy.views import View
 
 ROOTS = frozenset({'tensorflow'})
 VERSION = '1.15.5'
-# Makes this module a package for Python's import system, which asks `imports` for what is in it.
-__path__: list[str] = []
 
 
 class GoneModuleError(ModuleNotFoundError):
@@ -111,6 +109,7 @@ _FACES: dict[str, Callable[[], types.ModuleType]] = {
     'tensorflow.estimator': lambda: _Gone('tensorflow.estimator'),
     'tensorflow.python.platform.gfile': lambda: _read_as_then(
         importlib.import_module('tensorflow.python.platform.gfile')),
+    'tensorflow.python.ops.rnn_cell': lambda: find('tensorflow.nn.rnn_cell'),
     'tensorflow.python.keras': lambda: find('tensorflow.keras'),
     'tensorflow.python.estimator': lambda: _Gone('tensorflow.estimator'),
 }
@@ -253,8 +252,6 @@ def find(dotted: str) -> types.ModuleType | None:
 def forget() -> None:
     """Forgets the modules that were made, and what scripts have set in them."""
     _made.clear()
-    for name in [name for name, value in globals().items() if isinstance(value, View)]:
-        del globals()[name]  # Python's import system puts them here
 
 
 served_library: set[str] = set()

@@ -1,7 +1,7 @@
 """Whose imports give TensorFlow 1's world, and how.
 
 A script and the modules that it brings along are compiled here: where they say
-`import tensorflow`, they import `inception_slim.legacy.face.tensorflow`, and so on for each name
+`import tensorflow`, they import `inception_slim.legacy.then.tensorflow`, and so on for each name
 that has a face. Nothing of Python's is replaced for that, so that other libraries are not touched,
 and no frame of ours stands in a traceback. `Hook` does the same for code that Python has compiled
 already, such as the cell of a notebook, by looking at who imports.
@@ -19,10 +19,10 @@ import sysconfig
 import types
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 
-from inception_slim.legacy import around, face, python2
+from inception_slim.legacy import around, face, python2, then
 
 FACED = face.ROOTS | around.ROOTS
-_PREFIX = face.__name__ + '.'
+_PREFIX = then.__name__ + '.'
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _SITES = ('site-packages', 'dist-packages')
 _STANDARD = tuple({os.path.realpath(sysconfig.get_path(name)) + os.sep
@@ -216,7 +216,10 @@ def uninstall() -> None:
             parent, _, child = name.rpartition('.')
             if parent in sys.modules and vars(sys.modules[parent]).get(child) is module:
                 delattr(sys.modules[parent], child)
+    for root in FACED:
+        vars(then).pop(root, None)
     face.forget()
+    around.forget()
     face.served_library.clear()
     python2.served.clear()
 

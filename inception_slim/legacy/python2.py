@@ -41,6 +41,9 @@ served: set[str] = set()
 class Python2Error(InceptionSlimError, SyntaxError):
     """A file is not Python 3, and what translates Python 2 is not installed."""
 
+    def __str__(self) -> str:
+        return self.args[0]
+
 
 def __getattr__(name: str):
     if name == 'script_import':

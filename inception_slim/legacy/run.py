@@ -15,6 +15,7 @@ import types
 from collections.abc import Callable, Sequence
 from importlib.machinery import SourceFileLoader
 
+from inception_slim import quiet
 from inception_slim.legacy import behaviour, imports
 from inception_slim.legacy.python2 import Python2Error
 
@@ -84,6 +85,8 @@ def _fresh_main() -> types.ModuleType:
 
 
 def _run(run: Callable[[], None]) -> None:
+    if quiet.hushed:  # TensorFlow has read it; the script's environment is the user's
+        os.environ.pop(quiet.LEVEL, None)
     behaviour.switch_to_v1()
     imports.install()
     try:

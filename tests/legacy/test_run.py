@@ -1,0 +1,339 @@
+"""`inception-slim run` beside plain Python, and scripts as people wrote them in 2017.
+
+What shows of a process is held to plain Python's own on the same script; the rest to what
+TensorFlow 1.15.5, SciPy 1.0 or Python 2 documents.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import forks
+import numpy as np
+import pytest
+
+RUN = [sys.executable, '-m', 'inception_slim', 'run']
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+def run(folder, *arguments, **environment):
+    return forks.module('inception_slim', 'run', *arguments, folder=folder, **environment)
+
+
+def out(done, code=0):
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+PLAIN = '''
+    """Says what a script can see of its process, then fails in a module of its own."""
+    from __future__ import print_function
+    import atexit, os, pickle, sys, threading
+    class Kept(object):
+        pass
+    print(sys.argv, __file__, sys.path[0], __name__, __package__, __spec__, type(__loader__))
+    print(sorted(name for name in globals()), sys.modules['__main__'].Kept is Kept)
+    print(os.environ.get('TF_CPP_MIN_LOG_LEVEL'), os.getcwd(), type(pickle.loads(pickle.dumps(
+        Kept()))))
+    print(sys.stdin.read(), end='')
+    sys.stderr.write('to standard error\\n')
+    atexit.register(print, 'at exit')
+    try:
+        import broken
+    except ValueError as error:
+        print(error)
+    import other
+    other.fails(0)
+'''
+
+
+def test_all_that_shows_is_plain_pythons(tmp_path):
+    script = write(tmp_path / 'folder' / 'script.py', PLAIN)
+    write(tmp_path / 'folder' / 'broken.py', 'raise ValueError("broken")')
+    write(tmp_path / 'folder' / 'other.py', '''
+        def fails(number):
+            return (1 /
+                    number)
+        ''')
+    link = tmp_path / 'link.py'
+    link.symlink_to(script)
+    both = [subprocess.run([*python, 'link.py', '--explain', '-m', 'x', '--', 'y'], text=True,
+                           capture_output=True, cwd=tmp_path, input='typed\n')
+            for python in ([sys.executable], RUN)]
+    assert both[0].returncode == 1 and 'ZeroDivisionError' in both[0].stderr
+    assert both[1].stdout == both[0].stdout
+    assert both[1].stderr == both[0].stderr
+    assert both[1].returncode == both[0].returncode
+
+
+def test_an_interrupt_ends_it_as_it_ends_plain_python(tmp_path):
+    script = write(tmp_path / 'script.py', '''
+        import time
+        import tensorflow as tf
+        session = tf.Session()
+        print('ready', flush=True)
+        time.sleep(60)
+        ''')
+    process = subprocess.Popen([*RUN, str(script)], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == 'ready\n'
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert errors == ('Traceback (most recent call last):\n'
+                      f'  File "{script}", line 6, in <module>\n'
+                      '    time.sleep(60)\nKeyboardInterrupt\n')
+
+
+@pytest.mark.parametrize('end, code, says', [
+    ('sys.exit("no images")', 1, 'no images\n'), ('sys.exit(7)', 7, ''),
+    ('tf.app.run(main)', 3, ''), ('pass', 0, '')])
+def test_exit_codes(tmp_path, end, code, says):
+    write(tmp_path / 'script.py', f'''
+        import sys
+        import tensorflow as tf
+        tf.app.flags.DEFINE_string('log_dir', 'logs', 'Which absl has a flag of too.')
+        tf.flags.DEFINE_integer('steps', 3, 'How many.')
+        FLAGS = tf.app.flags.FLAGS
+        def main(argv):
+            assert argv[1:] == ['rest'], argv
+            assert (FLAGS.log_dir, FLAGS.steps) == ('elsewhere', 5)
+            return 3
+        {end}
+        ''')
+    done = run(tmp_path, 'script.py', '--log_dir=elsewhere', '--steps', '5', 'rest')
+    assert out(done, code) == '' and done.stderr == says
+
+
+FACE = '''
+    import tensorflow as tf
+    import tensorflow.contrib.slim as slim
+    import tensorflow.contrib.slim.nets
+    import tensorflow.keras.backend as K
+    import numpy as np, importlib, sys
+    from tensorflow.contrib import slim as again, layers
+    from tensorflow.contrib.slim.nets import inception
+    from tensorflow.contrib.slim.python.slim.nets import inception_v3
+    from tensorflow.python.framework import dtypes, graph_util, ops
+    from tensorflow.python.ops import array_ops, control_flow_ops, rnn_cell
+    from tensorflow.python.platform import app, flags, gfile
+    from tensorflow.python import pywrap_tensorflow
+    from tensorflow.core.framework import graph_pb2
+    assert tensorflow is tf and slim is again is tf.contrib.slim
+    assert __import__('tensorflow') is tf
+    assert importlib.import_module('tensorflow.contrib.slim') is slim
+    assert tf.__version__ == tf.VERSION == tf.version.VERSION == '1.15.5'
+    assert tf.keras.__version__ == '2.2.4-tf' and K.get_session
+    assert not tf.executing_eagerly()
+    assert ops.Tensor is tf.Tensor and array_ops.stack is tf.stack
+    assert control_flow_ops.cond is tf.cond and rnn_cell.LSTMCell is tf.nn.rnn_cell.LSTMCell
+    assert graph_util.convert_variables_to_constants
+    assert pywrap_tensorflow.NewCheckpointReader is tf.train.NewCheckpointReader
+    # What a tensor and a variable were.
+    images = tf.placeholder(tf.float32, (None, 8, 8, 3))
+    net = tf.layers.conv2d(images, 2, 3, name='conv')
+    assert net.shape[3].value == 2 and net.get_shape()[0].value is None
+    assert [v.op.type for v in tf.global_variables()] == ['VariableV2'] * 2
+    assert {tf.zeros(1): 1}
+    assert tf.reduce_sum(net, axis=3, keep_dims=True).shape[3] == 1
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        print(session.run(tf.div(7, 2) + tf.to_int32(2.9) + tf.to_int32(tf.log(1.))))
+        print([np.float32(1.5)], session.run(tf.shape(net), {images: np.zeros((2, 8, 8, 3))}))
+    # Everybody else's TensorFlow is as it was.
+    real = sys.modules['tensorflow']
+    assert not hasattr(real, 'contrib') and real.__version__ != '1.15.5'
+    assert sys.modules['tf_slim.ops.variables'].tf.__version__ == real.__version__
+    for gone, word in (('tensorflow.examples.tutorials.mnist', 'mnist'),
+                       ('tensorflow.nope', 'nope')):
+        try:
+            importlib.import_module(gone)
+        except ImportError as error:
+            assert word in str(error) and 'inception_slim' not in str(error), error
+        else:
+            raise AssertionError(gone)
+    try:
+        tf.estimator.Estimator
+    except AttributeError as error:
+        print(error)
+'''
+
+
+def test_every_spelling_of_tensorflow(tmp_path):
+    write(tmp_path / 'script.py', FACE)
+    done = run(tmp_path, 'script.py')
+    assert out(done) == textwrap.dedent('''\
+        5
+        [1.5] [2 6 6 2]
+        tf.estimator left TensorFlow in 2.16 and has no successor that runs TensorFlow 1 code; \
+train with slim.learning.train or a Session of your own.
+        ''')
+    assert done.stderr == ''
+
+
+def test_own_packages_come_first_and_the_librarys_after_them(tmp_path):
+    write(tmp_path / 'nets' / '__init__.py', '')
+    write(tmp_path / 'nets' / 'mine.py', '''
+        import tensorflow as tf
+        VERSION = tf.__version__
+        SLIM = tf.contrib.slim
+        ''')
+    write(tmp_path / 'path' / 'helper.py', 'import tensorflow as tf\nVERSION = tf.__version__')
+    write(tmp_path / 'script.py', '''
+        import sys
+        sys.path.append('path')
+        from nets import mine
+        import helper
+        from preprocessing import preprocessing_factory
+        print(mine.VERSION, helper.VERSION, mine.__file__)
+        print(preprocessing_factory.get_preprocessing('inception_v3').__module__)
+        ''')
+    assert out(run(tmp_path, 'script.py')) == (
+        f'1.15.5 1.15.5 {tmp_path}/nets/mine.py\ninception_slim.legacy.library.preprocessing.'
+        'preprocessing_factory\n')
+    assert not [name for name in os.listdir(tmp_path / 'nets') if name == '__pycache__']
+
+
+def test_modules(tmp_path):
+    write(tmp_path / 'package' / '__init__.py', 'import tensorflow as tf')
+    write(tmp_path / 'package' / 'train.py', '''
+        import sys
+        from . import tf
+        print(sys.argv[1:], __name__, __package__, tf.__version__, sys.argv[0], sys.path[0])
+        ''')
+    assert out(run(tmp_path, '-m', 'package.train', '--steps', '-m')) == (
+        f"['--steps', '-m'] __main__ package 1.15.5 {tmp_path}/package/train.py {tmp_path}\n")
+    done = run(tmp_path, '-m', 'nowhere')
+    assert out(done, 1) == '' and 'No module named nowhere' in done.stderr
+
+
+PYTHON_2 = '''
+    import cPickle
+    from itertools import izip
+    import numpy as np
+    import tensorflow as tf
+    def half((first, second)):
+        return first / second, 7. / 2
+    count = {'a': 5}
+    count['a'] /= 2
+    for name, number in count.iteritems():
+        print name, number, count.has_key('a'), half((7, 2)), u'text', 0777, 5L
+    try:
+    \traise ValueError, 'as then'
+    except (ValueError, KeyError), error:
+        print `error.args`, np.arange(4)[len([1, 2, 3]) / 2]
+    print list(izip(xrange(2), 'ab')), cPickle.loads(cPickle.dumps([1])), type(tf.__version__)
+    print >>__import__('sys').stderr, 'said'
+    len(3)
+'''
+
+
+def test_python_2_is_translated_with_its_line_numbers(tmp_path):
+    script = write(tmp_path / 'script.py', PYTHON_2)
+    done = run(tmp_path, 'script.py')
+    assert out(done, 1) == textwrap.dedent('''\
+        a 2 True (3, 3.5) text 511 5
+        ('as then',) 1
+        [(0, 'a'), (1, 'b')] [1] <class 'str'>
+        ''')
+    assert done.stderr.startswith(
+        f'inception-slim: {script} is Python 2, translated for this run\nsaid\n')
+    assert f'File "{script}", line 18, in <module>\n' in done.stderr
+
+
+def test_python_2_without_the_translator_is_one_sentence(tmp_path):
+    write(tmp_path / 'fissix.py', 'raise ImportError')
+    script = write(tmp_path / 'script.py', 'x = 1\nprint "x is", x\n')
+    done = run(tmp_path, 'script.py')
+    assert out(done, 1) == ''
+    assert done.stderr.startswith(
+        f"inception-slim: {script}, line 2, is not Python 3: 'print \"x is\", x' ")
+    assert done.stderr.endswith("pip install 'inception_slim[legacy]'\n")
+    assert done.stderr.count('\n') == 1
+
+
+AROUND = '''
+    import itertools, sys
+    import numpy as np
+    import scipy.misc
+    import tensorflow as tf
+    from PIL import Image
+    from scipy.misc import imread, imresize, imsave
+    ramp = np.linspace(-1, 3, 6 * 4 * 3).reshape(6, 4, 3)
+    imsave('ramp.png', ramp)
+    np.save('read.npy', imread('ramp.png'))
+    np.save('grey.npy', imread('ramp.png', flatten=True))
+    np.save('mode.npy', scipy.misc.imread('ramp.png', mode='L'))
+    sizes = [imresize(ramp, size).shape for size in (50, 2.0, (9, 5))]
+    print(sizes, imresize(ramp, (2, 2), interp='nearest').dtype)
+    assert (np.float, np.int, np.bool, np.object, np.str) == (float, int, bool, object, str)
+    assert np.fromstring(np.arange(3).tostring(), np.int64).tolist() == [0, 1, 2]
+    assert Image.ANTIALIAS == Image.LANCZOS
+    assert list(itertools.izip('a', xrange(1))) == [('a', 0)] and unicode is str
+    load = np.load
+    np.load = lambda *paths: load(*paths, allow_pickle=True)
+    assert sys.modules['numpy'].load is np.load
+    with open('bytes', 'wb') as file:
+        file.write(b'\\xff\\xd8JPEG\\n')
+    for opened in (tf.gfile.Open('bytes'), tf.gfile.GFile('bytes', 'r'),
+                   tf.gfile.FastGFile('bytes')):
+        assert opened.read() == b'\\xff\\xd8JPEG\\n'
+    with tf.gfile.Open('text', 'w') as file:
+        file.write('lines\\nof text\\n')
+    print([line for line in tf.gfile.Open('text')], tf.gfile.Open('text', 'rb').read())
+'''
+
+
+def test_what_left_the_libraries_around_tensorflow(tmp_path):
+    write(tmp_path / 'script.py', AROUND)
+    assert out(run(tmp_path, 'script.py')) == textwrap.dedent('''\
+        [(3, 2, 3), (12, 8, 3), (9, 5, 3)] uint8
+        ['lines\\n', 'of text\\n'] b'lines\\nof text\\n'
+        ''')
+    ramp = np.linspace(-1, 3, 6 * 4 * 3).reshape(6, 4, 3)
+    # As documented: the least becomes 0 and the greatest 255, rounded half up.
+    read = np.load(tmp_path / 'read.npy')
+    np.testing.assert_array_equal(read, np.floor((ramp + 1) * 255 / 4 + 0.5))
+    # Pillow's documented weights of ITU-R 601-2.
+    grey = read @ [0.299, 0.587, 0.114]
+    np.testing.assert_allclose(np.load(tmp_path / 'grey.npy'), grey, atol=0.01)
+    assert np.abs(np.load(tmp_path / 'mode.npy') - grey).max() <= 1
+    assert not hasattr(np, 'float')
+
+
+def test_explain(tmp_path):
+    write(tmp_path / 'helper.py', 'import tensorflow as tf\nx = tf.contrib.tpu.TPUConfig\n')
+    write(tmp_path / 'good.py', '''
+        import tensorflow as tf
+        slim = tf.contrib.slim
+        raise SystemExit('is run')
+        net = slim.conv2d(tf.zeros((1, 2, 2, 1)), 1, 1)
+        ''')
+    write(tmp_path / 'bad.py', '''
+        import helper, cv_none
+        import tensorflow.contrib.slim as slim
+        from tensorflow.examples.tutorials.mnist import input_data
+        slim.conv2d
+        ''')
+    found = out(run(tmp_path, '--explain', 'good.py'))
+    assert found.startswith('good.py uses 3 names')
+    assert 'served   tf.contrib.slim.conv2d' in found and 'good.py:5' in found
+    found = out(run(tmp_path, '--explain', 'bad.py'), 1)
+    missing = [line.split()[1:] for line in found.splitlines() if line.startswith('missing')]
+    assert missing == [['cv_none', 'bad.py:2'], ['tf.contrib.tpu', 'helper.py:2'],
+                       ['tf.examples', 'bad.py:4']]
+    assert 'load_data()' in found
+
+
+def test_a_script_that_is_not_there(tmp_path):
+    done = run(tmp_path, 'nowhere.py')
+    assert out(done, 2) == ''
+    assert done.stderr == ("inception-slim: can't open file "
+                           f"'{tmp_path}/nowhere.py': [Errno 2] No such file or directory\n")
