@@ -23,6 +23,7 @@ FLOORS = [
 ROOMS = {'inception_v3_arg_scope': 'nets', 'export': 'formats', 'keras_models': 'formats',
          'preprocessing': 'data', 'tf_slim_compat': 'legacy.tf_slim', '__main__': 'cli'}
 PUBLIC = {
+    'bulk': 'BulkOptions BulkRun DatasetError run',
     'checkpoint': 'CheckpointError CheckpointInfo FIRST_RELEASE_NAMES MOVING_AVERAGE Restored '
                   'SLIM_NAMES convert find_prefix inspect read restore',
     'data': 'Dataset DatasetError LABELS SUFFIXES arrays batches decode errors_named '
