@@ -70,6 +70,16 @@ def multiply_adds(target: tf.Tensor) -> int:
 
     Raises:
       ValueError: the shape of a convolution's output is not wholly known.
+
+    Example:
+      >>> import tensorflow.compat.v1 as tf
+      >>> from inception_slim import benchmark
+      >>> from inception_slim.nets import factory
+      >>> with tf.Graph().as_default():
+      ...     images = tf.placeholder(tf.float32, (1, 224, 224, 3))
+      ...     logits, end_points = factory.get_network_fn('inception_v1', num_classes=1000)(images)
+      ...     print(f'{benchmark.multiply_adds(logits) / 1e9:.2f} G')
+      1.50 G
     """
     total, seen, waiting = 0, set(), [target.op]
     while waiting:

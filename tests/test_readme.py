@@ -19,7 +19,8 @@ EXAMPLES = [pytest.param(code, id=f'{page}-{number}') for page, text in PAGES.it
 # `make X`, and `inception-slim VERB ...` up to the end of the command, with lines it goes on in.
 TARGET = re.compile(r'(?:^ {4}|`|\$ )(?:[A-Z]+=\S+ )?make ([a-z][a-z0-9.-]*)', re.MULTILINE)
 COMMAND = re.compile(
-    r'(?:^ {4}(?:\$ )?|`)(?:\.venv/bin/)?inception-slim ([a-z].*?(?:\\\n.*?)*)(?:`|$)', re.MULTILINE)
+    r'(?:^ {4}(?:\$ )?|`)(?:\.venv/bin/)?inception-slim ([a-z].*?(?:\\\n.*?)*)(?:`|$)',
+    re.MULTILINE)
 
 
 def commands(text):

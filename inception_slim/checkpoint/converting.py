@@ -45,6 +45,12 @@ def read(path: str | os.PathLike,
 
     Raises:
       CheckpointError: the file cannot be read, or is incomplete.
+
+    Example:
+      >>> from inception_slim import checkpoint
+      >>> info, weights = checkpoint.read('tests/golden/checkpoints/slim_v2')
+      >>> weights['Conv2d_1a_3x3/weights'].shape
+      (3, 3, 3, 4)
     """
     chosen = made(SourceOptions, options, CheckpointError)
     file = open_file(path)
@@ -102,6 +108,15 @@ def convert(
     Raises:
       CheckpointError: the source cannot be read or is incomplete, or the destination exists or
         cannot be written.
+
+    Example:
+      >>> import os, tempfile
+      >>> from inception_slim import checkpoint
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     info = checkpoint.convert('tests/golden/checkpoints/first_release/model.ckpt-157585',
+      ...                               os.path.join(folder, 'model.ckpt'), use_ema=True)
+      >>> info.naming, info.format
+      ('TF-Slim', 'V2')
     """
     destination = os.fspath(destination)
     info, weights = read(source, **options)

@@ -245,6 +245,12 @@ def inspect(path: str | os.PathLike, *, checkpoint_scope: str | None = None) -> 
 
     Raises:
       CheckpointError: it cannot be read, or holds no network that is known here.
+
+    Example:
+      >>> from inception_slim import checkpoint
+      >>> info = checkpoint.inspect('tests/golden/checkpoints/first_release/model.ckpt-157585')
+      >>> info.network, info.num_classes, info.global_step
+      ('inception_v3', 11, 157585)
     """
     file = open_file(path)
     return info_of(file, recognize(file, checkpoint_scope))

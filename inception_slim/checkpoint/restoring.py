@@ -64,6 +64,21 @@ def restore(
 
     Raises:
       CheckpointError: the file cannot be read, or does not fit the graph.
+
+    Example:
+      >>> import inception_slim
+      >>> import tensorflow.compat.v1 as tf
+      >>> import tf_slim as slim
+      >>> from inception_slim import checkpoint
+      >>> with tf.Graph().as_default(), tf.Session() as session:
+      ...     images = tf.placeholder(tf.float32, (None, 299, 299, 3))
+      ...     with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
+      ...         logits, end_points = inception_slim.inception_v3(
+      ...             images, num_classes=11, is_training=False, depth_multiplier=0.05, min_depth=4,
+      ...             create_aux_logits=False)
+      ...     found = checkpoint.restore(session, 'tests/golden/checkpoints/slim_v2')
+      >>> found.restored[0]
+      'InceptionV3/Conv2d_1a_3x3/weights'
     """
     with session.graph.as_default():
         found = sorted({variable.op.name.split('/')[0] for variable in tf.model_variables()})

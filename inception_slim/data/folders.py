@@ -54,6 +54,11 @@ def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
 
     Raises:
       DatasetError: a path does not exist, or a folder holds no image.
+
+    Example:
+      >>> from inception_slim import data
+      >>> data.image_files('tests/golden/idioms/images')[0]
+      'tests/golden/idioms/images/checks_01.jpg'
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]

@@ -35,6 +35,11 @@ def read_labels(file: str | os.PathLike) -> list[str]:
 
     Raises:
       DatasetError: the file cannot be read, is empty, or numbers a class twice or none.
+
+    Example:
+      >>> from inception_slim import data
+      >>> data.read_labels('tests/golden/idioms/labels.txt')[:2]
+      ['rows', 'columns']
     """
     if file == IMAGENET and not os.path.exists(file):
         return [name for _, name in imagenet_classes()]
@@ -60,7 +65,7 @@ def read_labels(file: str | os.PathLike) -> list[str]:
     return [names[number] for number in range(len(names))]
 
 
-def labels_beside(checkpoint: str, count: int) -> list[str] | None:
+def labels_beside(checkpoint: str, count: int | None) -> list[str] | None:
     """The names in the `labels.txt` beside a checkpoint, if they are as many as its classes."""
     file = os.path.join(os.path.dirname(checkpoint), LABELS)
     if not os.path.isfile(file):

@@ -23,6 +23,12 @@ def open_dataset(path: str | os.PathLike, split: str | None = None) -> Dataset:
 
     Raises:
       DatasetError: the folder is missing, empty, incomplete, or has no such split.
+
+    Example:
+      >>> from inception_slim import data
+      >>> dataset = data.open_dataset('tests/golden/idioms', split='validation')
+      >>> dataset.kind, dataset.num_classes, dataset.num_examples
+      ('tfrecord', 5, 25)
     """
     path = os.fspath(path)
     if not os.path.isdir(path):

@@ -38,6 +38,14 @@ def for_evaluation(image: tf.Tensor, image_size: int = 299,
 
     Raises:
       ValueError: an argument is out of its range.
+
+    Example:
+      >>> import tensorflow.compat.v1 as tf
+      >>> from inception_slim import preprocessing
+      >>> with tf.Graph().as_default():
+      ...     image = tf.placeholder(tf.uint8, (None, None, 3))
+      ...     print(preprocessing.for_evaluation(image, 299).shape)
+      (299, 299, 3)
     """
     image = _checked(image, image_size)
     if central_fraction is not None:

@@ -87,6 +87,12 @@ def classify(
       DatasetError: no image can be read, the labels do not fit the checkpoint, or the report
         cannot be written.
       InceptionSlimError: an argument is out of its range, or `heatmap` given without `report`.
+
+    Example:
+      >>> from inception_slim import evaluation
+      >>> found = evaluation.classify('tests/golden/idioms', 'tests/golden/idioms/images', top=3)
+      >>> len(found.answers), len(found.answers[0].classes), found.bad
+      (8, 3, [])
     """
     chosen = made(EvaluationOptions, options, InceptionSlimError)
     if top < 1:

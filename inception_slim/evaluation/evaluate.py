@@ -97,6 +97,13 @@ def evaluate(
       DatasetError: the dataset cannot be read, does not fit the checkpoint, or has no good image;
         or the confusion matrix or the report cannot be written.
       InceptionSlimError: an argument is out of its range, or `heatmap` given without `report`.
+
+    Example:
+      >>> from inception_slim import evaluation
+      >>> found = evaluation.evaluate('tests/golden/idioms', 'tests/golden/idioms',
+      ...                             split='validation')
+      >>> found.num_examples, found.bad
+      (25, [])
     """
     chosen = made(EvaluationOptions, options, InceptionSlimError)
     if confusion is not None:

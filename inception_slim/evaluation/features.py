@@ -49,6 +49,15 @@ def features(
     Raises:
       CheckpointError: the checkpoint cannot be read.
       DatasetError: no image can be read, or the destination cannot be written.
+
+    Example:
+      >>> import os, tempfile
+      >>> from inception_slim import evaluation
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     written = evaluation.features('tests/golden/idioms', 'tests/golden/idioms/images',
+      ...                                   os.path.join(folder, 'features.npy'))
+      >>> written.shape
+      (8, 101)
     """
     chosen = made(EvaluationOptions, options, InceptionSlimError)
     destination = os.fspath(destination)
@@ -58,7 +67,8 @@ def features(
     list_path = destination[:-len('.npy')] + '.txt'
     files = data.image_files(images)
     info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
-    vectors, names, bad = [], [], []
+    vectors, names = [], []
+    bad: list[str] = []
     with loaded(checkpoint, chosen, lambda: some_of(info, files)) as predictor:
         for batch in progress(of_files(info, files, chosen.batch_size, chosen.strict, bad),
                               len(files), bad):

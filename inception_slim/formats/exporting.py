@@ -108,6 +108,15 @@ def export(
         or what was written does not answer as the checkpoint does; nothing is left behind.
       CheckpointError: the checkpoint cannot be read.
       DatasetError: the labels or the images cannot be read.
+
+    Example:
+      >>> import os, tempfile
+      >>> from inception_slim import export
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     made = export.export('tests/golden/checkpoints/slim_v2', format='frozen',
+      ...                          destination=os.path.join(folder, 'frozen.pb'))
+      >>> made.format, made.difference < 1e-4
+      ('frozen', True)
     """
     if format not in FORMATS:
         raise ExportError(f'There is no format {format!r}; name one of {", ".join(FORMATS)}.')

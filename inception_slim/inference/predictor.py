@@ -79,7 +79,7 @@ class Predictor:
     def __enter__(self) -> Predictor:
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _answer(self, output: str, images: np.ndarray) -> np.ndarray:
@@ -145,6 +145,13 @@ def load(
       CheckpointError: the checkpoint cannot be read.
       InceptionSlimError: an argument is out of its range, or the engine is not installed or does
         not do that precision.
+
+    Example:
+      >>> import numpy as np
+      >>> from inception_slim import inference
+      >>> with inference.load('tests/golden/checkpoints/slim_v2') as predictor:
+      ...     predictor.predictions(np.zeros((3, 299, 299, 3), np.float32)).shape
+      (3, 11)
     """
     chosen = made(InferenceOptions, options, InceptionSlimError)
     for name, value in (('batch_size', batch_size), ('num_threads', num_threads)):

@@ -121,6 +121,16 @@ def get_network_fn(name: str, num_classes: int | None, weight_decay: float = 0.0
 
     Raises:
       ValueError: there is no network of that name.
+
+    Example:
+      >>> import tensorflow.compat.v1 as tf
+      >>> from inception_slim.nets import factory
+      >>> network_fn = factory.get_network_fn('inception_v1', num_classes=5)
+      >>> side = network_fn.default_image_size
+      >>> with tf.Graph().as_default():
+      ...     logits, end_points = network_fn(tf.placeholder(tf.float32, (8, side, side, 3)))
+      >>> logits.shape.as_list()
+      [8, 5]
     """
     if name not in NETWORKS:
         raise ValueError(f'There is no network {name!r}; known are {", ".join(NETWORKS)}.')

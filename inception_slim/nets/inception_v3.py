@@ -189,6 +189,17 @@ def inception_v3(
       RuntimeError: eager execution is on.
 
     Source: https://arxiv.org/abs/1512.00567.
+
+    Example:
+      >>> import inception_slim
+      >>> import tensorflow.compat.v1 as tf
+      >>> import tf_slim as slim
+      >>> with tf.Graph().as_default():
+      ...     images = tf.placeholder(tf.float32, (8, 299, 299, 3))
+      ...     with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
+      ...         logits, end_points = inception_slim.inception_v3(images, is_training=False)
+      >>> logits.shape.as_list(), end_points['Mixed_7c'].shape.as_list()
+      ([8, 1000], [8, 8, 8, 2048])
     """
     checks.check_convolutional_call('inception_v3', inputs, num_classes, dropout_keep_prob,
                                     spatial_squeeze, global_pool, _LARGEST)

@@ -102,7 +102,8 @@ def main() -> int:
         print(f'A checkpoint of Inception V3 with 1,001 classes, {size:.0f} MiB', flush=True)
         first, again = {}, {name: [] for name in WAYS}
         for name in WAYS:
-            done = subprocess.run([sys.executable, '-m', 'scripts.benchmarks.restore', '--first', name, path],
+            done = subprocess.run([sys.executable, '-m', 'scripts.benchmarks.restore', '--first',
+                                   name, path],
                                   capture_output=True, text=True, check=True)
             first[name] = [float(figure) for figure in done.stdout.split()]
         for _ in tqdm(range(arguments.rounds), unit='round', disable=None):

@@ -1,6 +1,7 @@
 """Writes the logits that TensorFlow 1.15.5's tf.contrib.slim gives for a checkpoint.
 
-    v115/bin/python scripts/proofs/read_with_1_15.py CHECKPOINT CLASSES DEPTH_MULTIPLIER MIN_DEPTH OUT.npy
+    v115/bin/python scripts/proofs/read_with_1_15.py \\
+        CHECKPOINT CLASSES DEPTH_MULTIPLIER MIN_DEPTH OUT.npy
 
 Runs on Python 3.7, on two of the golden images.
 """
@@ -8,7 +9,8 @@ Runs on Python 3.7, on two of the golden images.
 import os
 import sys
 
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tests', 'golden'))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, '..', '..', 'tests', 'golden'))
 
 import numpy as np
 import tensorflow as tf

@@ -1,0 +1,46 @@
+"""The examples in docstrings answer as they say, run from the project's folder."""
+
+import doctest
+import importlib
+import os
+import pkgutil
+
+import inception_slim
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# What a newcomer calls first, and where it is defined.
+WITH_EXAMPLES = (
+    'benchmark.multiply_adds', 'checkpoint.converting.convert', 'checkpoint.converting.read',
+    'checkpoint.names.inspect', 'checkpoint.restoring.restore', 'data.folders.image_files',
+    'data.labels.read_labels', 'data.opening.open_dataset', 'data.preprocessing.for_evaluation',
+    'evaluation.classify.classify', 'evaluation.evaluate.evaluate', 'evaluation.features.features',
+    'formats.exporting.export', 'inference.predictor.load', 'nets.factory.get_network_fn',
+    'nets.inception_v3.inception_v3')
+
+
+def found():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for each in pkgutil.walk_packages(inception_slim.__path__, 'inception_slim.'):
+        if not each.name.startswith('inception_slim.legacy') and '__main__' not in each.name:
+            module = importlib.import_module(each.name)
+            for test in finder.find(module, each.name):
+                if test.examples:
+                    yield test
+
+
+EXAMPLES = {test.name.removeprefix('inception_slim.'): test for test in found()}
+
+
+def test_the_main_calls_have_one():
+    assert not set(WITH_EXAMPLES) - set(EXAMPLES)
+
+
+@pytest.mark.parametrize('name', EXAMPLES)
+def test_example(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    test = EXAMPLES[name]
+    test.globs = {}  # each says what it needs
+    report = []
+    doctest.DocTestRunner(verbose=False).run(test, out=report.append)
+    assert not report, ''.join(report)
