@@ -12,7 +12,7 @@ from tensorflow.contrib.layers.python.layers import utils
 from tensorflow.contrib.training import HParams
 
 FLAGS = tf.flags.FLAGS
-tf.flags.DEFINE_string('hparams', 'batch_size=8,learning_rate=0.05', 'Comma-separated.')
+tf.flags.DEFINE_string('hparams', 'batch_size=8,learning_rate=0.01', 'Comma-separated.')
 
 hparams = HParams(batch_size=4, learning_rate=0.1, momentum=0.9, layers=[8, 16], name='small')
 
