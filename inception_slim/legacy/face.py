@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import types
 from collections.abc import Callable
+from functools import partial
 
 import tensorflow
 import tensorflow.compat.v1 as v1
@@ -66,9 +67,10 @@ def _keras(name: str = '') -> types.ModuleType:
 
 
 def _tensorflow() -> types.ModuleType:
-    names = {name: lambda name=name: find(f'tensorflow.{name}') for name in (
-        'contrib', 'keras', 'layers', 'nn', 'gfile', 'python', 'compat', 'version', 'estimator',
-        'core')}
+    names: dict[str, Callable[[], object]] = {
+        name: partial(find, f'tensorflow.{name}') for name in (
+            'contrib', 'keras', 'layers', 'nn', 'gfile', 'python', 'compat', 'version', 'estimator',
+            'core')}
     names.update({
         '__version__': lambda: VERSION, 'VERSION': lambda: VERSION, '__path__': list,
         'pywrap_tensorflow': lambda: find('tensorflow.python.pywrap_tensorflow'),
@@ -86,18 +88,19 @@ def _nn() -> types.ModuleType:
 def _read_as_then(gfile: types.ModuleType) -> types.ModuleType:
     """A `gfile` whose text mode gives the bytes of what is no text, as Python 2 did."""
 
-    class GFile(gfile.GFile):
+    class GFile(gfile.GFile):  # type: ignore[name-defined]
         def _prepare_value(self, value):
             try:
                 return super()._prepare_value(value)
             except UnicodeDecodeError:
-                return value
+                self._binary_mode = True  # what comes next may look like text, and is none
+                return super()._prepare_value(value)
 
     GFile.__doc__ = gfile.GFile.__doc__
     return View(gfile, {name: lambda: GFile for name in ('GFile', 'FastGFile', 'Open')})
 
 
-_FACES: dict[str, Callable[[], types.ModuleType]] = {
+_FACES: dict[str, Callable[[], types.ModuleType | None]] = {
     'tensorflow': _tensorflow,
     'tensorflow.nn': _nn,
     'tensorflow.layers': lambda: _keras('.__internal__.legacy.layers'),
@@ -187,7 +190,7 @@ def _private(dotted: str) -> types.ModuleType | None:
     try:
         module = importlib.import_module(place)
     except ModuleNotFoundError as error:
-        if not place.startswith(error.name):
+        if not error.name or not place.startswith(error.name):
             raise
         return None
     return _Private(module, _LOST.get(dotted, {}), name=dotted)
@@ -227,7 +230,7 @@ def _find(dotted: str) -> types.ModuleType | None:
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
-            if not name.startswith(error.name):
+            if not error.name or not name.startswith(error.name):
                 raise
     return None
 

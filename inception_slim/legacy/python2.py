@@ -15,7 +15,9 @@ import operator
 import re
 import sys
 import types
+import weakref
 from collections.abc import Mapping
+from typing import Any
 
 from inception_slim.errors import InceptionSlimError
 
@@ -123,8 +125,11 @@ def _translated(source: bytes, path: str, error: SyntaxError) -> ast.Module | No
     print(f'inception-slim: {path} is Python 2, translated for this run', file=sys.stderr)
     if len(new.splitlines()) != len(text.splitlines()):
         _number_as(tree, new, text)
-    if not re.search(r'^from\s+__future__\s+import\s+.*\bdivision\b', text, re.MULTILINE):
-        tree = ast.fix_missing_locations(_Division().visit(tree))
+    features = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom)
+                and node.module == '__future__' for alias in node.names}
+    features |= set(re.findall(r'\b(division|print_function)\b', ' '.join(
+        re.findall(r'^from\s+__future__\s+import\s+(.*)$', text, re.MULTILINE))))
+    tree = ast.fix_missing_locations(_AsThen(features).visit(tree))
     return tree
 
 
@@ -150,40 +155,77 @@ def _number_as(tree: ast.Module, new: str, old: str) -> None:
                 setattr(node, name, lines.get(getattr(node, name), last))
 
 
-class _Division(ast.NodeTransformer):
-    """`a / b` of whole numbers rounds down, as it did."""
+class _AsThen(ast.NodeTransformer):
+    """`a / b` of whole numbers rounds down, and `print` writes what it wrote."""
+
+    def __init__(self, features: set[str]):
+        self._features = features
+        self._needed: set[str] = set()
+
+    def _call(self, name: str, arguments: list[ast.expr], node: ast.AST) -> ast.Call:
+        self._needed.add(name)
+        return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), arguments, []), node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         self.generic_visit(node)
-        if not isinstance(node.op, ast.Div):
+        if not isinstance(node.op, ast.Div) or 'division' in self._features:
             return node
-        call = ast.Call(ast.Name('__legacy_divide__', ast.Load()), [node.left, node.right], [])
-        return ast.copy_location(call, node)
+        return self._call('__legacy_divide__', [node.left, node.right], node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
         self.generic_visit(node)
-        if not isinstance(node.op, ast.Div):
+        if not isinstance(node.op, ast.Div) or 'division' in self._features:
             return node
         old = copy.deepcopy(node.target)
         old.ctx = ast.Load()
-        call = ast.Call(ast.Name('__legacy_divide__', ast.Load()),
-                        [old, node.value, ast.Constant(True)], [])
+        call = self._call('__legacy_divide__', [old, node.value, ast.Constant(True)], node)
         return ast.copy_location(ast.Assign([node.target], call), node)
 
-    def visit_Module(self, node: ast.Module) -> ast.Module:
-        before = ast.dump(node)
+    def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
-        if ast.dump(node) != before:
+        if (isinstance(node.func, ast.Name) and node.func.id == 'print'
+                and 'print_function' not in self._features):
+            self._needed.add('__legacy_print__')
+            node.func.id = '__legacy_print__'
+        return node
+
+    def visit_Module(self, node: ast.Module) -> ast.Module:
+        self.generic_visit(node)
+        if self._needed:
             at = 1 if ast.get_docstring(node) is not None else 0
             while at < len(node.body) and isinstance(node.body[at], ast.ImportFrom) and (
                     node.body[at].module == '__future__'):
                 at += 1
             node.body.insert(at, ast.ImportFrom(
-                __name__, [ast.alias('__legacy_divide__')], 0))
+                __name__, [ast.alias(name) for name in sorted(self._needed)], 0))
         return node
 
 
-def __legacy_divide__(left: object, right: object, in_place: bool = False) -> object:
+# The files in which the last `print` ended with a comma, so that the next begins with a space.
+_space_first: weakref.WeakSet = weakref.WeakSet()
+
+
+def __legacy_print__(*values: object, sep: str = ' ', end: str = '\n', file=None) -> None:
+    """`print` as the statement of Python 2 was: its last comma, and twelve digits of a float."""
+    file = file or sys.stdout
+
+    def text(value: object) -> str:
+        if type(value) is not float:
+            return str(value)
+        shown = f'{value:.12g}'
+        return shown if set(shown) & set('.en') else shown + '.0'
+
+    line = sep.join(map(text, values))
+    if file in _space_first and line:
+        line = ' ' + line
+    _space_first.discard(file)
+    file.write(line + ('' if end == ' ' else end))
+    ended = isinstance(values[-1] if values else '', str) and line[-1:].isspace()
+    if end == ' ' and not (ended and line[-1] != ' '):
+        _space_first.add(file)
+
+
+def __legacy_divide__(left: Any, right: Any, in_place: bool = False) -> Any:
     """`left / right` as Python 2 had it, or `left /= right`."""
     import numpy as np
 

@@ -231,6 +231,9 @@ PYTHON_2 = '''
         print `error.args`, np.arange(4)[len([1, 2, 3]) / 2]
     print list(izip(xrange(2), 'ab')), cPickle.loads(cPickle.dumps([1])), type(tf.__version__)
     print >>__import__('sys').stderr, 'said'
+    print 'a', 0.1 + 0.2,
+    print 1e20, 2., 'line\\n',
+    print 'b'
     len(3)
 '''
 
@@ -242,10 +245,12 @@ def test_python_2_is_translated_with_its_line_numbers(tmp_path):
         a 2 True (3, 3.5) text 511 5
         ('as then',) 1
         [(0, 'a'), (1, 'b')] [1] <class 'str'>
+        a 0.3 1e+20 2.0 line
+        b
         ''')
     assert done.stderr.startswith(
         f'inception-slim: {script} is Python 2, translated for this run\nsaid\n')
-    assert f'File "{script}", line 18, in <module>\n' in done.stderr
+    assert f'File "{script}", line 21, in <module>\n' in done.stderr
 
 
 def test_python_2_without_the_translator_is_one_sentence(tmp_path):
