@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from inception_slim.nets import factory
 from inception_slim.options import option
 
+PRECISIONS = ('float32', 'bfloat16')
+
 
 def _scopes(text: str) -> list[str]:
     return [each for each in text.split(',') if each]
@@ -40,6 +42,10 @@ class LearningOptions:
       dropout_keep_prob: the part of the pooled features that dropout keeps, in (0, 1].
       depth_multiplier: factor of every convolution's number of channels, greater than 0.
       min_depth: the fewest channels a convolution is thinned to.
+      precision: what convolutions and their gradients multiply: 'float32', or 'bfloat16', in which
+        the values between them are kept too. Variables, the statistics of batch norm, losses and
+        the optimizer are float32 in both, and so are checkpoints. Where the processor has no
+        bfloat16 instructions, a warning says so and it stays float32.
     """
 
     network: str = option('inception_v3', 'the network', choices=tuple(factory.NETWORKS))
@@ -61,6 +67,9 @@ class LearningOptions:
     dropout_keep_prob: float = option(0.8, 'the part that dropout keeps', above=0, at_most=1)
     depth_multiplier: float = option(1.0, 'factor of the number of channels', above=0)
     min_depth: int = option(16, 'the fewest channels of a layer', at_least=1)
+    precision: str = option(
+        'float32', 'what is multiplied; weights, losses and checkpoints are float32 in both',
+        choices=PRECISIONS)
 
 
 @dataclass(frozen=True)

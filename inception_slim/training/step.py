@@ -18,6 +18,12 @@ from inception_slim.errors import TrainingError
 from inception_slim.nets import factory
 from inception_slim.options import made, taking
 from inception_slim.training.options import StepOptions
+from inception_slim.training.precision import (
+    at_hand,
+    in_float32,
+    kept_in_float32,
+    regularized_in_float32,
+)
 
 
 @dataclass(frozen=True)
@@ -64,20 +70,25 @@ def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, **options
         arguments.update(depth_multiplier=chosen.depth_multiplier, min_depth=chosen.min_depth)
     elif chosen.depth_multiplier != 1:
         raise TrainingError(f'{known.title} cannot be thinned; leave depth_multiplier at 1.')
+    arg_scope = known.arg_scope(weight_decay=chosen.weight_decay,
+                                batch_norm_decay=chosen.batch_norm_decay,
+                                batch_norm_scale=chosen.batch_norm_scale)
+    getter = None
+    if at_hand(chosen.precision) == 'bfloat16':
+        images = tf.cast(images, tf.bfloat16)
+        getter, arg_scope = kept_in_float32, regularized_in_float32(arg_scope)
     # Resource variables, whose reads and writes have an order; their names are the same.
-    with tf.variable_scope('', use_resource=True):
+    with tf.variable_scope('', use_resource=True, custom_getter=getter):
         global_step = tf.train.get_or_create_global_step()
-        with slim.arg_scope(known.arg_scope(weight_decay=chosen.weight_decay,
-                                            batch_norm_decay=chosen.batch_norm_decay,
-                                            batch_norm_scale=chosen.batch_norm_scale)):
+        with slim.arg_scope(arg_scope):
             logits, end_points = known.function(images, num_classes=num_classes, is_training=True,
                                                 **arguments)
         wanted = tf.one_hot(labels, num_classes)
         losses = {'logits': tf.losses.softmax_cross_entropy(
-            wanted, logits, label_smoothing=chosen.label_smoothing)}
+            wanted, in_float32(logits), label_smoothing=chosen.label_smoothing)}
         if 'AuxLogits' in end_points:
             losses['aux_logits'] = tf.losses.softmax_cross_entropy(
-                wanted, end_points['AuxLogits'], weights=chosen.aux_weight,
+                wanted, in_float32(end_points['AuxLogits']), weights=chosen.aux_weight,
                 label_smoothing=chosen.label_smoothing, scope='aux_loss')
         losses['regularization'] = tf.losses.get_regularization_loss()
         losses['total'] = tf.losses.get_total_loss()
