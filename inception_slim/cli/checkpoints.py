@@ -66,7 +66,8 @@ def loading(info: checkpoint.CheckpointInfo) -> list[str]:
     size = network.image_size
     pooling, importing = '', []
     if info.pooling != 'average':
-        pooling = f", \\\n                    slim.arg_scope([pooled_conv], pooling='{info.pooling}')"
+        pooling = (', \\\n                    '
+                   f"slim.arg_scope([pooled_conv], pooling='{info.pooling}')")
         importing = ['from inception_slim.nets.blocks import pooled_conv']
     return [f'    {line}'.rstrip() for line in (
         'import inception_slim',

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
-Run = Callable[[argparse.Namespace], None]
+Run = Callable[[argparse.Namespace], int | None]
 
 
 class Verb(Protocol):

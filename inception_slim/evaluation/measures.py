@@ -109,11 +109,12 @@ def fid(
     if kid and any(isinstance(each, Statistics) for each in sources):
         raise DatasetError('KID needs the vectors themselves, which statistics no longer hold; '
                            'give the images.')
-    if kid and (fewest := min(each.count for each in sources)) < kid_subset_size:
+    if kid and (fewest := min(each.count or 0 for each in sources)) < kid_subset_size:
         raise DatasetError(f'There are {fewest:,} images in one of the two, but a subset has '
                            f'{kid_subset_size:,}; set --kid-subset-size to less.')
     bad: list[str] = []
-    found, vectors = [], []
+    found: list[Statistics] = []
+    vectors: list[np.ndarray] = []
     with _Network(checkpoint, chosen, sources) as network:
         for source in sources:
             if isinstance(source, Statistics):
@@ -125,9 +126,12 @@ def fid(
                 if kid:
                     kept.append(batch)
             found.append(moments.statistics())
-            vectors.append(np.concatenate(kept) if kid else None)
-    kernel = kernel_distance(*vectors, kid_subsets, kid_subset_size) if kid else (None, None)
-    return Distance(frechet_distance(*found), *kernel, (found[0].count, found[1].count), bad)
+            if kid:
+                vectors.append(np.concatenate(kept))
+    mean, deviation = (kernel_distance(vectors[0], vectors[1], kid_subsets, kid_subset_size)
+                       if kid else (None, None))
+    return Distance(frechet_distance(found[0], found[1]), mean, deviation,
+                    (found[0].count, found[1].count), bad)
 
 
 @taking(MeasureOptions)
@@ -247,5 +251,6 @@ class _Network:
 
     def features(self, source: _Source, bad: list[str]) -> Iterator[np.ndarray]:
         """What the classifier sees, `[N, channels]` float32, a batch at a time."""
+        assert self._predictor is not None  # there are images, or else nobody asks
         for batch in progress(self._read(source, self._options.batch_size, bad), source.count, bad):
             yield self._predictor.features(batch['image'])

@@ -84,7 +84,7 @@ def read(path: str, key: str, images: str | None) -> Quantized | None:
         return None  # its checksum is right, but it was not written by this
 
 
-def _step(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> Step:
+def _step(fields: dict[str, Any], arrays: dict[str, Any]) -> Step:
     fields['kernel'], fields['padding'] = tuple(fields['kernel']), tuple(fields['padding'])
     return Step(**fields, **arrays)
 

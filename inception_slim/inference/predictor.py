@@ -45,7 +45,8 @@ class Predictor:
         self.info = info
         self.precision = precision
         self.engine = engine_name
-        self._engine, self._classifier = engine, classifier
+        self._engine: Engine | None = engine
+        self._classifier = classifier
         self._side = factory.NETWORKS[info.network].image_size
 
     def logits(self, images: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ pooling after the 1×1 convolution) is in every engine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -22,15 +22,16 @@ class Step(NamedTuple):
     kind: str  # conv, dense, relu, max_pool, avg_pool, concat, add, scale, flatten
     inputs: list[str]
     output: str
-    weights: np.ndarray | None = None  # [out, in / groups, height, width]; dense: [in, out]
-    biases: np.ndarray | None = None
+    # An array where the kind has weights: [out, in / groups, height, width]; of dense [in, out].
+    weights: Any = None
+    biases: Any = None  # likewise, [out]
     kernel: tuple[int, int] = (1, 1)
     stride: int = 1
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right
     groups: int = 1
     factor: float = 1.0
     counts_padding: bool = False  # an average counts the zeros around the grid
-    unit: np.ndarray | None = None  # [out], of weights in eight bits: what a 1 in them stands for
+    unit: Any = None  # [out], of weights in eight bits: what a 1 in them stands for
 
 
 def steps(graph: tf.Graph, weights: Mapping[str, np.ndarray] | None = None,
@@ -53,8 +54,9 @@ def steps(graph: tf.Graph, weights: Mapping[str, np.ndarray] | None = None,
         if op not in needed:
             needed.add(op)
             waiting += [each.op for each in op.inputs]
-    same = {}  # a value that is another one, by another name
-    padded = {}  # a value with zeros around it: the value, and the zeros
+    same: dict[str, str] = {}  # a value that is another one, by another name
+    # A value with zeros around it: the value, and the zeros.
+    padded: dict[str, tuple[str, Any]] = {}
 
     def source(name: str) -> str:
         while name in same:

@@ -55,8 +55,9 @@ def _pillow() -> types.ModuleType:
 def _pillow_image() -> types.ModuleType:
     from PIL import Image
     return View(Image, {
-        'ANTIALIAS': lambda: Image.LANCZOS, 'LINEAR': lambda: Image.BILINEAR,
-        'CUBIC': lambda: Image.BICUBIC}, write_through=True)
+        'ANTIALIAS': lambda: Image.Resampling.LANCZOS,
+        'LINEAR': lambda: Image.Resampling.BILINEAR,
+        'CUBIC': lambda: Image.Resampling.BICUBIC}, write_through=True)
 
 
 def _scipy() -> types.ModuleType:

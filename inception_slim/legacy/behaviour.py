@@ -71,8 +71,8 @@ def _hush_layers() -> Callable[[], None]:
     warnings.filterwarnings('ignore', message='.*is deprecated and', category=UserWarning)
 
     def undo() -> None:
-        warnings.filters[:] = before
-        warnings._filters_mutated()
+        warnings.filters[:] = before  # type: ignore[index]
+        warnings._filters_mutated()  # type: ignore[attr-defined]
 
     return undo
 

@@ -22,14 +22,6 @@ ROOTS = frozenset({'tensorflow'})
 VERSION = '1.15.5'
 
 
-class GoneModuleError(ModuleNotFoundError):
-    """A module of that name left TensorFlow, and nothing stands behind it; a sentence says more."""
-
-
-class GoneError(AttributeError):
-    """A name left TensorFlow, and nothing stands behind it; a sentence says more."""
-
-
 # What is not there, by the beginning of its name: what it was, and what to do today.
 GONE = {
     'tensorflow.estimator': (
@@ -50,7 +42,7 @@ class _Gone(types.ModuleType):
     def __getattr__(self, name: str):
         if name.startswith('__'):
             raise AttributeError(name)
-        raise GoneError(GONE[self.__name__] + '.')
+        raise AttributeError(GONE[self.__name__] + '.')
 
 
 def _keras(name: str = '') -> types.ModuleType:
@@ -215,7 +207,7 @@ def _find(dotted: str) -> types.ModuleType | None:
         return _contrib(dotted)
     for gone, sentence in GONE.items():
         if (dotted + '.').startswith(gone + '.'):
-            raise GoneModuleError(sentence + '.', name=dotted)
+            raise ModuleNotFoundError(sentence + '.', name=dotted)
     if (dotted + '.').startswith('tensorflow.python.keras.'):
         return find(dotted.replace('tensorflow.python.keras', 'tensorflow.keras'))
     if (dotted + '.').startswith('tensorflow.python.'):

@@ -18,6 +18,7 @@ import sys
 import sysconfig
 import types
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from typing import Any
 
 from inception_slim.legacy import around, face, python2, then
 
@@ -52,7 +53,7 @@ def add_own_package(folder: str) -> None:
     _is_installed_folder.cache_clear()
 
 
-def _as_importlib(function: types.FunctionType) -> types.FunctionType:
+def _as_importlib(function: Any) -> Any:
     # Python leaves the frames of its own import system out of a traceback, by their file's name.
     function.__code__ = function.__code__.replace(co_filename='<frozen importlib._bootstrap>')
     return function
@@ -66,7 +67,7 @@ class _Rewriter(ast.NodeTransformer):
         self.needed: set[str] = set()
 
     def visit_Import(self, node: ast.Import) -> list[ast.stmt]:
-        statements = []
+        statements: list[ast.stmt] = []
         for alias in node.names:
             top = alias.name.partition('.')[0]
             if top not in FACED:
@@ -79,7 +80,7 @@ class _Rewriter(ast.NodeTransformer):
         return statements
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom:
-        if not node.level and node.module.partition('.')[0] in FACED:
+        if node.module and not node.level and node.module.partition('.')[0] in FACED:
             node.module = _PREFIX + node.module
         return node
 

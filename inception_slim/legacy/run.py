@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from importlib.machinery import SourceFileLoader
 
 from inception_slim import quiet
-from inception_slim.legacy import behaviour, imports
+from inception_slim.legacy import around, behaviour, face, imports, views
 from inception_slim.legacy.python2 import Python2Error
 
-_HIDDEN = {__file__, imports.__file__}
+_HIDDEN = {module.__file__ for module in (around, face, imports, views)} | {__file__}
 
 
 def run_script(path: str, arguments: Sequence[str]) -> None:
@@ -35,7 +35,8 @@ def run_script(path: str, arguments: Sequence[str]) -> None:
     if os.path.isdir(path):
         sys.argv[:] = [path, *arguments]
         _set_first_path(path)
-        _run(lambda: runpy._run_module_as_main('__main__', alter_argv=False))
+        _run(lambda: runpy._run_module_as_main(  # type: ignore[attr-defined]
+            '__main__', alter_argv=False))
         return
     try:
         with io.open_code(path) as file:
@@ -68,7 +69,7 @@ def run_module(name: str, arguments: Sequence[str]) -> None:
     if found is not None and found.origin and imports.is_installed(found.origin):
         imports.add_own_package(os.path.dirname(found.origin) if found.submodule_search_locations
                                 else found.origin)
-    _run(lambda: runpy._run_module_as_main(name))
+    _run(lambda: runpy._run_module_as_main(name))  # type: ignore[attr-defined]
 
 
 def _set_first_path(folder: str) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-_RESAMPLING = {'nearest': Image.NEAREST, 'lanczos': Image.LANCZOS, 'bilinear': Image.BILINEAR,
-               'bicubic': Image.BICUBIC, 'cubic': Image.BICUBIC}
+_RESAMPLING = {'nearest': Image.Resampling.NEAREST, 'lanczos': Image.Resampling.LANCZOS,
+               'bilinear': Image.Resampling.BILINEAR, 'bicubic': Image.Resampling.BICUBIC,
+               'cubic': Image.Resampling.BICUBIC}
 _MOVED = {'logsumexp': 'special', 'comb': 'special', 'factorial': 'special',
           'factorial2': 'special', 'factorialk': 'special', 'face': 'datasets',
           'ascent': 'datasets', 'electrocardiogram': 'datasets'}

@@ -342,3 +342,34 @@ def test_a_script_that_is_not_there(tmp_path):
     assert out(done, 2) == ''
     assert done.stderr == ("inception-slim: can't open file "
                            f"'{tmp_path}/nowhere.py': [Errno 2] No such file or directory\n")
+
+
+GRAPH = '''
+    inputs = tf.random_uniform((2, 299, 299, 3))
+    with slim.arg_scope(inception.inception_v3_arg_scope()):
+        logits, _ = inception.inception_v3(inputs, is_training=False)
+    # A variable of TensorFlow 1 is other ops than one of today; the names are the same.
+    plumbing = {'VariableV2', 'Assign', 'Identity', 'VarHandleOp', 'AssignVariableOp',
+                'ReadVariableOp', 'VarIsInitializedOp', 'Const'}
+    for node in logits.graph.as_graph_def().node:
+        if node.op not in plumbing:
+            print(node.name, node.op, [name for name, value in sorted(node.attr.items())],
+                  node.attr['strides'], node.attr['padding'].s)
+    print(tf.Session.__module__, tf.Session.run.__module__)
+'''
+
+
+def test_what_a_session_runs_is_what_the_benchmark_runs(tmp_path):
+    write(tmp_path / 'script.py', '''
+    import tensorflow as tf
+    slim = tf.contrib.slim
+    from tensorflow.contrib.slim.nets import inception
+    ''' + GRAPH)
+    plain = forks.python('''
+    import inception_slim as inception
+    import tensorflow.compat.v1 as tf, tf_slim as slim
+    graph = tf.Graph().as_default()
+    graph.__enter__()
+    ''' + GRAPH)
+    assert out(plain).count(' Conv2D ') == 98
+    assert out(run(tmp_path, 'script.py')) == plain.stdout

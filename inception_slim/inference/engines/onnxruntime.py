@@ -21,7 +21,8 @@ class ONNXRuntimeEngine:
     """The features of images, by ONNX Runtime on the processor."""
 
     def __init__(self, model: bytes, threads: int, batch_size: int | None):
-        self._model, self._threads, self._size = model, threads, batch_size
+        self._model: bytes | None = model
+        self._threads, self._size = threads, batch_size
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
         self._apart: Any = None  # made when a batch comes: many see one image at a time alone
@@ -86,13 +87,14 @@ def model_of(steps: Sequence[Step], side: int, *, output: str = 'features',
                       kept(f'{name}:biases', step.biases)]
         elif step.kind == 'scale':
             inputs = [*inputs, kept(f'{name}:constant', step.factor)]
-        operation, attributes = {
+        kinds: dict[str, tuple[str, dict[str, Any]]] = {
             'conv': ('Conv', {**window, 'group': step.groups}), 'dense': ('Gemm', {}),
             'max_pool': ('MaxPool', window),
             'avg_pool': ('AveragePool', {**window, 'count_include_pad': int(step.counts_padding)}),
             'relu': ('Relu', {}), 'concat': ('Concat', {'axis': 1}), 'add': ('Add', {}),
             'scale': ('Mul', {}), 'flatten': ('Flatten', {}),
-        }[step.kind]
+        }
+        operation, attributes = kinds[step.kind]
         nodes.append(helper.make_node(operation, inputs, [name], **attributes))
         names[name] = name
     shape = ('N', side, side, 3) if channels_last else ('N', 3, side, side)

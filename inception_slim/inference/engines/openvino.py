@@ -76,9 +76,10 @@ def model_of(network: Sequence[Step] | Quantized, side: int) -> Any:
     import openvino
     from openvino import opset8 as ops
 
-    ranges: dict[str, float] = {}
     if isinstance(network, Quantized):
-        network, ranges = network.steps, network.ranges
+        steps, ranges = network.steps, network.ranges
+    else:
+        steps, ranges = list(network), {}
     inputs = ops.parameter([-1, side, side, 3], np.float32, name=INPUTS)
     values = {INPUTS: ops.transpose(inputs, np.array([0, 3, 1, 2]))}
 
@@ -86,7 +87,7 @@ def model_of(network: Sequence[Step] | Quantized, side: int) -> Any:
         low, high = (ops.constant(np.float32(end)) for end in (0, ranges[name]))
         return ops.fake_quantize(value, low, high, low, high, 256)
 
-    for step in network:
+    for step in steps:
         value = values[step.inputs[0]]
         begin, end = step.padding[:2], step.padding[2:]
         if step.kind == 'conv':

@@ -22,7 +22,7 @@ class TFLiteEngine:
     """
 
     def __init__(self, network: Quantized, threads: int):
-        self._model = model_of(network)
+        self._model: bytes | None = model_of(network)
         self._added = np.float32(is_shifted(network))
         self._together = self._interpreter(threads)
         self._lock = threading.Lock()
