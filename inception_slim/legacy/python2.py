@@ -193,8 +193,8 @@ class _AsThen(ast.NodeTransformer):
         self.generic_visit(node)
         if self._needed:
             at = 1 if ast.get_docstring(node) is not None else 0
-            while at < len(node.body) and isinstance(node.body[at], ast.ImportFrom) and (
-                    node.body[at].module == '__future__'):
+            while at < len(node.body) and isinstance(first := node.body[at], ast.ImportFrom) and (
+                    first.module == '__future__'):
                 at += 1
             node.body.insert(at, ast.ImportFrom(
                 __name__, [ast.alias(name) for name in sorted(self._needed)], 0))

@@ -19,7 +19,7 @@ from inception_slim import quiet
 from inception_slim.legacy import around, behaviour, face, imports, views
 from inception_slim.legacy.python2 import Python2Error
 
-_HIDDEN = {module.__file__ for module in (around, face, imports, views)} | {__file__}
+_HIDDEN = {str(each.__file__) for each in (around, face, imports, views)} | {__file__}
 
 
 def run_script(path: str, arguments: Sequence[str]) -> None:
