@@ -19,7 +19,7 @@ from inception_slim import quiet
 from inception_slim.legacy import around, behaviour, face, imports, views
 from inception_slim.legacy.python2 import Python2Error
 
-_HIDDEN = {str(each.__file__) for each in (around, face, imports, views)} | {__file__}
+_HIDDEN: set[str] = {str(each.__file__) for each in (around, face, imports, views)} | {__file__}
 
 
 def run_script(path: str, arguments: Sequence[str]) -> None:
