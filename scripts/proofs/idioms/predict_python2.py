@@ -48,10 +48,19 @@ if not names.has_key(0) or len(names) <> 5:
     raise ValueError, 'labels.txt has %d names' % len(names)
 print >>sys.stderr, 'reading', IMAGE_DIR
 
-files = filter(lambda name: name.endswith('.jpg'), os.listdir(IMAGE_DIR))
+# every PIL decodes a JPEG in its own way, so PNG copies
+content = tf.placeholder(tf.string)
+png = tf.image.encode_png(tf.image.decode_jpeg(content, channels=3))
+with tf.Session() as sess:
+    for name in os.listdir(IMAGE_DIR):
+        jpeg = open(os.path.join(IMAGE_DIR, name), 'rb').read()
+        with tf.gfile.Open(name.replace('.jpg', '.png'), 'w') as f:
+            f.write(sess.run(png, {content: jpeg}))
+
+files = filter(lambda name: name.endswith('.png'), os.listdir('.'))
 files.sort()
 print len(files), 'images;', 'the middle one is', files[len(files) / 2]
-images = np.array(map(lambda name: load(os.path.join(IMAGE_DIR, name)), files))
+images = np.array(map(lambda name: load(name), files))
 print 'shape', images.shape, 'mean %.6f' % images.mean()
 
 predictor = Predictor('data/inception_v3.ckpt', names)
@@ -65,14 +74,14 @@ for name, values in sorted(sums.iteritems()):
     print name, '%d images, mean %.5f' % (len(values), np.mean(values))
 
 out = StringIO()
-print >>out, u'\u00e9'.encode('utf-8') == '\xc3\xa9', 0777, 5L * 2,
+print >>out, u'\u00e9' == unichr(233), 0777, 5L * 2,
 print >>out, `sorted(names.values())`
 print out.getvalue(),
 with open('sums.pkl', 'wb') as f:
     pickle.dump(sums, f)
 print sorted(pickle.load(open('sums.pkl', 'rb')).keys())
 try:
-    tf.train.Saver().restore(predictor.sess, 'no/such/checkpoint')
+    tf.train.Saver().restore(predictor.sess, 'model.ckpt-1')
 except (ValueError, tf.errors.NotFoundError), e:
     print 'no checkpoint:', e.__class__.__name__
 if not os.path.isdir('out'):
