@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import forks
 import numpy as np
@@ -84,6 +85,7 @@ def test_an_interrupt_ends_it_as_it_ends_plain_python(tmp_path):
     process = subprocess.Popen([*RUN, str(script)], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == 'ready\n'
+    time.sleep(1)  # until it sleeps
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
