@@ -1,8 +1,9 @@
 """Every way to run an Inception network on this processor, side by side in one run.
 
 Each contestant is a process of its own with the same weights; its logits are checked against the
-listing's graph before it is timed. They are asked for one batch in turn, round by round, in an
-order that is drawn anew for each round; so are the processor's own limits.
+listing's graph before it is timed. Those of one precision run at a time, and the listing's graph
+with them: they are asked for one batch in turn, round by round, in an order that is drawn anew for
+each round; so are the processor's own limits.
 """
 
 import argparse
@@ -76,7 +77,7 @@ class Contestant:
     def __init__(self, name: str, network: str, checkpoint: str, images: str):
         self.name = name
         self.durations: dict[int, list[float]] = {}
-        self.difference = 0.0
+        self.difference, self.logits = 0.0, np.zeros(0)
         self.errors = tempfile.TemporaryFile('w+')
         start = time.perf_counter()
         self.process = subprocess.Popen(
@@ -119,11 +120,10 @@ class Contestant:
         self.process.wait()
 
 
-def start(names: list[str], network: str, checkpoint: str, images: str,
-          folder: str) -> list[Contestant]:
-    """The contestants that run and agree, one started after the other."""
+def start(names: list[str], network: str, checkpoint: str, images: str, folder: str,
+          reference: Contestant | None = None) -> list[Contestant]:
+    """The contestants that run and agree with the reference, one started after the other."""
     contestants: list[Contestant] = []
-    reference = None
     for name in tqdm(names, desc='starting', unit='contestant', disable=None):
         if network not in ONLY.get(name, factory.NETWORKS):
             continue
@@ -143,9 +143,10 @@ def start(names: list[str], network: str, checkpoint: str, images: str,
         except RuntimeError as error:
             print(f'{name}: left out, it failed: {error}')
             continue
-        logits = np.load(file)
-        reference = logits if reference is None else reference
-        contestant.difference = float(abs(logits - reference).max() / abs(reference).max())
+        contestant.logits = np.load(file)
+        if reference is not None:
+            contestant.difference = float(abs(contestant.logits - reference.logits).max()
+                                          / abs(reference.logits).max())
         if contestant.difference > TOLERANCES[precision_of(name)]:
             print(f'{name}: left out, its logits differ by {contestant.difference:.1%} of the '
                   'largest')
@@ -155,9 +156,11 @@ def start(names: list[str], network: str, checkpoint: str, images: str,
     return contestants
 
 
-def measure(contestants: list[Contestant], rounds: dict[int, int], limit: Limit) -> None:
+def measure(contestants: list[Contestant], rounds: dict[int, int], limit: Limit,
+            precision: str) -> None:
     """Times all of them, in a new order every round; leaves out who fails on the way."""
     chance = random.Random(SEED)
+    limits = [each for each in limit.names if each[0] == precision]
     for batch, count in rounds.items():
         for contestant in list(contestants):
             contestant.durations[batch] = []
@@ -166,8 +169,8 @@ def measure(contestants: list[Contestant], rounds: dict[int, int], limit: Limit)
             except RuntimeError as error:
                 print(f'{contestant.name}: left out, it failed: {error}')
                 contestants.remove(contestant)
-        for _ in tqdm(range(count), desc=f'batch {batch}', unit='round', disable=None):
-            turns = [*contestants, *limit.names]
+        for _ in tqdm(range(count), desc=f'{precision}, batch {batch}', unit='round', disable=None):
+            turns = [*contestants, *limits]
             chance.shuffle(turns)
             for each in turns:
                 if isinstance(each, Contestant):
@@ -176,10 +179,10 @@ def measure(contestants: list[Contestant], rounds: dict[int, int], limit: Limit)
                     limit.turn(each)
 
 
-def table(contestants: list[Contestant], work: int,
+def table(contestants: list[Contestant], reference: Contestant, work: int,
           rates: dict[str, tuple[float, str]]) -> list[dict]:
+    """A row for each; the reference's durations are of the same rounds."""
     rows = []
-    reference = contestants[0]
     for contestant in contestants:
         limit, _ = rates[precision_of(contestant.name)]
         row = {'name': contestant.name, 'engine': contestant.engine,
@@ -281,13 +284,27 @@ def main() -> int:
         side = factory.NETWORKS[arguments.network].image_size
         np.save(images, np.random.RandomState(1).uniform(
             -1, 1, (max(rounds), side, side, 3)).astype('f'))
-        contestants = start(names, arguments.network, checkpoint, images, folder)
-        limit = Limit()
-        measure(contestants, rounds, limit)
+        limit, rows = Limit(), []
+        settings = (arguments.network, checkpoint, images, folder)
+        listing = start([REFERENCE], *settings)
+        if not listing:
+            return 1  # it has said why
+        reference = listing[0]
+        for precision in TOLERANCES:
+            contestants = start([name for name in names if name != REFERENCE
+                                 and precision_of(name) == precision], *settings, reference)
+            if precision == 'float32':
+                contestants.insert(0, reference)
+            if not contestants:
+                continue
+            measure(list(dict.fromkeys([reference, *contestants])), rounds, limit, precision)
+            contestants = [each for each in contestants if each.process.poll() is None]
+            rows += table(contestants, reference, work, limit.rates())
+            for contestant in contestants:
+                if contestant is not reference:
+                    contestant.close()
         rates = limit.rates()
-        rows = table(contestants, work, rates)
-        for contestant in contestants:
-            contestant.close()
+        reference.close()
     machine = f'{processor()} ({kind()}), {cores()} cores'
     subject = (f'{factory.NETWORKS[arguments.network].title} on {machine}; '
                f'TensorFlow {tf.__version__}')

@@ -98,6 +98,8 @@ class Limit:
         """By precision: 10^9 operations per second of the fastest, by its median; and which."""
         found: dict[str, tuple[float, str]] = {}
         for (kind, by), durations in self.durations.items():
+            if not durations:
+                continue  # its turn is still to come
             rate = self._calls[kind, by][1] / statistics.median(durations) / 1e9
             found[kind] = max(found.get(kind, (0.0, '')), (rate, by))
         return found
