@@ -19,7 +19,7 @@ PYTEST := -m pytest --numprocesses auto --dist loadfile
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help bulk-demo bench-bulk bench bench-1.15 bench-restore bench-train bench-input \
+.PHONY: help bulk-demo bench-bulk bench bench-1.15 bench-restore bench-train bench-train-all bench-input \
     bench-listing then-and-now compare compare-all formats measures accuracy \
     demo family soak test test-slow test-engines test-oldest train-faults slim-suite lint docs clean
 
@@ -68,7 +68,10 @@ bulk-demo: $(BULK)  ## millions of images: killed and gone on with, on Ray, from
 bench-bulk: $(BULK)  ## bulk beside classify, and its memory for ten times the images (minutes)
 	@.venv/bin/python -m scripts.benchmarks.bulk $(ARGS)
 
-bench-train: $(INSTALLED)  ## time a training step beside TensorFlow 1.15.5, in one run
+bench-train: $(INSTALLED)  ## time a training step beside TensorFlow 1.15.5 and Keras, in one run
+	@.venv/bin/python -m scripts.benchmarks.train $(ARGS)
+
+bench-train-all: $(COMPARE)  ## the same with PyTorch, installed for it
 	@.venv/bin/python -m scripts.benchmarks.train $(ARGS)
 
 bench-input: $(INSTALLED)  ## time classifying a folder of JPEGs beside the network alone

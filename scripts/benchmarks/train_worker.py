@@ -2,9 +2,9 @@
 
     python train_worker.py NETWORK BATCH_SIZE
 
-NETWORK is `tf.contrib.slim` or `inception_slim`: the first is the recipe of the second, written
-with what TensorFlow 1.15.5 has, for Python 3.7. Prints its TensorFlow's version when it is ready,
-then a duration in seconds for each line of its input, and ends with its input.
+NETWORK is `tf.contrib.slim float32` or `inception_slim PRECISION`: the first is the recipe of the
+second, written with what TensorFlow 1.15.5 has, for Python 3.7. Prints the version of TensorFlow
+when it is ready, then answers each line of its input, and ends with its input.
 """
 
 import os
@@ -42,12 +42,13 @@ def build_with_contrib(tf, images, labels):
 def build_ours(tf, images, labels):
     from inception_slim import training
 
-    return training.build_step(images, labels, CLASSES).train
+    precision = sys.argv[1].split()[-1]
+    return training.build_step(images, labels, CLASSES, precision=precision).train
 
 
 def main():
     network, batch_size = sys.argv[1], int(sys.argv[2])
-    if network == 'tf.contrib.slim':
+    if network.startswith('tf.contrib.slim'):
         import tensorflow as tf
         tf.logging.set_verbosity(tf.logging.ERROR)
         build = build_with_contrib
@@ -61,7 +62,7 @@ def main():
         step = build(tf, images, labels)
         session = tf.Session()
         session.run(tf.global_variables_initializer())
-        take_turns(tf.__version__, lambda: session.run(step))
+        take_turns('TensorFlow ' + tf.__version__, lambda: session.run(step))
 
 
 if __name__ == '__main__':
