@@ -63,7 +63,7 @@ def test_turns(log, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ['batch', '8', 'sec/step', 'images/s', 'time', 'quartiles', 'MiB']
     assert re.fullmatch(
-        r'slow \(Engine 1\.0\) +0\.0\d\d +\d+\.\d +[12]\.\d\d +\d\.\d\d-\d\.\d\d +\d+', lines[2])
+        r'slow \(Engine 1\.0\) +0\.0\d\d +\d+\.\d +[12]\.\d\d +\d\.\d\d- ?\d\.\d\d +\d+', lines[2])
 
 
 def test_groups_where_memory_is_short(log, monkeypatch, capsys):
