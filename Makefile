@@ -21,7 +21,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .PHONY: help bulk-demo bench-bulk bench bench-1.15 bench-restore bench-train bench-train-all bench-input \
     bench-listing then-and-now compare compare-all formats measures accuracy \
-    demo family soak test test-slow test-engines test-oldest train-faults slim-suite lint docs clean
+    demo family soak test test-slow test-engines test-oldest train-faults train-precision slim-suite lint docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -94,6 +94,9 @@ test-engines: $(COMPARE)  ## run the tests of engines that the others do not ins
 
 test-oldest: $(OLDEST_INSTALLED)  ## run the tests on the oldest supported TensorFlow
 	@.venv-oldest/bin/python $(PYTEST) $(ARGS)
+
+train-precision: $(INSTALLED)  ## train on real digits in bfloat16 and in float32 (seven minutes)
+	@.venv/bin/python -m scripts.proofs.train_precision $(ARGS)
 
 train-faults: $(INSTALLED)  ## kill training, fill its disk, read it with 1.15.5 (minutes)
 	@.venv/bin/python -m scripts.proofs.train_faults $(ARGS)
