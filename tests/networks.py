@@ -109,3 +109,15 @@ def thin(monkeypatch):
                       **named)
 
     monkeypatch.setattr(slim, 'conv2d', thinned)
+
+
+@contextlib.contextmanager
+def as_in_tensorflow_1():
+    """Variables and control flow as scripts of then had them."""
+    tf.disable_resource_variables()
+    tf.disable_control_flow_v2()
+    try:
+        yield
+    finally:
+        tf.enable_control_flow_v2()
+        tf.enable_resource_variables()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import struct
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import tensorflow.compat.v1 as tf
 from inception_slim.bulk import parquet
 from inception_slim.bulk.remote import failures_named, filesystem, is_remote, read
 from inception_slim.bulk.sources import Piece
+from inception_slim.data.records import hopped_over
 from inception_slim.errors import DatasetError
 
 _Item = TypeVar('_Item')
@@ -118,7 +118,7 @@ def _records(path: str, name: str) -> Iterator[Example]:
                 yield _of_record(record, f'{name}#{count}')
                 count += 1
         # Where one is, cannot be trusted to say where the next is; but how many there seem to be.
-        for number in range(count, max(count + 1, _count_records(file))):
+        for number in range(count, max(count + 1, hopped_over(file)[0])):
             yield Example(f'{name}#{number}', damage='the file is damaged here, or before it')
 
 
@@ -135,17 +135,6 @@ def _of_record(record: bytes, name: str) -> Example:
     if not values:
         return Example(name, damage=f'the record has no {_ENCODED}')
     return Example(name, values[0])
-
-
-def _count_records(file: str) -> int:
-    """How many records begin in a file, by hopping over them."""
-    count, position, size = 0, 0, os.path.getsize(file)
-    with open(file, 'rb') as opened:
-        while position < size:
-            opened.seek(position)
-            position += 16 + struct.unpack('<Q', opened.read(8).ljust(8, b'\xff'))[0]
-            count += 1
-    return count
 
 
 @contextlib.contextmanager

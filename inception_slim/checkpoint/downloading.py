@@ -39,40 +39,26 @@ class Published:
 
     path: str
     network: str
-    text: str
-
-    @property
-    def archive(self) -> str:
-        return self.path.rpartition('/')[2]
 
 
 PUBLISHED: dict[str, Published] = {
-    'inception_v1': Published(
-        'models/inception_v1_2016_08_28.tar.gz', 'inception_v1', 'Inception V1'),
-    'inception_v2': Published(
-        'models/inception_v2_2016_08_28.tar.gz', 'inception_v2', 'Inception V2'),
-    'inception_v3': Published(
-        'models/inception_v3_2016_08_28.tar.gz', 'inception_v3', 'Inception V3'),
-    'inception_v4': Published(
-        'models/inception_v4_2016_09_09.tar.gz', 'inception_v4', 'Inception V4'),
+    'inception_v1': Published('models/inception_v1_2016_08_28.tar.gz', 'inception_v1'),
+    'inception_v2': Published('models/inception_v2_2016_08_28.tar.gz', 'inception_v2'),
+    'inception_v3': Published('models/inception_v3_2016_08_28.tar.gz', 'inception_v3'),
+    'inception_v4': Published('models/inception_v4_2016_09_09.tar.gz', 'inception_v4'),
     'inception_resnet_v2': Published(
-        'models/inception_resnet_v2_2016_08_30.tar.gz', 'inception_resnet_v2',
-        'Inception-ResNet V2'),
+        'models/inception_resnet_v2_2016_08_30.tar.gz', 'inception_resnet_v2'),
+    # The first release.
     'inception_v3_2016_03_01': Published(
-        'models/image/imagenet/inception-v3-2016-03-01.tar.gz', 'inception_v3',
-        'Inception V3 as first released'),
-    'adv_inception_v3': Published(
-        'models/adv_inception_v3_2017_08_18.tar.gz', 'inception_v3',
-        'Inception V3, adversarially trained'),
+        'models/image/imagenet/inception-v3-2016-03-01.tar.gz', 'inception_v3'),
+    # Adversarially trained; on three or four networks where the name says ens.
+    'adv_inception_v3': Published('models/adv_inception_v3_2017_08_18.tar.gz', 'inception_v3'),
     'ens3_adv_inception_v3': Published(
-        'models/ens3_adv_inception_v3_2017_08_18.tar.gz', 'inception_v3',
-        'Inception V3, adversarially trained on three networks'),
+        'models/ens3_adv_inception_v3_2017_08_18.tar.gz', 'inception_v3'),
     'ens4_adv_inception_v3': Published(
-        'models/ens4_adv_inception_v3_2017_08_18.tar.gz', 'inception_v3',
-        'Inception V3, adversarially trained on four networks'),
+        'models/ens4_adv_inception_v3_2017_08_18.tar.gz', 'inception_v3'),
     'ens_adv_inception_resnet_v2': Published(
-        'models/ens_adv_inception_resnet_v2_2017_08_18.tar.gz', 'inception_resnet_v2',
-        'Inception-ResNet V2, adversarially trained on three networks'),
+        'models/ens_adv_inception_resnet_v2_2017_08_18.tar.gz', 'inception_resnet_v2'),
 }
 
 

@@ -42,20 +42,26 @@ def open_records(path: str, records: dict[str, re.Match], split: str | None) -> 
     return Dataset(path, 'tfrecord', files, read_labels(labels), sum(counts), counts=counts)
 
 
+def hopped_over(file: str) -> tuple[int, int]:
+    """How many records begin in a file, and where the last of them says that it ends."""
+    count, position, size = 0, 0, os.path.getsize(file)
+    with open(file, 'rb') as opened:
+        while position < size:
+            opened.seek(position)
+            head = opened.read(12)  # the length, and its checksum
+            position += 16 + struct.unpack('<Q', head[:8].ljust(8, b'\xff'))[0]
+            count += 1
+    return count, position
+
+
 def _count_records(file: str) -> int:
-    """How many records a file holds, by hopping over them."""
-    count, position = 0, 0
+    """How many records a whole file holds."""
     try:
         size = os.path.getsize(file)
-        with open(file, 'rb') as opened:
-            while position < size:
-                opened.seek(position)
-                head = opened.read(12)  # the length, and its checksum
-                position += 16 + struct.unpack('<Q', head[:8].ljust(8, b'\xff'))[0]
-                count += 1
+        count, end = hopped_over(file)
     except OSError as error:
         raise DatasetError(f'{file} cannot be read: {error.strerror}.') from None
-    if position != size:
+    if end != size:
         raise DatasetError(f'{file} is no TFRecord file, or one cut short after '
                            f'{max(0, count - 1)} records; copy it again.')
     return count

@@ -292,7 +292,7 @@ class _Global:
     name: str
 
     def __call__(self) -> None:  # never; a pickler asks whether what makes a thing can be called
-        raise NotImplementedError
+        raise AssertionError(f'{self.module}.{self.name} is written, and never called')
 
 
 def dumped(path: str, state: Mapping[str, np.ndarray]) -> None:

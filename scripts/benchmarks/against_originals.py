@@ -6,14 +6,12 @@ TensorFlow 1.15.5 needs a Python 3.7; where none is found, that row is left out,
 
 import argparse
 import os
-import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 
 from tqdm import tqdm
 
+from scripts.benchmarks.process import Process
 from scripts.old_tensorflow import OLD_PYTHON, set_up_tensorflow_1_15
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -23,16 +21,13 @@ class Failed(SystemExit):
     """A contestant ended before it answered; the message says why."""
 
 
-class Contestant:
+class Contestant(Process):
     """A process that times one network, in the way that its worker does."""
 
     def __init__(self, python: str, network: str, batch_size: int,
                  worker: str = 'forward_worker.py'):
         self.durations: list[float] = []
-        self.errors = tempfile.TemporaryFile('w+')
-        self.process = subprocess.Popen(
-            [python, os.path.join(HERE, worker), network, str(batch_size)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        super().__init__([python, os.path.join(HERE, worker), network, str(batch_size)])
         self.version = self.answer()
         self.name = f'{network} on TensorFlow {self.version}'
 
@@ -43,30 +38,12 @@ class Contestant:
                          + self.why_it_ended())
         return line.strip()
 
-    def why_it_ended(self) -> str:
-        """Its signal, or the last line of its errors, which is that of an exception."""
-        status = self.process.wait()
-        if status < 0:
-            hint = ', as where memory runs out' if -status == signal.SIGKILL else ''
-            return f'it was killed by {signal.Signals(-status).name}{hint}'
-        self.errors.seek(0)
-        lines = self.errors.read().strip().splitlines() or ['it said nothing']
-        return f'it ended with status {status}: {lines[-1]}'
-
     def ask(self, question: str) -> float:
-        try:
-            self.process.stdin.write(question + '\n')
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # why, is found below
+        self.send(question)
         return float(self.answer())
 
     def step(self) -> float:
         return self.ask('')
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def time_in_turns(contestants: list[Contestant], rounds: int) -> None:

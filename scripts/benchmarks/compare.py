@@ -11,9 +11,7 @@ import importlib.util
 import json
 import os
 import random
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +23,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from scripts.benchmarks.forward import processor, random_checkpoint
 from scripts.benchmarks.limit import Limit
+from scripts.benchmarks.process import Process, add_only
 from tqdm import tqdm
 
 from inception_slim.inference.processor import cores, has_bfloat16, kind
@@ -71,19 +70,16 @@ def precision_of(name: str) -> str:
     return next((kind for kind in ('bfloat16', 'int8') if kind in name), 'float32')
 
 
-class Contestant:
+class Contestant(Process):
     """A process that answers, and times itself."""
 
     def __init__(self, name: str, network: str, checkpoint: str, images: str):
         self.name = name
         self.durations: dict[int, list[float]] = {}
         self.difference, self.logits = 0.0, np.zeros(0)
-        self.errors = tempfile.TemporaryFile('w+')
         start = time.perf_counter()
-        self.process = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, 'compare_worker.py'), name, network, checkpoint,
-             images],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        super().__init__([sys.executable, os.path.join(HERE, 'compare_worker.py'), name, network,
+                          checkpoint, images])
         facts = json.loads(self.line())
         self.start_up = time.perf_counter() - start
         self.size, self.engine = facts['size'], facts.get('engine')
@@ -97,27 +93,9 @@ class Contestant:
             raise RuntimeError(json.loads(line)['error'].strip().splitlines()[0])
         return line
 
-    def why_it_ended(self) -> str:
-        """Of a process that said nothing itself: its signal, or the last line of its errors."""
-        status = self.process.wait()
-        if status < 0:
-            hint = ', as where memory runs out' if -status == signal.SIGKILL else ''
-            return f'it was killed by {signal.Signals(-status).name}{hint}'
-        self.errors.seek(0)
-        lines = self.errors.read().strip().splitlines() or ['it said nothing']
-        return f'it ended with status {status}: {lines[-1]}'
-
     def ask(self, question: str) -> str:
-        try:
-            self.process.stdin.write(question + '\n')
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # why, is read below
+        self.send(question)
         return self.line()
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def start(names: list[str], network: str, checkpoint: str, images: str, folder: str,
@@ -257,18 +235,11 @@ def main() -> int:
     parser.add_argument('--quick', action='store_true', help='fewer rounds: two minutes, not ten')
     parser.add_argument('--network', choices=factory.NETWORKS, default='inception_v3',
                         help='(default: inception_v3)')
-    parser.add_argument('--only', metavar='NAME,...',
-                        help=f'of these contestants alone: {", ".join(CONTESTANTS)}')
+    chosen = add_only(parser, CONTESTANTS, REFERENCE)
     parser.add_argument('--json', metavar='FILE', help='write the figures there')
     parser.add_argument('--chart', metavar='FILE.png', help='draw them there (needs matplotlib)')
     arguments = parser.parse_args()
-    names = list(CONTESTANTS)
-    if arguments.only:
-        wanted = arguments.only.split(',')
-        unknown = [name for name in wanted if name not in CONTESTANTS]
-        if unknown:
-            parser.error(f'--only: there is no contestant {unknown[0]!r}')
-        names = [name for name in names if name in wanted or name == REFERENCE]
+    names = chosen(arguments)
     for flag in ('json', 'chart'):
         path = getattr(arguments, flag)
         if path and not os.path.isdir(os.path.dirname(os.path.abspath(path))):

@@ -25,6 +25,7 @@ from scripts.benchmarks.against_originals import (
     set_up_tensorflow_1_15,
 )
 from scripts.benchmarks.forward import processor
+from scripts.benchmarks.process import add_only
 from tqdm import tqdm
 
 from inception_slim.inference.processor import cores, has_bfloat16, kind
@@ -184,8 +185,7 @@ def main() -> int:
                         help='images in a step (%(default)s)')
     parser.add_argument('--num-batches', type=int, default=12, metavar='N',
                         help=f'rounds that count, after {WARM_UP} that do not (%(default)s)')
-    parser.add_argument('--only', metavar='NAME,...',
-                        help=f'of these contestants alone: {", ".join(CONTESTANTS)}')
+    chosen = add_only(parser, CONTESTANTS, REFERENCE)
     arguments = parser.parse_args()
     try:
         batch_sizes = [int(each) for each in arguments.batch_sizes.split(',')]
@@ -193,13 +193,7 @@ def main() -> int:
         parser.error('--batch-sizes must be whole numbers with commas between, such as 8,32')
     if min(*batch_sizes, arguments.num_batches) < 1:
         parser.error('--batch-sizes and --num-batches must be at least 1')
-    names = list(CONTESTANTS)
-    if arguments.only:
-        wanted = arguments.only.split(',')
-        unknown = [name for name in wanted if name not in CONTESTANTS]
-        if unknown:
-            parser.error(f'--only: there is no contestant {unknown[0]!r}')
-        names = [name for name in names if name in wanted or name == REFERENCE]
+    names = chosen(arguments)
     names = who_can_run(names)
     tables = {size: measured(names, size, arguments.num_batches) for size in batch_sizes}
     print(f'A step of training Inception V3 on images of 299x299; {processor()} ({kind()}), '

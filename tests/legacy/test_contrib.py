@@ -1,6 +1,5 @@
 """`tf.contrib` to what TensorFlow 1.15.5 said, and to its own promises."""
 
-import contextlib
 import sys
 import types
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from golden.contrib_cases import CASES
-from networks import golden_arrays
+from networks import as_in_tensorflow_1, golden_arrays
 
 from inception_slim.errors import InceptionSlimError, NotServedError
 from inception_slim.legacy import contrib
@@ -23,18 +22,6 @@ TF = ModuleView(tf, {'contrib': lambda: ROOT})
 @pytest.fixture(scope='module')
 def golden():
     return golden_arrays('contrib')
-
-
-@contextlib.contextmanager
-def as_in_tensorflow_1():
-    """Variables and control flow as scripts of then had them."""
-    tf.disable_resource_variables()
-    tf.disable_control_flow_v2()
-    try:
-        yield
-    finally:
-        tf.enable_control_flow_v2()
-        tf.enable_resource_variables()
 
 
 @pytest.mark.parametrize('case', CASES, ids=lambda case: case.__name__)

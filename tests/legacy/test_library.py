@@ -1,6 +1,5 @@
 """The model library's packages: networks, preprocessing, datasets, deployment."""
 
-import contextlib
 import importlib
 import re
 
@@ -10,7 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from golden.weights import drawings
-from networks import golden_arrays
+from networks import as_in_tensorflow_1, golden_arrays
 
 from inception_slim.legacy import library
 from inception_slim.legacy.library.datasets import dataset_factory, dataset_utils
@@ -21,18 +20,6 @@ from inception_slim.legacy.library.preprocessing import (
     preprocessing_factory,
     vgg_preprocessing,
 )
-
-
-@contextlib.contextmanager
-def as_in_tensorflow_1():
-    """Variables and control flow as scripts of then had them."""
-    tf.disable_resource_variables()
-    tf.disable_control_flow_v2()
-    try:
-        yield
-    finally:
-        tf.enable_control_flow_v2()
-        tf.enable_resource_variables()
 
 
 def test_every_module_is_there():

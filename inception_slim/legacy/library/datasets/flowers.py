@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tf_slim as slim
 
-from inception_slim.legacy.library.datasets.reading import image_dataset
+from inception_slim.legacy.library.datasets.reading import get_split_of
 
 _FILE_PATTERN = 'flowers_%s_*.tfrecord'
 SPLITS_TO_SIZES = {'train': 3320, 'validation': 350}
@@ -14,20 +14,6 @@ _ITEMS_TO_DESCRIPTIONS = {
     'label': 'A whole number from 0 to 4.',
 }
 
-
-def get_split(split_name, dataset_dir, file_pattern=None, reader=None) -> slim.dataset.Dataset:
-    """A split of the dataset.
-
-    Args:
-      split_name: 'train' or 'validation'.
-      dataset_dir: the folder of the TFRecords.
-      file_pattern: their names, with `%s` for the split; None for the usual ones.
-      reader: of records; None for `tf.TFRecordReader`.
-
-    Raises:
-      ValueError: there is no such split.
-    """
-    return image_dataset(
-        split_name, dataset_dir, file_pattern or _FILE_PATTERN, reader,
-        sizes=SPLITS_TO_SIZES, num_classes=_NUM_CLASSES, descriptions=_ITEMS_TO_DESCRIPTIONS,
-        image=slim.tfexample_decoder.Image(), image_format='png', label_shape=None)
+get_split = get_split_of(
+    _FILE_PATTERN, SPLITS_TO_SIZES, _NUM_CLASSES, _ITEMS_TO_DESCRIPTIONS,
+    image=slim.tfexample_decoder.Image(), image_format='png', label_shape=None)

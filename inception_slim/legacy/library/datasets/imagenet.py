@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from inception_slim.legacy.library.datasets import dataset_utils
+from inception_slim.legacy.library.datasets.reading import dataset
 
 _FILE_PATTERN = '%s-*'
 _SPLITS_TO_SIZES = {'train': 1281167, 'validation': 50000}
@@ -33,9 +31,6 @@ def get_split(split_name, dataset_dir, file_pattern=None, reader=None) -> slim.d
     Raises:
       ValueError: there is no such split.
     """
-    if split_name not in _SPLITS_TO_SIZES:
-        raise ValueError(f'split name {split_name} was not recognized; known are '
-                         f'{", ".join(_SPLITS_TO_SIZES)}.')
     keys = {
         'image/encoded': tf.FixedLenFeature((), tf.string, default_value=''),
         'image/format': tf.FixedLenFeature((), tf.string, default_value='jpeg'),
@@ -54,11 +49,6 @@ def get_split(split_name, dataset_dir, file_pattern=None, reader=None) -> slim.d
                                            'image/object/bbox/'),
         'object/label': decoder.Tensor('image/object/class/label'),
     }
-    names = None
-    if dataset_utils.has_labels(dataset_dir):
-        names = dataset_utils.read_label_file(dataset_dir)
-    return slim.dataset.Dataset(
-        data_sources=os.path.join(dataset_dir, (file_pattern or _FILE_PATTERN) % split_name),
-        reader=reader or tf.TFRecordReader, decoder=decoder.TFExampleDecoder(keys, items),
-        num_samples=_SPLITS_TO_SIZES[split_name], items_to_descriptions=_ITEMS_TO_DESCRIPTIONS,
-        num_classes=_NUM_CLASSES, labels_to_names=names)
+    return dataset(split_name, dataset_dir, file_pattern or _FILE_PATTERN, reader,
+                   sizes=_SPLITS_TO_SIZES, num_classes=_NUM_CLASSES,
+                   descriptions=_ITEMS_TO_DESCRIPTIONS, keys=keys, items=items)
