@@ -21,5 +21,9 @@ class TrainingError(InceptionSlimError):
     """Training cannot begin or go on."""
 
 
+class WorkerLostError(TrainingError):
+    """Another worker of this training has ended or does not answer."""
+
+
 class NotServedError(InceptionSlimError, AttributeError):
     """A name of TensorFlow 1 has nothing behind it today."""

@@ -50,13 +50,14 @@ def main(argv: list[str] | None = None) -> int:
         return run.run(run.parse(parser(), argv))
     tf.get_logger().setLevel('ERROR')
     arguments = parser().parse_args(argv)
+    arguments.argv = argv
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='surrogateescape')  # a file name need not be text
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f'inception-slim: {message}',
                                                              file=sys.stderr)
-            arguments.function(arguments)
+            code = arguments.function(arguments)
             sys.stdout.flush()
     except InceptionSlimError as error:
         print(f'inception-slim: {error}', file=sys.stderr)
@@ -66,4 +67,5 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # as in `| head`: whoever read has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
+    return code or 0

@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from inception_slim import training
-from inception_slim.cli.flags import Verb, add_options, options_of, remarks
+from inception_slim.cli.flags import Verb, add_options, options_of, positive, remarks
+from inception_slim.errors import TrainingError, WorkerLostError
 
 
-def train(arguments: argparse.Namespace) -> None:
+def train(arguments: argparse.Namespace) -> int | None:
+    if arguments.workers is not None:
+        return _launched(arguments)
     log = None if sys.stderr.isatty() else lambda line: print(line, flush=True)
-    done = training.train(arguments.dataset, arguments.train_dir, log=log,
-                          **options_of(arguments, training.TrainingOptions))
+    try:
+        done = training.train(arguments.dataset, arguments.train_dir, log=log,
+                              **options_of(arguments, training.TrainingOptions))
+    except WorkerLostError as error:
+        if arguments.when_lost == 'stop':
+            raise
+        print(f'inception-slim: {error} Beginning again.', file=sys.stderr, flush=True)
+        # A server of TensorFlow's runtime ends with its process alone.
+        os.execv(sys.executable, sys.orig_argv)
     remarks(done)
-    if done.interrupted:
+    if done.checkpoint is None:
+        print(f'Ended after step {done.step:,}; the chief has the checkpoint')
+    elif done.interrupted:
         print(f'Stopped at step {done.step:,}; the same command goes on from {done.checkpoint}')
     elif done.loss is None:
         print(f'Nothing to do: {done.checkpoint} is at step {done.step:,}')
     else:
         print(f'Wrote {done.checkpoint}: step {done.step:,}, loss {done.loss:.4f}')
+    return None
+
+
+def _launched(arguments: argparse.Namespace) -> int:
+    """This command again, in several processes that know of each other."""
+    if os.environ.get('TF_CONFIG'):
+        raise TrainingError('--workers starts workers on this machine, but TF_CONFIG has named '
+                            'some already; leave out one of the two.')
+    at = next(number for number, each in enumerate(arguments.argv)
+              if each.split('=')[0] == '--workers')
+    rest = arguments.argv[:at] + arguments.argv[at + (1 if '=' in arguments.argv[at] else 2):]
+    return training.launch([sys.executable, '-m', 'inception_slim', *rest], arguments.workers,
+                           restart=arguments.when_lost == 'wait',
+                           say=lambda line: print(f'inception-slim: {line}', file=sys.stderr,
+                                                  flush=True))
 
 
 def add(verb: Verb) -> None:
@@ -31,3 +59,9 @@ def add(verb: Verb) -> None:
                        help='where checkpoints and summaries go; an earlier run there is gone on '
                        'with')
     add_options(added, training.TrainingOptions, leave=['checkpoint_scope'])
+    added.add_argument('--workers', type=positive, metavar='N',
+                       help='train in N processes on this machine, each on its share of the cores; '
+                       'workers on several machines are named by TF_CONFIG')
+    added.add_argument('--when-lost', choices=('stop', 'wait'), default='stop',
+                       help='where another worker is lost: end, or begin again and wait for it '
+                       '(%(default)s)')

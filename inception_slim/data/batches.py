@@ -22,7 +22,6 @@ from inception_slim.errors import DatasetError
 # Of a decoded image and a size, `[size, size, 3]` float32 in [-1, 1].
 Prepare = Callable[[tf.Tensor, int], tf.Tensor]
 _as_written = tf.autograph.experimental.do_not_convert  # there is nothing in them to convert
-_SHUFFLED = 4096  # records among which a record of a file is shuffled
 _GROUP = 8  # images that are tried together, since each attempt costs as much as an image
 _OPEN_FILES = 8  # files of records that are read in turns while shuffling
 
@@ -38,7 +37,9 @@ def batches(
         repeat: bool = False,
         strict: bool = False,
         bad: list[str] | None = None,
-        prepare: Prepare = preprocessing.for_evaluation) -> tf.data.Dataset:
+        prepare: Prepare = preprocessing.for_evaluation,
+        shuffle_buffer: int = 4096,
+        part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
     """The images of a dataset in batches, decoded in parallel and ahead of their use.
 
     Works in eager mode, and in a graph with an iterator of `tf.compat.v1.data`.
@@ -59,6 +60,10 @@ def batches(
         TFRecord file is damaged between its images, all from there to its end are.
       prepare: makes of a decoded image and the size what the network sees, where images are not
         distorted.
+      shuffle_buffer: records of TFRecords among which each is shuffled; files of images are
+        shuffled among all.
+      part: `(index, count)`: of `count` equal parts of the images, this one. Of TFRecords no other
+        is read.
 
     Returns:
       Batches `{'image': float32 [B, image_size, image_size, 3] in [-1, 1], 'label': int64 [B],
@@ -66,28 +71,38 @@ def batches(
 
     Raises:
       ValueError: an argument is out of its range.
+      DatasetError: there are fewer images than parts.
     """
+    index, count = part
+    if dataset.num_examples < count:
+        raise DatasetError(f'{dataset.path} holds {dataset.num_examples} images, too few for '
+                           f'{count} workers; give one to each at least.')
+    total = (dataset.num_examples * (index + 1) // count
+             - dataset.num_examples * index // count)
     shuffle = {'seed': seed, 'reshuffle_each_iteration': True}
     if dataset.kind == 'folder':
         examples = tf.data.Dataset.from_tensor_slices(
-            (_encoded(dataset.files), np.asarray(dataset.labels, np.int64)))
+            (_encoded(dataset.files[index::count]),
+             np.asarray(dataset.labels[index::count], np.int64)))
         if training:
-            examples = examples.shuffle(dataset.num_examples, **shuffle)
+            examples = examples.shuffle(total, **shuffle)
         fetch = _fetch_file
     else:
-        files = tf.data.Dataset.from_tensor_slices(
-            (_encoded(dataset.files), np.asarray(dataset.counts, np.int64)))
+        spans = _spans(dataset, index, count)
+        files = tf.data.Dataset.from_tensor_slices((
+            _encoded([file for file, _, _ in spans]),
+            *np.asarray([span[1:] for span in spans], np.int64).T))
         if training:
-            examples = files.shuffle(len(dataset.files), **shuffle).interleave(
+            examples = files.shuffle(len(spans), **shuffle).interleave(
                 _records, cycle_length=_OPEN_FILES)
-            examples = examples.shuffle(min(_SHUFFLED, dataset.num_examples), **shuffle)
+            examples = examples.shuffle(min(shuffle_buffer, total), **shuffle)
         else:
             examples = files.flat_map(_records)
         fetch = _fetch_record
     if repeat:
         examples = examples.repeat()
     return _batched(examples, fetch, batch_size, image_size, training and distort, seed, strict,
-                    bad, dataset.num_examples, (dataset.num_classes, dataset.path), prepare)
+                    bad, total, (dataset.num_classes, dataset.path), prepare)
 
 
 def image_batches(
@@ -115,11 +130,29 @@ def _encoded(files: Sequence[str]) -> np.ndarray:
     return np.asarray([os.fsencode(file) for file in files], object)
 
 
-def _records(file: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
-    """As many (record, name) as a file was found to hold; empty ones for what cannot be read."""
+def _spans(dataset: Dataset, index: int, count: int) -> list[tuple[str, int, int]]:
+    """One of `count` parts of TFRecords: files, each with its first record and how many.
+
+    All parts have as many records, but for one; each but the first and last file of one is whole.
+    """
+    # Files whose classes are in order, if any are, go to all parts.
+    order = [number for first in range(count) for number in range(first, len(dataset.files), count)]
+    begin, end = (dataset.num_examples * each // count for each in (index, index + 1))
+    spans, before = [], 0
+    for number in order:
+        holds = dataset.counts[number]
+        first, last = max(begin - before, 0), min(end - before, holds)
+        if first < last:
+            spans.append((dataset.files[number], first, last - first))
+        before += holds
+    return spans
+
+
+def _records(file: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
+    """`count` (record, name) of a file from one on; empty ones for what cannot be read."""
     records = tf.data.TFRecordDataset(file).ignore_errors()
     lost = tf.data.Dataset.from_tensors(tf.constant(b'')).repeat()
-    records = records.concatenate(lost).take(count).enumerate()
+    records = records.concatenate(lost).skip(first).take(count).enumerate(first)
     return records.map(lambda number, record: (
         record, tf.strings.join([file, '#', tf.strings.as_string(number)])))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from inception_slim.data import paths
 from inception_slim.errors import DatasetError
 
 
@@ -35,11 +36,15 @@ class Dataset:
     def num_classes(self) -> int:
         return len(self.class_names)
 
+    def with_counts(self, counts: list[int]) -> Dataset:
+        """The same TFRecords, with the number of records of each file."""
+        return dataclasses.replace(self, counts=counts, num_examples=sum(counts))
+
 
 def visible_names(path: str) -> list[str]:
     """The visible names in a folder, sorted."""
     try:
-        return sorted(name for name in os.listdir(path) if not name.startswith('.'))
+        return sorted(name for name in paths.names_in(path) if not name.startswith('.'))
     except OSError as error:
         raise DatasetError(f'{path} cannot be read: {error.strerror}.') from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from inception_slim.data import paths
 from inception_slim.data.dataset import Dataset, visible_names
 from inception_slim.errors import DatasetError
 
@@ -13,7 +14,7 @@ _SPLITS = ('train', 'training', 'validation', 'valid', 'val', 'test', 'eval')
 
 
 def open_folders(path: str, names: list[str], split: str | None) -> Dataset:
-    folders = [name for name in names if os.path.isdir(os.path.join(path, name))]
+    folders = [name for name in names if paths.is_folder(os.path.join(path, name))]
     root = path
     if split is not None:
         if split not in folders:
@@ -24,7 +25,7 @@ def open_folders(path: str, names: list[str], split: str | None) -> Dataset:
         siblings = {split, *(name for name in folders if name in _SPLITS)}
         folders = sorted({name for sibling in siblings
                           for name in visible_names(os.path.join(path, sibling))
-                          if os.path.isdir(os.path.join(path, sibling, name))})
+                          if paths.is_folder(os.path.join(path, sibling, name))})
     files, labels = [], []
     for label, folder in enumerate(folders):
         found = images_in(os.path.join(root, folder))
@@ -32,7 +33,7 @@ def open_folders(path: str, names: list[str], split: str | None) -> Dataset:
         labels += [label] * len(found)
     if not files:
         inner = [name for name in folders if os.path.isdir(os.path.join(root, name)) and any(
-            os.path.isdir(os.path.join(root, name, each))
+            paths.is_folder(os.path.join(root, name, each))
             for each in visible_names(os.path.join(root, name)))]
         if inner and split is None:
             raise DatasetError(f'{path} holds the splits {", ".join(inner)}; choose one of them.')
@@ -43,7 +44,7 @@ def open_folders(path: str, names: list[str], split: str | None) -> Dataset:
 
 
 def images_in(folder: str) -> list[str]:
-    if not os.path.isdir(folder):
+    if not paths.is_folder(folder):
         return []
     return [os.path.join(folder, name) for name in visible_names(folder)
             if name.lower().endswith(SUFFIXES)]

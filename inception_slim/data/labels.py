@@ -7,6 +7,7 @@ import os
 import re
 from importlib import resources
 
+from inception_slim.data import paths
 from inception_slim.errors import DatasetError
 
 LABELS = 'labels.txt'
@@ -41,11 +42,11 @@ def read_labels(file: str | os.PathLike) -> list[str]:
       >>> data.read_labels('tests/golden/idioms/labels.txt')[:2]
       ['rows', 'columns']
     """
-    if file == IMAGENET and not os.path.exists(file):
+    if file == IMAGENET and not paths.exists(file):
         return [name for _, name in imagenet_classes()]
     try:
-        with open(file, encoding='utf-8') as opened:
-            lines = [line.strip() for line in opened]
+        with paths.opened(os.fspath(file)) as opened:
+            lines = [line.strip() for line in opened.read().decode('utf-8').splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, 'strerror', None) or 'it is not text'
         raise DatasetError(f'{file} cannot be read: {reason}.') from None

@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 import re
 
+from inception_slim.data import paths
 from inception_slim.data.dataset import Dataset, visible_names
 from inception_slim.data.folders import open_folders
 from inception_slim.data.records import RECORD_FILE, open_records
 from inception_slim.errors import DatasetError
 
 
-def open_dataset(path: str | os.PathLike, split: str | None = None) -> Dataset:
+def open_dataset(path: str | os.PathLike, split: str | None = None, *,
+                 part: tuple[int, int] = (0, 1)) -> Dataset:
     """Finds the images, labels and class names in a folder.
 
     Args:
       path: a folder of TFRecords as TF-Slim's tools wrote them (`flowers_train_00000-of-00005
         .tfrecord` and so on, with `labels.txt`), or a folder with one sub-folder a class, whose
-        names in sorted order are the classes.
+        names in sorted order are the classes. Here, or behind a scheme that `tf.io.gfile` knows.
       split: which part to take, such as 'train' or 'validation'; of class folders, the sub-folder
         that holds them. Needed where there is more than one.
+      part: `(index, count)` counts the records of this share of the files alone; the others have
+        0 of them.
 
     Raises:
       DatasetError: the folder is missing, empty, incomplete, or has no such split.
@@ -31,13 +35,17 @@ def open_dataset(path: str | os.PathLike, split: str | None = None) -> Dataset:
       ('tfrecord', 5, 25)
     """
     path = os.fspath(path)
-    if not os.path.isdir(path):
-        what = 'is a file' if os.path.exists(path) else 'does not exist'
+    try:
+        there = paths.is_folder(path)
+        what = 'is a file' if not there and paths.exists(path) else 'does not exist'
+    except OSError as error:
+        raise DatasetError(f'{path} cannot be read: {error.strerror}.') from None
+    if not there:
         raise DatasetError(f'{path} {what}; give a folder of TFRecords, or one with a sub-folder '
                            'for each class.')
     records = _records_in(path)
     if records:
-        return open_records(path, records, split)
+        return open_records(path, records, split, part)
     return open_folders(path, visible_names(path), split)
 
 
@@ -48,4 +56,4 @@ def holds_records(path: str | os.PathLike) -> bool:
 
 def _records_in(path: str) -> dict[str, re.Match]:
     return {name: match for name in visible_names(path) if (match := RECORD_FILE.fullmatch(name))
-            and os.path.isfile(os.path.join(path, name))}
+            and paths.is_file(os.path.join(path, name))}

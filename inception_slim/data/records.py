@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import tensorflow.compat.v1 as tf
 
+from inception_slim.data import paths
 from inception_slim.data.dataset import Dataset, chosen_split
 from inception_slim.data.labels import LABELS, read_labels
 from inception_slim.errors import DatasetError
@@ -19,7 +20,8 @@ RECORD_FILE = re.compile(
     r'(?:[_-](?P<shard>\d+)-of-(?P<shards>\d+)(?:\.tfrecords?)?|\.tfrecords?)')
 
 
-def open_records(path: str, records: dict[str, re.Match], split: str | None) -> Dataset:
+def open_records(path: str, records: dict[str, re.Match], split: str | None,
+                 part: tuple[int, int] = (0, 1)) -> Dataset:
     splits = sorted({match['split'] for match in records.values()})
     split = chosen_split(path, splits, split)
     chosen = {name: match for name, match in records.items() if match['split'] == split}
@@ -31,12 +33,14 @@ def open_records(path: str, records: dict[str, re.Match], split: str | None) -> 
             raise DatasetError(f'{path} holds {len(sharded)} of the {total} files of {split!r}: '
                                f'number {min(missing)} is missing; put it beside the others.')
     labels = os.path.join(path, LABELS)
-    if not os.path.isfile(labels):
+    if not paths.is_file(labels):
         raise DatasetError(f'{labels} is missing; write the name of each class into it, in lines '
                            'like 0:daisy.')
     files = [os.path.join(path, name) for name in sorted(chosen)]
-    counts = [_count_records(file) for file in files]
-    if not sum(counts):
+    index, count = part
+    counts = [_count_records(file) if number % count == index else 0
+              for number, file in enumerate(files)]
+    if count == 1 and not sum(counts):
         raise DatasetError(f'The TFRecords of {split!r} in {path} hold no records; write them '
                            'again.')
     return Dataset(path, 'tfrecord', files, read_labels(labels), sum(counts), counts=counts)
@@ -44,8 +48,8 @@ def open_records(path: str, records: dict[str, re.Match], split: str | None) -> 
 
 def hopped_over(file: str) -> tuple[int, int]:
     """How many records begin in a file, and where the last of them says that it ends."""
-    count, position, size = 0, 0, os.path.getsize(file)
-    with open(file, 'rb') as opened:
+    count, position, size = 0, 0, paths.size(file)
+    with paths.opened(file) as opened:
         while position < size:
             opened.seek(position)
             head = opened.read(12)  # the length, and its checksum
@@ -57,7 +61,7 @@ def hopped_over(file: str) -> tuple[int, int]:
 def _count_records(file: str) -> int:
     """How many records a whole file holds."""
     try:
-        size = os.path.getsize(file)
+        size = paths.size(file)
         count, end = hopped_over(file)
     except OSError as error:
         raise DatasetError(f'{file} cannot be read: {error.strerror}.') from None

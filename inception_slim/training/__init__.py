@@ -3,10 +3,11 @@
 What is written are TF-Slim's checkpoints, which TensorFlow 1.15.5 reads too.
 """
 
-from inception_slim.errors import TrainingError
+from inception_slim.errors import TrainingError, WorkerLostError
+from inception_slim.training.launching import launch
 from inception_slim.training.loop import Trained, train
 from inception_slim.training.options import StepOptions, TrainingOptions
 from inception_slim.training.step import Step, build_step
 
-__all__ = ['Step', 'StepOptions', 'Trained', 'TrainingError', 'TrainingOptions', 'build_step',
-           'train']
+__all__ = ['Step', 'StepOptions', 'Trained', 'TrainingError', 'TrainingOptions', 'WorkerLostError',
+           'build_step', 'launch', 'train']

@@ -17,13 +17,14 @@ from tqdm import tqdm
 
 from inception_slim import checkpoint as checkpoints
 from inception_slim import data
-from inception_slim.errors import TrainingError
+from inception_slim.errors import TrainingError, WorkerLostError
 from inception_slim.nets import factory
 from inception_slim.options import made, names_of, taking, values
 from inception_slim.training.curve import Curve
 from inception_slim.training.folder import Folder, close, make_writable, save, write_labels
 from inception_slim.training.options import LearningOptions, TrainingOptions
 from inception_slim.training.step import Step, build_step
+from inception_slim.training.workers import Alone, joined
 
 _KEPT = 5  # checkpoints in the folder
 
@@ -33,7 +34,7 @@ class Trained:
     """What `train` did.
 
     Attributes:
-      checkpoint: the prefix of the last checkpoint.
+      checkpoint: the prefix of the last checkpoint; None in a worker that is not the chief.
       step: the step it was written at.
       started_at: the step that this run began at.
       loss: the total loss of the last step; None if this run made none.
@@ -41,7 +42,7 @@ class Trained:
       bad: the names of the damaged images that were met and left out.
     """
 
-    checkpoint: str
+    checkpoint: str | None
     step: int
     started_at: int
     loss: float | None
@@ -61,6 +62,9 @@ def train(
     SIGINT and SIGTERM end it after the step at hand, with a checkpoint; a second one ends it at
     once. If it is killed outright, the next run goes on from the last checkpoint that is whole.
 
+    Where `TF_CONFIG` names workers, this process is one of them: each step is made of the images of
+    all, and the first of them, the chief, alone writes `train_dir`.
+
     Args:
       dataset: what `data.open_dataset` opens, or has opened.
       train_dir: the folder of checkpoints and TensorBoard summaries; made if it is not there. With
@@ -71,38 +75,39 @@ def train(
 
     Raises:
       TrainingError: an option is out of its range, `train_dir` holds another network's
-        checkpoint or cannot be written, or the loss is not a number any more.
+        checkpoint or cannot be written, the loss is not a number any more, or the workers are not
+        alike.
+      WorkerLostError: a worker has ended or does not answer; the chief has saved what was done.
       CheckpointError: `checkpoint` cannot be read or does not fit.
       DatasetError: the dataset cannot be read.
     """
     chosen = made(TrainingOptions, options, TrainingError)
-    if isinstance(dataset, (str, os.PathLike)):
-        dataset = data.open_dataset(dataset, chosen.split)
     train_dir = os.fspath(train_dir)
-    make_writable(train_dir)
-    found = Folder(train_dir, chosen.network, dataset.num_classes)
-    if found.newest:
-        scale = checkpoints.inspect(found.newest).has_gammas
-    else:
-        scale = chosen.checkpoint is not None and checkpoints.inspect(
-            chosen.checkpoint, checkpoint_scope=chosen.checkpoint_scope).has_gammas
+    workers = joined(os.environ.get('TF_CONFIG'), _alike(chosen), patience=chosen.worker_timeout,
+                     minutes=chosen.worker_wait, log=log)
+    dataset, found, begun, scale = _opened(workers, dataset, train_dir, chosen)
+    newest = found.newest if found else None
     bad: list[str] = []
     known = factory.NETWORKS[chosen.network]
     with tf.Graph().as_default() as graph, _signals_noted() as signals:
-        tf.set_random_seed(chosen.seed)
+        # Weights are the chief's; what is drawn in a step, as by dropout, is each worker's own.
+        tf.set_random_seed(chosen.seed if chosen.seed is None else chosen.seed + workers.index)
         # After a stop the images come in another order than at first.
         batch = tf.data.make_initializable_iterator(data.batches(
-            dataset, chosen.batch_size, image_size=chosen.image_size or known.image_size,
+            dataset, chosen.batch_size * chosen.num_clones,
+            image_size=chosen.image_size or known.image_size,
             training=True, distort=chosen.distort, repeat=True,
-            seed=None if chosen.seed is None else chosen.seed + found.step,
-            strict=chosen.strict, bad=bad))
+            seed=None if chosen.seed is None else chosen.seed + begun,
+            strict=chosen.strict, bad=bad, shuffle_buffer=chosen.shuffle_buffer,
+            part=(workers.index, workers.count)))
         element = batch.get_next()
         decay_steps = max(1, round(
-            dataset.num_examples * chosen.epochs_per_decay / chosen.batch_size))
+            dataset.num_examples * chosen.epochs_per_decay / images_a_step(chosen, workers.count)))
         shared = values(chosen, names_of(LearningOptions))
         shared['end_learning_rate'] = min(chosen.end_learning_rate, chosen.learning_rate)
         step = build_step(element['image'], element['label'], dataset.num_classes,
-                          decay_steps=decay_steps, batch_norm_scale=scale, **shared)
+                          workers=workers, decay_steps=decay_steps, batch_norm_scale=scale,
+                          **shared)
         saver = tf.train.Saver(max_to_keep=_KEPT, save_relative_paths=True)
         # The averages begin as the variables' values, once these are what they should be.
         averaged = {each.op.name + checkpoints.MOVING_AVERAGE for each in tf.model_variables()}
@@ -111,10 +116,14 @@ def train(
         summary = tf.summary.merge([
             tf.summary.scalar('learning_rate', step.learning_rate),
             *(tf.summary.scalar(f'losses/{name}', loss) for name, loss in step.losses.items())])
-        with tf.Session() as session:
-            if found.newest:
+        end_here = tf.placeholder_with_default(0.0, [])
+        run = _Run(step, summary, end_here, workers.mean(end_here), saver, train_dir, newest, bad,
+                   signals, workers, chosen, log)
+        as_chief = workers.broadcast(tf.global_variables())
+        with workers.session() as session:
+            if found and found.newest:
                 found.restore(session, saver)
-            else:
+            elif workers.is_chief:
                 session.run(initialize)
                 if chosen.checkpoint is not None:
                     checkpoints.restore(session, chosen.checkpoint, scope=known.scope,
@@ -122,66 +131,171 @@ def train(
                                         checkpoint_scope=chosen.checkpoint_scope)
                 session.run(step.begin_averages)
             graph.finalize()
+            with workers.watched(session):
+                session.run(as_chief)
             session.run(batch.initializer)
-            if log and found.newest:
-                log(f'Going on from {found.newest}')
-            write_labels(train_dir, dataset.class_names)
+            if workers.is_chief:
+                if log and newest:
+                    log(f'Going on from {newest}')
+                write_labels(train_dir, dataset.class_names)
             with data.errors_named():
-                return _loop(session, step, saver, summary, signals, train_dir, found.newest, bad,
-                             chosen, log)
+                return _loop(session, run)
 
 
-def _loop(session: tf.Session, step: Step, saver: tf.train.Saver, summary: tf.Tensor,
-          signals: list[int], train_dir: str, last: str | None, bad: list[str],
-          chosen: TrainingOptions, log: Callable[[str], None] | None) -> Trained:
+def images_a_step(chosen: TrainingOptions, workers: int) -> int:
+    return chosen.batch_size * chosen.num_clones * workers
+
+
+def _alike(chosen: TrainingOptions) -> dict[str, Any]:
+    """The options that all workers must have; where the weights come from is the chief's alone."""
+    given = values(chosen)
+    for name in ('checkpoint', 'checkpoint_scope', 'exclude_scopes', 'save_minutes'):
+        del given[name]
+    if given['trainable_scopes'] is not None and not isinstance(given['trainable_scopes'], str):
+        given['trainable_scopes'] = list(given['trainable_scopes'])
+    return given
+
+
+def _opened(workers: Alone, given: str | os.PathLike | data.Dataset, train_dir: str,
+            chosen: TrainingOptions) -> tuple[data.Dataset, Folder | None, int, bool]:
+    """The data, the chief's folder, the step that it is at, and whether batch norm has gammas."""
+    found: list[data.Dataset] = []
+    folders: list[Folder] = []
+
+    def look() -> dict[str, Any]:
+        # Records are counted by all workers, each a part of the files.
+        dataset = given if isinstance(given, data.Dataset) else data.open_dataset(
+            given, chosen.split, part=(workers.index, workers.count))
+        found.append(dataset)
+        told = {'num_classes': dataset.num_classes, 'num_files': len(dataset.files)}
+        if not workers.is_chief:
+            return told
+        make_writable(train_dir)
+        folder = Folder(train_dir, chosen.network, dataset.num_classes)
+        folders.append(folder)
+        source = folder.newest or chosen.checkpoint
+        scale = source is not None and checkpoints.inspect(
+            source, checkpoint_scope=None if folder.newest else chosen.checkpoint_scope).has_gammas
+        return {**told, 'step': folder.step, 'scale': scale}
+
+    told = workers.together(look)
+    workers.alike(told, ('num_classes', 'num_files'))
+    dataset = found[0]
+    if dataset.kind == 'tfrecord' and dataset is not given:
+        dataset = dataset.with_counts(workers.summed(dataset.counts))
+    return dataset, folders[0] if folders else None, told[0]['step'], told[0]['scale']
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the loop works with; `end_asked` is above 0 where a worker was told to end."""
+
+    step: Step
+    summary: tf.Tensor
+    end_here: tf.Tensor
+    end_asked: tf.Tensor
+    saver: tf.train.Saver
+    train_dir: str
+    last: str | None
+    bad: list[str]
+    signals: list[int]
+    workers: Alone
+    chosen: TrainingOptions
+    log: Callable[[str], None] | None
+
+
+class _Journal:
+    """What a run leaves to be looked at: summaries, the curve, the bar and lines; the chief's."""
+
+    def __init__(self, run: _Run, started: int):
+        self._images = images = images_a_step(run.chosen, run.workers.count)
+        self._steps, self._log = run.chosen.steps, run.log
+        self.curve = Curve(run.train_dir, started)
+        self._writer = tf.summary.FileWriter(run.train_dir)
+        self._bar = tqdm(total=self._steps * images, initial=started * images, unit=' images',
+                         disable=None, file=sys.stderr, dynamic_ncols=True)
+        self._since, self._logged = time.monotonic(), started
+
+    def add(self, done: int, loss: float, lines: bytes | tuple[()]) -> None:
+        """A step that was made, with its summary where one was due."""
+        self._bar.update(self._images)
+        if lines:
+            now = time.monotonic()
+            rate = (done - self._logged) * self._images / max(now - self._since, 1e-9)
+            self._since, self._logged = now, done
+            self._writer.add_summary(lines, done)
+            self.curve.add(done, lines)
+            self._writer.add_summary(tf.Summary(value=[tf.Summary.Value(
+                tag='images_per_second', simple_value=rate)]), done)
+            if self._log:
+                self._log(f'step {done} of {self._steps}: loss {loss:.4f}, {rate:.1f} images/s')
+        self._bar.set_postfix(step=done, loss=f'{loss:.3f}', refresh=False)
+
+    def close(self) -> None:
+        self._bar.close()
+        close(self._writer)
+
+
+def _loop(session: tf.Session, run: _Run) -> Trained:
     """Steps until the last, a signal or an error; saves by the clock and at the end."""
-    steps, batch_size = chosen.steps, chosen.batch_size
+    step, workers, steps = run.step, run.workers, run.chosen.steps
     started = done = saved = int(session.run(step.global_step))
     loss: float | None = None
-    path = last
-    curve = Curve(train_dir, started)
-    writer = tf.summary.FileWriter(train_dir)
-    bar = tqdm(total=steps * batch_size, initial=done * batch_size, unit=' images', disable=None,
-               file=sys.stderr, dynamic_ncols=True)
+    path = run.last
+    journal = _Journal(run, started) if workers.is_chief else None
+    stopping = False
+
+    def keep(session: tf.Session) -> str:
+        kept = save(session, run.saver, run.train_dir, done)
+        if journal:
+            journal.curve.draw()
+        return kept
+
     try:
-        next_save = time.monotonic() + 60 * chosen.save_minutes
-        since, logged = time.monotonic(), done
-        while done < steps and not signals:
-            due = (done + 1) % chosen.summary_steps == 0 or done + 1 == steps
+        next_save = time.monotonic() + 60 * run.chosen.save_minutes
+        while done < steps and not stopping:
+            due = (done + 1) % run.chosen.summary_steps == 0 or done + 1 == steps
             try:
-                loss, lines = session.run([step.train, summary if due else ()])
+                with workers.watched(session):
+                    loss, lines, asked = session.run(
+                        [step.train, run.summary if due else (), run.end_asked],
+                        {run.end_here: float(bool(run.signals))})
             except tf.errors.InvalidArgumentError as error:
                 if 'inf or nan' not in str(error):
                     raise
-                curve.draw()  # which shows how it came to that
+                if journal:
+                    journal.curve.draw()  # which shows how it came to that
                 raise TrainingError(
                     f'The loss is not a finite number any more at step {done + 1}; lower the '
                     'learning rate, and go on from the last checkpoint'
                     + (f', {path}.' if path else ', or begin again: there is none yet.')) from None
+            except WorkerLostError as error:
+                # No step is half made: the chief's variables are those of the last whole one.
+                if workers.is_chief and done != saved:
+                    with workers.session() as again:
+                        path, saved = keep(again), done
+                raise WorkerLostError(f'{error}; training stopped after step {done:,}'
+                                      + (f', and is in {path}' if path else '')
+                                      + '. The same command, in every worker, goes on.') from None
             done += 1
-            bar.update(batch_size)
-            if due:
-                now = time.monotonic()
-                rate = (done - logged) * batch_size / max(now - since, 1e-9)
-                since, logged = now, done
-                writer.add_summary(lines, done)
-                curve.add(done, lines)
-                writer.add_summary(tf.Summary(value=[tf.Summary.Value(
-                    tag='images_per_second', simple_value=rate)]), done)
-                if log:
-                    log(f'step {done} of {steps}: loss {loss:.4f}, {rate:.1f} images/s')
-            bar.set_postfix(step=done, loss=f'{loss:.3f}', refresh=False)
-            if time.monotonic() >= next_save:
-                path, saved = save(session, saver, train_dir, done), done
-                curve.draw()
-                next_save = time.monotonic() + 60 * chosen.save_minutes
-        if saved != done or path is None:
-            path = save(session, saver, train_dir, done)
-        curve.draw()
+            # Alone, a signal ends it after the step at hand; with others, after the next, by when
+            # all know.
+            stopping = bool(run.signals) if workers.count == 1 else asked > 0
+            if journal:
+                journal.add(done, loss, lines)
+            if workers.is_chief and time.monotonic() >= next_save:
+                path, saved = keep(session), done
+                next_save = time.monotonic() + 60 * run.chosen.save_minutes
+        workers.end()
+        if workers.is_chief and (saved != done or path is None):
+            path = keep(session)
+        elif journal:
+            journal.curve.draw()
     finally:
-        bar.close()
-        close(writer)
-    return Trained(path, done, started, None if loss is None else float(loss), done < steps, bad)
+        if journal:
+            journal.close()
+    return Trained(path, done, started, None if loss is None else float(loss), done < steps,
+                   run.bad)
 
 
 @contextlib.contextmanager

@@ -46,6 +46,8 @@ class LearningOptions:
         the values between them are kept too. Variables, the statistics of batch norm, losses and
         the optimizer are float32 in both, and so are checkpoints. Where the processor has no
         bfloat16 instructions, a warning says so and it stays float32.
+      num_clones: copies of the network, each on its part of a batch and, where there are GPUs, on
+        one of its own. Variables are shared; batch norm's moving averages are the first's.
     """
 
     network: str = option('inception_v3', 'the network', choices=tuple(factory.NETWORKS))
@@ -70,6 +72,8 @@ class LearningOptions:
     precision: str = option(
         'float32', 'what is multiplied; weights, losses and checkpoints are float32 in both',
         choices=PRECISIONS)
+    num_clones: int = option(
+        1, 'copies of the network in one process, each on a GPU where there are any', at_least=1)
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class TrainingOptions(LearningOptions):
       exclude_scopes: what not to take from it, such as 'Logits' and 'AuxLogits' where the classes
         are others.
       steps: where to stop, counted from the first step of the first run.
-      batch_size: images in one step.
+      batch_size: images in one step, of each clone of each worker.
       image_size: pixels of a side; None takes the network's own.
       distort: show pieces of the images, flipped and in other colours, see
         `preprocessing.for_training`; False shows them as evaluation does.
@@ -107,6 +111,9 @@ class TrainingOptions(LearningOptions):
       seed: makes weights, dropout and the order of the images those of an earlier run, where the
         threads of tf.data allow it.
       strict: stop at a damaged image instead of leaving it out.
+      shuffle_buffer: among how many records each is shuffled; of folders of images, all are.
+      worker_timeout: seconds after which a worker that does not answer is lost.
+      worker_wait: minutes to wait for workers that are not there yet.
     """
 
     split: str | None = option(
@@ -119,7 +126,7 @@ class TrainingOptions(LearningOptions):
     exclude_scopes: Iterable[str] = option(
         (), 'what not to take from it, such as Logits,AuxLogits', metavar='A,B', parse=_scopes)
     steps: int = option(10_000, 'where to stop, from the first step of all', at_least=1)
-    batch_size: int = option(32, 'images in one step', at_least=1)
+    batch_size: int = option(32, 'images in one step, of each clone of each worker', at_least=1)
     image_size: int | None = option(
         None, "pixels of a side (the network's own)", at_least=1, parse=int)
     distort: bool = option(
@@ -131,3 +138,9 @@ class TrainingOptions(LearningOptions):
     summary_steps: int = option(20, 'from one summary to the next', at_least=1)
     seed: int | None = option(None, 'draws the same weights and order again', parse=int)
     strict: bool = option(False, 'stop at a damaged image instead of leaving it out')
+    shuffle_buffer: int = option(
+        4096, 'among how many records of TFRecords each is shuffled', at_least=1)
+    worker_timeout: float = option(
+        30.0, 'seconds without an answer after which another worker is lost', at_least=5)
+    worker_wait: float = option(
+        10.0, 'minutes to wait for workers that are not there yet', above=0)

@@ -7,7 +7,8 @@ with the step and the moving averages of the weights after it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from inception_slim.training.precision import (
     kept_in_float32,
     regularized_in_float32,
 )
+from inception_slim.training.workers import Alone, Workers
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,16 @@ class Step:
 
 
 @taking(StepOptions)
-def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, **options: Any) -> Step:
+def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, *,
+               workers: Alone | None = None, **options: Any) -> Step:
     """Builds the network and one step of its training in the default graph.
 
     Args:
-      images: `[batch, height, width, 3]` float32 in [-1, 1].
+      images: `[batch, height, width, 3]` float32 in [-1, 1]; with clones, a whole number of images
+        for each.
       labels: `[batch]` integers in [0, num_classes).
       num_classes: width of the classifiers.
+      workers: those that train together; gradients and losses are then the means of all.
       **options: those of `StepOptions`.
 
     Raises:
@@ -80,26 +85,41 @@ def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, **options
     # Resource variables, whose reads and writes have an order; their names are the same.
     with tf.variable_scope('', use_resource=True, custom_getter=getter):
         global_step = tf.train.get_or_create_global_step()
-        with slim.arg_scope(arg_scope):
-            logits, end_points = known.function(images, num_classes=num_classes, is_training=True,
-                                                **arguments)
-        wanted = tf.one_hot(labels, num_classes)
-        losses = {'logits': tf.losses.softmax_cross_entropy(
-            wanted, in_float32(logits), label_smoothing=chosen.label_smoothing)}
-        if 'AuxLogits' in end_points:
-            losses['aux_logits'] = tf.losses.softmax_cross_entropy(
-                wanted, in_float32(end_points['AuxLogits']), weights=chosen.aux_weight,
-                label_smoothing=chosen.label_smoothing, scope='aux_loss')
+        losses: dict[str, tf.Tensor] = {}
+        for clone, (part, wanted) in enumerate(_parts(images, labels, chosen.num_clones)):
+            with _on_its_device(clone, chosen.num_clones), slim.arg_scope(arg_scope):
+                logits, end_points = known.function(part, num_classes=num_classes,
+                                                    is_training=True, **arguments)
+                wanted = tf.one_hot(wanted, num_classes)
+                share = 1 / chosen.num_clones
+                added = {'logits': tf.losses.softmax_cross_entropy(
+                    wanted, in_float32(logits), weights=share,
+                    label_smoothing=chosen.label_smoothing)}
+                if 'AuxLogits' in end_points:
+                    added['aux_logits'] = tf.losses.softmax_cross_entropy(
+                        wanted, in_float32(end_points['AuxLogits']),
+                        weights=chosen.aux_weight * share,
+                        label_smoothing=chosen.label_smoothing, scope='aux_loss')
+            for name, loss in added.items():
+                losses[name] = losses[name] + loss if name in losses else loss
         losses['regularization'] = tf.losses.get_regularization_loss()
-        losses['total'] = tf.losses.get_total_loss()
+        losses['total'] = local_loss = tf.losses.get_total_loss()
         rate = tf.maximum(float(chosen.end_learning_rate), tf.train.exponential_decay(
             chosen.learning_rate, global_step, chosen.decay_steps, chosen.decay_factor,
             staircase=True), name='decayed_learning_rate')
         optimizer = tf.train.RMSPropOptimizer(rate, decay=0.9, momentum=0.9, epsilon=1.0)
+        several = isinstance(workers, Workers)
+        if isinstance(workers, Workers):
+            losses = _shared(workers, optimizer, losses)
         train_step = slim.learning.create_train_op(
-            losses['total'], optimizer, global_step=global_step,
+            local_loss, optimizer, global_step=global_step,
+            update_ops=_first_clones_updates(chosen.num_clones),
             variables_to_train=trainable(known, chosen.trainable_scopes),
-            clip_gradient_norm=chosen.clip_gradients or 0)
+            clip_gradient_norm=chosen.clip_gradients or 0, check_numerics=not several,
+            colocate_gradients_with_ops=chosen.num_clones > 1)
+        if several:
+            with tf.control_dependencies([train_step]):
+                train_step = tf.identity(losses['total'])
         if not chosen.moving_average_decay:
             return Step(train_step, losses, rate, global_step, None, tf.no_op())
         averages = tf.train.ExponentialMovingAverage(chosen.moving_average_decay, global_step)
@@ -110,6 +130,57 @@ def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, **options
             train_step = tf.identity(train_step, 'train_step')
         begin = tf.group(*(tf.assign(averages.average(each), each) for each in variables))
     return Step(train_step, losses, rate, global_step, averages, begin)
+
+
+def _parts(images: tf.Tensor, labels: tf.Tensor,
+           clones: int) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    if clones == 1:
+        return [(images, labels)]
+    return list(zip(tf.split(images, clones), tf.split(labels, clones)))
+
+
+@contextlib.contextmanager
+def _on_its_device(clone: int, clones: int) -> Iterator[None]:
+    """Where and under which names a clone is built, as slim's `model_deploy` had them."""
+    if clones == 1:
+        yield
+        return
+    gpus = len(tf.config.list_physical_devices('GPU'))
+    if 0 < gpus < clones:
+        raise TrainingError(f'num_clones is {clones}, but there are {gpus} GPUs; give each clone '
+                            'its own.')
+
+    def device(operation):
+        variable = operation.type in ('VarHandleOp', 'VariableV2')
+        return '/device:CPU:0' if variable or not gpus else f'/device:GPU:{clone}'
+
+    scope = tf.get_variable_scope()
+    with tf.name_scope(f'clone_{clone}/'), tf.device(device), tf.variable_scope(
+            scope, reuse=clone > 0 or None, auxiliary_name_scope=False):
+        yield
+
+
+def _first_clones_updates(clones: int) -> list[tf.Operation] | None:
+    """Batch norm's updates; None stands for all that there are."""
+    return tf.get_collection(tf.GraphKeys.UPDATE_OPS, 'clone_0/') if clones > 1 else None
+
+
+def _shared(workers: Workers, optimizer: tf.train.Optimizer,
+            losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Has an optimizer apply the means of all workers' gradients; returns the means of losses.
+
+    A loss that is no number in one worker is none in all, and so ends all of them, at one step.
+    """
+    means = tf.unstack(workers.mean(tf.stack(list(losses.values()))), len(losses))
+    shared = dict(zip(losses, means))
+    shared['total'] = tf.check_numerics(shared['total'], 'LossTensor is inf or nan')
+    compute = optimizer.compute_gradients
+
+    def compute_means(*arguments, **options):
+        return workers.averaged(compute(*arguments, **options), [shared['total'].op])
+
+    optimizer.compute_gradients = compute_means
+    return shared
 
 
 def trainable(network: factory.Network, scopes: Iterable[str] | None) -> list[tf.Variable]:

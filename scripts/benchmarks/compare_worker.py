@@ -185,6 +185,8 @@ def openvino(precision: str):
 
 
 def torch(compiled: bool, precision: str = 'float32'):
+    # For GPUs; its LLVM and TensorFlow's, in one process, end it.
+    sys.modules['triton'] = None
     import torch
     from other_runtimes import torch_model
 

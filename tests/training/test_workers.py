@@ -1,0 +1,408 @@
+"""Workers that train together: the mathematics, the division of the data, and what goes wrong.
+
+Real processes on this machine, each a server of TensorFlow's runtime. `make train-distributed`
+kills and stops them at random moments, which takes too long for every day.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from golden.weights import drawings
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inception_slim import checkpoint, data
+from inception_slim.data.batches import _spans
+from inception_slim.data.dataset import Dataset
+from inception_slim.errors import DatasetError, TrainingError
+from inception_slim.training import launch
+from inception_slim.training.launching import _free_ports, _shares
+from inception_slim.training.workers import Alone, joined, place
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TWO = {'cluster': {'worker': ['a:1', 'b:2']}, 'task': {'type': 'worker', 'index': 1}}
+SMALL = ['--depth-multiplier', '0.05', '--min-depth', '4', '--image-size', '110', '--batch-size',
+         '2', '--summary-steps', '1']
+
+
+class TestPlace:
+
+    @pytest.mark.parametrize('config, addresses, index', [
+        (None, (), 0),
+        ('', (), 0),
+        ('{}', (), 0),
+        (TWO, ('a:1', 'b:2'), 1),
+        ({'cluster': {'chief': ['c:3'], 'worker': ['a:1', 'b:2']},
+          'task': {'type': 'worker', 'index': 1}}, ('c:3', 'a:1', 'b:2'), 2),
+        ({'cluster': {'worker': ['a:1'], 'master': ['c:3']},
+          'task': {'type': 'master', 'index': 0}}, ('c:3', 'a:1'), 0),
+        # What launchers set where there is one replica.
+        ({'cluster': {'chief': ['c:3']}, 'task': {'type': 'chief', 'index': 0}}, (), 0),
+        ({**TWO, 'task': {'type': 'worker', 'index': '1'}, 'environment': 'cloud'},
+         ('a:1', 'b:2'), 1),
+    ])
+    def test_what_launchers_write(self, config, addresses, index):
+        found = place(config if isinstance(config, str) or config is None else json.dumps(config))
+        assert (found.addresses, found.index) == (addresses, index)
+
+    @pytest.mark.parametrize('config, words', [
+        ('{"cluster"', 'is not JSON'),
+        ('[1]', 'is not an object'),
+        ({'cluster': ['a:1']}, 'no object'),
+        ({**TWO, 'cluster': {'worker': 'a:1'}}, 'not a list of "host:port"'),
+        ({**TWO, 'cluster': {'worker': ['a', 'b:1']}}, 'not a list of "host:port"'),
+        ({**TWO, 'cluster': {'worker': ['a:1', 'b:99999']}}, 'not a list of "host:port"'),
+        ({**TWO, 'cluster': {'worker': ['a:1', 'a:1']}}, 'names a:1 twice'),
+        ({**TWO, 'cluster': {**TWO['cluster'], 'ps': ['p:1']}}, 'parameter servers'),
+        ({**TWO, 'cluster': {**TWO['cluster'], 'boss': ['p:1']}}, "the job 'boss'"),
+        ({**TWO, 'cluster': {**TWO['cluster'], 'chief': ['c:1', 'd:1']}}, '2 chiefs'),
+        ({'cluster': TWO['cluster']}, 'does not say with "task"'),
+        ({**TWO, 'task': {'type': 'worker', 'index': 2}}, 'not in its cluster'),
+        ({**TWO, 'task': {'type': 'worker', 'index': -1}}, 'not in its cluster'),
+        ({**TWO, 'task': {'type': 'chief', 'index': 0}}, 'not in its cluster'),
+        ({**TWO, 'task': {'type': 'evaluator', 'index': 0}}, 'evaluator'),
+    ])
+    def test_what_is_wrong(self, config, words):
+        with pytest.raises(TrainingError, match=words) as raised:
+            place(config if isinstance(config, str) else json.dumps(config))
+        assert '\n' not in str(raised.value)
+
+    def test_nobody_else_is_alone(self):
+        assert joined(None, {}, patience=5, minutes=1, log=None) == Alone(0, 1)
+
+
+def configs(count):
+    addresses = [f'127.0.0.1:{port}' for port in _free_ports(count)]
+    return [{'TF_CONFIG': json.dumps({'cluster': {'worker': addresses},
+                                      'task': {'type': 'worker', 'index': index}})}
+            for index in range(count)]
+
+
+@contextlib.contextmanager
+def started(commands, environments):
+    """Processes side by side, which end with the block."""
+    processes = [subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', **environment})
+        for command, environment in zip(commands, environments)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def steps(folder, workers, **options):
+    """What `worker_steps.py` saved, of each worker; 0 workers is one process alone."""
+    script = os.path.join(HERE, 'worker_steps.py')
+    environments = configs(workers) if workers else [{'TF_CONFIG': ''}]
+    outs = [str(folder / f'{workers}_{index}.npz') for index in range(max(workers, 1))]
+    with started([[script, out, json.dumps(options)] for out in outs],
+                 environments) as processes:
+        for process in processes:
+            _, errors = process.communicate(timeout=120)
+            assert process.returncode == 0, errors
+    found = []
+    for out in outs:
+        with np.load(out) as arrays:
+            found.append(dict(arrays))
+    return found
+
+
+def largest_difference(ours, theirs):
+    """Of any element, in parts of the variable's largest."""
+    assert set(ours) == set(theirs)
+    return max(np.abs(ours[name] - theirs[name]).max() / max(np.abs(theirs[name]).max(), 1e-3)
+               for name in ours)
+
+
+class TestMathematics:
+
+    def test_two_workers_are_one_with_their_images(self, tmp_path):
+        """Ten steps of twice 8 images and of 16, without batch norm, which would see the halves."""
+        options = {'steps': 10, 'batch': 16, 'batch_norm': False}
+        alone, = steps(tmp_path, 0, **options)
+        chief, other = steps(tmp_path, 2, **options)
+        np.testing.assert_allclose(chief['losses'], alone['losses'], rtol=1e-5)
+        assert largest_difference(chief, alone) <= 1e-5
+        for name in chief:  # bit for bit, or workers would drift apart
+            np.testing.assert_array_equal(chief[name], other[name], name)
+        # Ten steps change more than that.
+        assert abs(alone['losses'][9] - alone['losses'][0]) > 0.01
+
+    def test_batch_norm_is_of_each_workers_images(self, tmp_path):
+        """As slim's clones had it: the averages that are kept are the chief's."""
+        both = steps(tmp_path, 2, steps=1, batch=8)
+        alone, = steps(tmp_path, 0, steps=1, batch=4)  # the chief's images are the first 4
+        first = 'InceptionV2/Conv2d_2b_1x1/BatchNorm/moving_mean'
+        np.testing.assert_allclose(both[0][first], alone[first], rtol=1e-4, atol=1e-6)
+        assert np.abs(both[1][first] - alone[first]).max() > 1e-3
+        trained = 'InceptionV2/Logits/Conv2d_1c_1x1/weights'
+        np.testing.assert_array_equal(both[0][trained], both[1][trained])
+
+    def test_clones_are_workers_in_one_process(self, tmp_path):
+        options = {'steps': 3, 'batch': 8, 'batch_norm': False}
+        one, = steps(tmp_path, 0, **options)
+        two, = steps(tmp_path, 0, num_clones=2, **options)
+        assert one['regularizers'] == two['regularizers'] > 0
+        np.testing.assert_allclose(two['losses'], one['losses'], rtol=1e-5)
+        assert largest_difference(two, one) <= 1e-5
+
+
+def clones_graph(num_clones):
+    from inception_slim import training
+    with tf.Graph().as_default() as graph:
+        training.build_step(tf.zeros((4, 110, 110, 3)), tf.zeros((4,), tf.int64), 3,
+                            depth_multiplier=0.05, min_depth=4, num_clones=num_clones)
+        variables = [each.op.name for each in tf.global_variables()]
+        updates = [each.name for each in tf.get_collection(tf.GraphKeys.UPDATE_OPS)]
+        return graph, variables, updates
+
+
+def test_clones_share_variables_and_have_names_of_their_own():
+    _, of_one, _ = clones_graph(1)
+    graph, of_two, updates = clones_graph(2)
+    assert sorted(of_two) == sorted(of_one)
+    names = {each.name.split('/')[0] for each in graph.get_operations()}
+    assert {'clone_0', 'clone_1'} <= names
+    # Only the first clone's averages are run: what runs the step needs no other.
+    train = graph.get_operation_by_name('train_step')
+    needed = tf.graph_util.extract_sub_graph(graph.as_graph_def(), [train.name])
+    ran = {node.name for node in needed.node}
+    assert [each for each in updates if each in ran]
+    assert all(each.startswith('clone_0/') for each in updates if each in ran)
+    assert any(each.startswith('clone_1/') for each in updates)
+
+
+@pytest.fixture(scope='module')
+def records(tmp_path_factory):
+    """Seventeen images in five files of TFRecords, and the names of all."""
+    folder = tmp_path_factory.mktemp('records')
+    with tf.Graph().as_default(), tf.Session() as session:
+        pixels = tf.placeholder(tf.uint8)
+        encode = tf.image.encode_png(pixels)
+        encoded = session.run(encode, {pixels: drawings()['tiny']})
+    data.write_tfrecords(folder, 'few', 'train', [(encoded, number % 3) for number in range(17)],
+                         ['a', 'b', 'c'], num_shards=5)
+    return str(folder)
+
+
+def names_of(dataset, **options):
+    return [os.path.basename(name.decode()) for batch in data.arrays(
+        lambda: data.batches(dataset, 4, image_size=8, **options)) for name in batch['name']]
+
+
+class TestParts:
+
+    @given(st.lists(st.integers(0, 40), min_size=1, max_size=12), st.integers(1, 9))
+    @settings(max_examples=200, deadline=None)
+    def test_each_record_is_in_one_part(self, counts, parts):
+        files = [f'f{number}' for number in range(len(counts))]
+        dataset = Dataset('d', 'tfrecord', files, ['a'], sum(counts), counts=counts)
+        found = [[(file, record) for file, first, count in _spans(dataset, index, parts)
+                  for record in range(first, first + count)] for index in range(parts)]
+        everything = [(file, record) for file, count in zip(files, counts)
+                      for record in range(count)]
+        assert sorted(sum(found, [])) == sorted(everything)
+        sizes = [len(each) for each in found]
+        assert max(sizes) - min(sizes) <= 1
+
+    @pytest.mark.parametrize('training', [False, True])
+    def test_records_of_files(self, records, training):
+        dataset = data.open_dataset(records)
+        found = [names_of(dataset, part=(index, 3), training=training, distort=False)
+                 for index in range(3)]
+        assert sorted(sum(found, [])) == sorted(names_of(dataset))
+        assert [len(each) for each in found] == [5, 6, 6]
+
+    def test_no_other_file_is_read(self, records, tmp_path):
+        """The files of other parts may as well not be there any more."""
+        dataset = data.open_dataset(records)
+        mine = {file for file, _, _ in _spans(dataset, 1, 3)}
+        assert len(mine) < 5
+        copied = [os.path.join(tmp_path, os.path.basename(file)) for file in dataset.files]
+        for file, copy in zip(dataset.files, copied):
+            if file in mine:
+                with open(file, 'rb') as source, open(copy, 'wb') as target:
+                    target.write(source.read())
+        moved = Dataset(str(tmp_path), 'tfrecord', copied, dataset.class_names, 17,
+                        counts=dataset.counts)
+        bad = []
+        assert len(names_of(moved, part=(1, 3), bad=bad)) == 6 and not bad
+
+    def test_counting_is_divided(self, records):
+        whole = data.open_dataset(records)
+        parts = [data.open_dataset(records, part=(index, 2)).counts for index in range(2)]
+        assert [sum(each) for each in zip(*parts)] == whole.counts
+        assert all(0 in each for each in zip(*parts))
+
+    def test_images_in_folders(self):
+        files = [f'{number}.png' for number in range(7)]
+        dataset = Dataset('d', 'folder', files, ['a'], 2, labels=[0] * 7)
+        with pytest.raises(DatasetError, match='holds 2 images, too few for 3 workers'):
+            data.batches(dataset, 1, part=(0, 3))
+
+    def test_a_shuffle_buffer_of_one_leaves_the_order(self, records, tmp_path):
+        with open(os.path.join(records, 'few_train_00000-of-00005.tfrecord'), 'rb') as source:
+            (tmp_path / 'few_train_00000-of-00001.tfrecord').write_bytes(source.read())
+        (tmp_path / 'labels.txt').write_text('0:a\n1:b\n2:c\n')
+        dataset = data.open_dataset(tmp_path)
+        ordered = names_of(dataset)
+        options = {'training': True, 'distort': False, 'seed': 1}
+        assert names_of(dataset, shuffle_buffer=1, **options) == ordered
+        assert names_of(dataset, shuffle_buffer=4, **options) != ordered
+
+
+class TestFilesystems:
+    """`ram://` is one that TensorFlow brings; cloud storage is reached by the same calls."""
+
+    def test_records_and_images_behind_a_scheme(self, records, tmp_path):
+        here = data.open_dataset(records)
+        for name in os.listdir(records):
+            tf.io.gfile.copy(os.path.join(records, name), f'ram://few/{name}', overwrite=True)
+        there = data.open_dataset('ram://few')
+        assert there.counts == here.counts and there.class_names == here.class_names
+        assert names_of(there) == names_of(here)
+
+    def test_folders_behind_a_scheme(self):
+        with tf.Graph().as_default(), tf.Session() as session:
+            encoded = session.run(tf.image.encode_png(drawings()['tiny']))
+        for name in ('b/2.png', 'b/1.png', 'a/3.png'):
+            tf.io.gfile.makedirs('ram://images/' + name[0])
+            with tf.io.gfile.GFile('ram://images/' + name, 'wb') as file:
+                file.write(encoded)
+        found = data.open_dataset('ram://images')
+        assert found.class_names == ['a', 'b'] and found.labels == [0, 1, 1]
+        assert names_of(found) == ['3.png', '1.png', '2.png']
+
+    @pytest.mark.parametrize('path, words', [
+        ('nowhere://bucket/data', 'nowhere'), ('ram://not-there', 'does not exist')])
+    def test_what_is_not_there(self, path, words):
+        with pytest.raises(DatasetError, match=words):
+            data.open_dataset(path)
+
+
+@pytest.fixture(scope='module')
+def colours(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('colours')
+    chance = np.random.RandomState(0)
+    with tf.Graph().as_default(), tf.Session() as session:
+        pixels = tf.placeholder(tf.uint8, (32, 32, 3))
+        encoded = tf.image.encode_png(pixels)
+        for channel, name in enumerate(('red', 'green', 'blue')):
+            (folder / name).mkdir()
+            for number in range(4):
+                image = chance.randint(0, 90, (32, 32, 3))
+                image[..., channel] += 150
+                (folder / name / f'{number}.png').write_bytes(
+                    session.run(encoded, {pixels: image}))
+    return str(folder)
+
+
+def train(dataset, folder, *more):
+    return ['-m', 'inception_slim', 'train', dataset, '--train-dir', str(folder), *SMALL, *more]
+
+
+class TestCommand:
+
+    def test_workers_on_this_machine(self, colours, tmp_path):
+        """One killed: the other ends with what was done; the same command goes on from there."""
+        folder = tmp_path / 'train'
+        command = train(colours, folder, '--steps', '100000', '--worker-timeout', '5')
+        with started([command, command], configs(2)) as (chief, other):
+            for line in chief.stdout:
+                if line.startswith('step 3 '):
+                    break
+            other.send_signal(signal.SIGKILL)
+            _, errors = chief.communicate(timeout=60)
+        assert chief.returncode == 1, errors
+        assert len(errors.splitlines()) == 1 and errors.startswith('inception-slim: Worker 1 (')
+        assert 'has ended or was killed; training stopped after step' in errors
+        info, _ = checkpoint.read(folder)
+        assert info.global_step >= 3
+        done = subprocess.run(
+            [sys.executable, *train(colours, folder, '--workers', '2', '--steps',
+                                    str(info.global_step + 2))], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f'Going on from {folder}/model.ckpt-{info.global_step}\n')
+        assert f'Wrote {folder}/model.ckpt-{info.global_step + 2}: step' in done.stdout
+        assert done.stderr == (f'worker 1: Ended after step {info.global_step + 2}; the chief has '
+                               'the checkpoint\n')
+        assert checkpoint.read(folder)[0].global_step == info.global_step + 2
+
+    def test_workers_that_are_not_alike(self, colours, tmp_path):
+        commands = [train(colours, tmp_path / 'train', *more)
+                    for more in ([], ['--learning-rate', '0.5'])]
+        with started(commands, configs(2)) as processes:
+            for process in processes:
+                _, errors = process.communicate(timeout=60)
+                assert process.returncode == 1
+                assert errors.count('\n') == 1, errors
+                assert ') has 0.5 for learning_rate, but the chief 0.01; start all workers ' \
+                    'alike.' in errors
+        assert not (tmp_path / 'train').exists()
+
+    def test_a_port_in_use(self):
+        with socket.socket() as taken:
+            taken.bind(('', 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            config = {**TWO, 'cluster': {'worker': ['127.0.0.1:1', f'127.0.0.1:{port}']}}
+            with pytest.raises(TrainingError, match=f'Port {port} of 127.0.0.1:{port} cannot be '
+                               'listened on .Address already in use.'):
+                joined(json.dumps(config), {}, patience=5, minutes=1, log=None)
+
+    def test_workers_and_a_cluster(self, colours, tmp_path):
+        with started([train(colours, tmp_path, '--workers', '2')], configs(2)) as (process,):
+            _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert errors.startswith('inception-slim: --workers starts workers on this machine, but')
+
+
+class TestLaunch:
+
+    def test_what_each_process_is_told(self, tmp_path, capfd):
+        code = ('import json, os; t = json.loads(os.environ["TF_CONFIG"]); '
+                'print(t["task"]["index"], len(set(t["cluster"]["worker"])), '
+                'len(os.sched_getaffinity(0)))')
+        assert launch([sys.executable, '-c', 'import time; time.sleep(0.2); ' + code], 2) == 0
+        deadline = time.monotonic() + 5
+        errors = ''
+        while 'worker 1' not in errors and time.monotonic() < deadline:
+            output, more = capfd.readouterr()
+            errors += more
+            if output:
+                assert output.split()[:2] == ['0', '2']
+        assert errors.startswith('worker 1: 1 2 ')
+
+    def test_the_first_failure_is_the_answer(self):
+        code = 'import json, os, sys; sys.exit(3 * json.loads(os.environ["TF_CONFIG"])["task"]' \
+            '["index"])'
+        assert launch([sys.executable, '-c', code], 2) == 3
+
+    def test_what_was_killed_begins_again(self, tmp_path):
+        """Where that is asked for: once here, since the second run finds the file."""
+        code = (f'import os; path = {str(tmp_path / "again")!r}\n'
+                'if not os.path.exists(path):\n'
+                '    open(path, "w").close()\n'
+                '    os.kill(os.getpid(), 9)')
+        said = []
+        assert launch([sys.executable, '-c', code], 1, restart=True, say=said.append) == 0
+        assert said == ['worker 0 was ended by SIGKILL; starting it again']
+
+    def test_shares_of_the_cores(self):
+        cores = os.sched_getaffinity(0)
+        shares = _shares(len(cores))
+        assert [len(each) for each in shares] == [1] * len(cores)
+        assert set().union(*shares) == cores
+        assert _shares(len(cores) + 1) == []

@@ -1,0 +1,69 @@
+"""One worker, as TF_CONFIG says, or one process alone: steps on golden weights and given images.
+
+    python worker_steps.py OUT OPTIONS
+
+OPTIONS is JSON: `steps`, `batch` (images of all workers in a step), `batch_norm`, `same` (each
+worker sees the chief's images), `num_clones`. OUT gets the losses, and the variables by name.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import sys
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from golden.weights import patchwork, weights_for
+
+from inception_slim import training
+from inception_slim.nets import factory
+from inception_slim.training.workers import joined
+
+
+def main(out, options):
+    given = {'steps': 2, 'batch': 8, 'batch_norm': True, 'same': False, 'num_clones': 1,
+             **json.loads(options)}
+    workers = joined(os.environ.get('TF_CONFIG'), given, patience=30, minutes=1, log=None)
+    known = factory.NETWORKS['inception_v2']
+    if not given['batch_norm']:
+        factory.NETWORKS['inception_v2'] = dataclasses.replace(
+            known, arg_scope=functools.partial(known.arg_scope, use_batch_norm=False))
+    images = patchwork(160, 64)  # whatever the batch, or the first would be others
+    labels = np.arange(len(images)) % 7
+    share = given['batch'] // workers.count
+    first = 0 if given['same'] else share * workers.index
+    with tf.Graph().as_default():
+        inputs = tf.placeholder(tf.float32, (share, 64, 64, 3))
+        wanted = tf.placeholder(tf.int64, (share,))
+        step = training.build_step(
+            inputs, wanted, 7, network='inception_v2', depth_multiplier=0.25, dropout_keep_prob=1.0,
+            clip_gradients=0.5, batch_norm_decay=0.9, num_clones=given['num_clones'],
+            workers=workers)
+        as_chief = workers.broadcast(tf.global_variables())
+        with workers.session() as session:
+            if workers.is_chief:
+                session.run(tf.global_variables_initializer())
+                variables = tf.model_variables()
+                session.run([each.initializer for each in variables], {
+                    each.initializer.inputs[1]: weights_for(each.op.name, each.shape.as_list())
+                    for each in variables})
+                session.run(step.begin_averages)
+            session.run(as_chief)
+            losses = []
+            for number in range(given['steps']):
+                here = slice(given['batch'] * number + first,
+                             given['batch'] * number + first + share)
+                losses.append(session.run(
+                    step.train, {inputs: images[here], wanted: labels[here]}))
+            found = {each.op.name: value for each, value in zip(
+                tf.global_variables(), session.run(tf.global_variables()))}
+        regularizers = len(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES))
+    workers.end()
+    np.savez(out, losses=losses, regularizers=regularizers, **found)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])
