@@ -21,10 +21,10 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .PHONY: help bulk-demo bench-bulk bench bench-1.15 bench-restore bench-train bench-train-all bench-input \
     bench-listing then-and-now compare compare-all formats measures accuracy \
-    demo family soak test test-slow test-engines test-oldest train-faults train-precision slim-suite lint docs clean
+    demo family soak train-distributed bench-workers test test-slow test-engines test-oldest train-faults train-precision slim-suite lint docs clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
 
 bench: $(INSTALLED)  ## time the forward pass of 32 images of 299x299 in a Session
 	@.venv/bin/python -m scripts.benchmarks.forward $(ARGS)
@@ -74,6 +74,9 @@ bench-train: $(INSTALLED)  ## time a training step beside TensorFlow 1.15.5 and 
 bench-train-all: $(COMPARE)  ## the same with PyTorch, installed for it
 	@.venv/bin/python -m scripts.benchmarks.train $(ARGS)
 
+bench-workers: $(INSTALLED)  ## time workers that train together beside one process
+	@.venv/bin/python -m scripts.benchmarks.workers $(ARGS)
+
 bench-input: $(INSTALLED)  ## time classifying a folder of JPEGs beside the network alone
 	@.venv/bin/python -m scripts.benchmarks.input $(ARGS)
 
@@ -100,6 +103,9 @@ train-precision: $(INSTALLED)  ## train on real digits in bfloat16 and in float3
 
 train-faults: $(INSTALLED)  ## kill training, fill its disk, read it with 1.15.5 (minutes)
 	@.venv/bin/python -m scripts.proofs.train_faults $(ARGS)
+
+train-distributed: $(INSTALLED)  ## kill and stop workers that train together, and go on (minutes)
+	@.venv/bin/python -m scripts.proofs.train_distributed $(ARGS)
 
 slim-suite: $(INSTALLED)  ## run tf-slim's own tests, all of them (about eight minutes)
 	@.venv/bin/python -m scripts.proofs.slim_suite $(ARGS)

@@ -8,6 +8,7 @@ from inception_slim.data.labels import (
     LABELS,
     imagenet_classes,
     labels_beside,
+    labels_of_2015,
     read_labels,
 )
 from inception_slim.data.opening import holds_records, open_dataset
@@ -17,5 +18,5 @@ from inception_slim.errors import DatasetError
 __all__ = [
     'IMAGENET', 'LABELS', 'SUFFIXES', 'Dataset', 'DatasetError', 'arrays', 'batches', 'decode',
     'errors_named', 'holds_records', 'image_batches', 'image_files', 'imagenet_classes',
-    'labels_beside', 'open_dataset', 'read_labels', 'write_tfrecords',
+    'labels_beside', 'labels_of_2015', 'open_dataset', 'read_labels', 'write_tfrecords',
 ]

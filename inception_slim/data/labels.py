@@ -14,18 +14,41 @@ LABELS = 'labels.txt'
 IMAGENET = 'imagenet'
 
 
+_OUTPUTS_OF_2015 = 1008
+
+
 @functools.cache
+def _imagenet() -> tuple[tuple[str, str, int], ...]:
+    """Of each class its WordNet id, its name and its number in the networks of 2015."""
+    text = resources.files(__package__).joinpath('imagenet.tsv').read_text('utf-8')
+    classes = (line.split('\t') for line in text.splitlines())
+    return tuple((synset, name, int(number)) for synset, name, number in classes)
+
+
 def imagenet_classes() -> tuple[tuple[str, str], ...]:
     """The thousand classes of ILSVRC 2012: WordNet id and name, in the order of the ids.
 
     That is the order of TF-Slim's checkpoints, after a background class, and that of Keras and
-    torchvision without one. The file of December 2015 has another.
+    torchvision without one. The file of December 2015 has another, see `labels_of_2015`.
 
     Source: https://image-net.org/challenges/LSVRC/2012, named by the lemmas of WordNet 3.0.
     """
-    text = resources.files(__package__).joinpath('imagenet.tsv').read_text('utf-8')
-    classes = (line.split('\t') for line in text.splitlines())
-    return tuple((synset, name) for synset, name in classes)
+    return tuple((synset, name) for synset, name, _ in _imagenet())
+
+
+def labels_of_2015() -> list[str]:
+    """The names of the 1,008 outputs of the network of December 2015, in its own order.
+
+    Output 0 is the background, and the last seven stand for nothing.
+
+    Source: `imagenet_2012_challenge_label_map_proto.pbtxt` of `inception-2015-12-05.tgz`, which
+    gives WordNet ids their numbers.
+    """
+    names = [f'unused {number}' for number in range(_OUTPUTS_OF_2015)]
+    names[0] = 'background'
+    for _, name, number in _imagenet():
+        names[number] = name
+    return names
 
 
 def read_labels(file: str | os.PathLike) -> list[str]:

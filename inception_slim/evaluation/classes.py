@@ -19,6 +19,11 @@ def names_of_classes(info: CheckpointInfo,
     count = info.num_classes or 0
     if labels is None:
         labels = data.labels_beside(info.path, count)
+    imagenet = labels == data.IMAGENET and not os.path.exists(data.IMAGENET)
+    if count == 1008 and (labels is None or imagenet):
+        return data.labels_of_2015(), None if imagenet else (
+            'The checkpoint has 1,008 classes and no labels.txt beside it: they are taken for '
+            "those of the network of December 2015, ImageNet's in an order of their own.")
     if labels is None and count not in (1000, 1001):
         return [f'class {number}' for number in range(count)], None
     if labels is None:

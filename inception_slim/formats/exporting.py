@@ -23,6 +23,7 @@ from inception_slim import checkpoint as checkpoints
 from inception_slim import data
 from inception_slim.checkpoint import CheckpointInfo, SourceOptions
 from inception_slim.errors import CheckpointError, ExportError
+from inception_slim.evaluation.classes import names_of_classes
 from inception_slim.formats import frozen, keras, onnx, saved_model, state_dicts, tflite
 from inception_slim.formats import writing_torch as pytorch
 from inception_slim.formats.writing import Answer
@@ -107,7 +108,7 @@ def export(
       ExportError: an argument is out of its range, the destination exists or cannot be written,
         or what was written does not answer as the checkpoint does; nothing is left behind.
       CheckpointError: the checkpoint cannot be read.
-      DatasetError: the labels or the images cannot be read.
+      DatasetError: the labels or the images cannot be read, or the labels are not the classes'.
 
     Example:
       >>> import os, tempfile
@@ -210,12 +211,7 @@ def _check_destination(destination: str, overwrite: bool) -> None:
 def _names(labels, info: CheckpointInfo) -> list[str] | None:
     if labels is None:
         return data.labels_beside(info.path, info.num_classes)
-    if isinstance(labels, (str, os.PathLike)):
-        labels = data.read_labels(labels)
-    if len(labels) != info.num_classes:
-        raise ExportError(f'There are {len(labels)} labels, but {info.path} has '
-                          f'{info.num_classes} classes; give one for each.')
-    return list(labels)
+    return names_of_classes(info, labels)[0]
 
 
 def _images(given: np.ndarray | str | os.PathLike | None, side: int) -> np.ndarray:

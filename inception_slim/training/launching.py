@@ -38,8 +38,8 @@ def launch(command: Sequence[str], count: int, *, restart: bool = False,
     Raises:
       TrainingError: the command cannot be started.
     """
-    addresses = [f'127.0.0.1:{port}' for port in _free_ports(count)]
-    shares = _shares(count)
+    addresses = [f'127.0.0.1:{port}' for port in free_ports(count)]
+    shares = shares_of_cores(count)
     stopping = threading.Event()
 
     def start(index: int) -> subprocess.Popen:
@@ -106,7 +106,7 @@ def _hand_on(lines: IO[str], index: int) -> None:
         print(f'worker {index}: {line.rstrip()}', file=sys.stderr, flush=True)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that nothing listens on; held all at once, so that none is given twice."""
     sockets = [socket.socket() for _ in range(count)]
     try:
@@ -118,7 +118,7 @@ def _free_ports(count: int) -> list[int]:
             each.close()
 
 
-def _shares(count: int) -> list[set[int]]:
+def shares_of_cores(count: int) -> list[set[int]]:
     """The cores of each worker, no core twice; none where that cannot be."""
     if not hasattr(os, 'sched_getaffinity'):
         return []

@@ -1,6 +1,7 @@
 """A contestant's process as the one that asks sees it, and which contestants were asked for."""
 
 import argparse
+import os
 import signal
 import subprocess
 import tempfile
@@ -15,10 +16,14 @@ class Process:
       errors: the file that its errors go to.
     """
 
-    def __init__(self, command: list[str]):
+    def __init__(self, command: list[str], cores: set[int] | None = None,
+                 environment: dict[str, str] | None = None):
         self.errors = tempfile.TemporaryFile('w+')
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=self.errors, text=True)
+                                        stderr=self.errors, text=True,
+                                        env={**os.environ, **(environment or {})})
+        if cores:
+            os.sched_setaffinity(self.process.pid, cores)
 
     def send(self, question: str) -> None:
         """Asks; that a process has ended, and why, is found where its answer is read."""

@@ -5,8 +5,12 @@
 NETWORK is `tf.contrib.slim float32` or `inception_slim PRECISION`: the first is the recipe of the
 second, written with what TensorFlow 1.15.5 has, for Python 3.7. Prints the version of TensorFlow
 when it is ready, then answers each line of its input, and ends with its input.
+
+Where TF_CONFIG names other workers, the second trains with them. `parameter servers` is the recipe
+of the first with `SyncReplicasOptimizer`, as TF_CONFIG names workers and servers.
 """
 
+import json
 import os
 import sys
 
@@ -21,6 +25,11 @@ def build_with_contrib(tf, images, labels):
     from tensorflow.contrib import slim
     from tensorflow.contrib.slim.python.slim.nets import inception_v3 as module
 
+    return by_recipe(tf, slim, module, images, labels, lambda optimizer: optimizer)
+
+
+def by_recipe(tf, slim, module, images, labels, wrapped):
+    """A step as slim's users wrote it; `wrapped` makes of its optimizer the one that is used."""
     global_step = tf.train.get_or_create_global_step()
     with slim.arg_scope(module.inception_v3_arg_scope()):
         logits, end_points = module.inception_v3(images, num_classes=CLASSES)
@@ -29,7 +38,7 @@ def build_with_contrib(tf, images, labels):
     tf.losses.softmax_cross_entropy(wanted, end_points['AuxLogits'], weights=0.4,
                                     label_smoothing=0.1)
     rate = tf.train.exponential_decay(0.01, global_step, 1000, 0.94, staircase=True)
-    optimizer = tf.train.RMSPropOptimizer(rate, decay=0.9, momentum=0.9, epsilon=1.0)
+    optimizer = wrapped(tf.train.RMSPropOptimizer(rate, decay=0.9, momentum=0.9, epsilon=1.0))
     step = slim.learning.create_train_op(tf.losses.get_total_loss(), optimizer,
                                          global_step=global_step, clip_gradient_norm=2.0)
     with tf.control_dependencies([step]):
@@ -46,8 +55,63 @@ def build_ours(tf, images, labels):
     return training.build_step(images, labels, CLASSES, precision=precision).train
 
 
+def with_workers(batch_size):
+    import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+    import tensorflow.compat.v1 as tf
+
+    from inception_slim import training
+    from inception_slim.training.workers import joined
+
+    workers = joined(os.environ['TF_CONFIG'], {}, patience=60, minutes=2, log=None)
+    with tf.Graph().as_default():
+        step = training.build_step(*drawn(tf, batch_size), CLASSES, workers=workers).train
+        as_chief = workers.broadcast(tf.global_variables())
+        with workers.session() as session:
+            session.run(tf.global_variables_initializer())
+            session.run(as_chief)
+            take_turns('TensorFlow ' + tf.__version__, lambda: session.run(step))
+
+
+def with_servers(batch_size):
+    import inception_slim  # noqa: F401  makes tf_slim run
+    import tensorflow.compat.v1 as tf
+    import tf_slim as slim
+
+    config = json.loads(os.environ['TF_CONFIG'])
+    cluster, index = tf.train.ClusterSpec(config['cluster']), config['task']['index']
+    server = tf.train.Server(cluster, job_name=config['task']['type'], task_index=index)
+    if config['task']['type'] == 'ps':
+        take_turns('TensorFlow ' + tf.__version__, lambda: None)
+        return
+    made = []
+
+    def wrapped(optimizer):
+        count = len(config['cluster']['worker'])
+        made.append(tf.train.SyncReplicasOptimizer(optimizer, count, count))
+        return made[0]
+
+    with tf.Graph().as_default():
+        with tf.device(tf.train.replica_device_setter(
+                worker_device='/job:worker/task:{}'.format(index), cluster=cluster)):
+            step = by_recipe(tf, slim, inception_slim, *drawn(tf, batch_size), wrapped)
+        with tf.train.MonitoredTrainingSession(
+                server.target, is_chief=index == 0, save_summaries_steps=None,
+                save_summaries_secs=None, hooks=[made[0].make_session_run_hook(index == 0)],
+                log_step_count_steps=None) as session:
+            take_turns('TensorFlow ' + tf.__version__, lambda: session.run(step))
+
+
+def drawn(tf, batch_size):
+    return (tf.random_uniform((batch_size, 299, 299, 3), -1, 1),
+            tf.random_uniform((batch_size,), maxval=CLASSES, dtype=tf.int64))
+
+
 def main():
     network, batch_size = sys.argv[1], int(sys.argv[2])
+    if network == 'parameter servers':
+        return with_servers(batch_size)
+    if os.environ.get('TF_CONFIG'):
+        return with_workers(batch_size)
     if network.startswith('tf.contrib.slim'):
         import tensorflow as tf
         tf.logging.set_verbosity(tf.logging.ERROR)
@@ -57,9 +121,7 @@ def main():
         import tensorflow.compat.v1 as tf
         build = build_ours
     with tf.Graph().as_default():
-        images = tf.random_uniform((batch_size, 299, 299, 3), -1, 1)
-        labels = tf.random_uniform((batch_size,), maxval=CLASSES, dtype=tf.int64)
-        step = build(tf, images, labels)
+        step = build(tf, *drawn(tf, batch_size))
         session = tf.Session()
         session.run(tf.global_variables_initializer())
         take_turns('TensorFlow ' + tf.__version__, lambda: session.run(step))

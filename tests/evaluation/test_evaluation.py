@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import functools
 import json
 import os
@@ -17,8 +18,9 @@ from networks import GOLDEN, quick_session
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from inception_slim import cli, data, evaluation, inference, preprocessing
+from inception_slim import checkpoint, cli, data, evaluation, inference, preprocessing
 from inception_slim.data import DatasetError
+from inception_slim.evaluation.classes import names_of_classes
 from inception_slim.evaluation.evaluate import in_top
 
 ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
@@ -156,6 +158,17 @@ class TestClassify:
         assert '1,001 classes and labels 1,000 names' in found.note
         found = evaluation.classify(imagenet, folder / '0', labels=['none', *names])
         assert found.note is None
+
+    def test_names_of_2015(self):
+        """Numbers from the map that was published with the network of December 2015."""
+        info = dataclasses.replace(checkpoint.inspect(ELEVEN), num_classes=1008, path='/no/file')
+        names, note = names_of_classes(info, None)
+        assert len(names) == 1008 and names[0] == 'background' and 'December 2015' in note
+        for number, synset in ((449, 'n01440764'), (450, 'n01443537'), (169, 'n02510455'),
+                               (889, 'n15075141'), (429, 'n02012849'), (545, 'n03126707')):
+            assert names[number] == dict(data.imagenet_classes())[synset]
+        assert set(names[1:1001]) == {name for _, name in data.imagenet_classes()}
+        assert names_of_classes(info, 'imagenet') == (names, None)
 
     def test_moving_averages(self, folder):
         plain, averaged = (evaluation.classify(AVERAGED, folder / '0', use_ema=use_ema)

@@ -25,8 +25,9 @@ from inception_slim.data.batches import _spans
 from inception_slim.data.dataset import Dataset
 from inception_slim.errors import DatasetError, TrainingError
 from inception_slim.training import launch
-from inception_slim.training.launching import _free_ports, _shares
-from inception_slim.training.workers import Alone, joined, place
+from inception_slim.training.cluster import place
+from inception_slim.training.launching import free_ports, shares_of_cores
+from inception_slim.training.workers import Alone, joined
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TWO = {'cluster': {'worker': ['a:1', 'b:2']}, 'task': {'type': 'worker', 'index': 1}}
@@ -81,7 +82,7 @@ class TestPlace:
 
 
 def configs(count):
-    addresses = [f'127.0.0.1:{port}' for port in _free_ports(count)]
+    addresses = [f'127.0.0.1:{port}' for port in free_ports(count)]
     return [{'TF_CONFIG': json.dumps({'cluster': {'worker': addresses},
                                       'task': {'type': 'worker', 'index': index}})}
             for index in range(count)]
@@ -400,9 +401,9 @@ class TestLaunch:
         assert launch([sys.executable, '-c', code], 1, restart=True, say=said.append) == 0
         assert said == ['worker 0 was ended by SIGKILL; starting it again']
 
-    def test_shares_of_the_cores(self):
+    def testshares_of_cores_of_the_cores(self):
         cores = os.sched_getaffinity(0)
-        shares = _shares(len(cores))
+        shares = shares_of_cores(len(cores))
         assert [len(each) for each in shares] == [1] * len(cores)
         assert set().union(*shares) == cores
-        assert _shares(len(cores) + 1) == []
+        assert shares_of_cores(len(cores) + 1) == []
