@@ -71,6 +71,7 @@ def bytes_of_gradients() -> int:
 
     from inception_slim import training
 
+    tf.get_logger().setLevel('ERROR')
     with tf.Graph().as_default():
         training.build_step(tf.zeros((1, 299, 299, 3)), tf.zeros((1,), tf.int64), 1001)
         return sum(4 * each.shape.num_elements() for each in tf.trainable_variables())
@@ -83,15 +84,15 @@ def traffic(seconds: float, images: int) -> None:
           f'and takes 2 (N - 1) / N times {size / 2**20:.0f} MiB of gradients a step, at the whole '
           'rate of its link; latency, stragglers and the processor time of sending cost nothing. '
           'Efficiency where nothing of it overlaps with the computing, and where all does:')
-    print('workers   MiB a step' + ''.join(f'{rate:>9} Gbit/s' + ' ' * 10 for rate in GIGABITS))
+    print('workers   MiB a step' + ''.join(f'{rate:>16} Gbit/s' for rate in GIGABITS))
     for count in WORKERS:
         sent = 2 * (count - 1) / count * size
         cells = []
         for rate in GIGABITS:
             wire = sent / (rate * 1e9 / 8)
             least, most = seconds / (seconds + wire), seconds / max(seconds, wire)
-            cells.append(f'{least:>8.1%} to {most:>6.1%}'.rjust(20))
-        print(f'{count:>7}   {sent / 2**20:>10.0f}   ' + '   '.join(cells))
+            cells.append(f'{least:>8.1%} to {most:>6.1%}'.rjust(23))
+        print(f'{count:>7}   {sent / 2**20:>10.0f}' + ''.join(cells))
 
 
 def main() -> None:
