@@ -142,7 +142,7 @@ $(PLOT) $(COMPARE) $(FORMATS) $(MEASURES) $(BULK) $(DOCS): $(INSTALLED)
 	@echo "Setting up .venv-oldest with $(PYTHON) $* and TensorFlow $(OLDEST) (once, a few minutes)"
 	@$(PYTHON) -m venv --clear .venv-oldest
 	@.venv-oldest/bin/python $(PIP_INSTALL) --editable '.[test]' \
-	    'tensorflow==$(OLDEST).*' 'tf-keras==$(OLDEST).*' 'numpy==1.26.*'
+	    'tensorflow==$(OLDEST).*' 'tf-keras==$(OLDEST).*' 'numpy==1.26.*' 'pyarrow==17.*'
 	@touch $@
 
 # Where the interpreter does not run, its version is empty and the stamp is not matched by %.

@@ -121,10 +121,13 @@ def steps(folder, workers, **options):
 
 
 def largest_difference(ours, theirs):
-    """Of any element, in parts of the variable's largest."""
+    """Of any element of any variable and loss."""
     assert set(ours) == set(theirs)
-    return max(np.abs(ours[name] - theirs[name]).max() / max(np.abs(theirs[name]).max(), 1e-3)
-               for name in ours)
+    return max(np.abs(ours[name] - theirs[name]).max() for name in ours)
+
+
+# On the oldest TensorFlow, gradients of 8 and of 16 images differ by more in one process already.
+CLOSE = 1e-5 if tuple(map(int, tf.__version__.split('.')[:2])) >= (2, 21) else 1e-4
 
 
 class TestMathematics:
@@ -135,7 +138,7 @@ class TestMathematics:
         alone, = steps(tmp_path, 0, **options)
         chief, other = steps(tmp_path, 2, **options)
         np.testing.assert_allclose(chief['losses'], alone['losses'], rtol=1e-5)
-        assert largest_difference(chief, alone) <= 1e-5
+        assert largest_difference(chief, alone) <= CLOSE
         for name in chief:  # bit for bit, or workers would drift apart
             np.testing.assert_array_equal(chief[name], other[name], name)
         # Ten steps change more than that.
@@ -157,7 +160,7 @@ class TestMathematics:
         two, = steps(tmp_path, 0, num_clones=2, **options)
         assert one['regularizers'] == two['regularizers'] > 0
         np.testing.assert_allclose(two['losses'], one['losses'], rtol=1e-5)
-        assert largest_difference(two, one) <= 1e-5
+        assert largest_difference(two, one) <= CLOSE
 
 
 def clones_graph(num_clones):
