@@ -102,7 +102,7 @@ def test_kept_in_float32(both):
 
 
 def test_same_losses(both):
-    """As close as float32's own losses are, where only the last bit of the images is another.
+    """Within some times what float32's own losses differ by, where the last bit of the images does.
 
     At first within a part in 2**6: bfloat16's last bit is one in 2**8, and the rounding of a
     hundred layers goes either way. Steps then make a difference larger, in both alike: batch norm
