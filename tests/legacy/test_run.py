@@ -82,8 +82,9 @@ def test_an_interrupt_ends_it_as_it_ends_plain_python(tmp_path):
         print('ready', flush=True)
         time.sleep(60)
         ''')
-    process = subprocess.Popen([*RUN, str(script)], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(  # which would ignore it, where the tests run in the background
+        [*RUN, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert process.stdout.readline() == 'ready\n'
     time.sleep(1)  # until it sleeps
     process.send_signal(signal.SIGINT)

@@ -30,24 +30,6 @@ SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 
 
 @pytest.fixture(scope='module')
-def dataset(tmp_path_factory):
-    """Three colours, four images of each."""
-    folder = tmp_path_factory.mktemp('colours')
-    chance = np.random.RandomState(0)
-    with tf.Graph().as_default(), tf.Session() as session:
-        pixels = tf.placeholder(tf.uint8, (32, 32, 3))
-        encoded = tf.image.encode_png(pixels)
-        for channel, name in enumerate(('red', 'green', 'blue')):
-            (folder / name).mkdir()
-            for number in range(4):
-                image = chance.randint(0, 90, (32, 32, 3))
-                image[..., channel] += 150
-                (folder / name / f'{number}.png').write_bytes(
-                    session.run(encoded, {pixels: image}))
-    return folder
-
-
-@pytest.fixture(scope='module')
 def trained(dataset, tmp_path_factory):
     """Two steps from the golden checkpoint, its classifiers excluded; the folder and the answer."""
     folder = tmp_path_factory.mktemp('trained')

@@ -130,13 +130,19 @@ def largest_difference(ours, theirs):
 CLOSE = 1e-5 if tuple(map(int, tf.__version__.split('.')[:2])) >= (2, 21) else 1e-4
 
 
+TEN = {'steps': 10, 'batch': 16, 'batch_norm': False}
+
+
+@pytest.fixture(scope='module')
+def alone(tmp_path_factory):
+    """Ten steps of one process, without batch norm, which would see the halves of a batch."""
+    return steps(tmp_path_factory.mktemp('alone'), 0, **TEN)[0]
+
+
 class TestMathematics:
 
-    def test_two_workers_are_one_with_their_images(self, tmp_path):
-        """Ten steps of twice 8 images and of 16, without batch norm, which would see the halves."""
-        options = {'steps': 10, 'batch': 16, 'batch_norm': False}
-        alone, = steps(tmp_path, 0, **options)
-        chief, other = steps(tmp_path, 2, **options)
+    def test_two_workers_are_one_with_their_images(self, alone, tmp_path):
+        chief, other = steps(tmp_path, 2, **TEN)
         np.testing.assert_allclose(chief['losses'], alone['losses'], rtol=1e-5)
         assert largest_difference(chief, alone) <= CLOSE
         for name in chief:  # bit for bit, or workers would drift apart
@@ -154,10 +160,9 @@ class TestMathematics:
         trained = 'InceptionV2/Logits/Conv2d_1c_1x1/weights'
         np.testing.assert_array_equal(both[0][trained], both[1][trained])
 
-    def test_clones_are_workers_in_one_process(self, tmp_path):
-        options = {'steps': 3, 'batch': 8, 'batch_norm': False}
-        one, = steps(tmp_path, 0, **options)
-        two, = steps(tmp_path, 0, num_clones=2, **options)
+    def test_clones_are_workers_in_one_process(self, alone, tmp_path):
+        one = alone
+        two, = steps(tmp_path, 0, num_clones=2, **TEN)
         assert one['regularizers'] == two['regularizers'] > 0
         np.testing.assert_allclose(two['losses'], one['losses'], rtol=1e-5)
         assert largest_difference(two, one) <= CLOSE
@@ -296,33 +301,17 @@ class TestFilesystems:
             data.open_dataset(path)
 
 
-@pytest.fixture(scope='module')
-def colours(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('colours')
-    chance = np.random.RandomState(0)
-    with tf.Graph().as_default(), tf.Session() as session:
-        pixels = tf.placeholder(tf.uint8, (32, 32, 3))
-        encoded = tf.image.encode_png(pixels)
-        for channel, name in enumerate(('red', 'green', 'blue')):
-            (folder / name).mkdir()
-            for number in range(4):
-                image = chance.randint(0, 90, (32, 32, 3))
-                image[..., channel] += 150
-                (folder / name / f'{number}.png').write_bytes(
-                    session.run(encoded, {pixels: image}))
-    return str(folder)
-
-
 def train(dataset, folder, *more):
-    return ['-m', 'inception_slim', 'train', dataset, '--train-dir', str(folder), *SMALL, *more]
+    return ['-m', 'inception_slim', 'train', str(dataset), '--train-dir', str(folder), *SMALL,
+            *more]
 
 
 class TestCommand:
 
-    def test_workers_on_this_machine(self, colours, tmp_path):
+    def test_workers_on_this_machine(self, dataset, tmp_path):
         """One killed: the other ends with what was done; the same command goes on from there."""
         folder = tmp_path / 'train'
-        command = train(colours, folder, '--steps', '100000', '--worker-timeout', '5')
+        command = train(dataset, folder, '--steps', '100000', '--worker-timeout', '5')
         with started([command, command], configs(2)) as (chief, other):
             for line in chief.stdout:
                 if line.startswith('step 3 '):
@@ -335,17 +324,18 @@ class TestCommand:
         info, _ = checkpoint.read(folder)
         assert info.global_step >= 3
         done = subprocess.run(
-            [sys.executable, *train(colours, folder, '--workers', '2', '--steps',
+            [sys.executable, *train(dataset, folder, '--workers', '2', '--steps',
                                     str(info.global_step + 2))], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith(f'Going on from {folder}/model.ckpt-{info.global_step}\n')
+        assert f'Going on from {folder}/model.ckpt-{info.global_step}\n' in done.stdout
         assert f'Wrote {folder}/model.ckpt-{info.global_step + 2}: step' in done.stdout
-        assert done.stderr == (f'worker 1: Ended after step {info.global_step + 2}; the chief has '
-                               'the checkpoint\n')
+        lines = [line for line in done.stderr.splitlines() if ': Waiting for ' not in line]
+        assert lines == [f'worker 1: Ended after step {info.global_step + 2}; the chief has the '
+                         'checkpoint']
         assert checkpoint.read(folder)[0].global_step == info.global_step + 2
 
-    def test_workers_that_are_not_alike(self, colours, tmp_path):
-        commands = [train(colours, tmp_path / 'train', *more)
+    def test_workers_that_are_not_alike(self, dataset, tmp_path):
+        commands = [train(dataset, tmp_path / 'train', *more)
                     for more in ([], ['--learning-rate', '0.5'])]
         with started(commands, configs(2)) as processes:
             for process in processes:
@@ -366,8 +356,8 @@ class TestCommand:
                                'listened on .Address already in use.'):
                 joined(json.dumps(config), {}, patience=5, minutes=1, log=None)
 
-    def test_workers_and_a_cluster(self, colours, tmp_path):
-        with started([train(colours, tmp_path, '--workers', '2')], configs(2)) as (process,):
+    def test_workers_and_a_cluster(self, dataset, tmp_path):
+        with started([train(dataset, tmp_path, '--workers', '2')], configs(2)) as (process,):
             _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
         assert errors.startswith('inception-slim: --workers starts workers on this machine, but')
