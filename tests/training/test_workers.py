@@ -31,8 +31,8 @@ from inception_slim.training.workers import Alone, joined
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TWO = {'cluster': {'worker': ['a:1', 'b:2']}, 'task': {'type': 'worker', 'index': 1}}
-SMALL = ['--depth-multiplier', '0.05', '--min-depth', '4', '--image-size', '110', '--batch-size',
-         '2', '--summary-steps', '1']
+SMALL = ['--depth-multiplier', '0.05', '--min-depth', '4', '--image-size', '64', '--batch-size',
+         '2', '--summary-steps', '1', '--network', 'inception_v2']
 
 
 class TestPlace:
@@ -150,6 +150,7 @@ class TestMathematics:
         # Ten steps change more than that.
         assert abs(alone['losses'][9] - alone['losses'][0]) > 0.01
 
+    @pytest.mark.slow
     def test_batch_norm_is_of_each_workers_images(self, tmp_path):
         """As slim's clones had it: the averages that are kept are the chief's."""
         both = steps(tmp_path, 2, steps=1, batch=8)
@@ -171,8 +172,9 @@ class TestMathematics:
 def clones_graph(num_clones):
     from inception_slim import training
     with tf.Graph().as_default() as graph:
-        training.build_step(tf.zeros((4, 110, 110, 3)), tf.zeros((4,), tf.int64), 3,
-                            depth_multiplier=0.05, min_depth=4, num_clones=num_clones)
+        training.build_step(tf.zeros((4, 64, 64, 3)), tf.zeros((4,), tf.int64), 3,
+                            network='inception_v2', depth_multiplier=0.05, min_depth=4,
+                            num_clones=num_clones)
         variables = [each.op.name for each in tf.global_variables()]
         updates = [each.name for each in tf.get_collection(tf.GraphKeys.UPDATE_OPS)]
         return graph, variables, updates
