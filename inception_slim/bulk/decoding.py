@@ -16,7 +16,7 @@ import tensorflow.compat.v1 as tf
 
 from inception_slim import data
 from inception_slim.bulk.examples import Damaged, Example, encoded
-from inception_slim.bulk.remote import is_remote
+from inception_slim.data.paths import is_remote
 from inception_slim.data import preprocessing
 from inception_slim.inference.engines.session import in_callers_thread
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from inception_slim.bulk.remote import failures_named, filesystem, is_remote
+from inception_slim.bulk.remote import failures_named, filesystem
+from inception_slim.data.paths import is_remote
 from inception_slim.errors import DatasetError
 
 _ROWS = 16  # read at a time

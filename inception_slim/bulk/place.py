@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Protocol
 
-from inception_slim.bulk.remote import failures_named, filesystem, is_remote
+from inception_slim.bulk.remote import failures_named, filesystem
+from inception_slim.data.paths import is_remote
 from inception_slim.errors import DatasetError
 from inception_slim.files import written
 

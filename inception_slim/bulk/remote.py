@@ -9,10 +9,6 @@ from typing import Any
 from inception_slim.errors import DatasetError, InceptionSlimError
 
 
-def is_remote(path: str) -> bool:
-    return '://' in path
-
-
 def filesystem(url: str) -> tuple[Any, str]:
     """The file system of a URL, and the path in it."""
     try:

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from inception_slim.bulk.parquet import Columns, row_groups
-from inception_slim.bulk.remote import failures_named, filesystem, is_remote
+from inception_slim.bulk.remote import failures_named, filesystem
+from inception_slim.data.paths import is_remote
 from inception_slim.data.dataset import visible_names
 from inception_slim.data.folders import SUFFIXES
 from inception_slim.data.records import RECORD_FILE

@@ -14,7 +14,7 @@ LABELS = 'labels.txt'
 IMAGENET = 'imagenet'
 
 
-_OUTPUTS_OF_2015 = 1008
+CLASSES_OF_2015 = 1008
 
 
 @functools.cache
@@ -44,7 +44,7 @@ def labels_of_2015() -> list[str]:
     Source: `imagenet_2012_challenge_label_map_proto.pbtxt` of `inception-2015-12-05.tgz`, which
     gives WordNet ids their numbers.
     """
-    names = [f'unused {number}' for number in range(_OUTPUTS_OF_2015)]
+    names = [f'unused {number}' for number in range(CLASSES_OF_2015)]
     names[0] = 'background'
     for _, name, number in _imagenet():
         names[number] = name

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from inception_slim import data
 from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.data.labels import CLASSES_OF_2015
 from inception_slim.errors import DatasetError
 
 BACKGROUND = 'background'
@@ -20,7 +21,7 @@ def names_of_classes(info: CheckpointInfo,
     if labels is None:
         labels = data.labels_beside(info.path, count)
     imagenet = labels == data.IMAGENET and not os.path.exists(data.IMAGENET)
-    if count == 1008 and (labels is None or imagenet):
+    if count == CLASSES_OF_2015 and (labels is None or imagenet):
         return data.labels_of_2015(), None if imagenet else (
             'The checkpoint has 1,008 classes and no labels.txt beside it: they are taken for '
             "those of the network of December 2015, ImageNet's in an order of their own.")

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from inception_slim.checkpoint import MOVING_AVERAGE, CheckpointInfo, Foreign, Tensor
+from inception_slim.data.labels import CLASSES_OF_2015
 from inception_slim.errors import CheckpointError, ExportError
 from inception_slim.formats.layer_names import has_torch_names, torch_names
 from inception_slim.inference import BATCH_NORM_EPSILON
@@ -24,7 +25,6 @@ _FINGERPRINTS = {'inception_v3': 'Mixed_5b.branch1x1.conv.weight',
                  'inception_resnet_v2': 'repeat.0.branch0.conv.weight'}
 _BATCH_NORM = {'bias': 'beta', 'running_mean': 'moving_mean', 'running_var': 'moving_variance'}
 _HEADS = ('fc', 'last_linear', 'classif', 'head.fc')  # what a classifier has been called
-_CLASSES_OF_2015 = 1008
 _AUX = 'AuxLogits/'
 
 
@@ -66,7 +66,7 @@ def foreign_of(path: str, version: str, state: Mapping[str, Tensor], *,
         pooling = 'average'
         if network == 'inception_v3':
             pooling = 'padded'
-            if classes is not None and classes.shape == (_CLASSES_OF_2015,):
+            if classes is not None and classes.shape == (CLASSES_OF_2015,):
                 pooling = '2015'  # as pytorch-fid and torch-fidelity keep that network
     everything = {f'{scope}/{name}': tensor for name, tensor in tensors.items()}
     if averages is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,12 @@ class Place:
 
     addresses: tuple[str, ...] = ()
     index: int = 0
+
+
+def config_of(addresses: Sequence[str], index: int) -> str:
+    """What `TF_CONFIG` is in one of several workers."""
+    return json.dumps({'cluster': {_WORKER: list(addresses)},
+                       'task': {'type': _WORKER, 'index': index}})
 
 
 def place(config: str | None) -> Place:

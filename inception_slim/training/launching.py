@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 from inception_slim.errors import TrainingError
+from inception_slim.training.cluster import config_of
 
 _AGAIN = 1.0  # seconds before a worker that was lost is started again
 _GRACE = 60.0  # seconds for the others to end by themselves, once one has failed
@@ -43,14 +43,14 @@ def launch(command: Sequence[str], count: int, *, restart: bool = False,
     stopping = threading.Event()
 
     def start(index: int) -> subprocess.Popen:
-        config = {'cluster': {'worker': addresses}, 'task': {'type': 'worker', 'index': index}}
         own: dict[str, Any] = {} if index == 0 else {
             'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT,
             'text': True, 'errors': 'replace'}
         try:
             # A group of its own, so that Ctrl-C reaches it once: from here.
             process = subprocess.Popen(command, start_new_session=True,
-                                       env={**os.environ, 'TF_CONFIG': json.dumps(config)}, **own)
+                                       env={**os.environ, 'TF_CONFIG': config_of(addresses, index)},
+                                       **own)
         except OSError as error:
             raise TrainingError(f'{command[0]} cannot be started: {error.strerror}.') from None
         if shares:

@@ -108,16 +108,16 @@ def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, *,
             chosen.learning_rate, global_step, chosen.decay_steps, chosen.decay_factor,
             staircase=True), name='decayed_learning_rate')
         optimizer = tf.train.RMSPropOptimizer(rate, decay=0.9, momentum=0.9, epsilon=1.0)
-        several = isinstance(workers, Workers)
-        if isinstance(workers, Workers):
-            losses = _shared(workers, optimizer, losses)
+        others = workers if isinstance(workers, Workers) else None
+        if others:
+            losses = _shared(others, optimizer, losses)
         train_step = slim.learning.create_train_op(
             local_loss, optimizer, global_step=global_step,
             update_ops=_first_clones_updates(chosen.num_clones),
             variables_to_train=trainable(known, chosen.trainable_scopes),
-            clip_gradient_norm=chosen.clip_gradients or 0, check_numerics=not several,
+            clip_gradient_norm=chosen.clip_gradients or 0, check_numerics=not others,
             colocate_gradients_with_ops=chosen.num_clones > 1)
-        if several:
+        if others:
             with tf.control_dependencies([train_step]):
                 train_step = tf.identity(losses['total'])
         if not chosen.moving_average_decay:

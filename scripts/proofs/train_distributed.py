@@ -6,7 +6,6 @@ the lost one instead, and TensorFlow 1.15.5 on the last checkpoint. Takes some m
 """
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -17,10 +16,10 @@ import time
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-from scripts.old_tensorflow import OLD_PYTHON
-from scripts.proofs.train_faults import compare_with_1_15, make_dataset
+from scripts.proofs.train_faults import add_python_1_15, compare_with_1_15, make_dataset
 
 from inception_slim import checkpoint
+from inception_slim.training.cluster import config_of
 from inception_slim.training.launching import free_ports
 
 LIMIT = 60  # seconds that a survivor may take
@@ -57,9 +56,8 @@ def command(dataset: str, folder: str, steps: int, *more: str) -> list[str]:
 
 def started(arguments: list[str], count: int) -> list[Worker]:
     addresses = [f'127.0.0.1:{port}' for port in free_ports(count)]
-    return [Worker(arguments, {'TF_CONFIG': json.dumps({
-        'cluster': {'worker': addresses}, 'task': {'type': 'worker', 'index': index}})})
-        for index in range(count)]
+    return [Worker(arguments, {'TF_CONFIG': config_of(addresses, index)})
+            for index in range(count)]
 
 
 def last_step(folder: str) -> int:
@@ -129,10 +127,9 @@ def other_version(dataset: str, folder: str, python: str) -> None:
     addresses = [f'127.0.0.1:{port}' for port in free_ports(2)]
     running = []
     for index, interpreter in enumerate((sys.executable, python)):
-        config = {'cluster': {'worker': addresses}, 'task': {'type': 'worker', 'index': index}}
         running.append(subprocess.Popen(
             [interpreter, '-m', 'inception_slim', *arguments], text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env={**os.environ, 'TF_CONFIG': json.dumps(config)}))
+            stderr=subprocess.PIPE, env={**os.environ, 'TF_CONFIG': config_of(addresses, index)}))
     for process in running:
         _, errors = process.communicate(timeout=2 * LIMIT)
         assert process.returncode == 1 and errors.count('\n') == 1, errors
@@ -145,8 +142,7 @@ def main() -> None:
     parser.add_argument('--kills', type=int, default=3, metavar='N',
                         help='of workers and of the chief, each (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, metavar='N')
-    parser.add_argument('--python-1.15', dest='python', default=OLD_PYTHON, metavar='PYTHON',
-                        help='an interpreter with TensorFlow 1.15.5 (%(default)s)')
+    add_python_1_15(parser)
     parser.add_argument('--other-python', metavar='PYTHON',
                         help='an interpreter with this package on another TensorFlow')
     arguments = parser.parse_args()
@@ -163,11 +159,7 @@ def main() -> None:
         wait_for_it(dataset, folder)
         if arguments.other_python:
             other_version(dataset, folder, arguments.other_python)
-        if os.path.exists(arguments.python):
-            compare_with_1_15(folder, arguments.python)
-        else:
-            print(f'There is no {arguments.python}, so TensorFlow 1.15.5 is left out; '
-                  'make bench-1.15 sets one up.')
+        compare_with_1_15(folder, arguments.python)
 
 
 if __name__ == '__main__':

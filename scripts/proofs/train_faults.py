@@ -139,7 +139,17 @@ def end_it(dataset: str, folder: str) -> None:
     print(f'SIGTERM: {output.splitlines()[-1]}')
 
 
+def add_python_1_15(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--python-1.15', dest='python', default=OLD_PYTHON, metavar='PYTHON',
+                        help='an interpreter with TensorFlow 1.15.5 (%(default)s)')
+
+
 def compare_with_1_15(folder: str, python: str) -> None:
+    """Has TensorFlow 1.15.5 read the last checkpoint; says so, where there is none."""
+    if not os.path.exists(python):
+        print(f'There is no {python}, so TensorFlow 1.15.5 is left out; '
+              'make bench-1.15 sets one up.')
+        return
     info = checkpoint.inspect(folder)
     out = os.path.join(folder, 'logits.npy')
     # TensorFlow 2 tells its children by this to behave as it does.
@@ -165,8 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--kills', type=int, default=5, metavar='N')
     parser.add_argument('--seed', type=int, default=0, metavar='N')
-    parser.add_argument('--python-1.15', dest='python', default=OLD_PYTHON, metavar='PYTHON',
-                        help='an interpreter with TensorFlow 1.15.5 (%(default)s)')
+    add_python_1_15(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         dataset, folder = os.path.join(scratch, 'data'), os.path.join(scratch, 'train')
@@ -175,11 +184,7 @@ def main() -> None:
         end_it(dataset, folder)
         fill_the_disk(dataset, folder)
         fill_the_disk_of_an_export(folder)
-        if os.path.exists(arguments.python):
-            compare_with_1_15(folder, arguments.python)
-        else:
-            print(f'There is no {arguments.python}, so TensorFlow 1.15.5 is left out; '
-                  'make bench-1.15 sets one up.')
+        compare_with_1_15(folder, arguments.python)
 
 
 if __name__ == '__main__':

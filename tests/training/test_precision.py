@@ -101,6 +101,10 @@ def test_kept_in_float32(both):
             if op.type == 'FusedBatchNormV3'} == {tf.float32}
 
 
+# The oldest TensorFlow's one drawing of roundings happens to be a small one: there it is 2.7.
+TIMES = 2 if tuple(map(int, tf.__version__.split('.')[:2])) >= (2, 21) else 4
+
+
 def test_same_losses(both):
     """Within some times what float32's own losses differ by, where the last bit of the images does.
 
@@ -118,7 +122,7 @@ def test_same_losses(both):
         if name == 'regularization':  # of float32 weights, which were the same at first
             assert difference[0] == 0 and difference.max() < 2**-10
         else:
-            assert difference.max() < 4 * yardstick.max() < 0.6, name
+            assert difference.max() < TIMES * yardstick.max() < 0.3, name
 
 
 def test_changes_smaller_than_a_bit_of_bfloat16_are_kept(both):

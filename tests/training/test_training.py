@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from golden.weights import patchwork, weights_for
-from networks import GOLDEN, NARROW, golden_arrays, quick_session
+from golden.weights import patchwork
+from networks import GOLDEN, NARROW, golden_arrays, load_golden_weights, quick_session
 
 from inception_slim import checkpoint, training
 from inception_slim.nets import factory
@@ -52,10 +52,7 @@ def test_golden_steps():
             step = training.build_step(inputs, labels, dropout_keep_prob=1.0, decay_steps=2,
                                        clip_gradients=0.5, **NARROW)
         session.run(tf.global_variables_initializer())
-        variables = slim.get_model_variables()
-        session.run([each.initializer for each in variables], {
-            each.initializer.inputs[1]: weights_for(each.op.name, each.shape.as_list())
-            for each in variables})
+        load_golden_weights(session)
         session.run(step.begin_averages)
         losses = []
         for i in range(3):

@@ -25,7 +25,7 @@ from inception_slim.data.batches import _spans
 from inception_slim.data.dataset import Dataset
 from inception_slim.errors import DatasetError, TrainingError
 from inception_slim.training import launch
-from inception_slim.training.cluster import place
+from inception_slim.training.cluster import config_of, place
 from inception_slim.training.launching import free_ports, shares_of_cores
 from inception_slim.training.workers import Alone, joined
 
@@ -83,9 +83,7 @@ class TestPlace:
 
 def configs(count):
     addresses = [f'127.0.0.1:{port}' for port in free_ports(count)]
-    return [{'TF_CONFIG': json.dumps({'cluster': {'worker': addresses},
-                                      'task': {'type': 'worker', 'index': index}})}
-            for index in range(count)]
+    return [{'TF_CONFIG': config_of(addresses, index)} for index in range(count)]
 
 
 @contextlib.contextmanager
@@ -329,7 +327,8 @@ class TestCommand:
             [sys.executable, *train(dataset, folder, '--workers', '2', '--steps',
                                     str(info.global_step + 2))], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert f'Going on from {folder}/model.ckpt-{info.global_step}\n' in done.stdout
+        said = [line for line in done.stdout.splitlines() if not line.startswith('Waiting for ')]
+        assert said[0] == f'Going on from {folder}/model.ckpt-{info.global_step}'
         assert f'Wrote {folder}/model.ckpt-{info.global_step + 2}: step' in done.stdout
         lines = [line for line in done.stderr.splitlines() if ': Waiting for ' not in line]
         assert lines == [f'worker 1: Ended after step {info.global_step + 2}; the chief has the '
@@ -396,7 +395,7 @@ class TestLaunch:
         assert launch([sys.executable, '-c', code], 1, restart=True, say=said.append) == 0
         assert said == ['worker 0 was ended by SIGKILL; starting it again']
 
-    def testshares_of_cores_of_the_cores(self):
+    def test_shares_of_the_cores(self):
         cores = os.sched_getaffinity(0)
         shares = shares_of_cores(len(cores))
         assert [len(each) for each in shares] == [1] * len(cores)

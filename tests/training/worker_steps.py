@@ -2,8 +2,8 @@
 
     python worker_steps.py OUT OPTIONS
 
-OPTIONS is JSON: `steps`, `batch` (images of all workers in a step), `batch_norm`, `same` (each
-worker sees the chief's images), `num_clones`. OUT gets the losses, and the variables by name.
+OPTIONS is JSON: `steps`, `batch` (images of all workers in a step), `batch_norm`, `num_clones`. OUT
+gets the losses, and the variables by name.
 """
 
 import dataclasses
@@ -16,7 +16,8 @@ sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-from golden.weights import patchwork, weights_for
+from golden.weights import patchwork
+from networks import load_golden_weights
 
 from inception_slim import training
 from inception_slim.nets import factory
@@ -24,8 +25,7 @@ from inception_slim.training.workers import joined
 
 
 def main(out, options):
-    given = {'steps': 2, 'batch': 8, 'batch_norm': True, 'same': False, 'num_clones': 1,
-             **json.loads(options)}
+    given = {'steps': 2, 'batch': 8, 'batch_norm': True, 'num_clones': 1, **json.loads(options)}
     workers = joined(os.environ.get('TF_CONFIG'), given, patience=30, minutes=1, log=None)
     known = factory.NETWORKS['inception_v2']
     if not given['batch_norm']:
@@ -34,7 +34,7 @@ def main(out, options):
     images = patchwork(160, 64)  # whatever the batch, or the first would be others
     labels = np.arange(len(images)) % 7
     share = given['batch'] // workers.count
-    first = 0 if given['same'] else share * workers.index
+    first = share * workers.index
     with tf.Graph().as_default():
         inputs = tf.placeholder(tf.float32, (share, 64, 64, 3))
         wanted = tf.placeholder(tf.int64, (share,))
@@ -46,10 +46,7 @@ def main(out, options):
         with workers.session() as session:
             if workers.is_chief:
                 session.run(tf.global_variables_initializer())
-                variables = tf.model_variables()
-                session.run([each.initializer for each in variables], {
-                    each.initializer.inputs[1]: weights_for(each.op.name, each.shape.as_list())
-                    for each in variables})
+                load_golden_weights(session)
                 session.run(step.begin_averages)
             session.run(as_chief)
             losses = []
