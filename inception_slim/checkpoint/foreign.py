@@ -155,13 +155,14 @@ _FILES = (
     Kind('safetensors', _is_safetensors),
     Kind('onnx', lambda path, head: path.endswith('.onnx') or (
         head[:1] == b'\x08' and b'tf2onnx' in head[:40])),
+    Kind('openvino', lambda path, head: b'<net ' in head[:200]),
     Kind('tfjs', lambda path, head: path.endswith('.json') and head.lstrip()[:1] == b'{'),
     Kind('saved_model', lambda path, head: os.path.basename(path) == 'saved_model.pb'),
     Kind('frozen', _is_graph),
 )
 # By a file in a folder.
 _FOLDERS = (('saved_model.pb', 'saved_model'), ('model.safetensors', 'safetensors'),
-            ('model.json', 'tfjs'))
+            ('model.json', 'tfjs'), ('openvino_model.xml', 'openvino'))
 
 
 def open_file(path: str | os.PathLike) -> File | Foreign:

@@ -33,7 +33,7 @@ def add(verb: Verb) -> None:
                        help='a prefix, a file of it, or its folder')
     added.add_argument('--format', required=True, choices=formats.FORMATS)
     added.add_argument('--output', required=True, metavar='PATH',
-                       help='the file to write, or the folder of a saved-model')
+                       help='the file to write, or the folder of saved-model, openvino, timm')
     add_flags(added)
     add_options(added, SourceOptions, leave=['checkpoint_scope'])
 
@@ -47,5 +47,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
                         help='images like those to come: int8 needs them, and answers on them are '
                         'compared')
     parser.add_argument('--quantize', choices=formats.QUANTIZATIONS, default='float32',
-                        help='for tflite: what the weights are kept in (%(default)s)')
+                        help='for tflite, onnx and openvino: what the weights are kept in '
+                        '(%(default)s)')
     parser.add_argument('--overwrite', action='store_true', help='replace what is there')

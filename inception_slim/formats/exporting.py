@@ -24,7 +24,7 @@ from inception_slim import data
 from inception_slim.checkpoint import CheckpointInfo, SourceOptions
 from inception_slim.errors import CheckpointError, ExportError
 from inception_slim.evaluation.classes import names_of_classes
-from inception_slim.formats import frozen, keras, onnx, saved_model, state_dicts, tflite
+from inception_slim.formats import frozen, keras, onnx, openvino, saved_model, state_dicts, tflite
 from inception_slim.formats import writing_torch as pytorch
 from inception_slim.formats.writing import Answer
 from inception_slim.inference import constant_graph, fold_batch_norm
@@ -34,8 +34,10 @@ from inception_slim.quiet import held_back_stderr
 
 # Those of PyTorch: a state dict in a .pth file or as safetensors, and a folder that timm loads.
 _PYTORCH = ('torch', 'safetensors', 'timm')
-FORMATS = ('saved-model', 'frozen', 'tflite', 'keras', 'onnx', *_PYTORCH)
+FORMATS = ('saved-model', 'frozen', 'tflite', 'keras', 'onnx', 'openvino', *_PYTORCH)
 QUANTIZATIONS = ('float32', 'float16', 'int8')
+# What is written in other numbers than float32 too: in which.
+_IN_OTHERS = {'tflite': QUANTIZATIONS, 'onnx': ('float32', 'int8'), 'openvino': QUANTIZATIONS}
 # The largest difference of a probability that is still the same network: of rounding, and of
 # numbers with eleven bits and with eight, of which the last may be wrong on an unclear image.
 TOLERANCES = {'float32': 1e-4, 'float16': 0.03, 'int8': 0.5}
@@ -87,15 +89,19 @@ def export(
     `predictions`, and with labels `encoded` names the likeliest in `classes`. 'frozen' is a
     GraphDef from `input` to `InceptionV3/Predictions/Reshape_1`. 'tflite' goes from images to
     probabilities. 'keras' is a Keras 3 model of the layers of keras.applications, for Inception V3
-    and Inception-ResNet V2. 'onnx' needs tf2onnx and onnxruntime. 'torch' and 'safetensors' are
+    and Inception-ResNet V2; a destination that ends in `.h5` is in HDF5, as Keras 2 has it, and in
+    `.weights.h5` the weights alone. 'onnx' needs tf2onnx and onnxruntime; in int8 it says where to
+    round (QDQ). 'openvino' is a folder of OpenVINO's intermediate representation, from `input` to
+    `logits` and `predictions`, and needs openvino. 'torch' and 'safetensors' are
     state dicts of torchvision's and timm's networks, which `load_state_dict` takes strictly; 'timm'
     is a folder that `timm.create_model('local-dir:FOLDER', pretrained=True)` loads.
 
     Args:
       checkpoint: any that `inception_slim.checkpoint` reads, files of other formats among them.
-      destination: the file to write, or the folder for 'saved-model' and 'timm'.
+      destination: the file to write, or the folder for 'saved-model', 'openvino' and 'timm'.
       format: one of `FORMATS`.
-      quantize: for 'tflite', what its weights are kept in: one of `QUANTIZATIONS`.
+      quantize: for 'tflite', 'onnx' and 'openvino', what its weights are kept in: one of
+        `QUANTIZATIONS`; 'onnx' has no float16.
       labels: for 'saved-model', the names of the classes: a list, or a file of them. Without
         them, those of a `labels.txt` beside the checkpoint, if they are as many as its classes.
       calibration_images: a folder of images, or `[N, 299, 299, 3]` in [-1, 1]: images like those
@@ -123,8 +129,10 @@ def export(
         raise ExportError(f'There is no format {format!r}; name one of {", ".join(FORMATS)}.')
     if quantize not in QUANTIZATIONS:
         raise ExportError(f'quantize must be one of {", ".join(QUANTIZATIONS)}, not {quantize!r}.')
-    if quantize != 'float32' and format != 'tflite':
-        raise ExportError(f'{quantize} is for tflite alone; leave quantize out for {format}.')
+    if quantize not in _IN_OTHERS.get(format, ('float32',)):
+        able = [each for each, kinds in _IN_OTHERS.items() if quantize in kinds]
+        raise ExportError(f'{format} is not written in {quantize} here, which '
+                          f'{" and ".join(able)} are; leave quantize out, or take one of these.')
     if labels is not None and format != 'saved-model':
         raise ExportError(f'{format} has no place for labels, which saved-model has; leave them '
                           'out.')
@@ -150,10 +158,12 @@ def export(
     images = _images(calibration_images, side)
     compared = _spread(images, _COMPARED)
     logits, expected = answers(info, weights, compared)
+    in_numbers = {'quantize': quantize, 'images': _spread(images, _CALIBRATED)}
     writers: dict[str, Callable[..., Answer]] = {
         'saved-model': partial(saved_model.write, names=names), 'frozen': frozen.write,
-        'tflite': partial(tflite.write, quantize=quantize, images=_spread(images, _CALIBRATED)),
-        'keras': keras.write, 'onnx': onnx.write, 'torch': pytorch.write_torch,
+        'tflite': partial(tflite.write, **in_numbers),
+        'keras': keras.write, 'onnx': partial(onnx.write, **in_numbers),
+        'openvino': partial(openvino.write, **in_numbers), 'torch': pytorch.write_torch,
         'safetensors': pytorch.write_safetensors, 'timm': pytorch.write_timm}
     write = writers[format]
     folder, name = os.path.split(os.path.abspath(destination))
@@ -200,9 +210,9 @@ def _check_destination(destination: str, overwrite: bool) -> None:
         raise ExportError(f'{destination} exists; give another name, or overwrite it.')
     if os.path.isdir(destination) and os.listdir(destination) and not any(
             os.path.exists(os.path.join(destination, name))
-            for name in ('saved_model.pb', 'model.safetensors')):
-        raise ExportError(f'{destination} is a folder that holds other things than a SavedModel; '
-                          'give another name.')
+            for name in ('saved_model.pb', 'model.safetensors', openvino.FILE)):
+        raise ExportError(f'{destination} is a folder that holds other things than a SavedModel '
+                          'or another of these formats; give another name.')
     folder = os.path.dirname(os.path.abspath(destination))
     if not os.path.isdir(folder):
         raise ExportError(f'There is no folder {folder} to write to; make it first.')

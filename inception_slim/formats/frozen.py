@@ -19,6 +19,7 @@ from inception_slim.checkpoint.names import is_model_tensor
 from inception_slim.errors import CheckpointError
 from inception_slim.formats.epsilon import epsilon_note, with_epsilon
 from inception_slim.formats.layer_names import names_of_2015
+from inception_slim.formats.translated import pooling_of
 from inception_slim.formats.writing import Answer
 from inception_slim.inference import (
     BATCH_NORM_EPSILON,
@@ -77,16 +78,7 @@ def of_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Foreign:
         notes = (epsilon_note(epsilon),)
         tensors = {name: with_epsilon(tensor, epsilon) if name.endswith('moving_variance')
                    else tensor for name, tensor in tensors.items()}
-    return Foreign(path, version, 'TF-Slim', tensors, pooling=_pooling(by_name), notes=notes)
-
-
-def _pooling(names: Iterable[str]) -> str:
-    for name in names:
-        if '/Branch_3/PaddedAvgPool_0a_3x3' in name:
-            return 'padded'
-        if '/Mixed_7c/Branch_3/MaxPool_0a_3x3' in name:
-            return '2015'
-    return 'average'
+    return Foreign(path, version, 'TF-Slim', tensors, pooling=pooling_of(by_name), notes=notes)
 
 
 def _constant(path: str, node: tf.NodeDef) -> Tensor:

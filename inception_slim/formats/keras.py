@@ -7,9 +7,11 @@ imported; they have TF-Slim's names with `_` for `/`.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -229,14 +231,30 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str) -> An
     import keras
 
     model = keras_model(info, weights)
-    # Keras wants its suffix, whatever the file is called.
-    model.save(path + '.keras')
-    os.replace(path + '.keras', path)
-    with open(path, 'rb') as file:
-        content = file.read()
-    with tempfile.TemporaryDirectory() as folder:
-        copy = os.path.join(folder, 'model.keras')
-        with open(copy, 'wb') as file:
-            file.write(content)
-        loaded = keras.models.load_model(copy)
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
+        # Keras wants its suffix, whatever the file is called.
+        suffix = next((each for each in ('.weights.h5', '.h5') if path.endswith(each)), '.keras')
+        written = os.path.join(folder, f'model{suffix}')
+        if suffix == '.weights.h5':
+            model.save_weights(written)
+            loaded = keras_model(info, {
+                name: np.zeros_like(value) for name, value in weights.items()})
+            loaded.load_weights(written)
+        else:
+            with _no_advice():
+                model.save(written)
+            loaded = keras.models.load_model(written)
+        os.replace(written, path)
     return lambda batch: keras.ops.convert_to_numpy(loaded(batch, training=False))
+
+
+@contextlib.contextmanager
+def _no_advice() -> Iterator[None]:
+    """Keras advises against HDF5, which was asked for."""
+    logger = logging.getLogger('absl')
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

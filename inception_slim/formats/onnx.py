@@ -1,9 +1,11 @@
-"""An ONNX file, for the runtimes that read it. Read again are ours, by the names of their nodes."""
+"""An ONNX file, for the runtimes that read it, in float32 or in eight bits.
+
+Read again are ours in float32, by the names of their nodes.
+"""
 
 from __future__ import annotations
 
 import os
-import re
 from functools import partial
 from typing import Any
 
@@ -14,12 +16,16 @@ from inception_slim.checkpoint import CheckpointInfo, Foreign, Tensor
 from inception_slim.checkpoint.foreign import check_size
 from inception_slim.errors import CheckpointError, ExportError
 from inception_slim.formats.frozen import classic
+from inception_slim.formats.folded import folded_steps
+from inception_slim.formats.translated import (
+    in_tensorflow_order,
+    layer_and_kind,
+    pooling_of,
+)
 from inception_slim.formats.writing import Answer
+from inception_slim.nets import factory
 
 _LARGEST_FILE = 2**30
-# `InceptionV3/InceptionV3/Conv2d_1a_3x3/Conv2D`: a scope, the scope of the variables, the layer.
-_LAYER = re.compile(r'(?:.*/)?(Inception\w+)/(?:\1/)?(.+?)/(?:Conv2D|MatMul|separable_conv2d|'
-                    r'depthwise|BiasAdd)(?:__\d+)?')
 
 
 def open_foreign(path: str) -> Foreign:
@@ -48,40 +54,42 @@ def open_foreign(path: str) -> Foreign:
                 onnx.numpy_helper.to_array, each))
     tensors: dict[str, Tensor] = {}
     for node in graph.node:
-        match = _LAYER.fullmatch(node.name)
-        if match:
-            _take(tensors, f'{match[1]}/{match[2]}', node, values)
+        if node.op_type == 'DequantizeLinear':
+            raise CheckpointError(f'{path} is in eight bits, from which there is no way back; give '
+                                  'what it was made of.')
+        found = layer_and_kind(node.name)
+        if found:
+            _take(tensors, *found, node, values)
     if not tensors:
         raise CheckpointError(f'{path} is an ONNX file whose nodes are not named after the layers '
                               'of TF-Slim, as those of this package are; give what it was made of.')
-    names = ' '.join(node.name for node in graph.node)
-    return Foreign(path, 'ONNX file', 'TF-Slim', tensors, pooling=(
-        'padded' if 'PaddedAvgPool_0a_3x3' in names else
-        '2015' if 'Mixed_7c/Branch_3/MaxPool_0a_3x3' in names else 'average'))
+    return Foreign(path, 'ONNX file', 'TF-Slim', tensors,
+                   pooling=pooling_of(node.name for node in graph.node))
 
 
-def _in_order(kernel: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(kernel.load().transpose(2, 3, 1, 0))
-
-
-def _take(tensors: dict[str, Tensor], layer: str, node: Any, values: dict[str, Tensor]) -> None:
-    """The weights of a node, in TensorFlow's order of dimensions."""
-    given = [values[name] for name in node.input if name in values]
-    for value in given:
-        if node.op_type == 'Conv' and len(value.shape) == 4:
-            out, into, height, width = value.shape
-            tensors[f'{layer}/weights'] = Tensor(
-                (height, width, into, out), value.dtype,
-                partial(_in_order, value))
-        elif node.op_type in ('MatMul', 'Gemm') and len(value.shape) == 2:
-            tensors[f'{layer}/weights'] = value
-        elif len(value.shape) == 1:
+def _take(tensors: dict[str, Tensor], layer: str, kind: str, node: Any,
+          values: dict[str, Tensor]) -> None:
+    """The weights and biases of a node."""
+    groups = next((each.i for each in node.attribute if each.name == 'group'), 1)
+    for name in node.input:
+        value = values.get(name)
+        if value is None:
+            continue
+        if len(value.shape) == 1:
             tensors[f'{layer}/biases'] = value
+        elif node.op_type in ('MatMul', 'Gemm') and len(value.shape) == 2:
+            tensors[f'{layer}/{kind}'] = value
+        elif node.op_type == 'Conv' and len(value.shape) == 4:
+            tensors[f'{layer}/{kind}'] = in_tensorflow_order(
+                value, groups if kind == 'depthwise_weights' else None)
 
 
-def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str) -> Answer:
+def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str, quantize: str,
+          images: np.ndarray) -> Answer:
+    if quantize == 'int8':
+        return _write_in_bytes(info, weights, path, images)
     try:
-        import onnxruntime
+        import onnxruntime  # noqa: F401
         import tf2onnx
     except (ImportError, AttributeError) as error:
         raise ExportError('onnx needs tf2onnx and onnxruntime, which cannot be imported '
@@ -94,5 +102,32 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str) -> An
     except (AttributeError, TypeError, ImportError, ValueError) as error:
         raise ExportError(f'tf2onnx {tf2onnx.__version__} does not work with TensorFlow '
                           f'{tensorflow.__version__} ({error}); take another format.') from None
+    return _asked(path)
+
+
+def _asked(path: str) -> Answer:
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
-    return lambda batch: session.run([f'{output}:0'], {'input:0': batch})[0]
+    return lambda batch: session.run(None, {session.get_inputs()[0].name: batch})[0]
+
+
+def _write_in_bytes(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
+                    images: np.ndarray) -> Answer:
+    """With each rounding as a pair of nodes, by which runtimes know what to multiply in bytes."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise ExportError('onnx needs onnx and onnxruntime, which cannot be imported '
+                          f"({error}); install them with: pip install 'inception_slim[onnx]'"
+                          ) from None
+    from inception_slim.inference.engines.onnxruntime import model_of
+
+    _, output = classic(info, {name: value.copy() for name, value in weights.items()})
+    network, last = folded_steps(info, weights, in_bytes=True, images=images)
+    model = model_of(network, factory.NETWORKS[info.network].image_size, last=last,
+                     input_name='input:0', output='predictions', output_name=f'{output}:0')
+    with open(path, 'wb') as file:
+        file.write(model)
+    return _asked(path)

@@ -32,26 +32,32 @@ def calibrated_network(info: CheckpointInfo, values: dict[str, np.ndarray],
       cache: the folder of what is kept, if there is to be one.
       threads: to calibrate on.
     """
-    # In cheap numbers where there are such: a range need not be exact.
-    dtype = tf.bfloat16 if has_bfloat16() else tf.float32
-
-    def now() -> tuple[Quantized, np.ndarray]:
-        graph, weights = outline(info, values, pool_first=True)
-        network = list(steps(graph, weights, 'features'))
-        found = images()
-        return calibrated(network, found, has_vnni(), lambda network, images: _measured(
-            network, images, dtype, threads)), found
-
     if cache is None:
-        return now()[0]
+        return calibrated_now(info, values, images(), threads, has_vnni())
     key = kept.key_of(values, network=info.network, pooling=info.pooling, format=1,
-                      tensorflow=tf.__version__, calibrated_in=dtype.name, vnni=has_vnni())
+                      tensorflow=tf.__version__, calibrated_in=_dtype().name, vnni=has_vnni())
     path = kept.path_of(cache, info.network, key)
     found = kept.read(path, key, kept.digest_of_images(images()) if fixed else None)
     if found is None:
-        found, images_found = now()
+        images_found = images()
+        found = calibrated_now(info, values, images_found, threads, has_vnni())
         kept.write(path, key, kept.digest_of_images(images_found), found)
     return found
+
+
+def calibrated_now(info: CheckpointInfo, values: dict[str, np.ndarray], images: np.ndarray,
+                   threads: int, every_product_fits: bool) -> Quantized:
+    """The network in eight bits, for a processor that adds products in 32 bits, or for any."""
+    graph, weights = outline(info, values, pool_first=True)
+    return calibrated(
+        list(steps(graph, weights, 'features')), images, every_product_fits,
+        lambda network, images: _measured(network, images, _dtype(), threads))
+
+
+def _dtype() -> tf.DType:
+    """What to calibrate in: in cheap numbers where there are such, since a range need not be exact.
+    """
+    return tf.bfloat16 if has_bfloat16() else tf.float32
 
 
 def _measured(network: Sequence[Step], images: np.ndarray, dtype: tf.DType,

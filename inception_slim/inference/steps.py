@@ -19,7 +19,8 @@ INPUTS = 'inputs'
 class Step(NamedTuple):
     """One operation: what kind, from which values, to which, and how; channels come first."""
 
-    kind: str  # conv, dense, relu, max_pool, avg_pool, concat, add, scale, flatten
+    # conv, dense, relu, max_pool, avg_pool, concat, add, scale, shift, flatten, softmax
+    kind: str
     inputs: list[str]
     output: str
     # An array where the kind has weights: [out, in / groups, height, width]; of dense [in, out].

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import logging
 import os
 import re
 import subprocess
@@ -164,6 +165,13 @@ def of_keras(folder: str) -> None:
         checkpoint.convert(paths[0], slim, overwrite=True)
         export.export(slim, again, format='keras', overwrite=True)
         _, found = checkpoint.read(again)
+        if title.startswith('keras.applications'):
+            for name in ('again.h5', 'again.weights.h5'):
+                path = os.path.join(folder, name)
+                export.export(slim, path, format='keras', overwrite=True)
+                loaded = getattr(applications, title.split()[-1])(
+                    weights=path, classes=model.output_shape[-1])
+                compared(f'{title}(weights="{name}")', logits_of(loaded, shown), expected)
         same(f'{title}, in, out and in again', set(found) == set(weights) and all(
             np.array_equal(found[name], value) for name, value in weights.items()))
 
@@ -232,6 +240,7 @@ def main() -> None:
     parser.add_argument('part', nargs='*', help=f'of {", ".join(parts)}; all without any')
     chosen = parser.parse_args().part or list(parts)
     warnings.simplefilter('ignore')
+    logging.getLogger('absl').setLevel(logging.ERROR)  # Keras advises against HDF5
     for part in chosen:
         if part not in parts:
             parser.error(f'there is no part {part!r}')

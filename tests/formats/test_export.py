@@ -6,6 +6,7 @@ import sys
 import forks
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import tensorflow as tf2
@@ -13,8 +14,8 @@ import tensorflow.compat.v1 as tf
 from golden.weights import images
 from networks import GOLDEN, golden_arrays, softmax
 
-from inception_slim import export
-from inception_slim.errors import DatasetError
+from inception_slim import checkpoint, export
+from inception_slim.errors import CheckpointError, DatasetError
 from inception_slim.export import ExportError
 from inception_slim.formats import frozen
 
@@ -99,6 +100,42 @@ class TestFormats:
         np.testing.assert_allclose(session.run(None, {'input:0': images(2)})[0],
                                    golden['slim_v2'], atol=1e-4)
 
+    def test_onnx_in_int8(self, tmp_path, golden, png_folder):
+        """Every convolution is in eight bits, for the runtime that is asked too."""
+        file = tmp_path / 'model.onnx'
+        export.export(path_of('slim_v2'), file, format='onnx', quantize='int8',
+                      calibration_images=png_folder)
+        settings = onnxruntime.SessionOptions()
+        settings.optimized_model_filepath = str(tmp_path / 'optimized.onnx')
+        settings.log_severity_level = 3
+        session = onnxruntime.InferenceSession(file, settings)
+        found = session.run(['InceptionV3/Predictions/Reshape_1:0'], {'input:0': images(2)})[0]
+        np.testing.assert_allclose(found, golden['slim_v2'], atol=0.2)
+        kinds = [[node.op_type for node in onnx.load(each).graph.node]
+                 for each in (file, tmp_path / 'optimized.onnx')]
+        assert kinds[0].count('Conv') == kinds[1].count('QLinearConv') == 94
+        assert kinds[1].count('Conv') == 0
+        weights = {each.name: each.data_type for each in onnx.load(file).graph.initializer
+                   if each.name.endswith(':weights:whole')}
+        assert set(weights.values()) == {onnx.TensorProto.INT8} and len(weights) == 94
+        with pytest.raises(CheckpointError, match='in eight bits, from which there is no way back'):
+            checkpoint.read(file)
+
+    @pytest.mark.parametrize('name', ['model.h5', 'model.weights.h5'])
+    def test_keras_in_hdf5(self, tmp_path, golden, name):
+        done = export.export(path_of('gamma'), tmp_path / name, format='keras')
+        assert done.difference < 1e-6 and os.listdir(tmp_path) == [name]
+        if name == 'model.h5':
+            model = tf2.keras.models.load_model(tmp_path / name)
+            np.testing.assert_allclose(model(images(2), training=False), golden['gamma'], atol=1e-5)
+        # The weights are renamed on the way, and nothing else.
+        _, weights = checkpoint.read(path_of('gamma'))
+        info, found = checkpoint.read(tmp_path / name)
+        assert info.format == 'Keras HDF5 file'
+        assert set(found) == {each for each in weights if not each.startswith('AuxLogits/')}
+        for each, value in found.items():
+            np.testing.assert_array_equal(value, weights[each], err_msg=each)
+
     def test_onnx_says_what_it_needs(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, 'tf2onnx', None)
         with pytest.raises(ExportError, match=r"pip install 'inception_slim\[onnx\]'"):
@@ -111,7 +148,9 @@ class TestRefusals:
     @pytest.mark.parametrize('arguments, says', [
         ({'format': 'caffe'}, 'no format .caffe.; name one of saved-model'),
         ({'format': 'tflite', 'quantize': 'int4'}, 'must be one of float32, float16, int8'),
-        ({'format': 'frozen', 'quantize': 'int8'}, 'int8 is for tflite alone'),
+        ({'format': 'frozen', 'quantize': 'int8'},
+         'not written in int8 here, which tflite and onnx and openvino are'),
+        ({'format': 'onnx', 'quantize': 'float16'}, 'which tflite and openvino are'),
         ({'format': 'tflite', 'quantize': 'int8'}, 'int8 needs calibration images'),
         ({'format': 'keras', 'labels': ['a']}, 'keras has no place for labels'),
         ({'format': 'frozen', 'calibration_images': np.zeros((2, 5, 5, 3))}, r'must be \[N, 299')])

@@ -31,8 +31,9 @@ from inception_slim.training.workers import Alone, joined
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TWO = {'cluster': {'worker': ['a:1', 'b:2']}, 'task': {'type': 'worker', 'index': 1}}
+# Without averages of the weights, which make a quarter of the graph; `steps` has them.
 SMALL = ['--depth-multiplier', '0.05', '--min-depth', '4', '--image-size', '64', '--batch-size',
-         '2', '--summary-steps', '1', '--network', 'inception_v2']
+         '2', '--summary-steps', '1', '--network', 'inception_v2', '--moving-average-decay', '0']
 
 
 class TestPlace:
@@ -172,7 +173,7 @@ def clones_graph(num_clones):
     with tf.Graph().as_default() as graph:
         training.build_step(tf.zeros((4, 64, 64, 3)), tf.zeros((4,), tf.int64), 3,
                             network='inception_v2', depth_multiplier=0.05, min_depth=4,
-                            num_clones=num_clones)
+                            moving_average_decay=0, num_clones=num_clones)
         variables = [each.op.name for each in tf.global_variables()]
         updates = [each.name for each in tf.get_collection(tf.GraphKeys.UPDATE_OPS)]
         return graph, variables, updates

@@ -7,7 +7,7 @@ each: their activations fit into the caches, and no thread waits for another.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -66,12 +66,17 @@ def _asked(request: Any, images: np.ndarray) -> np.ndarray:
     return request.infer(np.ascontiguousarray(images), share_inputs=True)[0].copy()
 
 
-def model_of(network: Sequence[Step] | Quantized, side: int) -> Any:
-    """An OpenVINO model, `[N, side, side, 3]` to `[N, channels]`.
+def model_of(network: Sequence[Step] | Quantized, side: int, *, last: Sequence[Step] = (),
+             input_name: str = INPUTS, outputs: Mapping[str, str] | None = None) -> Any:
+    """An OpenVINO model, `[N, side, side, 3]` to `[N, channels]` of each output.
 
     Args:
       network: its steps, or the same in eight bits.
       side: of the images.
+      last: more steps after these, in floats.
+      input_name: what the images are called.
+      outputs: what is asked for, by the name that it gets: the output of a step. None asks for
+        the features alone.
     """
     import openvino
     from openvino import opset8 as ops
@@ -80,25 +85,35 @@ def model_of(network: Sequence[Step] | Quantized, side: int) -> Any:
         steps, ranges = network.steps, network.ranges
     else:
         steps, ranges = list(network), {}
-    inputs = ops.parameter([-1, side, side, 3], np.float32, name=INPUTS)
+    inputs = ops.parameter([-1, side, side, 3], np.float32, name=input_name)
+    inputs.output(0).set_names({input_name})
     values = {INPUTS: ops.transpose(inputs, np.array([0, 3, 1, 2]))}
 
     def rounded(value: Any, name: str) -> Any:
         low, high = (ops.constant(np.float32(end)) for end in (0, ranges[name]))
         return ops.fake_quantize(value, low, high, low, high, 256)
 
-    for step in steps:
+    for step in [*steps, *last]:
         value = values[step.inputs[0]]
         begin, end = step.padding[:2], step.padding[2:]
         if step.kind == 'conv':
-            value = ops.add(_convolution(ops, step, value),
-                            ops.constant(step.biases.reshape(1, -1, 1, 1)))
+            value = _convolution(ops, step, value)
+            value.friendly_name = step.output  # by which its weights are found again
+            value = ops.add(value, ops.constant(step.biases.reshape(1, -1, 1, 1)))
+        elif step.kind == 'dense':
+            value = ops.matmul(value, ops.constant(step.weights), False, False)
+            value.friendly_name = step.output
+            value = ops.add(value, ops.constant(step.biases.reshape(1, -1)))
+        elif step.kind == 'softmax':
+            value = ops.softmax(value, 1)
         elif step.kind == 'max_pool':
-            value = ops.max_pool(value, [step.stride] * 2, [1, 1], begin, end,
-                                 step.kernel).output(0)
+            pool = ops.max_pool(value, [step.stride] * 2, [1, 1], begin, end, step.kernel)
+            pool.friendly_name = step.output
+            value = pool.output(0)
         elif step.kind == 'avg_pool':
             value = ops.avg_pool(value, [step.stride] * 2, begin, end, step.kernel,
                                  not step.counts_padding)
+            value.friendly_name = step.output
         elif step.kind == 'concat':
             value = ops.concat([values[name] for name in step.inputs], 1)
         elif step.kind == 'flatten':
@@ -117,7 +132,12 @@ def model_of(network: Sequence[Step] | Quantized, side: int) -> Any:
                 step.kind == 'avg_pool' and any(step.padding))):
             value = rounded(value, step.output)
         values[step.output] = value
-    return openvino.Model([value], [inputs], 'inception')
+    results = []
+    for name, step_output in (outputs or {'features': 'features'}).items():
+        result = ops.result(values[step_output], name=f'{name}/result')
+        result.output(0).set_names({name})
+        results.append(result)
+    return openvino.Model(results, [inputs], 'inception')
 
 
 def _convolution(ops: Any, step: Step, value: Any) -> Any:

@@ -1,0 +1,112 @@
+"""OpenVINO's intermediate representation: a folder of `openvino_model.xml` and its `.bin`.
+
+Read again are ours, by the names of their layers. It needs `inception_slim[openvino]`.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from inception_slim.checkpoint import CheckpointInfo, Foreign, Tensor
+from inception_slim.checkpoint.foreign import check_size
+from inception_slim.errors import CheckpointError, ExportError
+from inception_slim.formats.folded import folded_steps
+from inception_slim.formats.translated import (
+    in_tensorflow_order,
+    layer_and_kind,
+    pooling_of,
+)
+from inception_slim.formats.writing import Answer
+from inception_slim.nets import factory
+
+FILE = 'openvino_model.xml'  # as optimum and others call it
+_LARGEST_FILE = 2**30
+_MULTIPLYING = ('Convolution', 'GroupConvolution', 'MatMul')
+_EXTRA = "install it with: pip install 'inception_slim[openvino]'"
+
+
+def open_foreign(path: str) -> Foreign:
+    file = os.path.join(path, FILE) if os.path.isdir(path) else path
+    try:
+        import openvino
+    except ImportError as error:
+        raise CheckpointError(f'{path} is of OpenVINO, and reading it needs openvino, which '
+                              f'cannot be imported ({error}); {_EXTRA}') from None
+    weights = f'{os.path.splitext(file)[0]}.bin'
+    if not os.path.isfile(weights):
+        raise CheckpointError(f'{file} has its weights in {weights}, which is not there; keep '
+                              'both together.')
+    if os.path.getsize(weights) > _LARGEST_FILE:
+        raise CheckpointError(f'{weights} is larger than any network here; it is no such file.')
+    model = openvino.Core().read_model(file)
+    tensors: dict[str, Tensor] = {}
+    operations = model.get_ordered_ops()
+    for operation in operations:
+        name = operation.get_friendly_name()
+        found = layer_and_kind(name)
+        if found and operation.get_type_name() in _MULTIPLYING:
+            layer, kind = found
+            kernel = _constant(path, operation.input_value(1).get_node())
+            groups = None
+            if len(kernel.shape) == 5:  # of each group
+                groups = kernel.shape[0]
+                kernel = Tensor((groups * kernel.shape[1], *kernel.shape[2:]), kernel.dtype,
+                                partial(_joined, kernel))
+            elif len(kernel.shape) == 2 and name.endswith('Conv2D'):  # the classifier
+                kernel = Tensor((1, 1, *kernel.shape), kernel.dtype, kernel.load)
+            tensors[f'{layer}/{kind}'] = kernel if operation.get_type_name() == 'MatMul' else (
+                in_tensorflow_order(kernel, groups))
+            for use in operation.output(0).get_target_inputs():
+                if use.get_node().get_type_name() == 'Add':
+                    biases = _constant(path, use.get_node().input_value(1).get_node())
+                    tensors[f'{layer}/biases'] = Tensor((int(np.prod(biases.shape)),),
+                                                        biases.dtype, biases.load)
+    if not tensors:
+        raise CheckpointError(f'{path} is a model of OpenVINO whose layers are not named after '
+                              'those of TF-Slim, as those of this package are; give what it was '
+                              'made of.')
+    return Foreign(path, 'OpenVINO IR', 'TF-Slim', tensors, pooling=pooling_of(
+        operation.get_friendly_name() for operation in operations))
+
+
+def _constant(path: str, node: Any) -> Tensor:
+    """A constant, in whatever floats it is kept."""
+    while node.get_type_name() == 'Convert':
+        node = node.input_value(0).get_node()
+    if node.get_type_name() != 'Constant' or 'f' not in node.get_element_type().get_type_name():
+        raise CheckpointError(f'{path} is in eight bits, from which there is no way back; give '
+                              'what it was made of.')
+    name, shape = node.get_friendly_name(), tuple(node.get_output_shape(0))
+    check_size(path, name, shape, np.dtype(np.float32))
+    return Tensor(shape, np.dtype(np.float32), lambda: np.array(node.data, np.float32))
+
+
+def _joined(kernel: Tensor) -> np.ndarray:
+    value = kernel.load()
+    return value.reshape(-1, *value.shape[2:])
+
+
+def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str, quantize: str,
+          images: np.ndarray) -> Answer:
+    try:
+        import openvino
+    except ImportError as error:
+        raise ExportError(f'openvino cannot be imported ({error}); {_EXTRA}') from None
+    from inception_slim.inference.engines.openvino import model_of
+
+    network, last = folded_steps(info, weights, in_bytes=quantize == 'int8', images=images)
+    model = model_of(network, factory.NETWORKS[info.network].image_size, last=last,
+                     input_name='input', outputs={'logits': last[0].output,
+                                                  'predictions': last[1].output})
+    os.mkdir(path)
+    file = os.path.join(path, FILE)
+    openvino.save_model(model, file, compress_to_fp16=quantize == 'float16')
+    core = openvino.Core()
+    # Without mapping the file, so that the folder can be moved wherever that is not allowed.
+    loaded = core.compile_model(core.read_model(file), 'CPU', {
+        'INFERENCE_PRECISION_HINT': 'f32', 'ENABLE_MMAP': False})
+    return lambda batch: loaded(batch)['predictions']

@@ -1,0 +1,58 @@
+"""What a translation of a graph keeps of it: names of nodes, and weights with channels first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import partial
+
+import numpy as np
+
+from inception_slim.checkpoint import Tensor
+
+# `InceptionV3/InceptionV3/Conv2d_1a_3x3/Conv2D`: a scope, the scope of the variables, the layer.
+_VARIABLE = re.compile(r'(?:.*/)?(Inception\w+)/(?:\1/)?(.+?)/'
+                       r'(Conv2D|MatMul|separable_conv2d(?:/depthwise)?|BiasAdd)(?:__\d+)?')
+_KINDS = {'separable_conv2d': 'pointwise_weights',
+          'separable_conv2d/depthwise': 'depthwise_weights'}
+
+
+def layer_and_kind(node: str) -> tuple[str, str] | None:
+    """The layer of a node that multiplies, in the network's scope, and what its weights are called.
+
+    >>> layer_and_kind('InceptionV3/InceptionV3/Conv2d_1a_3x3/Conv2D')
+    ('InceptionV3/Conv2d_1a_3x3', 'weights')
+    """
+    match = _VARIABLE.fullmatch(node)
+    return match and (f'{match[1]}/{match[2]}', _KINDS.get(match[3], 'weights'))
+
+
+def pooling_of(nodes: Iterable[str]) -> str:
+    """How a network of these nodes pools, one of `nets.blocks.POOLINGS`."""
+    for name in nodes:
+        if '/Branch_3/PaddedAvgPool_0a_3x3' in name:
+            return 'padded'
+        if '/Mixed_7c/Branch_3/MaxPool_0a_3x3' in name:
+            return '2015'
+    return 'average'
+
+
+def in_tensorflow_order(kernel: Tensor, groups: int | None = None) -> Tensor:
+    """Weights `[out, in, height, width]` as TensorFlow has them.
+
+    Args:
+      kernel: the weights.
+      groups: of a depthwise convolution, how many input channels have outputs of their own.
+    """
+    out, into, height, width = kernel.shape
+    shape = (height, width, into, out) if groups is None else (
+        height, width, groups, out // groups)
+    return Tensor(shape, kernel.dtype, partial(_moved, kernel, groups))
+
+
+def _moved(kernel: Tensor, groups: int | None) -> np.ndarray:
+    value = kernel.load()
+    if groups is None:
+        return np.ascontiguousarray(value.transpose(2, 3, 1, 0))
+    return np.ascontiguousarray(
+        value.reshape(groups, -1, *value.shape[2:]).transpose(2, 3, 0, 1))

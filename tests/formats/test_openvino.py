@@ -1,0 +1,120 @@
+"""OpenVINO's files answer as TensorFlow 1.15.5 did, and are read again: `make test-engines`."""
+
+import os
+import shutil
+
+import numpy as np
+import openvino
+import pytest
+from golden.weights import images
+from networks import GOLDEN, golden_arrays, softmax, write_golden_checkpoint
+
+from inception_slim import checkpoint, cli, export, inference
+from inception_slim.checkpoint import CheckpointError
+
+pytestmark = pytest.mark.engines
+SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
+
+
+@pytest.mark.parametrize('quantize, close', [('float32', 1e-5), ('float16', 1e-2), ('int8', 0.2)])
+def test_answers(tmp_path, quantize, close):
+    done = export.export(SLIM_V2, tmp_path / 'model', format='openvino', quantize=quantize,
+                         calibration_images=images(4))
+    assert sorted(os.listdir(tmp_path / 'model')) == ['openvino_model.bin', 'openvino_model.xml']
+    assert sorted(os.listdir(tmp_path)) == ['model'] and done.same_class == done.images == 4
+    model = openvino.Core().compile_model(tmp_path / 'model' / 'openvino_model.xml', 'CPU', {
+        'INFERENCE_PRECISION_HINT': 'f32'})
+    answer = model({'input': images(2)})
+    logits = golden_arrays('checkpoints')['slim_v2']
+    np.testing.assert_allclose(answer['predictions'], softmax(logits), atol=close)
+    np.testing.assert_allclose(softmax(answer['logits']), answer['predictions'], atol=1e-6)
+    in_bytes = [each for each in openvino.Core().read_model(
+        tmp_path / 'model' / 'openvino_model.xml').get_ops()
+        if each.get_type_name() == 'FakeQuantize']
+    assert bool(in_bytes) == (quantize == 'int8')
+
+
+def folded(path):
+    info, weights = checkpoint.read(path)
+    return info, inference.fold_batch_norm(weights)
+
+
+@pytest.mark.parametrize('source', ['padded', '2015', 'inception_v2', 'inception_v4'])
+def test_read_again_bit_for_bit(tmp_path, source):
+    path = tmp_path / 'slim.ckpt'
+    if source.startswith('inception'):
+        write_golden_checkpoint(source, path)
+    else:
+        checkpoint.convert(SLIM_V2, path, pooling=source)
+    export.export(path, tmp_path / 'model', format='openvino')
+    info, expected = folded(path)
+    for again in ('model', 'model/openvino_model.xml'):
+        found, weights = checkpoint.read(tmp_path / again)
+        assert (found.format, found.network, found.pooling) == (
+            'OpenVINO IR', info.network, info.pooling)
+        expected = {name: value for name, value in expected.items() if 'AuxLogits' not in name}
+        assert set(weights) == set(expected)
+        for name, value in expected.items():
+            np.testing.assert_array_equal(weights[name], value, err_msg=name)
+
+
+@pytest.fixture(scope='module')
+def good(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('good')
+    export.export(SLIM_V2, folder / 'model', format='openvino')
+    export.export(SLIM_V2, folder / 'bytes', format='openvino', quantize='int8',
+                  calibration_images=images(2))
+    return folder
+
+
+def test_eight_bits_are_not_read(good):
+    with pytest.raises(CheckpointError, match='in eight bits, from which there is no way back'):
+        checkpoint.read(good / 'bytes')
+
+
+def test_without_its_weights(good, tmp_path):
+    shutil.copy(good / 'model' / 'openvino_model.xml', tmp_path)
+    with pytest.raises(CheckpointError, match='which is not there; keep both together'):
+        checkpoint.read(tmp_path)
+
+
+def test_models_of_others_are_not_read(tmp_path):
+    from openvino import opset8 as ops
+
+    images = ops.parameter([1, 3], np.float32)
+    openvino.save_model(openvino.Model([ops.relu(images)], [images]), tmp_path / 'other.xml')
+    with pytest.raises(CheckpointError, match='not named after those of TF-Slim'):
+        checkpoint.read(tmp_path / 'other.xml')
+
+
+def test_damaged_and_cut(good, tmp_path):
+    """At any place: a sentence, or what still reads whole; never another error."""
+    chance = np.random.RandomState(0)
+    refused = 0
+    for number in range(30):
+        shutil.copytree(good / 'model', tmp_path / 'bad', dirs_exist_ok=True)
+        path = tmp_path / 'bad' / ('openvino_model.xml' if number % 3 else 'openvino_model.bin')
+        content = bytearray(path.read_bytes())
+        place = chance.randint(len(content))
+        if number % 2:
+            del content[place:]
+        else:
+            for _ in range(8):
+                content[chance.randint(len(content))] = chance.randint(256)
+        path.write_bytes(content)
+        try:
+            checkpoint.read(tmp_path / 'bad')
+        except CheckpointError as error:
+            refused += 1
+            assert '\n' not in str(error)
+    assert refused >= 10
+
+
+def test_commands(tmp_path, capsys):
+    """From any to any: in by one verb, and out again by the other."""
+    folder = str(tmp_path / 'model')
+    assert cli.main(['convert', SLIM_V2, folder, '--to', 'openvino']) == 0
+    assert f'Wrote {folder}: openvino, float32' in capsys.readouterr().out
+    assert cli.main(['export', folder, '--format', 'frozen', '--output', f'{folder}.pb']) == 0
+    assert cli.main(['inspect', folder]) == 0
+    assert 'OpenVINO IR' in capsys.readouterr().out
