@@ -7,6 +7,7 @@ with 1 and a sentence where an accuracy is not what it should be.
 """
 
 import argparse
+import importlib.util
 import os
 import re
 import shlex
@@ -42,7 +43,13 @@ EXPORTS = (  # the name of the file, and the flags
     ('float16.tflite', ('--format', 'tflite', '--quantize', 'float16')),
     ('int8.tflite', ('--format', 'tflite', '--quantize', 'int8')),
     ('model.keras', ('--format', 'keras')),
-    ('model.onnx', ('--format', 'onnx')))
+    ('model.h5', ('--format', 'keras')),
+    ('model.onnx', ('--format', 'onnx')),
+    ('int8.onnx', ('--format', 'onnx', '--quantize', 'int8')))
+# Where OpenVINO is installed.
+MORE_EXPORTS = (
+    ('openvino', ('--format', 'openvino')),
+    ('openvino-int8', ('--format', 'openvino', '--quantize', 'int8')))
 
 
 class Missed(Exception):
@@ -133,13 +140,20 @@ def tflite(path):
 
 
 def keras_model(path):
-    model = keras.models.load_model(path)
+    model = keras.models.load_model(path, compile=False)
     return lambda images, _: model.predict(images, verbose=0)
 
 
 def onnx(path):
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
     return lambda images, _: session.run(None, {'input:0': images})[0]
+
+
+def of_openvino(path):
+    import openvino
+
+    model = openvino.Core().compile_model(os.path.join(path, 'openvino_model.xml'), 'CPU')
+    return lambda images, _: model({'input': images})['predictions']
 
 
 RUNTIMES = (  # the file, what it is called in the table, what loads it, points it may lose
@@ -150,7 +164,16 @@ RUNTIMES = (  # the file, what it is called in the table, what loads it, points 
     ('float16.tflite', 'tflite float16', tflite, 0),
     ('int8.tflite', 'tflite int8', tflite, 1),
     ('model.keras', 'keras', keras_model, 0),
-    ('model.onnx', 'onnx', onnx, 0))
+    ('model.h5', 'keras, HDF5', keras_model, 0),
+    ('model.onnx', 'onnx', onnx, 0),
+    ('int8.onnx', 'onnx int8', onnx, 1))
+MORE_RUNTIMES = (
+    ('openvino', 'openvino', of_openvino, 0.25),  # it may take bfloat16 by itself
+    ('openvino-int8', 'openvino int8', of_openvino, 1))
+
+
+def with_openvino() -> bool:
+    return importlib.util.find_spec('openvino') is not None
 
 
 def size(path: str) -> int:
@@ -172,7 +195,7 @@ def compare(accuracy: float) -> None:
     print(f'{"":24}{"MB":>6}{"top-1":>10}')
     print(f'{"checkpoint":24}{"":6}{accuracy:>8.2f} %', flush=True)
     missed = []
-    for path, name, load, may_lose in RUNTIMES:
+    for path, name, load, may_lose in (*RUNTIMES, *(MORE_RUNTIMES if with_openvino() else ())):
         answer, right = load(path), 0
         for number, batch in enumerate(batches):
             answers = answer(batch['image'], encoded[BATCH * number:BATCH * (number + 1)])
@@ -204,7 +227,7 @@ def demonstrate(steps: int, more_steps: int) -> None:
         '--epochs-per-decay', '0.25', *recipe)
     must_reach(evaluated('parity-model', 'parity', '--split', 'validation'),
                'The fine-tuned network')
-    for name, flags in EXPORTS:
+    for name, flags in (*EXPORTS, *(MORE_EXPORTS if with_openvino() else ())):
         run('export', 'model', *flags, '--calibration', 'digits/train', '--output', name)
     compare(accuracy)
 
