@@ -20,6 +20,7 @@ _KINDS = {'separable_conv2d': 'pointwise_weights',
 def layer_and_kind(node: str) -> tuple[str, str] | None:
     """The layer of a node that multiplies, in the network's scope, and what its weights are called.
 
+    >>> from inception_slim.formats.translated import layer_and_kind
     >>> layer_and_kind('InceptionV3/InceptionV3/Conv2d_1a_3x3/Conv2D')
     ('InceptionV3/Conv2d_1a_3x3', 'weights')
     """
