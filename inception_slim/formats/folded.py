@@ -12,7 +12,7 @@ from inception_slim.inference.calibrating import calibrated_now
 from inception_slim.inference.graph import outline
 from inception_slim.inference.processor import cores
 from inception_slim.inference.quantization import Quantized
-from inception_slim.inference.steps import Step, steps
+from inception_slim.inference.steps import Step, last_steps, steps
 from inception_slim.nets import factory
 
 
@@ -31,8 +31,7 @@ def folded_steps(info: CheckpointInfo, weights: dict[str, np.ndarray], *, in_byt
     # Named as in TF-Slim's graph, so that it can be read again.
     kind = 'Conv2D' if kernel.ndim == 4 else 'MatMul'
     name = f'{network.scope}/{network.classifier}/{kind}'
-    last = [Step('dense', ['features'], name, kernel.reshape(kernel.shape[-2:]), biases),
-            Step('softmax', [name], 'predictions')]
+    last = last_steps(kernel, biases, name)
     if in_bytes:
         return calibrated_now(info, values, images, cores(), every_product_fits=False), last
     return list(steps(*outline(info, values), 'features')), last

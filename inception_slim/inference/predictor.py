@@ -18,9 +18,12 @@ from inception_slim import checkpoint as checkpoints
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.errors import CheckpointError, InceptionSlimError
 from inception_slim.inference.calibrating import calibrated_network
-from inception_slim.inference.classifier import Classifier
-from inception_slim.inference.engines import Engine
-from inception_slim.inference.engines.building import engine_in_bytes, engine_in_floats
+from inception_slim.inference.engines import Engine, LastLayer
+from inception_slim.inference.engines.building import (
+    engine_in_bytes,
+    engine_in_floats,
+    last_layer,
+)
 from inception_slim.inference.engines.choosing import choose
 from inception_slim.inference.folding import fold_batch_norm
 from inception_slim.inference.options import InferenceOptions
@@ -41,7 +44,7 @@ class Predictor:
     """
 
     def __init__(self, info: CheckpointInfo, precision: str, engine_name: str,
-                 engine: Engine, classifier: Classifier):
+                 engine: Engine, classifier: LastLayer):
         self.info = info
         self.precision = precision
         self.engine = engine_name
@@ -190,7 +193,8 @@ def load(
         engine = engine_in_bytes(engine_name, network, threads, batch_size)
     else:
         engine = engine_in_floats(engine_name, info, values, precision, threads, batch_size)
-    return Predictor(info, precision, engine_name, engine, Classifier(*last, threads))
+    return Predictor(info, precision, engine_name, engine,
+                     last_layer(engine_name, *last, threads))
 
 
 def _given(images: np.ndarray | Callable[[], np.ndarray] | None) -> bool:

@@ -104,6 +104,16 @@ def steps(graph: tf.Graph, weights: Mapping[str, np.ndarray] | None = None,
     yield Step('flatten', [source(last.inputs[0].op.name)], output)
 
 
+def last_steps(weights: np.ndarray, biases: np.ndarray, name: str = 'logits') -> list[Step]:
+    """From 'features' to the logits, of this name, and 'predictions'.
+
+    Args:
+      weights: of a 1×1 convolution, or of a dense layer.
+    """
+    return [Step('dense', ['features'], name, weights.reshape(weights.shape[-2:]), biases),
+            Step('softmax', [name], 'predictions')]
+
+
 class _Values:
     """Constants of a graph, whether they are in it or beside it."""
 

@@ -15,3 +15,18 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Frees what the engine holds."""
+
+
+class LastLayer(Protocol):
+    """From what the classifier sees to its answers, in float32."""
+
+    channels: int  # that it sees
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """`[N, channels]` to `[N, num_classes]`."""
+
+    def predictions(self, features: np.ndarray) -> np.ndarray:
+        """`[N, channels]` to probabilities, `[N, num_classes]`."""
+
+    def close(self) -> None:
+        """Frees what it holds."""

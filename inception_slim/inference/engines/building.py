@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from inception_slim.checkpoint import CheckpointInfo
-from inception_slim.inference.engines import Engine
+from inception_slim.inference.classifier import Classifier
+from inception_slim.inference.engines import Engine, LastLayer
 from inception_slim.inference.engines.session import SessionEngine
 from inception_slim.inference.graph import constant_graph, outline
 from inception_slim.inference.quantization import Quantized
@@ -60,3 +61,12 @@ def engine_in_bytes(name: str, network: Quantized, threads: int,
     from inception_slim.inference.engines import tflite
 
     return tflite.TFLiteEngine(network, threads)
+
+
+def last_layer(engine: str, weights: np.ndarray, biases: np.ndarray, threads: int) -> LastLayer:
+    """The classifier, by the runtime of the engine where that is faster."""
+    if engine == 'openvino':
+        from inception_slim.inference.engines import openvino
+
+        return openvino.OpenVINOClassifier(weights, biases, threads)
+    return Classifier(weights, biases, threads)

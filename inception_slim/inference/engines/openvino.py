@@ -14,56 +14,105 @@ from typing import Any
 import numpy as np
 
 from inception_slim.inference.quantization import Quantized
-from inception_slim.inference.steps import INPUTS, Step
+from inception_slim.inference.steps import INPUTS, Step, last_steps
 
-_LARGEST_PIECE = 4
+# Images in one run of a thread; what is left over goes one by one.
+_PIECE = 4
 
 
 class OpenVINOEngine:
-    """The features of images, by OpenVINO on the processor."""
+    """The features of images, by OpenVINO on the processor.
+
+    What is compiled is for so many images and no others: memory is then planned once, and branches
+    are concatenated where they are.
+    """
 
     def __init__(self, model: Any, precision: str, threads: int, batch_size: int | None):
-        self._model, self._threads, self._size = model, threads, batch_size
-        self._settings = {
-            'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bfloat16' else 'f32',
-            'INFERENCE_NUM_THREADS': threads}
+        self._model, self._precision, self._threads = model, precision, threads
+        # Of each there is a copy of the weights.
+        self._sizes = sorted({batch_size or _PIECE, 1} - ({1} if threads == 1 else set()),
+                             reverse=True)
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
         self._of_thread = threading.local()
-        self._apart: Any = None  # compiled when a batch comes: many see one image at a time alone
-        self._together = self._compiled(1).create_infer_request()
+        self._apart: dict[int, Any] = {}  # by images; when they come: many see one at a time alone
+        self._together = self._compiled(1, streams=1).create_infer_request()
 
-    def _compiled(self, streams: int) -> Any:
-        import openvino
-
-        return openvino.Core().compile_model(
-            self._model, 'CPU', {**self._settings, 'NUM_STREAMS': streams})
+    def _compiled(self, images: int, streams: int) -> Any:
+        self._model.reshape([images, *self._model.input(0).get_partial_shape()[1:]])
+        return _compiled(self._model, self._precision, self._threads, streams)
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        size = self._size or min(_LARGEST_PIECE, -(-len(images) // self._threads))
-        if self._threads == 1 or len(images) < 2 * self._threads:
-            with self._lock:
-                return _asked(self._together, images)
+        found: list[np.ndarray] = []
+        rest = np.ascontiguousarray(images)
+        for size in self._sizes:
+            count = len(rest) // (size * self._threads) * self._threads
+            if count:
+                with self._lock:
+                    if size not in self._apart:
+                        self._apart[size] = self._compiled(size, self._threads)
+                pieces = np.split(rest[:count * size], count)
+                found += self._workers.map(self._alone, pieces)
+                rest = rest[count * size:]
         with self._lock:
-            if self._apart is None:
-                self._apart = self._compiled(self._threads)
-        pieces = [images[at:at + size] for at in range(0, len(images), size)]
-        return np.concatenate(list(self._workers.map(self._alone, pieces)))
+            found += [_asked(self._together, image[np.newaxis])['features'] for image in rest]
+        return np.concatenate(found)
 
     def _alone(self, images: np.ndarray) -> np.ndarray:
-        if not hasattr(self._of_thread, 'request'):
-            self._of_thread.request = self._apart.create_infer_request()
-        return _asked(self._of_thread.request, images)
+        requests = vars(self._of_thread).setdefault('requests', {})
+        if len(images) not in requests:
+            requests[len(images)] = self._apart[len(images)].create_infer_request()
+        return _asked(requests[len(images)], images)['features']
 
     def close(self) -> None:
         self._workers.shutdown()
-        self._together = self._apart = self._model = None
+        self._together = self._model = None
+        self._apart = {}
         self._of_thread = threading.local()
 
 
-def _asked(request: Any, images: np.ndarray) -> np.ndarray:
-    """The answer, copied: the request's own is overwritten by the next."""
-    return request.infer(np.ascontiguousarray(images), share_inputs=True)[0].copy()
+class OpenVINOClassifier:
+    """What `Classifier` is, by the threads that found the features, which need not be woken."""
+
+    def __init__(self, weights: np.ndarray, biases: np.ndarray, threads: int):
+        import openvino
+        from openvino import opset8 as ops
+
+        self.channels = weights.shape[-2]
+        features = ops.parameter([-1, self.channels], np.float32)
+        values = {'features': features.output(0)}
+        _build(last_steps(weights, biases), values, {})
+        model = openvino.Model(_results(values, {each: each for each in (
+            'logits', 'predictions')}), [features], 'classifier')
+        self._lock = threading.Lock()
+        self._request = _compiled(model, 'float32', threads, 1).create_infer_request()
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        return self._answer(features)['logits']
+
+    def predictions(self, features: np.ndarray) -> np.ndarray:
+        return self._answer(features)['predictions']
+
+    def _answer(self, features: np.ndarray) -> dict[str, np.ndarray]:
+        with self._lock:
+            return _asked(self._request, features)
+
+    def close(self) -> None:
+        self._request = None
+
+
+def _compiled(model: Any, precision: str, threads: int, streams: int) -> Any:
+    import openvino
+
+    return openvino.Core().compile_model(model, 'CPU', {
+        'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bfloat16' else 'f32',
+        'INFERENCE_NUM_THREADS': threads, 'NUM_STREAMS': streams})
+
+
+def _asked(request: Any, value: np.ndarray) -> dict[str, np.ndarray]:
+    """The answers by name, copied: the request's own are overwritten by the next."""
+    return {each.get_any_name(): answer.copy()
+            for each, answer in request.infer(value, share_inputs=True).items()}
 
 
 def model_of(network: Sequence[Step] | Quantized, side: int, *, last: Sequence[Step] = (),
@@ -81,19 +130,37 @@ def model_of(network: Sequence[Step] | Quantized, side: int, *, last: Sequence[S
     import openvino
     from openvino import opset8 as ops
 
-    if isinstance(network, Quantized):
-        steps, ranges = network.steps, network.ranges
-    else:
-        steps, ranges = list(network), {}
     inputs = ops.parameter([-1, side, side, 3], np.float32, name=input_name)
     inputs.output(0).set_names({input_name})
     values = {INPUTS: ops.transpose(inputs, np.array([0, 3, 1, 2]))}
+    if isinstance(network, Quantized):
+        _build([*network.steps, *last], values, network.ranges)
+    else:
+        _build([*network, *last], values, {})
+    return openvino.Model(_results(values, outputs or {'features': 'features'}), [inputs],
+                          'inception')
+
+
+def _results(values: Mapping[str, Any], outputs: Mapping[str, str]) -> list[Any]:
+    from openvino import opset8 as ops
+
+    results = []
+    for name, output in outputs.items():
+        result = ops.result(values[output], name=f'{name}/result')
+        result.output(0).set_names({name})
+        results.append(result)
+    return results
+
+
+def _build(steps: Sequence[Step], values: dict[str, Any], ranges: Mapping[str, float]) -> None:
+    """Adds what each step gives to the values."""
+    from openvino import opset8 as ops
 
     def rounded(value: Any, name: str) -> Any:
         low, high = (ops.constant(np.float32(end)) for end in (0, ranges[name]))
         return ops.fake_quantize(value, low, high, low, high, 256)
 
-    for step in [*steps, *last]:
+    for step in steps:
         value = values[step.inputs[0]]
         begin, end = step.padding[:2], step.padding[2:]
         if step.kind == 'conv':
@@ -132,12 +199,6 @@ def model_of(network: Sequence[Step] | Quantized, side: int, *, last: Sequence[S
                 step.kind == 'avg_pool' and any(step.padding))):
             value = rounded(value, step.output)
         values[step.output] = value
-    results = []
-    for name, step_output in (outputs or {'features': 'features'}).items():
-        result = ops.result(values[step_output], name=f'{name}/result')
-        result.output(0).set_names({name})
-        results.append(result)
-    return openvino.Model(results, [inputs], 'inception')
 
 
 def _convolution(ops: Any, step: Step, value: Any) -> Any:
