@@ -17,13 +17,15 @@ from inception_slim.nets import factory
 
 
 def folded_steps(info: CheckpointInfo, weights: dict[str, np.ndarray], *, in_bytes: bool,
-                 images: np.ndarray) -> tuple[Sequence[Step] | Quantized, list[Step]]:
+                 images: np.ndarray,
+                 pool_first: bool) -> tuple[Sequence[Step] | Quantized, list[Step]]:
     """The network to its features, and from there to 'logits' and 'predictions', in float32.
 
     Args:
       info, weights: from `checkpoint.read`; the weights are used up.
       in_bytes: whether it multiplies bytes, as any processor can.
       images: by which the ranges of the bytes are found.
+      pool_first: in bytes, whether a pooled branch averages before its convolution.
     """
     network = factory.NETWORKS[info.network]
     values = fold_batch_norm(weights)
@@ -33,5 +35,6 @@ def folded_steps(info: CheckpointInfo, weights: dict[str, np.ndarray], *, in_byt
     name = f'{network.scope}/{network.classifier}/{kind}'
     last = last_steps(kernel, biases, name)
     if in_bytes:
-        return calibrated_now(info, values, images, cores(), every_product_fits=False), last
+        return calibrated_now(info, values, images, cores(), every_product_fits=False,
+                              pool_first=pool_first), last
     return list(steps(*outline(info, values), 'features')), last

@@ -125,7 +125,7 @@ def _write_in_bytes(info: CheckpointInfo, weights: dict[str, np.ndarray], path: 
     from inception_slim.inference.engines.onnxruntime import model_of
 
     _, output = classic(info, {name: value.copy() for name, value in weights.items()})
-    network, last = folded_steps(info, weights, in_bytes=True, images=images)
+    network, last = folded_steps(info, weights, in_bytes=True, images=images, pool_first=True)
     model = model_of(network, factory.NETWORKS[info.network].image_size, last=last,
                      input_name='input:0', output='predictions', output_name=f'{output}:0')
     with open(path, 'wb') as file:

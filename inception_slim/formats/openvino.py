@@ -98,7 +98,8 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str, quant
         raise ExportError(f'openvino cannot be imported ({error}); {_EXTRA}') from None
     from inception_slim.inference.engines.openvino import model_of
 
-    network, last = folded_steps(info, weights, in_bytes=quantize == 'int8', images=images)
+    network, last = folded_steps(info, weights, in_bytes=quantize == 'int8', images=images,
+                                 pool_first=False)
     model = model_of(network, factory.NETWORKS[info.network].image_size, last=last,
                      input_name='input', outputs={'logits': last[0].output,
                                                   'predictions': last[1].output})

@@ -21,7 +21,8 @@ _LARGEST_PIECE = 2  # what is looked at is all there at once, and takes memory
 
 def calibrated_network(info: CheckpointInfo, values: dict[str, np.ndarray],
                        images: Callable[[], np.ndarray], fixed: bool,
-                       cache: str | os.PathLike | None, threads: int) -> Quantized:
+                       cache: str | os.PathLike | None, threads: int,
+                       pool_first: bool) -> Quantized:
     """The network in eight bits.
 
     Args:
@@ -31,24 +32,33 @@ def calibrated_network(info: CheckpointInfo, values: dict[str, np.ndarray],
       fixed: whether what is kept must have been calibrated on the same images.
       cache: the folder of what is kept, if there is to be one.
       threads: to calibrate on.
+      pool_first: see `calibrated_now`.
     """
     if cache is None:
-        return calibrated_now(info, values, images(), threads, has_vnni())
+        return calibrated_now(info, values, images(), threads, has_vnni(), pool_first)
     key = kept.key_of(values, network=info.network, pooling=info.pooling, format=1,
-                      tensorflow=tf.__version__, calibrated_in=_dtype().name, vnni=has_vnni())
+                      tensorflow=tf.__version__, calibrated_in=_dtype().name, vnni=has_vnni(),
+                      pool_first=pool_first)
     path = kept.path_of(cache, info.network, key)
     found = kept.read(path, key, kept.digest_of_images(images()) if fixed else None)
     if found is None:
         images_found = images()
-        found = calibrated_now(info, values, images_found, threads, has_vnni())
+        found = calibrated_now(info, values, images_found, threads, has_vnni(), pool_first)
         kept.write(path, key, kept.digest_of_images(images_found), found)
     return found
 
 
 def calibrated_now(info: CheckpointInfo, values: dict[str, np.ndarray], images: np.ndarray,
-                   threads: int, every_product_fits: bool) -> Quantized:
-    """The network in eight bits, for a processor that adds products in 32 bits, or for any."""
-    graph, weights = outline(info, values, pool_first=True)
+                   threads: int, every_product_fits: bool, pool_first: bool) -> Quantized:
+    """The network in eight bits, for a processor that adds products in 32 bits, or for any.
+
+    Args:
+      info, values, images, threads: see `calibrated_network`.
+      every_product_fits: whether the processor adds in 32 bits.
+      pool_first: averages bytes before the 1×1 convolution of a pooled branch; else its floats
+        after it, of which there are fewer, for runtimes that give floats where they are wanted.
+    """
+    graph, weights = outline(info, values, pool_first=pool_first)
     return calibrated(
         list(steps(graph, weights, 'features')), images, every_product_fits,
         lambda network, images: _measured(network, images, _dtype(), threads))

@@ -189,7 +189,8 @@ def load(
             return checked_images(given, side)
 
         fixed = _given(calibration_images) and not callable(calibration_images)
-        network = calibrated_network(info, values, images, fixed, chosen.cache, threads)
+        network = calibrated_network(info, values, images, fixed, chosen.cache, threads,
+                                     pool_first=engine_name != 'openvino')
         engine = engine_in_bytes(engine_name, network, threads, batch_size)
     else:
         engine = engine_in_floats(engine_name, info, values, precision, threads, batch_size)

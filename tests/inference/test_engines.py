@@ -73,7 +73,8 @@ class TestAnswers:
             built = building.engine_in_floats(engine, *parts(), 'float32', 2, None)
             answers[engine] = built.features(images(2))
             built.close()
-        network = calibrating.calibrated_network(*parts(), lambda: images(2), True, None, 2)
+        network = calibrating.calibrated_network(*parts(), lambda: images(2), True, None, 2,
+                                                  pool_first=True)
         for engine in ('session', 'tflite'):
             built = building.engine_in_bytes(engine, network, 2, None)
             answers[f'{engine} int8'] = built.features(images(2))
