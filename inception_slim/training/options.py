@@ -46,6 +46,8 @@ class LearningOptions:
         the values between them are kept too. Variables, the statistics of batch norm, losses and
         the optimizer are float32 in both, and so are checkpoints. Where the processor has no
         bfloat16 instructions, a warning says so and it stays float32.
+      recompute: do batch norm, ReLU, concatenation and pooling a second time for the gradients,
+        instead of keeping what they gave: the same step in less memory, in a little more time.
       num_clones: copies of the network, each on its part of a batch and, where there are GPUs, on
         one of its own. Variables are shared; batch norm's moving averages are the first's.
     """
@@ -72,6 +74,8 @@ class LearningOptions:
     precision: str = option(
         'float32', 'what is multiplied; weights, losses and checkpoints are float32 in both',
         choices=PRECISIONS)
+    recompute: bool = option(
+        False, 'take less memory: do cheap layers again for the gradients')
     num_clones: int = option(
         1, 'copies of the network in one process, each on a GPU where there are any', at_least=1)
 

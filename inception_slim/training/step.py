@@ -25,6 +25,7 @@ from inception_slim.training.precision import (
     kept_in_float32,
     regularized_in_float32,
 )
+from inception_slim.training.recomputing import recompute
 from inception_slim.training.workers import Alone, Workers
 
 
@@ -111,12 +112,15 @@ def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, *,
         others = workers if isinstance(workers, Workers) else None
         if others:
             losses = _shared(others, optimizer, losses)
+        forward = tf.get_default_graph().get_operations()
         train_step = slim.learning.create_train_op(
             local_loss, optimizer, global_step=global_step,
             update_ops=_first_clones_updates(chosen.num_clones),
             variables_to_train=trainable(known, chosen.trainable_scopes),
             clip_gradient_norm=chosen.clip_gradients or 0, check_numerics=not others,
             colocate_gradients_with_ops=chosen.num_clones > 1)
+        if chosen.recompute:
+            recompute(tf.get_default_graph(), forward)
         if others:
             with tf.control_dependencies([train_step]):
                 train_step = tf.identity(losses['total'])

@@ -37,6 +37,8 @@ WARM_UP = 2  # rounds that do not count
 CONTESTANTS = {
     REFERENCE: 'train_worker.py',
     'inception_slim bfloat16': 'train_worker.py',
+    'inception_slim float32 recomputing': 'train_worker.py',
+    'inception_slim bfloat16 recomputing': 'train_worker.py',
     'tf.contrib.slim float32': 'train_worker.py',
     'Keras float32': 'train_keras_worker.py',
     'Keras bfloat16': 'train_keras_worker.py',

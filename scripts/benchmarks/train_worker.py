@@ -2,9 +2,9 @@
 
     python train_worker.py NETWORK BATCH_SIZE
 
-NETWORK is `tf.contrib.slim float32` or `inception_slim PRECISION`: the first is the recipe of the
-second, written with what TensorFlow 1.15.5 has, for Python 3.7. Prints the version of TensorFlow
-when it is ready, then answers each line of its input, and ends with its input.
+NETWORK is `tf.contrib.slim float32` or `inception_slim PRECISION [recomputing]`: the first is the
+recipe of the second, written with what TensorFlow 1.15.5 has, for Python 3.7. Prints the version of
+TensorFlow when it is ready, then answers each line of its input, and ends with its input.
 
 Where TF_CONFIG names other workers, the second trains with them. `parameter servers` is the recipe
 of the first with `SyncReplicasOptimizer`, as TF_CONFIG names workers and servers.
@@ -51,8 +51,9 @@ def by_recipe(tf, slim, module, images, labels, wrapped):
 def build_ours(tf, images, labels):
     from inception_slim import training
 
-    precision = sys.argv[1].split()[-1]
-    return training.build_step(images, labels, CLASSES, precision=precision).train
+    _, precision, *more = sys.argv[1].split()
+    return training.build_step(images, labels, CLASSES, precision=precision,
+                               recompute=more == ['recomputing']).train
 
 
 def with_workers(batch_size):
