@@ -3,7 +3,8 @@
 `python(code)` runs a piece of code as `python -c` does, `script(path, *arguments)` a file and
 `module(name, *arguments)` a module as `python -m` does, `command(*arguments)` ours, each in a
 process of its own: in `folder` (by default the current one) and with more in its environment. The
-answer is `subprocess.run`'s.
+answer is `subprocess.run`'s. Those that run at a time, each asked for by a thread, say so by a
+number of their own, `beside`.
 """
 
 import functools
@@ -69,15 +70,15 @@ def run_here(kind, what, arguments, environment, folder):
 
 
 @functools.cache
-def _server():
+def _server(number):
     """Started at the first use; ends with this process, by the end of its input."""
     return subprocess.Popen([sys.executable, os.path.abspath(__file__)], text=True,
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL)
 
 
-def _run(kind, what, arguments, folder='.', **environment):
-    server = _server()
+def _run(kind, what, arguments, folder='.', beside=0, **environment):
+    server = _server(beside)
     print(json.dumps({
         'kind': kind, 'what': what, 'arguments': [*map(str, arguments)],
         'folder': os.path.abspath(folder), 'environment': {**os.environ, **environment},

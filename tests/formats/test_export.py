@@ -88,7 +88,8 @@ class TestFormats:
         np.testing.assert_allclose(interpreter.get_tensor(target['index']), golden['slim_v2'],
                                    atol=close)
 
-    @pytest.mark.parametrize('name', ['slim_v2', 'gamma'])
+    @pytest.mark.parametrize('name', [
+        pytest.param('slim_v2', marks=pytest.mark.slow), 'gamma'])
     def test_keras(self, tmp_path, golden, name):
         export.export(path_of(name), tmp_path / 'model.keras', format='keras')
         model = tf2.keras.models.load_model(tmp_path / 'model.keras')

@@ -170,6 +170,7 @@ class TestPyTorch:
             export.export(v1, tmp_path / 'out.pth', format='torch')
         assert not (tmp_path / 'out.pth').exists()
 
+    @pytest.mark.slow
     def test_images_of_another_scaling(self, tmp_path, names):
         """As timm's gluon weights, whose config.json says how images are scaled."""
         weights = golden_weights('inception_v3')

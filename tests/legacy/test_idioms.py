@@ -14,7 +14,8 @@ def recorded():
     return side_by_side.read_recorded()
 
 
-@pytest.mark.parametrize('name', ['classify_image', 'warp_images'])
+@pytest.mark.parametrize('name', [
+    'classify_image', pytest.param('warp_images', marks=pytest.mark.slow)])
 def test_prints_what_it_printed(name, recorded):
     now = side_by_side.run_now(SCRIPTS[name])
     found = compare(recorded[name], now)

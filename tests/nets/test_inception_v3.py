@@ -189,7 +189,7 @@ class TestArguments:
                                            golden_arrays('checkpoints')['slim_v2'], atol=1e-4)
 
     @pytest.mark.parametrize('side', [
-        75, 107, 330, *(pytest.param(side, marks=pytest.mark.slow) for side in (150, 299))])
+        107, *(pytest.param(side, marks=pytest.mark.slow) for side in (75, 150, 299, 330))])
     def test_other_sizes(self, graph, side):
         aux = side >= 107
         _, logits, end_points = build((1, side, side, 3), is_training=False,
@@ -200,7 +200,8 @@ class TestArguments:
             session.run(tf.global_variables_initializer())
             assert session.run(logits, {'inputs:0': images(1, side)}).shape == (1, 11)
 
-    @pytest.mark.parametrize('shape', [(None, None, None, 3), (2, 400, 350, 3)])
+    @pytest.mark.parametrize('shape', [
+        (None, None, None, 3), pytest.param((2, 400, 350, 3), marks=pytest.mark.slow)])
     def test_any_size_with_global_pool(self, graph, shape):
         inputs, logits, end_points = build(shape, is_training=False, global_pool=True, **NARROW)
         assert end_points['global_pool'].shape[1:3] == (1, 1)

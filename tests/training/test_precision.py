@@ -31,7 +31,7 @@ class Taken:
             self.inputs = tf.placeholder(tf.float32, (BATCH, 150, 150, 3))
             self.labels = tf.placeholder(tf.int64, (BATCH,))
             self.step = training.build_step(self.inputs, self.labels, dropout_keep_prob=1.0,
-                                            precision=kind, **NARROW)
+                                            moving_average_decay=0, precision=kind, **NARROW)
             self.initialize = tf.global_variables_initializer()
             self.variables = slim.get_model_variables()
             session.run(self.initialize)

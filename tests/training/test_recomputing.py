@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from golden.weights import patchwork
-from networks import load_golden_weights
 
 from inception_slim import training
 
@@ -12,24 +11,24 @@ CHEAP = {'FusedBatchNormV3', 'Relu', 'ConcatV2', 'AvgPool', 'MaxPool'}
 
 
 def taken(recompute, **options):
-    """The graph, and after two steps from golden weights the loss and the variables."""
+    """The graph, and after two steps from the same weights the losses and the variables."""
     with tf.Graph().as_default() as graph:
         tf.set_random_seed(1)
         images = tf.placeholder(tf.float32, (4, 64, 64, 3))
         step = training.build_step(images, tf.range(4) % 7, 7, network='inception_v2',
-                                   depth_multiplier=0.25, recompute=recompute,
+                                   depth_multiplier=0.05, min_depth=4, recompute=recompute,
                                    moving_average_decay=0, **options)
         # One thread adds up in one order.
         config = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
         with tf.Session(config=config) as session:
             session.run(tf.global_variables_initializer())
-            load_golden_weights(session)
             losses = [session.run(step.train, {images: patchwork(8, 64)[at:at + 4]})
                       for at in (0, 4)]
             return graph, losses, session.run(tf.global_variables())
 
 
-@pytest.mark.parametrize('options', [{}, {'num_clones': 2}])
+@pytest.mark.parametrize('options', [
+    {}, pytest.param({'num_clones': 2}, marks=pytest.mark.slow)])
 def test_the_same_step(options):
     _, *expected = taken(False, **options)
     graph, *found = taken(True, **options)

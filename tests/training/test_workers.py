@@ -12,7 +12,9 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import forks
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -102,16 +104,23 @@ def started(commands, environments):
             process.communicate()
 
 
+def side_by_side(run, arguments, environments):
+    """What became of forks with these arguments, each in its environment."""
+    def one(number):
+        return run(*arguments[number], beside=number, **environments[number])
+
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(one, range(len(arguments))))
+
+
 def steps(folder, workers, **options):
     """What `worker_steps.py` saved, of each worker; 0 workers is one process alone."""
     script = os.path.join(HERE, 'worker_steps.py')
     environments = configs(workers) if workers else [{'TF_CONFIG': ''}]
     outs = [str(folder / f'{workers}_{index}.npz') for index in range(max(workers, 1))]
-    with started([[script, out, json.dumps(options)] for out in outs],
-                 environments) as processes:
-        for process in processes:
-            _, errors = process.communicate(timeout=120)
-            assert process.returncode == 0, errors
+    for done in side_by_side(forks.script, [(script, out, json.dumps(options)) for out in outs],
+                             environments):
+        assert done.returncode == 0, done.stderr
     found = []
     for out in outs:
         with np.load(out) as arrays:
@@ -129,7 +138,7 @@ def largest_difference(ours, theirs):
 CLOSE = 1e-5 if tuple(map(int, tf.__version__.split('.')[:2])) >= (2, 21) else 1e-4
 
 
-TEN = {'steps': 10, 'batch': 16, 'batch_norm': False}
+TEN = {'steps': 10, 'batch': 16, 'batch_norm': False, 'moving_average_decay': 0}
 
 
 @pytest.fixture(scope='module')
@@ -170,24 +179,24 @@ class TestMathematics:
 
 def clones_graph(num_clones):
     from inception_slim import training
-    with tf.Graph().as_default() as graph:
-        training.build_step(tf.zeros((4, 64, 64, 3)), tf.zeros((4,), tf.int64), 3,
-                            network='inception_v2', depth_multiplier=0.05, min_depth=4,
-                            moving_average_decay=0, num_clones=num_clones)
+    with tf.Graph().as_default():
+        step = training.build_step(
+            tf.zeros((4, 64, 64, 3)), tf.zeros((4,), tf.int64), 3, network='inception_v2',
+            depth_multiplier=0.05, min_depth=4, moving_average_decay=0, num_clones=num_clones)
         variables = [each.op.name for each in tf.global_variables()]
         updates = [each.name for each in tf.get_collection(tf.GraphKeys.UPDATE_OPS)]
-        return graph, variables, updates
+        return step, variables, updates
 
 
 def test_clones_share_variables_and_have_names_of_their_own():
     _, of_one, _ = clones_graph(1)
-    graph, of_two, updates = clones_graph(2)
+    step, of_two, updates = clones_graph(2)
+    graph = step.train.graph
     assert sorted(of_two) == sorted(of_one)
     names = {each.name.split('/')[0] for each in graph.get_operations()}
     assert {'clone_0', 'clone_1'} <= names
     # Only the first clone's averages are run: what runs the step needs no other.
-    train = graph.get_operation_by_name('train_step')
-    needed = tf.graph_util.extract_sub_graph(graph.as_graph_def(), [train.name])
+    needed = tf.graph_util.extract_sub_graph(graph.as_graph_def(), [step.train.op.name])
     ran = {node.name for node in needed.node}
     assert [each for each in updates if each in ran]
     assert all(each.startswith('clone_0/') for each in updates if each in ran)
@@ -303,17 +312,19 @@ class TestFilesystems:
 
 
 def train(dataset, folder, *more):
-    return ['-m', 'inception_slim', 'train', str(dataset), '--train-dir', str(folder), *SMALL,
-            *more]
+    return ['train', str(dataset), '--train-dir', str(folder), *SMALL, *more]
+
+
+AS_MODULE = ['-m', 'inception_slim']
 
 
 class TestCommand:
 
-    def test_workers_on_this_machine(self, dataset, tmp_path):
-        """One killed: the other ends with what was done; the same command goes on from there."""
+    def test_one_is_killed(self, dataset, tmp_path):
+        """The other ends with what was done."""
         folder = tmp_path / 'train'
         command = train(dataset, folder, '--steps', '100000', '--worker-timeout', '5')
-        with started([command, command], configs(2)) as (chief, other):
+        with started([[*AS_MODULE, *command]] * 2, configs(2)) as (chief, other):
             for line in chief.stdout:
                 if line.startswith('step 3 '):
                     break
@@ -322,30 +333,33 @@ class TestCommand:
         assert chief.returncode == 1, errors
         assert len(errors.splitlines()) == 1 and errors.startswith('inception-slim: Worker 1 (')
         assert 'has ended or was killed; training stopped after step' in errors
-        info, _ = checkpoint.read(folder)
-        assert info.global_step >= 3
-        done = subprocess.run(
-            [sys.executable, *train(dataset, folder, '--workers', '2', '--steps',
-                                    str(info.global_step + 2))], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        said = [line for line in done.stdout.splitlines() if not line.startswith('Waiting for ')]
-        assert said[0] == f'Going on from {folder}/model.ckpt-{info.global_step}'
-        assert f'Wrote {folder}/model.ckpt-{info.global_step + 2}: step' in done.stdout
-        lines = [line for line in done.stderr.splitlines() if ': Waiting for ' not in line]
-        assert lines == [f'worker 1: Ended after step {info.global_step + 2}; the chief has the '
-                         'checkpoint']
-        assert checkpoint.read(folder)[0].global_step == info.global_step + 2
+        assert checkpoint.read(folder)[0].global_step >= 3
+
+    @pytest.mark.slow
+    def test_workers_on_this_machine(self, dataset, tmp_path):
+        """By one command, which goes on from where it ended before."""
+        folder = tmp_path / 'train'
+        for last in (2, 4):
+            done = subprocess.run(
+                [sys.executable, *AS_MODULE, *train(dataset, folder, '--workers', '2', '--steps',
+                                                    str(last))],
+                capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            said = [each for each in done.stdout.splitlines() if not each.startswith('Waiting')]
+            if last == 4:
+                assert said[0] == f'Going on from {folder}/model.ckpt-2'
+            assert f'Wrote {folder}/model.ckpt-{last}: step' in done.stdout
+            lines = [each for each in done.stderr.splitlines() if ': Waiting for ' not in each]
+            assert lines == [f'worker 1: Ended after step {last}; the chief has the checkpoint']
+            assert checkpoint.read(folder)[0].global_step == last
 
     def test_workers_that_are_not_alike(self, dataset, tmp_path):
         commands = [train(dataset, tmp_path / 'train', *more)
                     for more in ([], ['--learning-rate', '0.5'])]
-        with started(commands, configs(2)) as processes:
-            for process in processes:
-                _, errors = process.communicate(timeout=60)
-                assert process.returncode == 1
-                assert errors.count('\n') == 1, errors
-                assert ') has 0.5 for learning_rate, but the chief 0.01; start all workers ' \
-                    'alike.' in errors
+        for done in side_by_side(forks.command, commands, configs(2)):
+            assert (done.returncode, done.stderr.count('\n')) == (1, 1), done.stderr
+            assert ') has 0.5 for learning_rate, but the chief 0.01; start all workers alike.' in (
+                done.stderr)
         assert not (tmp_path / 'train').exists()
 
     def test_a_port_in_use(self):
@@ -359,10 +373,10 @@ class TestCommand:
                 joined(json.dumps(config), {}, patience=5, minutes=1, log=None)
 
     def test_workers_and_a_cluster(self, dataset, tmp_path):
-        with started([train(dataset, tmp_path, '--workers', '2')], configs(2)) as (process,):
-            _, errors = process.communicate(timeout=60)
-        assert process.returncode == 1
-        assert errors.startswith('inception-slim: --workers starts workers on this machine, but')
+        done = forks.command(*train(dataset, tmp_path, '--workers', '2'), **configs(1)[0])
+        assert done.returncode == 1
+        assert done.stderr.startswith('inception-slim: --workers starts workers on this machine, '
+                                      'but')
 
 
 class TestLaunch:

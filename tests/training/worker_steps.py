@@ -2,8 +2,8 @@
 
     python worker_steps.py OUT OPTIONS
 
-OPTIONS is JSON: `steps`, `batch` (images of all workers in a step), `batch_norm`, `num_clones`. OUT
-gets the losses, and the variables by name.
+OPTIONS is JSON: `steps`, `batch` (images of all workers in a step), `batch_norm`, `num_clones`,
+`moving_average_decay`. OUT gets the losses, and the variables by name.
 """
 
 import dataclasses
@@ -25,7 +25,8 @@ from inception_slim.training.workers import joined
 
 
 def main(out, options):
-    given = {'steps': 2, 'batch': 8, 'batch_norm': True, 'num_clones': 1, **json.loads(options)}
+    given = {'steps': 2, 'batch': 8, 'batch_norm': True, 'num_clones': 1,
+             'moving_average_decay': 0.9999, **json.loads(options)}
     workers = joined(os.environ.get('TF_CONFIG'), given, patience=30, minutes=1, log=None)
     known = factory.NETWORKS['inception_v2']
     if not given['batch_norm']:
@@ -41,7 +42,7 @@ def main(out, options):
         step = training.build_step(
             inputs, wanted, 7, network='inception_v2', depth_multiplier=0.25, dropout_keep_prob=1.0,
             clip_gradients=0.5, batch_norm_decay=0.9, num_clones=given['num_clones'],
-            workers=workers)
+            moving_average_decay=given['moving_average_decay'], workers=workers)
         as_chief = workers.broadcast(tf.global_variables())
         with workers.session() as session:
             if workers.is_chief:
