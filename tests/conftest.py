@@ -1,8 +1,14 @@
 """Quiet TensorFlow, and a fresh graph for each test that wants one."""
 
+import gc
 import os
 
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    # The cores are the workers': threads of one would wait in the way of the others.
+    os.environ.setdefault('TF_NUM_INTRAOP_THREADS', '1')
+# Graphs are many small objects, among which little is garbage before a test ends.
+gc.set_threshold(200_000, 20, 20)
 
 import pytest
 
