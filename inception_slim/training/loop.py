@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from inception_slim import checkpoint as checkpoints
 from inception_slim import data
+from inception_slim.data.paths import is_remote
 from inception_slim.errors import TrainingError, WorkerLostError
 from inception_slim.nets import factory
 from inception_slim.options import made, names_of, taking, values
@@ -83,6 +84,9 @@ def train(
     """
     chosen = made(TrainingOptions, options, TrainingError)
     train_dir = os.fspath(train_dir)
+    if is_remote(train_dir):
+        raise TrainingError(f'train_dir must be a folder of this machine, not {train_dir}; train '
+                            'into a local one, and copy it there at the end.')
     workers = joined(os.environ.get('TF_CONFIG'), _alike(chosen), patience=chosen.worker_timeout,
                      minutes=chosen.worker_wait, log=log)
     dataset, found, begun, scale = _opened(workers, dataset, train_dir, chosen)

@@ -272,7 +272,8 @@ def test_killed_outright_and_interrupted_as_a_command(dataset, tmp_path):
 
 def test_train_refuses_in_a_sentence(tmp_path):
     for arguments, code in ((['train', str(tmp_path)], 2),
-                            (['train', str(tmp_path / 'no'), '--train-dir', str(tmp_path)], 1)):
+                            (['train', str(tmp_path / 'no'), '--train-dir', str(tmp_path)], 1),
+                            (['train', str(tmp_path), '--train-dir', 'gs://bucket/model'], 1)):
         done = forks.module('inception_slim', *arguments)
         assert done.returncode == code and done.stdout == '' and 'Traceback' not in done.stderr
         assert code == 2 or len(done.stderr.splitlines()) == 1
