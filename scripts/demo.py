@@ -36,6 +36,7 @@ HELD_OUT = 400
 BATCH = 50  # of which HELD_OUT is a multiple
 SIDE = 96  # pixels of a PNG, from the 8 of a digit
 WANTED = 95.0  # percent of the held-out images
+OPENVINO = importlib.util.find_spec('openvino') is not None
 EXPORTS = (  # the name of the file, and the flags
     ('saved', ('--format', 'saved-model')),
     ('frozen.pb', ('--format', 'frozen')),
@@ -45,11 +46,9 @@ EXPORTS = (  # the name of the file, and the flags
     ('model.keras', ('--format', 'keras')),
     ('model.h5', ('--format', 'keras')),
     ('model.onnx', ('--format', 'onnx')),
-    ('int8.onnx', ('--format', 'onnx', '--quantize', 'int8')))
-# Where OpenVINO is installed.
-MORE_EXPORTS = (
-    ('openvino', ('--format', 'openvino')),
-    ('openvino-int8', ('--format', 'openvino', '--quantize', 'int8')))
+    ('int8.onnx', ('--format', 'onnx', '--quantize', 'int8')),
+    *((('openvino', ('--format', 'openvino')),
+       ('openvino-int8', ('--format', 'openvino', '--quantize', 'int8'))) if OPENVINO else ()))
 
 
 class Missed(Exception):
@@ -166,14 +165,9 @@ RUNTIMES = (  # the file, what it is called in the table, what loads it, points 
     ('model.keras', 'keras', keras_model, 0),
     ('model.h5', 'keras, HDF5', keras_model, 0),
     ('model.onnx', 'onnx', onnx, 0),
-    ('int8.onnx', 'onnx int8', onnx, 1))
-MORE_RUNTIMES = (
-    ('openvino', 'openvino', of_openvino, 0.25),  # it may take bfloat16 by itself
-    ('openvino-int8', 'openvino int8', of_openvino, 1))
-
-
-def with_openvino() -> bool:
-    return importlib.util.find_spec('openvino') is not None
+    ('int8.onnx', 'onnx int8', onnx, 1),
+    *((('openvino', 'openvino', of_openvino, 0.25),  # it may take bfloat16 by itself
+       ('openvino-int8', 'openvino int8', of_openvino, 1)) if OPENVINO else ()))
 
 
 def size(path: str) -> int:
@@ -195,7 +189,7 @@ def compare(accuracy: float) -> None:
     print(f'{"":24}{"MB":>6}{"top-1":>10}')
     print(f'{"checkpoint":24}{"":6}{accuracy:>8.2f} %', flush=True)
     missed = []
-    for path, name, load, may_lose in (*RUNTIMES, *(MORE_RUNTIMES if with_openvino() else ())):
+    for path, name, load, may_lose in RUNTIMES:
         answer, right = load(path), 0
         for number, batch in enumerate(batches):
             answers = answer(batch['image'], encoded[BATCH * number:BATCH * (number + 1)])
@@ -227,7 +221,7 @@ def demonstrate(steps: int, more_steps: int) -> None:
         '--epochs-per-decay', '0.25', *recipe)
     must_reach(evaluated('parity-model', 'parity', '--split', 'validation'),
                'The fine-tuned network')
-    for name, flags in (*EXPORTS, *(MORE_EXPORTS if with_openvino() else ())):
+    for name, flags in EXPORTS:
         run('export', 'model', *flags, '--calibration', 'digits/train', '--output', name)
     compare(accuracy)
 

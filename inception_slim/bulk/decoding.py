@@ -16,8 +16,8 @@ import tensorflow.compat.v1 as tf
 
 from inception_slim import data
 from inception_slim.bulk.examples import Damaged, Example, encoded
-from inception_slim.data.paths import is_remote
 from inception_slim.data import preprocessing
+from inception_slim.data.paths import is_remote
 from inception_slim.inference.engines.session import in_callers_thread
 
 _READERS = 16  # that wait for what is elsewhere

@@ -15,8 +15,8 @@ import tensorflow.compat.v1 as tf
 
 from inception_slim.bulk import parquet
 from inception_slim.bulk.remote import failures_named, filesystem, read
-from inception_slim.data.paths import is_remote
 from inception_slim.bulk.sources import Piece
+from inception_slim.data.paths import is_remote
 from inception_slim.data.records import hopped_over
 from inception_slim.errors import DatasetError
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from inception_slim.bulk.parquet import Columns, row_groups
 from inception_slim.bulk.remote import failures_named, filesystem
-from inception_slim.data.paths import is_remote
 from inception_slim.data.dataset import visible_names
 from inception_slim.data.folders import SUFFIXES
+from inception_slim.data.paths import is_remote
 from inception_slim.data.records import RECORD_FILE
 from inception_slim.errors import DatasetError
 

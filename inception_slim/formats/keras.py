@@ -7,11 +7,9 @@ imported; they have TF-Slim's names with `_` for `/`.
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -241,20 +239,7 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str) -> An
                 name: np.zeros_like(value) for name, value in weights.items()})
             loaded.load_weights(written)
         else:
-            with _no_advice():
-                model.save(written)
+            model.save(written)
             loaded = keras.models.load_model(written)
         os.replace(written, path)
     return lambda batch: keras.ops.convert_to_numpy(loaded(batch, training=False))
-
-
-@contextlib.contextmanager
-def _no_advice() -> Iterator[None]:
-    """Keras advises against HDF5, which was asked for."""
-    logger = logging.getLogger('absl')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

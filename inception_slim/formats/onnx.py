@@ -15,14 +15,17 @@ import tensorflow
 from inception_slim.checkpoint import CheckpointInfo, Foreign, Tensor
 from inception_slim.checkpoint.foreign import check_size
 from inception_slim.errors import CheckpointError, ExportError
-from inception_slim.formats.frozen import classic
 from inception_slim.formats.folded import folded_steps
+from inception_slim.formats.frozen import classic
 from inception_slim.formats.translated import (
+    in_eight_bits,
     in_tensorflow_order,
     layer_and_kind,
     pooling_of,
 )
 from inception_slim.formats.writing import Answer
+from inception_slim.inference import fold_batch_norm
+from inception_slim.inference.graph import outline
 from inception_slim.nets import factory
 
 _LARGEST_FILE = 2**30
@@ -55,8 +58,7 @@ def open_foreign(path: str) -> Foreign:
     tensors: dict[str, Tensor] = {}
     for node in graph.node:
         if node.op_type == 'DequantizeLinear':
-            raise CheckpointError(f'{path} is in eight bits, from which there is no way back; give '
-                                  'what it was made of.')
+            raise in_eight_bits(path)
         found = layer_and_kind(node.name)
         if found:
             _take(tensors, *found, node, values)
@@ -92,9 +94,7 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str, quant
         import onnxruntime  # noqa: F401
         import tf2onnx
     except (ImportError, AttributeError) as error:
-        raise ExportError('onnx needs tf2onnx and onnxruntime, which cannot be imported '
-                          f"({error}); install them with: pip install 'inception_slim[onnx]'"
-                          ) from None
+        raise _missing('tf2onnx and onnxruntime', error) from None
     definition, output = classic(info, weights)
     try:
         tf2onnx.convert.from_graph_def(definition, input_names=['input:0'],
@@ -103,6 +103,11 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str, quant
         raise ExportError(f'tf2onnx {tf2onnx.__version__} does not work with TensorFlow '
                           f'{tensorflow.__version__} ({error}); take another format.') from None
     return _asked(path)
+
+
+def _missing(what: str, error: Exception) -> ExportError:
+    return ExportError(f'onnx needs {what}, which cannot be imported ({error}); install them '
+                       "with: pip install 'inception_slim[onnx]'")
 
 
 def _asked(path: str) -> Answer:
@@ -119,15 +124,15 @@ def _write_in_bytes(info: CheckpointInfo, weights: dict[str, np.ndarray], path: 
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
     except ImportError as error:
-        raise ExportError('onnx needs onnx and onnxruntime, which cannot be imported '
-                          f"({error}); install them with: pip install 'inception_slim[onnx]'"
-                          ) from None
+        raise _missing('onnx and onnxruntime', error) from None
     from inception_slim.inference.engines.onnxruntime import model_of
 
-    _, output = classic(info, {name: value.copy() for name, value in weights.items()})
-    network, last = folded_steps(info, weights, in_bytes=True, images=images, pool_first=True)
+    values = fold_batch_norm(weights)
+    graph, _ = outline(info, dict(values), classify=True)
+    output = graph.get_operation_by_name('predictions').inputs[0].name  # as in float32
+    network, last = folded_steps(info, values, 'onnxruntime', images)
     model = model_of(network, factory.NETWORKS[info.network].image_size, last=last,
-                     input_name='input:0', output='predictions', output_name=f'{output}:0')
+                     input_name='input:0', output='predictions', output_name=output)
     with open(path, 'wb') as file:
         file.write(model)
     return _asked(path)

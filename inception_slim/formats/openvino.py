@@ -16,11 +16,13 @@ from inception_slim.checkpoint.foreign import check_size
 from inception_slim.errors import CheckpointError, ExportError
 from inception_slim.formats.folded import folded_steps
 from inception_slim.formats.translated import (
+    in_eight_bits,
     in_tensorflow_order,
     layer_and_kind,
     pooling_of,
 )
 from inception_slim.formats.writing import Answer
+from inception_slim.inference import fold_batch_norm
 from inception_slim.nets import factory
 
 FILE = 'openvino_model.xml'  # as optimum and others call it
@@ -46,20 +48,10 @@ def open_foreign(path: str) -> Foreign:
     tensors: dict[str, Tensor] = {}
     operations = model.get_ordered_ops()
     for operation in operations:
-        name = operation.get_friendly_name()
-        found = layer_and_kind(name)
+        found = layer_and_kind(operation.get_friendly_name())
         if found and operation.get_type_name() in _MULTIPLYING:
             layer, kind = found
-            kernel = _constant(path, operation.input_value(1).get_node())
-            groups = None
-            if len(kernel.shape) == 5:  # of each group
-                groups = kernel.shape[0]
-                kernel = Tensor((groups * kernel.shape[1], *kernel.shape[2:]), kernel.dtype,
-                                partial(_joined, kernel))
-            elif len(kernel.shape) == 2 and name.endswith('Conv2D'):  # the classifier
-                kernel = Tensor((1, 1, *kernel.shape), kernel.dtype, kernel.load)
-            tensors[f'{layer}/{kind}'] = kernel if operation.get_type_name() == 'MatMul' else (
-                in_tensorflow_order(kernel, groups))
+            tensors[f'{layer}/{kind}'] = _kernel(path, operation)
             for use in operation.output(0).get_target_inputs():
                 if use.get_node().get_type_name() == 'Add':
                     biases = _constant(path, use.get_node().input_value(1).get_node())
@@ -73,13 +65,26 @@ def open_foreign(path: str) -> Foreign:
         operation.get_friendly_name() for operation in operations))
 
 
+def _kernel(path: str, operation: Any) -> Tensor:
+    """The weights of an operation, as TensorFlow has them."""
+    kernel = _constant(path, operation.input_value(1).get_node())
+    if len(kernel.shape) == 5:  # of each group
+        groups, out, *rest = kernel.shape
+        return in_tensorflow_order(
+            Tensor((groups * out, *rest), kernel.dtype, partial(_joined, kernel)), groups)
+    if len(kernel.shape) == 4:
+        return in_tensorflow_order(kernel)
+    if operation.get_friendly_name().endswith('Conv2D'):  # a classifier that is one in TF-Slim
+        return Tensor((1, 1, *kernel.shape), kernel.dtype, kernel.load)
+    return kernel
+
+
 def _constant(path: str, node: Any) -> Tensor:
     """A constant, in whatever floats it is kept."""
     while node.get_type_name() == 'Convert':
         node = node.input_value(0).get_node()
     if node.get_type_name() != 'Constant' or 'f' not in node.get_element_type().get_type_name():
-        raise CheckpointError(f'{path} is in eight bits, from which there is no way back; give '
-                              'what it was made of.')
+        raise in_eight_bits(path)
     name, shape = node.get_friendly_name(), tuple(node.get_output_shape(0))
     check_size(path, name, shape, np.dtype(np.float32))
     return Tensor(shape, np.dtype(np.float32), lambda: np.array(node.data, np.float32))
@@ -98,8 +103,8 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str, quant
         raise ExportError(f'openvino cannot be imported ({error}); {_EXTRA}') from None
     from inception_slim.inference.engines.openvino import model_of
 
-    network, last = folded_steps(info, weights, in_bytes=quantize == 'int8', images=images,
-                                 pool_first=False)
+    network, last = folded_steps(info, fold_batch_norm(weights), 'openvino',
+                                 images if quantize == 'int8' else None)
     model = model_of(network, factory.NETWORKS[info.network].image_size, last=last,
                      input_name='input', outputs={'logits': last[0].output,
                                                   'predictions': last[1].output})

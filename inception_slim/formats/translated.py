@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from inception_slim.checkpoint import Tensor
+from inception_slim.errors import CheckpointError
 
 # `InceptionV3/InceptionV3/Conv2d_1a_3x3/Conv2D`: a scope, the scope of the variables, the layer.
 _VARIABLE = re.compile(r'(?:.*/)?(Inception\w+)/(?:\1/)?(.+?)/'
@@ -26,6 +27,12 @@ def layer_and_kind(node: str) -> tuple[str, str] | None:
     """
     match = _VARIABLE.fullmatch(node)
     return match and (f'{match[1]}/{match[2]}', _KINDS.get(match[3], 'weights'))
+
+
+def in_eight_bits(path: str) -> CheckpointError:
+    """That a file has no weights of a network in it, but what is left of them."""
+    return CheckpointError(f'{path} is in eight bits, from which there is no way back; give what '
+                           'it was made of.')
 
 
 def pooling_of(nodes: Iterable[str]) -> str:

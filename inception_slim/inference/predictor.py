@@ -23,6 +23,7 @@ from inception_slim.inference.engines.building import (
     engine_in_bytes,
     engine_in_floats,
     last_layer,
+    pools_first,
 )
 from inception_slim.inference.engines.choosing import choose
 from inception_slim.inference.folding import fold_batch_norm
@@ -190,7 +191,7 @@ def load(
 
         fixed = _given(calibration_images) and not callable(calibration_images)
         network = calibrated_network(info, values, images, fixed, chosen.cache, threads,
-                                     pool_first=engine_name != 'openvino')
+                                     pools_first(engine_name))
         engine = engine_in_bytes(engine_name, network, threads, batch_size)
     else:
         engine = engine_in_floats(engine_name, info, values, precision, threads, batch_size)

@@ -14,15 +14,12 @@ import tensorflow.compat.v1 as tf
 _CHEAP = frozenset(('FusedBatchNormV3', 'Relu', 'ConcatV2', 'AvgPool', 'MaxPool', 'Cast'))
 
 
-def recompute(graph: tf.Graph, forward: Collection[tf.Operation]) -> int:
+def recompute(graph: tf.Graph, forward: Collection[tf.Operation]) -> None:
     """Gives gradients copies of cheap operations, made when the gradients are there.
 
     Args:
       graph: whose gradients have been built.
       forward: the operations that there were before them.
-
-    Returns:
-      How many operations were copied.
     """
     before = frozenset(forward)
     copies: dict[tf.Operation, tf.Operation] = {}
@@ -35,7 +32,6 @@ def recompute(graph: tf.Graph, forward: Collection[tf.Operation]) -> int:
         for number, value in enumerate(operation.inputs if incoming else ()):
             if value.op in before and _is_cheap(value):
                 operation._update_input(number, _again(value, incoming[-1], copies))
-    return len(copies)
 
 
 def _is_cheap(value: tf.Tensor) -> bool:

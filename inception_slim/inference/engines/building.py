@@ -63,6 +63,14 @@ def engine_in_bytes(name: str, network: Quantized, threads: int,
     return tflite.TFLiteEngine(network, threads)
 
 
+def pools_first(engine: str) -> bool:
+    """Whether the pooled branches of its eight bits average before the convolution, on bytes.
+
+    OpenVINO gives floats where they are wanted, and averages the fewer that come after it.
+    """
+    return engine != 'openvino'
+
+
 def last_layer(engine: str, weights: np.ndarray, biases: np.ndarray, threads: int) -> LastLayer:
     """The classifier, by the runtime of the engine where that is faster."""
     if engine == 'openvino':

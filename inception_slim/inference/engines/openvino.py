@@ -36,9 +36,9 @@ class OpenVINOEngine:
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
         self._of_thread = threading.local()
         self._apart: dict[int, Any] = {}  # by images; when they come: many see one at a time alone
-        self._together = self._compiled(1, streams=1).create_infer_request()
+        self._together = self._for(1, streams=1).create_infer_request()
 
-    def _compiled(self, images: int, streams: int) -> Any:
+    def _for(self, images: int, streams: int) -> Any:
         self._model.reshape([images, *self._model.input(0).get_partial_shape()[1:]])
         return _compiled(self._model, self._precision, self._threads, streams)
 
@@ -50,7 +50,7 @@ class OpenVINOEngine:
             if count:
                 with self._lock:
                     if size not in self._apart:
-                        self._apart[size] = self._compiled(size, self._threads)
+                        self._apart[size] = self._for(size, self._threads)
                 pieces = np.split(rest[:count * size], count)
                 found += self._workers.map(self._alone, pieces)
                 rest = rest[count * size:]
@@ -133,10 +133,9 @@ def model_of(network: Sequence[Step] | Quantized, side: int, *, last: Sequence[S
     inputs = ops.parameter([-1, side, side, 3], np.float32, name=input_name)
     inputs.output(0).set_names({input_name})
     values = {INPUTS: ops.transpose(inputs, np.array([0, 3, 1, 2]))}
-    if isinstance(network, Quantized):
-        _build([*network.steps, *last], values, network.ranges)
-    else:
-        _build([*network, *last], values, {})
+    steps, ranges = (network.steps, network.ranges) if isinstance(network, Quantized) else (
+        network, {})
+    _build([*steps, *last], values, ranges)
     return openvino.Model(_results(values, outputs or {'features': 'features'}), [inputs],
                           'inception')
 
