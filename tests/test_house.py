@@ -1,8 +1,10 @@
 """The plan of the house: imports run one way, files stay small, and public names stay."""
 
 import ast
+import configparser
 import importlib
 import os
+import re
 
 import inception_slim
 import pytest
@@ -149,3 +151,28 @@ def test_public_names_stay(module):
 def test_names_at_the_top_stay():
     for name in inception_slim.__all__:
         assert callable(getattr(inception_slim, name))
+
+
+def test_tests_are_collected_without_extras():
+    """A module of tests imports what an extra brings only inside of the tests that need it."""
+    tests = os.path.dirname(__file__)
+    config = configparser.ConfigParser()
+    config.read(os.path.join(tests, '..', 'setup.cfg'))
+    extras = {extra: {re.match(r'[\w-]+', line)[0].lower().replace('-', '_')
+                      for line in lines.splitlines() if line and not line.startswith('#')}
+              for extra, lines in config['options.extras_require'].items()}
+    optional = set.union(*extras.values()) - extras['test'] - {'inception_slim'}
+    assert {'openvino', 'torch'} <= optional
+    eager = []
+    for folder, _, names in os.walk(tests):
+        for name in names:
+            if not name.startswith('test_') or not name.endswith('.py'):
+                continue
+            with open(os.path.join(folder, name)) as file:
+                tree = ast.parse(file.read())
+            for node in tree.body:
+                modules = ([each.name for each in node.names] if isinstance(node, ast.Import)
+                           else [node.module] if isinstance(node, ast.ImportFrom) else [])
+                eager += [f'{name} imports {module}' for module in modules
+                          if module.split('.')[0] in optional]
+    assert not eager
