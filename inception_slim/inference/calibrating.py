@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 
@@ -10,7 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.inference import kept, stepping
-from inception_slim.inference.engines.session import SessionEngine
+from inception_slim.inference.engines.session import SessionEngine, give_back_memory
 from inception_slim.inference.graph import outline
 from inception_slim.inference.processor import has_bfloat16, has_vnni
 from inception_slim.inference.quantization import Quantized, Statistics, calibrated
@@ -59,9 +60,15 @@ def calibrated_now(info: CheckpointInfo, values: dict[str, np.ndarray], images: 
         after it, of which there are fewer, for runtimes that give floats where they are wanted.
     """
     graph, weights = outline(info, values, pool_first=pool_first)
-    return calibrated(
+    found = calibrated(
         list(steps(graph, weights, 'features')), images, every_product_fits,
         lambda network, images: _measured(network, images, _dtype(), threads))
+    del graph, weights
+    # Graphs hold on to themselves, and the one that was measured to all weights: an engine is
+    # built next, which would have its memory beside theirs.
+    gc.collect()
+    give_back_memory()
+    return found
 
 
 def _dtype() -> tf.DType:

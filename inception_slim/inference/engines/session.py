@@ -48,9 +48,9 @@ class SessionEngine:
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
         # The first run makes the session optimize the graph: better now than in the first answer,
         # and in this thread, whose memory the others would not use again.
-        _give_back_memory()
+        give_back_memory()
         self._call(np.zeros((1, *graph.get_tensor_by_name('inputs:0').shape[1:]), np.float32))
-        _give_back_memory()
+        give_back_memory()
 
     def features(self, images: np.ndarray) -> np.ndarray:
         count = len(images)
@@ -66,7 +66,7 @@ class SessionEngine:
         self._session.close()
 
 
-def _give_back_memory() -> None:
+def give_back_memory() -> None:
     """Returns what was freed to the system, where the C library is one that would keep it."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
