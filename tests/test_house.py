@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import glob
 import importlib
 import os
 import re
@@ -63,21 +64,30 @@ def floor_of(module):
     return None
 
 
-def imported(path):
-    """The modules of this package that a file imports, anywhere in it, within the package."""
+def parsed(path):
     with open(path) as file:
-        tree = ast.parse(file.read())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING':
-            node.body = []
+        return ast.parse(file.read())
+
+
+def names_imported(nodes, path):
+    """What the import statements among the nodes of a file name."""
     found = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {each.name for each in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f'{path} imports by dots; write the whole name.'
             found |= {f'{node.module}.{each.name}' for each in node.names}
-    return {name.removeprefix('inception_slim.') for name in found
+    return found
+
+
+def imported(path):
+    """The modules of this package that a file imports, anywhere in it, within the package."""
+    tree = parsed(path)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING':
+            node.body = []
+    return {name.removeprefix('inception_slim.') for name in names_imported(ast.walk(tree), path)
             if name.startswith('inception_slim.')}
 
 
@@ -121,9 +131,7 @@ def test_public_functions_say_their_types():
     for module, path in sources():
         if module.startswith('legacy.') and module not in ('legacy.tf_slim', 'legacy.run'):
             continue
-        with open(path) as file:
-            tree = ast.parse(file.read())
-        for function, is_method in public_functions(tree):
+        for function, is_method in public_functions(parsed(path)):
             given = function.args
             arguments = [*given.posonlyargs, *given.args][is_method:] + given.kwonlyargs
             arguments += [each for each in (given.vararg, given.kwarg) if each]
@@ -164,15 +172,7 @@ def test_tests_are_collected_without_extras():
     optional = set.union(*extras.values()) - extras['test'] - {'inception_slim'}
     assert {'openvino', 'torch'} <= optional
     eager = []
-    for folder, _, names in os.walk(tests):
-        for name in names:
-            if not name.startswith('test_') or not name.endswith('.py'):
-                continue
-            with open(os.path.join(folder, name)) as file:
-                tree = ast.parse(file.read())
-            for node in tree.body:
-                modules = ([each.name for each in node.names] if isinstance(node, ast.Import)
-                           else [node.module] if isinstance(node, ast.ImportFrom) else [])
-                eager += [f'{name} imports {module}' for module in modules
-                          if module.split('.')[0] in optional]
+    for path in glob.glob(os.path.join(tests, '**', 'test_*.py'), recursive=True):
+        eager += [f'{path} imports {name}' for name in names_imported(parsed(path).body, path)
+                  if name.split('.')[0] in optional]
     assert not eager

@@ -17,12 +17,12 @@ SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 
 @pytest.mark.parametrize('quantize, close', [('float32', 1e-5), ('float16', 1e-2), ('int8', 0.2)])
 def test_answers(tmp_path, quantize, close):
+    import openvino  # here, so that this file can be collected without it
+
     done = export.export(SLIM_V2, tmp_path / 'model', format='openvino', quantize=quantize,
                          calibration_images=images(4))
     assert sorted(os.listdir(tmp_path / 'model')) == ['openvino_model.bin', 'openvino_model.xml']
     assert sorted(os.listdir(tmp_path)) == ['model'] and done.same_class == done.images == 4
-    import openvino  # here, since the other tests of this folder run without it
-
     model = openvino.Core().compile_model(tmp_path / 'model' / 'openvino_model.xml', 'CPU', {
         'INFERENCE_PRECISION_HINT': 'f32'})
     answer = model({'input': images(2)})
