@@ -7,10 +7,26 @@ import os
 
 _BFLOAT16 = ('avx512_bf16', 'amx_bf16', 'avx_ne_convert')
 _VNNI = ('avx512_vnni', 'avx_vnni')
+# What oneDNN may use of them where ONEDNN_MAX_CPU_ISA says so; other values of it take none away.
+_WITHIN = {
+    'SSE41': (),
+    'AVX': (),
+    'AVX2': ('avx2',),
+    'AVX2_VNNI': ('avx2', 'avx_vnni'),
+    'AVX2_VNNI_2': ('avx2', 'avx_vnni', 'avx_ne_convert'),
+    'AVX512_CORE': ('avx2', 'avx512f'),
+    'AVX512_CORE_VNNI': ('avx2', 'avx512f', 'avx512_vnni', 'avx_vnni'),
+}
 
 
 @functools.cache
 def _flags() -> frozenset[str]:
+    """Of the processor, without those that oneDNN was told to leave alone when it was loaded."""
+    limit = os.environ.get('ONEDNN_MAX_CPU_ISA', '').upper()
+    return _all_flags().intersection(_WITHIN[limit]) if limit in _WITHIN else _all_flags()
+
+
+def _all_flags() -> frozenset[str]:
     try:
         with open('/proc/cpuinfo') as file:
             for line in file:

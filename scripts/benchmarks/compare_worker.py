@@ -2,9 +2,10 @@
 
     python compare_worker.py CONTESTANT NETWORK CHECKPOINT IMAGES.npy
 
-Prints a JSON line when its first answer is there. Then `run BATCH` prints seconds, `logits FILE`
-writes the logits of the first images, `memory` prints the peak in MiB. Images are laid out as the
-contestant wants them before its time is taken. What goes wrong is `{"error": ...}`, a line too.
+Prints a JSON line when its first answer is there. Then `run BATCH COUNT` prints the seconds of each
+of so many passes, `logits FILE` writes the logits of the first images, `memory` prints the peak in
+MiB. Images are laid out as the contestant wants them before its time is taken. What goes wrong is
+`{"error": ...}`, a line too.
 """
 
 import json
@@ -233,10 +234,13 @@ def answer_lines() -> None:
     for line in sys.stdin:
         verb, _, argument = line.strip().partition(' ')
         if verb == 'run':
-            batch = lay_out(images[:int(argument)])
-            start = time.perf_counter()
-            answer(batch)
-            print(time.perf_counter() - start, file=answers, flush=True)
+            size, count = map(int, argument.split())
+            batch, durations = lay_out(images[:size]), []
+            for _ in range(count):
+                start = time.perf_counter()
+                answer(batch)
+                durations.append(time.perf_counter() - start)
+            print(json.dumps(durations), file=answers, flush=True)
         elif verb == 'logits':
             np.save(argument, answer(lay_out(images[:2])))
             print('saved', file=answers, flush=True)

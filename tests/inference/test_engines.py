@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -85,6 +87,25 @@ class TestAnswers:
                                        **close_to(expected, 0.25 if 'int8' in engine else 1e-4))
         with inference.load(PATH) as other:
             assert abs(other.features(images(2)) - expected).max() > 0.01 * expected.max()
+
+
+    def test_where_onednn_may_use_less(self, tmp_path):
+        """Nothing is chosen that it was told to leave alone: it would end in an error."""
+        file = tmp_path / 'logits.npy'
+        np.save(tmp_path / 'images.npy', images(6))
+        code = f'''
+import numpy as np
+from inception_slim import inference
+from inception_slim.inference import processor
+images = np.load({str(tmp_path / 'images.npy')!r})
+assert not processor.has_bfloat16() and not processor.has_avx512() and not processor.has_vnni()
+with inference.load({PATH!r}, precision='int8', calibration_images=images) as predictor:
+    np.save({str(file)!r}, predictor.logits(images[:2]))
+'''
+        subprocess.run([sys.executable, '-c', code], check=True, env={
+            **os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', 'ONEDNN_MAX_CPU_ISA': 'AVX2'})
+        expected = golden_arrays('checkpoints')['slim_v2']
+        np.testing.assert_allclose(np.load(file), expected, **close_to(expected, 0.25))
 
 
 class TestChoice:
