@@ -37,7 +37,7 @@ def calibrated_network(info: CheckpointInfo, values: dict[str, np.ndarray],
     """
     if cache is None:
         return calibrated_now(info, values, images(), threads, has_vnni(), pool_first)
-    key = kept.key_of(values, network=info.network, pooling=info.pooling, format=1,
+    key = kept.key_of(values, network=info.network, pooling=info.pooling, format=2,
                       tensorflow=tf.__version__, calibrated_in=_dtype().name, vnni=has_vnni(),
                       pool_first=pool_first)
     path = kept.path_of(cache, info.network, key)

@@ -9,6 +9,7 @@ convolution) stays in float32.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Callable, Sequence
 
@@ -18,6 +19,8 @@ from inception_slim.inference.steps import INPUTS, Step
 
 # Of the largest values of the calibration images: those above are outliers, and are clipped.
 PERCENTILE = 99
+# Of that, what the range of a value of the stem may be.
+_PARTS = np.arange(1, 0.475, -0.05)
 SHIFTED = 'shifted_inputs'
 _LARGEST_WEIGHT = 127
 # Without VNNI a processor adds two products in sixteen bits: bytes of an image, which are large,
@@ -32,10 +35,12 @@ class Statistics:
     Attributes:
       largest: of each value after a ReLU, the largest in each image, `[N]`.
       means: of each value that a convolution takes, the mean of each channel, `[channels]`.
+      samples: of each value of `stem`, some of its numbers in each image, `[N, numbers]`.
     """
 
     largest: dict[str, np.ndarray]
     means: dict[str, np.ndarray]
+    samples: dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +83,18 @@ def ranged(steps: Sequence[Step]) -> list[str]:
     return [step.output for step in steps if step.kind == 'relu']
 
 
+def stem(steps: Sequence[Step]) -> list[str]:
+    """The values that come out of ReLUs before the network first branches."""
+    users = collections.Counter(name for step in steps for name in step.inputs)
+    found, value = [], steps[0].inputs[0]
+    for step in steps:
+        if step.inputs != [value] or users[value] > 1:
+            break
+        value = step.output
+        found += [value] * (step.kind == 'relu')
+    return found
+
+
 def multiplied(steps: Sequence[Step]) -> list[str]:
     """The values that convolutions take, in whole bytes where they become bytes."""
     return list(dict.fromkeys(step.inputs[0] for step in steps
@@ -94,7 +111,7 @@ def quantize(steps: Sequence[Step], statistics: Statistics, side: int,
       side: of the images.
       every_product_fits: whether the processor adds products in 32 bits, as VNNI does.
     """
-    ranges = _ranges(steps, statistics.largest)
+    ranges = _ranges(steps, statistics)
     done = []
     for step in steps:
         if step.kind == 'conv' and step.groups == 1 and step.inputs[0] in ranges:
@@ -105,7 +122,23 @@ def quantize(steps: Sequence[Step], statistics: Statistics, side: int,
     return Quantized(done, ranges, side)
 
 
-def _ranges(steps: Sequence[Step], largest: dict[str, np.ndarray]) -> dict[str, float]:
+def _least_error(largest: float, samples: np.ndarray) -> float:
+    """The range that rounds samples best, `largest` or less.
+
+    By the mean over the images of the squared error as a part of what is squared: pale and dark
+    images, whose numbers are small in the stem, count as much as others.
+    """
+    powers = np.maximum((samples**2).sum(1, dtype=np.float64), np.finfo(np.float32).tiny)
+
+    def error(part: float) -> float:
+        unit = np.float32(largest * part / 255)
+        wrong = np.minimum(np.rint(samples / unit), 255) * unit - samples
+        return float(((wrong**2).sum(1, dtype=np.float64) / powers).mean())
+
+    return largest * min(_PARTS, key=error) if largest else 0.0
+
+
+def _ranges(steps: Sequence[Step], statistics: Statistics) -> dict[str, float]:
     """Of each value that is bytes: the same for all that are pooled from or put beside another."""
     parent: dict[str, str] = {}
 
@@ -114,7 +147,10 @@ def _ranges(steps: Sequence[Step], largest: dict[str, np.ndarray]) -> dict[str, 
             name = parent[name]
         return name
 
-    found = {name: float(np.percentile(values, PERCENTILE)) for name, values in largest.items()}
+    found = {name: float(np.percentile(values, PERCENTILE))
+             for name, values in statistics.largest.items()}
+    for name, samples in statistics.samples.items():
+        found[name] = _least_error(found[name], samples)
     found[SHIFTED] = 2.0
     for step in steps:
         if step.kind in ('relu', 'shift'):

@@ -6,6 +6,7 @@ elsewhere: they are named here, for want of a function for each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,11 +18,13 @@ from inception_slim.inference.quantization import (
     Statistics,
     multiplied,
     ranged,
+    stem,
 )
 from inception_slim.inference.steps import INPUTS, Step
 
 _CONV, _MAX_POOL = '_FusedQuantizedConv2D', '_MklQuantizedMaxPool'
 _AVG_POOL, _QUANTIZE = '_MklQuantizedAvgPool', '_MklQuantizeV2'
+_SAMPLE = 16384  # numbers of a value that are looked at one by one, in each image
 
 
 def multiplies_bytes() -> bool:
@@ -43,8 +46,19 @@ def measured_graph(steps: Sequence[Step], side: int, dtype: tf.DType) -> tf.Grap
                 for name in ranged(steps)]
         rows += [tf.reduce_mean(tf.cast(built.values[name], tf.float32), (1, 2))
                  for name in multiplied(steps)]
+        rows += [_sample(built.values[name]) for name in stem(steps)]
         tf.concat(rows, 1, name='features')
     return graph
+
+
+def _sample(value: tf.Tensor) -> tf.Tensor:
+    """Numbers of each image from all over it and all channels, `[N, _SAMPLE]`."""
+    size = math.prod(value.shape[1:])
+    step = round(0.618 * size)  # far apart; and without a common factor none comes twice
+    while math.gcd(step, size) > 1:
+        step += 1
+    at = np.arange(_SAMPLE, dtype=np.int64) * step % size
+    return tf.cast(tf.gather(tf.reshape(value, (-1, size)), at, axis=1), tf.float32)
 
 
 def statistics_of(steps: Sequence[Step], rows: np.ndarray) -> Statistics:
@@ -57,7 +71,11 @@ def statistics_of(steps: Sequence[Step], rows: np.ndarray) -> Statistics:
     for name in multiplied(steps):
         means[name] = rows[:, at:at + widths[name]].mean(0, dtype=np.float64)
         at += widths[name]
-    return Statistics(largest, means)
+    samples = {}
+    for name in stem(steps):
+        samples[name] = rows[:, at:at + _SAMPLE]
+        at += _SAMPLE
+    return Statistics(largest, means, samples)
 
 
 def float_graph(steps: Sequence[Step], side: int, dtype: tf.DType) -> tf.Graph:

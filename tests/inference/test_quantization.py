@@ -1,5 +1,7 @@
 """Rounding to eight bits: ranges that fit, weights by their channel, no mean error."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -38,6 +40,17 @@ def measured(steps, images):
         stepping.measured_graph(steps, images.shape[1], tf.float32), images))
 
 
+def least_error(seen, name):
+    """The range up to the 99th percentile by which the rounded numbers are nearest, by NumPy."""
+    samples, end = seen.samples[name].astype(float), np.percentile(seen.largest[name], 99)
+    errors = {}
+    for part in np.linspace(0.5, 1, 11):
+        unit = end * part / 255
+        wrong = np.clip(np.round(samples / unit), 0, 255) * unit - samples
+        errors[end * part] = np.mean((wrong**2).mean(1) / (samples**2).mean(1))
+    return min(errors, key=errors.get)
+
+
 class TestStatistics:
 
     def test_what_images_do(self, network):
@@ -49,6 +62,12 @@ class TestStatistics:
         np.testing.assert_allclose(found.largest['a'], expected.max((1, 2, 3)), rtol=1e-5)
         np.testing.assert_allclose(found.means['a'], expected.mean((0, 1, 2)), rtol=1e-4)
         np.testing.assert_allclose(found.means['inputs'], IMAGES.mean((0, 1, 2)), atol=1e-6)
+        # All of so few numbers are looked at, each as often as any other, and of the stem alone.
+        assert list(found.samples) == ['a']
+        for sample, numbers in zip(found.samples['a'], expected.reshape(len(IMAGES), -1)):
+            counts = np.diff([*np.searchsorted(np.sort(sample), np.unique(numbers) - 1e-5),
+                              sample.size])
+            assert abs(np.median(counts) - sample.size / numbers.size) < 1
 
 
 class TestShifting:
@@ -72,10 +91,25 @@ class TestRounding:
         seen = measured(steps, IMAGES)
         found = quantization.quantize(steps, seen, 9, True).ranges
         # What meets in a concatenation has one range, that of the widest.
-        widest = max(np.percentile(seen.largest[name], 99) for name in 'ab')
+        widest = max(least_error(seen, 'a'), np.percentile(seen.largest['b'], 99))
         assert [found[name] for name in 'abcd'] == [pytest.approx(widest)] * 4
         assert found['e'] == pytest.approx(np.percentile(seen.largest['e'], 99))
         assert found['shifted_inputs'] == 2
+
+    def test_range_of_the_stem(self, network):
+        """Numbers far beyond all others are cut off there, and in the stem alone."""
+        chance = np.random.RandomState(4)
+        seen = measured(quantization.shifted(network), IMAGES)
+        for far, cut in ((2, True), (400, False)):
+            numbers = np.sort(chance.uniform(0, 1, (5, 4000)).astype(np.float32))
+            numbers[:, -far:] *= 2
+            numbers[0] /= 50  # a pale image
+            largest = dict.fromkeys(seen.largest, np.float32([0.04, 2, 2, 2, 2]))
+            largest['b'] = np.zeros(5, np.float32)  # whose range is that of 'a'
+            found = quantization.quantize(quantization.shifted(network), dataclasses.replace(
+                seen, largest=largest, samples={'a': numbers}), 9, True).ranges
+            assert (found['a'] < 1.99) == cut
+            assert found['e'] == pytest.approx(2)
 
     def test_dead_channels_and_layers(self, network):
         network[2].weights[1] = 0
