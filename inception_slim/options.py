@@ -37,13 +37,16 @@ def option(default: Any, text: str = '', *, at_least: float | None = None,
 
 
 def made(kind: type[_Options], given: dict[str, Any], error: type[Exception]) -> _Options:
-    """The options of a call, checked.
+    """The options of a call, checked; a whole number becomes a float where one is declared.
 
     Raises:
       TypeError: a name is not one of them, as Python says of any function.
       error: a value is out of its range.
     """
-    options = kind(**given)
+    floats = {field.name for field in dataclasses.fields(kind)  # type: ignore[arg-type]
+              if str(field.type).startswith('float')}
+    options = kind(**{name: float(value) if type(value) is int and name in floats else value
+                      for name, value in given.items()})
     for field in dataclasses.fields(options):  # type: ignore[arg-type]
         check(field.name, getattr(options, field.name), field.metadata, error)
     return options

@@ -76,6 +76,20 @@ def tensors(prefix):
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
+def test_whole_numbers(graph):
+    """TensorFlow and tf-slim take 0.0 and 1.0 alone for some of these."""
+    images, labels = tf.zeros((2, 110, 110, 3)), tf.zeros((2,), tf.int64)
+    step = training.build_step(images, labels, weight_decay=0, learning_rate=1, decay_factor=1,
+                               clip_gradients=2, dropout_keep_prob=1, **NARROW)
+    with quick_session() as session:
+        session.run(tf.global_variables_initializer())
+        losses, rate = session.run((step.losses, step.learning_rate))
+        session.run(step.train)
+    assert losses['regularization'] == 0
+    assert losses['total'] == pytest.approx(losses['logits'] + losses['aux_logits'])
+    assert rate == 1
+
+
 class TestTrain:
 
     def test_what_it_writes(self, trained):
