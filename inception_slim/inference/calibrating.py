@@ -79,8 +79,8 @@ def _dtype() -> tf.DType:
 
 def _measured(network: Sequence[Step], images: np.ndarray, dtype: tf.DType,
               threads: int) -> Statistics:
-    engine = SessionEngine(stepping.measured_graph(network, images.shape[1], dtype), threads,
-                           None, _LARGEST_PIECE)
+    graph = stepping.measured_graph(network, images.shape[1], dtype, kept_in=tf.bfloat16)
+    engine = SessionEngine(graph, threads, None, _LARGEST_PIECE)
     try:
         return stepping.statistics_of(network, engine.features(images))
     finally:

@@ -37,10 +37,19 @@ def multiplies_bytes() -> bool:
         for each in (_CONV, _MAX_POOL, _AVG_POOL, _QUANTIZE))
 
 
-def measured_graph(steps: Sequence[Step], side: int, dtype: tf.DType) -> tf.Graph:
-    """From `inputs` to `features`, which are here `statistics_of`'s rows: what each image does."""
+def measured_graph(steps: Sequence[Step], side: int, dtype: tf.DType, *,
+                   kept_in: tf.DType | None = None) -> tf.Graph:
+    """From `inputs` to `features`, which are here `statistics_of`'s rows: what each image does.
+
+    Args:
+      steps: of the network.
+      side: of the images.
+      dtype: to multiply in.
+      kept_in: of the weights as constants, of which a session has several copies; `dtype` if None.
+    """
     with tf.Graph().as_default() as graph:
-        built = _Building(side, dtype)
+        built = _Narrow(side, dtype)
+        built.kept_in = kept_in or dtype
         built.add_all(steps)
         rows = [tf.reduce_max(tf.cast(built.values[name], tf.float32), (1, 2, 3))[:, tf.newaxis]
                 for name in ranged(steps)]
@@ -268,6 +277,15 @@ class _Building:
         output = tf.Operation.from_node_def(node, graph, inputs).outputs[0]
         output.set_shape(shape)
         return output
+
+
+class _Narrow(_Building):
+    """Its weights are kept in another type than they are multiplied in, and cast for each run."""
+
+    kept_in: tf.DType
+
+    def _rounded(self, step: Step, weights: np.ndarray) -> np.ndarray | tf.Tensor:
+        return tf.cast(weights.astype(self.kept_in.as_numpy_dtype), self._dtype)
 
 
 class _Rounding(_Building):
