@@ -48,8 +48,7 @@ def measured_graph(steps: Sequence[Step], side: int, dtype: tf.DType, *,
       kept_in: of the weights as constants, of which a session has several copies; `dtype` if None.
     """
     with tf.Graph().as_default() as graph:
-        built = _Narrow(side, dtype)
-        built.kept_in = kept_in or dtype
+        built = _Narrow(side, dtype, kept_in or dtype)
         built.add_all(steps)
         rows = [tf.reduce_max(tf.cast(built.values[name], tf.float32), (1, 2, 3))[:, tf.newaxis]
                 for name in ranged(steps)]
@@ -282,10 +281,12 @@ class _Building:
 class _Narrow(_Building):
     """Its weights are kept in another type than they are multiplied in, and cast for each run."""
 
-    kept_in: tf.DType
+    def __init__(self, side: int, dtype: tf.DType, kept_in: tf.DType):
+        super().__init__(side, dtype)
+        self._kept_in = kept_in.as_numpy_dtype
 
     def _rounded(self, step: Step, weights: np.ndarray) -> np.ndarray | tf.Tensor:
-        return tf.cast(weights.astype(self.kept_in.as_numpy_dtype), self._dtype)
+        return tf.cast(weights.astype(self._kept_in), self._dtype)
 
 
 class _Rounding(_Building):
