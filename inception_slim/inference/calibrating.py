@@ -79,6 +79,7 @@ def _dtype() -> tf.DType:
 
 def _measured(network: Sequence[Step], images: np.ndarray, dtype: tf.DType,
               threads: int) -> Statistics:
+    # A range need not be exact, and these weights need half of float32's memory.
     graph = stepping.measured_graph(network, images.shape[1], dtype, kept_in=tf.bfloat16)
     engine = SessionEngine(graph, threads, None, _LARGEST_PIECE)
     try:

@@ -179,7 +179,7 @@ def table(contestants: list[Contestant], reference: Contestant, work: int,
             low, middle, high = (float(each) for each in np.percentile(ratios, (25, 50, 75)))
             row['batches'][batch] = {
                 'median_seconds': median,
-                'first_seconds': float(np.median(turns, 0)[0]),
+                'first_seconds': float(np.median([turn[0] for turn in turns])),
                 'p95_seconds': float(np.percentile(turns, 95)),
                 'images_per_second': batch / median,
                 'times_as_fast': middle, 'times_as_fast_quartiles': [low, high],

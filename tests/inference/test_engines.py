@@ -88,7 +88,6 @@ class TestAnswers:
         with inference.load(PATH) as other:
             assert abs(other.features(images(2)) - expected).max() > 0.01 * expected.max()
 
-
     def test_where_onednn_may_use_less(self, tmp_path):
         """Nothing is chosen that it was told to leave alone: it would end in an error."""
         file = tmp_path / 'logits.npy'
