@@ -30,13 +30,13 @@ bench: $(INSTALLED)  ## time the forward pass of 32 images of 299x299 in a Sessi
 	@.venv/bin/python -m scripts.benchmarks.forward $(ARGS)
 
 bench-1.15: $(INSTALLED)  ## the same beside TensorFlow 1.15.5 and tf_slim.nets, in one run
-	@.venv/bin/python -m scripts.benchmarks.against_originals $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.vs_tf1 $(ARGS)
 
 bench-restore: $(INSTALLED)  ## time restoring a checkpoint beside TensorFlow's own Saver
 	@.venv/bin/python -m scripts.benchmarks.restore $(ARGS)
 
 bench-start: $(INSTALLED)  ## time a process from its start to its first answer
-	@.venv/bin/python -m scripts.benchmarks.start $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.startup_time $(ARGS)
 
 compare: $(PLOT)  ## every way to run the network on this processor, side by side (ten minutes)
 	@.venv/bin/python -m scripts.benchmarks.compare --json compare.json --chart compare.png $(ARGS)
@@ -45,25 +45,25 @@ compare-all: $(COMPARE)  ## the same with ONNX Runtime, OpenVINO and PyTorch, in
 	@.venv/bin/python -m scripts.benchmarks.compare --json compare.json --chart compare.png $(ARGS)
 
 formats: $(FORMATS)  ## every format beside the library that owns it, at full width (minutes)
-	@.venv/bin/python -m scripts.proofs.formats $(ARGS)
+	@.venv/bin/python -m scripts.acceptance.formats $(ARGS)
 
 measures: $(MEASURES)  ## FID, KID and the Inception Score beside other programs (minutes)
-	@.venv/bin/python -m scripts.proofs.measures $(ARGS)
+	@.venv/bin/python -m scripts.acceptance.metrics $(ARGS)
 
 bench-listing: $(INSTALLED)  ## time the listing of 2017, unmodified, beside the same graph
-	@.venv/bin/python -m scripts.benchmarks.listing $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.legacy_script $(ARGS)
 
 then-and-now: $(INSTALLED)  ## scripts of 2016 to 2019 on TensorFlow 1.15 and here, side by side
-	@.venv/bin/python -m scripts.proofs.side_by_side $(ARGS)
+	@.venv/bin/python -m scripts.acceptance.compare_with_tf1 $(ARGS)
 
 accuracy: $(INSTALLED)  ## what cheaper numbers cost a network trained on real digits (four minutes)
-	@.venv/bin/python -m scripts.proofs.accuracy $(ARGS)
+	@.venv/bin/python -m scripts.acceptance.accuracy $(ARGS)
 
 soak: $(INSTALLED)  ## 2,000 calls of a predictor from eight threads
-	@.venv/bin/python -m scripts.proofs.soak $(ARGS)
+	@.venv/bin/python -m scripts.acceptance.soak $(ARGS)
 
 bulk-demo: $(BULK)  ## millions of images: killed and gone on with, on Ray, from S3 (minutes)
-	@.venv/bin/python -m scripts.proofs.bulk_demo $(ARGS)
+	@.venv/bin/python -m scripts.acceptance.bulk_demo $(ARGS)
 
 bench-bulk: $(BULK)  ## bulk beside classify, and its memory for ten times the images (minutes)
 	@.venv/bin/python -m scripts.benchmarks.bulk $(ARGS)
@@ -84,7 +84,7 @@ demo: $(INSTALLED)  ## train, evaluate, classify, fine-tune and export, on real 
 	@.venv/bin/python -m scripts.demo $(ARGS)
 
 family: $(INSTALLED)  ## the table of the Inception family, AlexNet and VGG-16: sizes and speeds
-	@.venv/bin/python -m scripts.benchmarks.family $(ARGS)
+	@.venv/bin/python -m scripts.benchmarks.model_table $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
 	@.venv/bin/python $(PYTEST) $(ARGS)
@@ -99,16 +99,16 @@ test-oldest: $(OLDEST_INSTALLED)  ## run the tests on the oldest supported Tenso
 	@.venv-oldest/bin/python $(PYTEST) $(ARGS)
 
 train-precision: $(INSTALLED)  ## train on real digits in bfloat16 and in float32 (seven minutes)
-	@.venv/bin/python -m scripts.proofs.train_precision $(ARGS)
+	@.venv/bin/python -m scripts.acceptance.train_precision $(ARGS)
 
 train-faults: $(INSTALLED)  ## kill training, fill its disk, read it with 1.15.5 (minutes)
-	@.venv/bin/python -m scripts.proofs.train_faults $(ARGS)
+	@.venv/bin/python -m scripts.acceptance.train_faults $(ARGS)
 
 train-distributed: $(INSTALLED)  ## kill and stop workers that train together, and go on (minutes)
-	@.venv/bin/python -m scripts.proofs.train_distributed $(ARGS)
+	@.venv/bin/python -m scripts.acceptance.train_distributed $(ARGS)
 
 slim-suite: $(INSTALLED)  ## run tf-slim's own tests, all of them (about eight minutes)
-	@.venv/bin/python -m scripts.proofs.slim_suite $(ARGS)
+	@.venv/bin/python -m scripts.acceptance.slim_suite $(ARGS)
 
 contrib-table: $(INSTALLED)  ## which names of tf.contrib are served, into docs/contrib.md
 	@.venv/bin/python -m scripts.contrib_table

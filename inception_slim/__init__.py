@@ -1,11 +1,11 @@
 """The Inception networks of TF-Slim on today's TensorFlow, under `tf.compat.v1`."""
 
-from inception_slim import quiet as _quiet
+from inception_slim import _tf_logging as _quiet
 
 if _quiet.is_command():
-    _quiet.hush()
-if _quiet.is_asked_for():
-    with _quiet.held_back_stderr():
+    _quiet.silence_tensorflow()
+if _quiet.quiet_requested():
+    with _quiet.suppress_stderr():
         import tensorflow as _tensorflow  # noqa: F401
 
 from inception_slim import tf_slim_compat as _tf_slim_compat

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 import math
 import time
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -63,7 +63,7 @@ def time_tensorflow_run(
     return Timing(mean, deviation, durations)
 
 
-def multiply_adds(target: tf.Tensor) -> int:
+def count_multiply_adds(target: tf.Tensor) -> int:
     """How many multiplications the convolutions and dense layers behind `target` do in one run.
 
     Twice as many floating-point operations. The shapes must be known, the batch size too.
@@ -74,10 +74,10 @@ def multiply_adds(target: tf.Tensor) -> int:
     Example:
       >>> import tensorflow.compat.v1 as tf
       >>> from inception_slim import benchmark
-      >>> from inception_slim.nets import factory
+      >>> from inception_slim.nets import registry
       >>> with tf.Graph().as_default():
       ...     images = tf.placeholder(tf.float32, (1, 224, 224, 3))
-      ...     logits, end_points = factory.get_network_fn('inception_v1', num_classes=1000)(images)
+      ...     logits, end_points = registry.get_network_fn('inception_v1', num_classes=1000)(images)
       ...     print(f'{benchmark.multiply_adds(logits) / 1e9:.2f} G')
       1.50 G
     """

@@ -1,29 +1,38 @@
-"""The errors of this package: each is one sentence that says what was given and what to do."""
+"""The exceptions of this package. Each message says what is wrong, what was given, what to do."""
+
+from __future__ import annotations
 
 
 class InceptionSlimError(ValueError):
-    """What was given cannot be used as asked; one sentence says why, and what to do."""
+    """Base class: an input or an argument cannot be used."""
 
 
 class CheckpointError(InceptionSlimError):
-    """The checkpoint cannot be used as asked."""
+    """A checkpoint cannot be read, recognized, restored or converted."""
 
 
 class DatasetError(InceptionSlimError):
-    """The data cannot be used as asked."""
+    """Images, labels or a dataset cannot be read or do not fit the checkpoint."""
 
 
 class ExportError(InceptionSlimError):
-    """The checkpoint cannot be written in the form that was asked for."""
+    """A network cannot be exported to the requested format."""
 
 
 class TrainingError(InceptionSlimError):
-    """Training cannot begin or go on."""
+    """Training cannot start or cannot continue."""
 
 
 class WorkerLostError(TrainingError):
-    """Another worker of this training has ended or does not answer."""
+    """Another worker of a distributed training run failed or does not respond."""
 
 
-class NotServedError(InceptionSlimError, AttributeError):
-    """A name of TensorFlow 1 has nothing behind it today."""
+class UnsupportedAPIError(InceptionSlimError, AttributeError):
+    """A TensorFlow 1 API that is not available any more."""
+
+
+def error_summary(error: BaseException) -> str:
+    """The first line of an exception's message without its period; its class if it has none."""
+    message = str(getattr(error, 'strerror', None) or getattr(error, 'message', None) or error)
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[0].rstrip('.:') if lines else type(error).__name__

@@ -1,101 +1,91 @@
-"""Options that travel together, declared once.
+"""Options that several functions and commands share, each declared once.
 
-A frozen dataclass names them; each field holds its default, its range and a line of help. From it
-come the signature of the calls that take them, the check of what was given, and the flags of the
-command line.
+A frozen dataclass names the options; each field holds the default, the allowed range and a line of
+help. A public function takes the options as explicit keyword-only parameters and builds the
+dataclass from them with `build_options(Options, locals(), ErrorClass)`, which also checks the
+values. `inception_slim.cli.arguments` makes command-line arguments from the same fields.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Mapping
 import dataclasses
-import inspect
-from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 _Options = TypeVar('_Options')
-_Function = TypeVar('_Function', bound=Callable)
 
 
 def option(default: Any, text: str = '', *, at_least: float | None = None,
            at_most: float | None = None, above: float | None = None, below: float | None = None,
            choices: Collection[str] | None = None, flag: str | None = None,
            metavar: str | None = None, parse: Callable[[str], Any] | None = None) -> Any:
-    """A field of a dataclass of options.
+    """A field of an options dataclass.
 
     Args:
-      default: its value where nothing is given; None stands for 'none' and is in every range.
-      text: what the command line says of it; without it, the command line does not have it.
+      default: the value when none is given. None means "not set" and is never out of range.
+      text: the help of the command-line argument; without it there is no such argument.
       at_least, at_most, above, below: the range of a number.
-      choices: the values that it may have.
-      flag: its flag, where that is not its name; one that begins with `--no-` says False.
-      metavar: what stands for its value in the help.
-      parse: from the text of a command line to its value; that of the default's type if not given.
+      choices: the allowed values.
+      flag: the command-line argument, if it is not the field's name; `--no-NAME` sets False.
+      metavar: the placeholder for the value in the help.
+      parse: converts the command-line text to the value; by default the default's type does.
     """
     return dataclasses.field(default=default, metadata={
         'text': text, 'at_least': at_least, 'at_most': at_most, 'above': above, 'below': below,
         'choices': choices, 'flag': flag, 'metavar': metavar, 'parse': parse})
 
 
-def made(kind: type[_Options], given: dict[str, Any], error: type[Exception]) -> _Options:
-    """The options of a call, checked; a whole number becomes a float where one is declared.
+def build_options(kind: type[_Options], arguments: Mapping[str, Any],
+                  error: type[Exception]) -> _Options:
+    """Builds and checks an options dataclass from the arguments of a call.
 
-    Raises:
-      TypeError: a name is not one of them, as Python says of any function.
-      error: a value is out of its range.
+    Args:
+      kind: the dataclass.
+      arguments: values by name, such as `locals()` at the top of a function; names that are not
+        fields of `kind` are ignored, and missing fields get their defaults.
+      error: the class of the exception for a value out of range.
+
+    Returns:
+      An instance of `kind`; an integer given for a float field becomes a float.
     """
-    floats = {field.name for field in dataclasses.fields(kind)  # type: ignore[arg-type]
-              if str(field.type).startswith('float')}
-    options = kind(**{name: float(value) if type(value) is int and name in floats else value
-                      for name, value in given.items()})
-    for field in dataclasses.fields(options):  # type: ignore[arg-type]
-        check(field.name, getattr(options, field.name), field.metadata, error)
-    return options
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    values = {}
+    for field in fields:
+        if field.name in arguments:
+            value = arguments[field.name]
+            if type(value) is int and str(field.type).startswith('float'):
+                value = float(value)
+            check(field.name, value, field.metadata, error)
+            values[field.name] = value
+    return kind(**values)
 
 
-def check(name: str, value: Any, wanted: Any, error: type[Exception]) -> None:
-    """Raises `error`, in one sentence, if a value is outside what its field declares."""
+def check(name: str, value: Any, limits: Mapping[str, Any], error: type[Exception]) -> None:
+    """Raises `error` if a value is not within the choices or the range of its field."""
     if value is None:
         return
-    choices = wanted.get('choices')
+    choices = limits.get('choices')
     if choices is not None and value not in choices:
         raise error(f'{name} must be one of {", ".join(choices)}, not {value!r}.')
-    # NaN is in no range, so that each asks what must hold.
-    bounds = [words for key, words, holds in (
-        ('at_least', 'at least', lambda bound: value >= bound),
-        ('above', 'greater than', lambda bound: value > bound),
-        ('at_most', 'at most', lambda bound: value <= bound),
-        ('below', 'less than', lambda bound: value < bound))
-        for bound in [wanted.get(key)] if bound is not None
-        for words in [(f'{words} {bound:g}', holds(bound))]]
-    if not all(holds for _, holds in bounds):
-        wanted_words = ' and '.join(words for words, _ in bounds)
-        raise error(f'{name} must be {wanted_words}, but is {value:g}.')
+    at_least, above = limits.get('at_least'), limits.get('above')
+    at_most, below = limits.get('at_most'), limits.get('below')
+    # Written so that NaN, for which every comparison is false, is refused too.
+    if ((at_least is None or value >= at_least) and (above is None or value > above)
+            and (at_most is None or value <= at_most) and (below is None or value < below)):
+        return
+    bounds = [f'{words} {bound:g}' for words, bound in (
+        ('at least', at_least), ('greater than', above), ('at most', at_most),
+        ('less than', below)) if bound is not None]
+    raise error(f'{name} must be {" and ".join(bounds)}, but is {value:g}.')
 
 
-def taking(*kinds: type) -> Callable[[_Function], _Function]:
-    """Shows the fields of dataclasses in the signature of a function, in the place of `**options`.
-
-    `help`, editors and `inspect.signature` then say what may be given, and the defaults.
-    """
-    def shown(function: _Function) -> _Function:
-        signature = inspect.signature(function)
-        own = [each for each in signature.parameters.values()
-               if each.kind is not inspect.Parameter.VAR_KEYWORD]
-        added = [inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY,
-                                   default=field.default, annotation=field.type)
-                 for kind in kinds for field in dataclasses.fields(kind)
-                 if field.name not in signature.parameters]
-        function.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore
-        return function
-    return shown
+def as_dict(options: Any, names: Iterable[str] | None = None) -> dict[str, Any]:
+    """The options by name, all or only `names`, to pass on as keyword arguments."""
+    return {name: getattr(options, name)
+            for name in (option_names(type(options)) if names is None else names)
+            if name in option_names(type(options))}
 
 
-def values(options: Any, names: Iterable[str] | None = None) -> dict[str, Any]:
-    """The options by name, to be handed on: all, or these."""
-    wanted = None if names is None else set(names)
-    return {field.name: getattr(options, field.name) for field in dataclasses.fields(options)
-            if wanted is None or field.name in wanted}
-
-
-def names_of(kind: type) -> list[str]:
+def option_names(kind: type) -> list[str]:
+    """The names of the fields of an options dataclass."""
     return [field.name for field in dataclasses.fields(kind)]

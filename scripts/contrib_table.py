@@ -9,8 +9,8 @@ import os
 
 import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
 from inception_slim.legacy import contrib
-from inception_slim.legacy.contrib import behind
-from inception_slim.legacy.contrib.faces import ROOT
+from inception_slim.legacy.contrib import replacements
+from inception_slim.legacy.contrib.modules import ROOT
 
 PAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                     'docs', 'contrib.md')
@@ -26,9 +26,9 @@ def table() -> str:
     """
     rows: list[str] = []
     gone: dict[str, list[str]] = {}
-    for group in behind.groups():
+    for group in replacements.groups():
         face = contrib.modules()[f'{ROOT}.{group}']()
-        names = sorted(behind.originals()[group])
+        names = sorted(replacements.known_symbols()[group])
         missing = [name for name in names if not face.serves(name)]
         if group in OPTIONAL or not face.serves_anything():
             gone.setdefault(face.advice(), []).append(f'`{group}`')

@@ -21,15 +21,14 @@ import warnings
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+from inception_slim import data
+from inception_slim._tf_logging import suppress_stderr
 import keras
 import numpy as np
 import onnxruntime
+from sklearn.datasets import load_digits
 import tensorflow
 import tensorflow.compat.v1 as tf
-from sklearn.datasets import load_digits
-
-from inception_slim import data
-from inception_slim.quiet import held_back_stderr
 
 COMMAND = os.path.join(os.path.dirname(sys.executable), 'inception-slim')
 HELD_OUT = 400
@@ -123,7 +122,7 @@ def frozen(path):
 
 
 def tflite(path):
-    with held_back_stderr(), warnings.catch_warnings():
+    with suppress_stderr(), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # the interpreter announces its move to another package
         interpreter = tf.lite.Interpreter(model_path=path, num_threads=os.cpu_count())
         source = interpreter.get_input_details()[0]['index']
@@ -180,7 +179,7 @@ def size(path: str) -> int:
 def compare(accuracy: float) -> None:
     """The table of the exports; each accuracy must be the checkpoint's, as `evaluate` found it."""
     dataset = data.open_dataset('digits', 'validation')
-    batches = list(data.arrays(lambda: data.batches(dataset, BATCH)))
+    batches = list(data.as_numpy_batches(lambda: data.batches(dataset, BATCH)))
     encoded = []
     for file in dataset.files:
         with open(file, 'rb') as opened:

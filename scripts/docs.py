@@ -10,12 +10,12 @@ followed.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 import html.parser
 import os
 import pkgutil
 import re
 import sys
-from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -114,10 +114,9 @@ def build(folder: str) -> int:
     import shutil
     import warnings
 
+    import inception_slim
     import pdoc
     import pdoc.render
-
-    import inception_slim
     # By name, since a package that says what it hands on hides its modules from pdoc; those that
     # old scripts import are described by the old library's own pages.
     names = [each.name for each in pkgutil.walk_packages(inception_slim.__path__, 'inception_slim.')
@@ -127,7 +126,7 @@ def build(folder: str) -> int:
     with warnings.catch_warnings():
         # A module found twice, and types that are imported for their checker alone.
         warnings.simplefilter('ignore', UserWarning)
-        pdoc.pdoc('inception_slim', *names, 'inception_slim.legacy.tf_slim',
+        pdoc.pdoc('inception_slim', *names, 'inception_slim.tf_slim_compat',
                   r'!inception_slim\.(legacy(?!\.tf_slim)|__main__$)',
                   output_directory=pathlib.Path(folder))
     return sum(name.endswith('.html') for _, _, names in os.walk(folder) for name in names)

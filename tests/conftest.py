@@ -10,9 +10,8 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
 # Graphs are many small objects, among which little is garbage before a test ends.
 gc.set_threshold(200_000, 20, 20)
 
-import pytest
-
 import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+import pytest
 import tensorflow.compat.v1 as tf
 
 tf.get_logger().setLevel('ERROR')

@@ -11,11 +11,11 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What a newcomer calls first, and where it is defined.
 WITH_EXAMPLES = (
-    'benchmark.multiply_adds', 'checkpoint.converting.convert', 'checkpoint.converting.read',
-    'checkpoint.names.inspect', 'checkpoint.restoring.restore', 'data.folders.image_files',
+    'benchmark.count_multiply_adds', 'checkpoint._convert.convert', 'checkpoint._convert.read',
+    'checkpoint.naming.inspect', 'checkpoint._restore.restore', 'data.image_folder.image_files',
     'data.labels.read_labels', 'data.opening.open_dataset', 'data.preprocessing.for_evaluation',
     'evaluation.classify.classify', 'evaluation.evaluate.evaluate', 'evaluation.features.features',
-    'formats.exporting.export', 'inference.predictor.load', 'nets.factory.get_network_fn',
+    'formats._export.export', 'inference.predictor.load', 'nets.registry.get_network_fn',
     'nets.inception_v3.inception_v3')
 
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-import forks
+import fork_server
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(__file__))
@@ -25,7 +25,7 @@ assert all(hasattr(inception_slim, name) for name in inception_slim.__all__)
 inception_slim.trunc_normal(0.1)''',
 ])
 def test_imports(code):
-    done = forks.python(code, TF_CPP_MIN_LOG_LEVEL='3')
+    done = fork_server.python(code, TF_CPP_MIN_LOG_LEVEL='3')
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
 
 

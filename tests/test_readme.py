@@ -5,10 +5,9 @@ import os
 import re
 import shlex
 
-import forks
-import pytest
-
+import fork_server
 from inception_slim import cli
+import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGES = {os.path.relpath(path, ROOT): open(path, encoding='utf-8').read()
@@ -41,7 +40,7 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize('code', EXAMPLES)
 def test_example(code):
-    done = forks.python(code, folder=ROOT)
+    done = fork_server.python(code, folder=ROOT)
     assert done.returncode == 0, done.stderr
     # What a line prints stands behind it.
     expected = re.findall(r'print\(.*\)  # (.*)', code)

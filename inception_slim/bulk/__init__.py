@@ -1,7 +1,7 @@
 """Features and answers of millions of images: constant memory, shards, and going on when killed."""
 
 from inception_slim.bulk.options import BulkOptions
-from inception_slim.bulk.running import BulkRun, run
+from inception_slim.bulk.runner import BulkResult, run
 from inception_slim.errors import DatasetError
 
-__all__ = ['BulkOptions', 'BulkRun', 'DatasetError', 'run']
+__all__ = ['BulkOptions', 'BulkResult', 'DatasetError', 'run']

@@ -8,23 +8,22 @@ without one is made again, over whatever there is of it. At the end the records 
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 import csv
+from dataclasses import dataclass
 import hashlib
 import io
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-import tensorflow.compat.v1 as tf
-
-from inception_slim.bulk.place import Place
-from inception_slim.bulk.shards import Shard, stem, text
-from inception_slim.bulk.sources import Piece, as_line
-from inception_slim.bulk.work import Todo
+from inception_slim.bulk.output_store import OutputStore
+from inception_slim.bulk.shard_writer import Shard, printable_name, shard_name
+from inception_slim.bulk.sources import WorkUnit, to_json_line
+from inception_slim.bulk.worker import Task
 from inception_slim.errors import DatasetError
+import tensorflow.compat.v1 as tf
 
 MANIFEST, PIECES, DAMAGED, DONE = '_manifest.json', '_pieces.jsonl', '_damaged.csv', '_done'
 _DONE_NAME = re.compile(r'part-(\d+)-(\d+)(-end)?\.json')
@@ -32,7 +31,7 @@ _CHUNK = 2**20
 
 
 @dataclass(frozen=True)
-class Total:
+class Totals:
     """What a run has written, all its parts together."""
 
     images: int
@@ -40,17 +39,17 @@ class Total:
     shards: int
 
 
-def fingerprint(prefix: str) -> str:
+def checkpoint_sha256(prefix: str) -> str:
     """The SHA-256 of a checkpoint's files, from `checkpoint.find_prefix`."""
     found = hashlib.sha256()
-    for file in files_of(prefix):
+    for file in checkpoint_files(prefix):
         with tf.io.gfile.GFile(file, 'rb') as opened:
             while chunk := opened.read(_CHUNK):
                 found.update(chunk)
     return found.hexdigest()
 
 
-def files_of(prefix: str) -> list[str]:
+def checkpoint_files(prefix: str) -> list[str]:
     """The files of a checkpoint of either format, but for its graph."""
     if tf.io.gfile.exists(prefix):
         return [prefix]
@@ -63,7 +62,7 @@ def files_of(prefix: str) -> list[str]:
 class Manifest:
     """A run in a folder. Made by `opened`."""
 
-    def __init__(self, place: Place, content: dict[str, Any]):
+    def __init__(self, place: OutputStore, content: dict[str, Any]):
         self._place, self._content = place, content
 
     @property
@@ -76,17 +75,17 @@ class Manifest:
         return self._content['sources']['images']
 
     @property
-    def total(self) -> Total | None:
+    def total(self) -> Totals | None:
         """What was written; None as long as the run is not finished."""
         finished = self._content['finished']
-        return finished and Total(**finished)
+        return finished and Totals(**finished)
 
-    def some_pieces(self, count: int) -> list[Piece]:
+    def some_pieces(self, count: int) -> list[WorkUnit]:
         """So many from all over them."""
         step = max(1, self.pieces // count)
         return [piece for number, piece in enumerate(self._all()) if not number % step][:count]
 
-    def todo(self) -> Iterator[Todo]:
+    def todo(self) -> Iterator[Task]:
         """What is left to do."""
         done: dict[int, set[int]] = defaultdict(set)
         ends: dict[int, int] = {}
@@ -99,20 +98,20 @@ class Manifest:
         for number, piece in enumerate(self._all()):
             shards = done.get(number, set())
             if number not in ends or len(shards) <= ends[number]:
-                yield Todo(number, piece, frozenset(shards))
+                yield Task(number, piece, frozenset(shards))
 
-    def _all(self) -> Iterator[Piece]:
+    def _all(self) -> Iterator[WorkUnit]:
         with self._place.open(PIECES) as lines:
             yield from map(json.loads, lines)
 
-    def so_far(self) -> Total:
+    def so_far(self) -> Totals:
         """What the records tell."""
         images = damaged = shards = 0
         for record in self._records():
             images += record['images']
             damaged += len(record['damaged'])
             shards += record['images'] > 0
-        return Total(images, damaged, shards)
+        return Totals(images, damaged, shards)
 
     def _records(self) -> Iterator[dict[str, Any]]:
         for name in self._place.names(DONE):
@@ -126,10 +125,10 @@ class Manifest:
             self._place.write(name, [content])
         end = '-end' if shard.last else ''
         record = {'images': shard.rows, 'damaged': shard.damaged}
-        self._place.write(f'{DONE}/{stem(shard.piece, shard.number)}{end}.json',
+        self._place.write(f'{DONE}/{shard_name(shard.piece, shard.number)}{end}.json',
                           [json.dumps(record).encode()])
 
-    def finish(self) -> Total:
+    def finish(self) -> Totals:
         """Turns the records into what is left for readers."""
         total = self.so_far()
         self._place.write(DAMAGED, _table(
@@ -140,7 +139,9 @@ class Manifest:
         return total
 
 
-def opened(place: Place, wanted: dict[str, Any], pieces: Iterable[Piece]) -> Manifest:
+def open_or_resume(
+    place: OutputStore, wanted: dict[str, Any], pieces: Iterable[WorkUnit]
+) -> Manifest:
     """Begins a run, or goes on with the one that is there.
 
     Args:
@@ -192,7 +193,7 @@ def opened(place: Place, wanted: dict[str, Any], pieces: Iterable[Piece]) -> Man
 class _Listing:
     """The lines of pieces, and what they come to, once all have been taken."""
 
-    def __init__(self, pieces: Iterable[Piece]):
+    def __init__(self, pieces: Iterable[WorkUnit]):
         self._pieces = pieces
         self._hash = hashlib.sha256()
         self._images: int | None = 0
@@ -200,7 +201,7 @@ class _Listing:
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._pieces:
-            line = as_line(piece)
+            line = to_json_line(piece)
             self._hash.update(line)
             self.pieces += 1
             known = self._images is not None and piece['images'] is not None
@@ -230,7 +231,7 @@ def _json(content: dict[str, Any]) -> bytes:
 def _table(rows: Iterable[tuple[str, str]]) -> Iterator[bytes]:
     yield _csv(('name', 'reason'))
     for name, reason in rows:
-        yield _csv((text(name), reason))
+        yield _csv((printable_name(name), reason))
 
 
 def _csv(row: tuple[str, str]) -> bytes:

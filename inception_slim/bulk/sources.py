@@ -6,28 +6,28 @@ or row groups of a Parquet file. Nothing here holds more of the sources than a p
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
 from typing import Any
 
-from inception_slim.bulk.parquet import Columns, row_groups
-from inception_slim.bulk.remote import failures_named, filesystem
-from inception_slim.data.dataset import visible_names
-from inception_slim.data.folders import SUFFIXES
-from inception_slim.data.paths import is_remote
-from inception_slim.data.records import RECORD_FILE
+from inception_slim.bulk.fsspec_io import open_filesystem, wrap_io_errors
+from inception_slim.bulk.parquet_reader import Columns, row_groups
+from inception_slim.data.dataset import list_visible
+from inception_slim.data.filesystem import is_remote
+from inception_slim.data.image_folder import SUFFIXES
+from inception_slim.data.tfrecord import RECORD_FILE
 from inception_slim.errors import DatasetError
 
-Piece = dict[str, Any]
+WorkUnit = dict[str, Any]
 _IMAGE, _RECORDS, _PARQUET, _LIST = 'image', 'tfrecord', 'parquet', 'list'
 _LISTS = ('.txt', '.lst', '.list')
 _HEADS = {b'PAR1': _PARQUET, b'\xff\xd8': _IMAGE, b'\x89PNG': _IMAGE, b'GIF8': _IMAGE,
           b'BM': _IMAGE, b'RIFF': _IMAGE}
 
 
-def pieces(sources: Iterable[str], shard_size: int, columns: Columns) -> Iterator[Piece]:
+def work_units(sources: Iterable[str], shard_size: int, columns: Columns) -> Iterator[WorkUnit]:
     """The pieces of sources, in their order.
 
     Args:
@@ -53,7 +53,7 @@ def pieces(sources: Iterable[str], shard_size: int, columns: Columns) -> Iterato
                     yield {'kind': kind, 'file': path, 'size': size, **groups}
 
 
-def as_line(piece: Piece) -> bytes:
+def to_json_line(piece: WorkUnit) -> bytes:
     return json.dumps(piece, separators=(',', ':')).encode() + b'\n'
 
 
@@ -88,7 +88,7 @@ def _files(source: str) -> Iterator[tuple[str, str, int | None]]:
 def _of_folder(folder: str) -> Iterator[tuple[str, str, int | None]]:
     for path, folders, _ in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        for name in visible_names(path):
+        for name in list_visible(path):
             file = os.path.join(path, name)
             kind = _kind(file)
             if kind and not os.path.isdir(file):
@@ -104,8 +104,8 @@ def _size(file: str) -> int | None:
 
 
 def _remote(url: str) -> Iterator[tuple[str, str, int | None]]:
-    opened, root = filesystem(url)
-    with failures_named(url):
+    opened, root = open_filesystem(url)
+    with wrap_io_errors(url):
         about = opened.info(root)
         if about['type'] != 'directory':
             yield from _of_file(url, about.get('size'))
@@ -179,5 +179,5 @@ def _listed(path: str) -> Iterator[tuple[str, str, int | None]]:
 def _opened(path: str) -> Any:
     if not is_remote(path):
         return open(path, 'rb')
-    opened, inner = filesystem(path)
+    opened, inner = open_filesystem(path)
     return opened.open(inner, 'rb')

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import difflib
 
-import numpy as np
-
-from inception_slim.checkpoint.files import File
-from inception_slim.checkpoint.foreign import Foreign
-from inception_slim.checkpoint.names import Layout, layer_of
+from inception_slim.checkpoint.naming import NameMapping, layer_name
+from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
+from inception_slim.checkpoint.weight_sources import ImportedWeights
 from inception_slim.errors import CheckpointError
-from inception_slim.nets import factory
+from inception_slim.nets import registry
+import numpy as np
 
 _PAGE = 20  # lines of an error
 
 
-def check_fits(file: File | Foreign, layout: Layout, wanted: dict, use_ema: bool) -> None:
+def check_compatible(
+    file: TFCheckpoint | ImportedWeights, layout: NameMapping, wanted: dict, use_ema: bool
+) -> None:
     """The file has every wanted variable, in its shape; else the one cause that explains it."""
     network = layout.network
-    in_graph = {layer_of(name) for name in wanted}
-    theirs = next((each for each in factory.NETWORKS.values() if each.fingerprint in in_graph),
+    in_graph = {layer_name(name) for name in wanted}
+    theirs = next((each for each in registry.NETWORKS.values() if each.fingerprint in in_graph),
                   network)
     if theirs is not network:
         raise CheckpointError(f'{file.prefix} is a checkpoint of {network.title}, but the graph '
@@ -34,7 +35,7 @@ def check_fits(file: File | Foreign, layout: Layout, wanted: dict, use_ema: bool
         elif file.dtypes[source] != variable.dtype.base_dtype:
             mistyped.append(f'{source} is {file.dtypes[source].name}, not '
                             f'{variable.dtype.base_dtype.name}')
-    in_file = {name for name in layout.tensors if layer_of(name) in in_graph}
+    in_file = {name for name in layout.tensors if layer_name(name) in in_graph}
     _check_batch_norm(file, network, set(wanted), in_file, set(missing))
     _check_aux(file, network, missing)
     _check_classes(file, network, wanted, misshapen)
@@ -45,18 +46,23 @@ def check_fits(file: File | Foreign, layout: Layout, wanted: dict, use_ema: bool
         raise CheckpointError(_difference(file, layout, wanted, missing, misshapen))
 
 
-def _same_shape(wanted: list[int], found: list[int], name: str, network: factory.Network) -> bool:
+def _same_shape(wanted: list[int], found: list[int], name: str, network: registry.Network) -> bool:
     # The first release had a fully connected classifier: [n, classes] for [1, 1, n, classes].
-    dense = layer_of(name) in (network.classifier, network.aux_classifier)
+    dense = layer_name(name) in (network.classifier, network.aux_classifier)
     return wanted == found or (dense and wanted == [1, 1, *found])
 
 
-def _check_batch_norm(file: File | Foreign, network: factory.Network, wanted: set[str],
-                      in_file: set[str], missing: set[str]) -> None:
+def _check_batch_norm(
+    file: TFCheckpoint | ImportedWeights,
+    network: registry.Network,
+    wanted: set[str],
+    in_file: set[str],
+    missing: set[str],
+) -> None:
     arg_scope = network.arg_scope.__name__
 
     def having(names, parameter):
-        return {layer_of(name) for name in names if name.endswith('/' + parameter)}
+        return {layer_name(name) for name in names if name.endswith('/' + parameter)}
 
     biased = having(missing, 'biases') & having(in_file, 'BatchNorm/beta')
     if biased:
@@ -80,7 +86,9 @@ def _check_batch_norm(file: File | Foreign, network: factory.Network, wanted: se
             f'{arg_scope}(batch_norm_scale=False).')
 
 
-def _check_aux(file: File | Foreign, network: factory.Network, missing: list[str]) -> None:
+def _check_aux(
+    file: TFCheckpoint | ImportedWeights, network: registry.Network, missing: list[str]
+) -> None:
     aux = [name for name in missing if name.startswith('AuxLogits/')]
     if aux and len(aux) == len(missing) and network.aux_classifier and (
             f'{network.aux_classifier}/weights' in aux):
@@ -89,10 +97,10 @@ def _check_aux(file: File | Foreign, network: factory.Network, missing: list[str
             "create_aux_logits=False, or leave it as it is with exclude=['AuxLogits'].")
 
 
-def _check_classes(file: File | Foreign, network: factory.Network, wanted: dict,
+def _check_classes(file: TFCheckpoint | ImportedWeights, network: registry.Network, wanted: dict,
                    misshapen: dict) -> None:
     heads = [layer for layer in (network.classifier, network.aux_classifier) if layer]
-    differ = [name for name in misshapen if layer_of(name) in heads]
+    differ = [name for name in misshapen if layer_name(name) in heads]
     if differ and len(differ) == len(misshapen):
         found = file.shapes[misshapen[differ[0]]][-1]
         graph = wanted[differ[0]].shape.as_list()[-1]
@@ -104,7 +112,7 @@ def _check_classes(file: File | Foreign, network: factory.Network, wanted: dict,
                 f'num_classes={found}, or load all but the classifiers with exclude=[{excluded}].')
 
 
-def _check_width(file: File | Foreign, network: factory.Network, wanted: dict,
+def _check_width(file: TFCheckpoint | ImportedWeights, network: registry.Network, wanted: dict,
                  misshapen: dict) -> None:
     if not network.channels or len(misshapen) < 0.5 * len(wanted):
         return
@@ -121,21 +129,26 @@ def _check_width(file: File | Foreign, network: factory.Network, wanted: dict,
             'that depth_multiplier (inspect() says which).')
 
 
-def _depth_of(network: factory.Network, shapes: dict[str, list[int]]) -> float | None:
+def _depth_of(network: registry.Network, shapes: dict[str, list[int]]) -> float | None:
     ratios = [shapes[f'{layer}/weights'][-1] / channels
               for layer, channels in network.channels.items() if f'{layer}/weights' in shapes]
     return round(float(np.median(ratios)), 2) if ratios else None
 
 
-def _difference(file: File | Foreign, layout: Layout, wanted: dict, missing: list[str],
-                misshapen: dict[str, str]) -> str:
+def _difference(
+    file: TFCheckpoint | ImportedWeights,
+    layout: NameMapping,
+    wanted: dict,
+    missing: list[str],
+    misshapen: dict[str, str],
+) -> str:
     """Missing and misshapen variables by layer, the closest names beside them, on one page."""
     lines = []
     by_layer: dict[str, list[str]] = {}
     for name in missing:
-        by_layer.setdefault(layer_of(name), []).append(name)
-    unused = sorted({layer_of(name) for name in layout.tensors}
-                    - {layer_of(name) for name in wanted})
+        by_layer.setdefault(layer_name(name), []).append(name)
+    unused = sorted({layer_name(name) for name in layout.tensors}
+                    - {layer_name(name) for name in wanted})
     for layer, names in by_layer.items():
         close = difflib.get_close_matches(layer, unused, n=1, cutoff=0.7)
         parameters = ', '.join(name[len(layer) + 1:] for name in names)

@@ -8,7 +8,7 @@ from inception_slim.nets.blocks import POOLINGS
 from inception_slim.options import option
 
 # What a network wants of images in [-1, 1]: for each channel a scale and a shift.
-PIXELS = {
+INPUT_SCALINGS = {
     'inception': ((1.0,) * 3, (0.0,) * 3),
     'unit': ((0.5,) * 3, (0.5,) * 3),  # [0, 1]
     'bytes': ((127.5,) * 3, (127.5,) * 3),  # [0, 255]
@@ -21,7 +21,7 @@ PIXELS = {
 
 
 @dataclass(frozen=True)
-class ReadingOptions:
+class CheckpointOptions:
     """What every call takes that reads a checkpoint.
 
     Attributes:
@@ -35,7 +35,7 @@ class ReadingOptions:
 
 
 @dataclass(frozen=True)
-class SourceOptions(ReadingOptions):
+class SourceOptions(CheckpointOptions):
     """What is known of a file that does not say it itself.
 
     Attributes:
@@ -48,7 +48,7 @@ class SourceOptions(ReadingOptions):
     pixels: str | None = option(
         None, 'what images it was trained on, if others than the file says: inception is [-1, 1], '
         "unit [0, 1], bytes [0, 255], 2015 (bytes - 128) / 128, imagenet less ImageNet's mean",
-        choices=tuple(PIXELS))
+        choices=tuple(INPUT_SCALINGS))
     pooling: str | None = option(
         None, "how its pooled branches pool, if otherwise than the file's own library does",
         choices=POOLINGS)

@@ -7,20 +7,19 @@ import os
 import sys
 import warnings
 
-import tensorflow.compat.v1 as tf
-
 from inception_slim.cli import (
     bulk,
     checkpoints,
     download,
     export,
-    images,
-    measures,
+    metrics,
+    predict,
     run,
     training,
 )
-from inception_slim.cli.flags import Run
+from inception_slim.cli.arguments import Run
 from inception_slim.errors import InceptionSlimError
+import tensorflow.compat.v1 as tf
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
                                help='which network to take, where a file holds more than one')
         return added
 
-    for group in (checkpoints, download, images, measures, bulk, training, export, run):
+    for group in (checkpoints, download, predict, metrics, bulk, training, export, run):
         group.add(verb)
     return main_parser
 

@@ -9,10 +9,10 @@ import sys
 from inception_slim import bulk
 from inception_slim.bulk.manifest import DAMAGED
 from inception_slim.bulk.options import BulkOptions
-from inception_slim.cli.flags import Verb, add_options, options_of
+from inception_slim.cli.arguments import Verb, add_options, options_of
 
 
-def write_bulk(arguments: argparse.Namespace) -> None:
+def run_bulk(arguments: argparse.Namespace) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # for what Ray remarks of hosts that are lost
         done = bulk.run(arguments.checkpoint, arguments.sources, arguments.output,
                         labels=arguments.labels, **options_of(arguments, BulkOptions))
@@ -28,7 +28,7 @@ def write_bulk(arguments: argparse.Namespace) -> None:
 
 def add(verb: Verb) -> None:
     """The verb for millions of images."""
-    added = verb('bulk', write_bulk, 'write what a network says of any number of images, in '
+    added = verb('bulk', run_bulk, 'write what a network says of any number of images, in '
                  'shards; the same command goes on where it was killed')
     added.add_argument('checkpoint', metavar='CKPT', help='a prefix, a file of it, or its folder')
     added.add_argument('sources', nargs='+', metavar='SOURCE',

@@ -9,10 +9,9 @@ import json
 from inception_slim import checkpoint, formats
 from inception_slim.checkpoint import SourceOptions
 from inception_slim.cli import export
-from inception_slim.cli.flags import Verb, add_options, options_of
+from inception_slim.cli.arguments import Verb, add_options, options_of
 from inception_slim.errors import InceptionSlimError
-from inception_slim.nets import factory
-
+from inception_slim.nets import registry
 
 _POOLINGS = {'padded': 'averages with the zeros around the grid counted, as PyTorch',
              '2015': 'the maximum in the last block, as the network of 2015'}
@@ -21,7 +20,7 @@ _SLIM = 'slim-checkpoint'
 
 def describe(info: checkpoint.CheckpointInfo) -> str:
     """A checkpoint on a page that a person reads in ten seconds."""
-    network = factory.NETWORKS[info.network]
+    network = registry.NETWORKS[info.network]
 
     def yes(value: bool) -> str:
         return 'yes' if value else 'no'
@@ -48,12 +47,12 @@ def describe(info: checkpoint.CheckpointInfo) -> str:
         rows.append(('pooling', _POOLINGS[info.pooling]))
     rows += [('note', note) for note in info.notes]
     page = [info.path, *(f'  {name:18} {value}' for name, value in rows)]
-    return '\n'.join([*page, '', 'To load it:', '', *loading(info)])
+    return '\n'.join([*page, '', 'To load it:', '', *loading_code(info)])
 
 
-def loading(info: checkpoint.CheckpointInfo) -> list[str]:
+def loading_code(info: checkpoint.CheckpointInfo) -> list[str]:
     """The Python lines that load a checkpoint."""
-    network = factory.NETWORKS[info.network]
+    network = registry.NETWORKS[info.network]
     arguments = [f'num_classes={info.num_classes}', 'is_training=False']
     if not info.has_aux_logits and network.aux_classifier:
         arguments.append('create_aux_logits=False')
@@ -96,7 +95,7 @@ def inspect(arguments: argparse.Namespace) -> None:
 def convert(arguments: argparse.Namespace) -> None:
     options = options_of(arguments, SourceOptions)
     if arguments.to != _SLIM:
-        export.show(formats.export(
+        export.print_export(formats.export(
             arguments.source, arguments.destination, format=arguments.to,
             quantize=arguments.quantize, labels=arguments.labels,
             calibration_images=arguments.calibration, overwrite=arguments.overwrite, **options))
@@ -106,7 +105,7 @@ def convert(arguments: argparse.Namespace) -> None:
                                  '--calibration and --quantize out.')
     info = checkpoint.convert(arguments.source, arguments.destination,
                               overwrite=arguments.overwrite, **options)
-    print(f'Wrote {info.path}: {factory.NETWORKS[info.network].title}, '
+    print(f'Wrote {info.path}: {registry.NETWORKS[info.network].title}, '
           f'{info.parameters:,} parameters')
 
 

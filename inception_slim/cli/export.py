@@ -6,18 +6,18 @@ import argparse
 
 from inception_slim import formats
 from inception_slim.checkpoint import SourceOptions
-from inception_slim.cli.flags import Verb, add_options, options_of
+from inception_slim.cli.arguments import Verb, add_options, options_of
 
 
-def write_export(arguments: argparse.Namespace) -> None:
-    show(formats.export(
+def export(arguments: argparse.Namespace) -> None:
+    print_export(formats.export(
         arguments.checkpoint, arguments.output, format=arguments.format,
         quantize=arguments.quantize, labels=arguments.labels,
         calibration_images=arguments.calibration, overwrite=arguments.overwrite,
         **options_of(arguments, SourceOptions)))
 
 
-def show(done: formats.Exported) -> None:
+def print_export(done: formats.ExportResult) -> None:
     """What was written, and how its answers compare."""
     of = 'generated images; --calibration FOLDER compares real ones' if done.generated else 'images'
     print(f'Wrote {done.path}: {done.format}, {done.quantize}, {done.size / 1e6:.1f} MB')
@@ -28,7 +28,7 @@ def show(done: formats.Exported) -> None:
 
 def add(verb: Verb) -> None:
     """The verb that exports."""
-    added = verb('export', write_export, 'write a checkpoint in another form, and check it')
+    added = verb('export', export, 'write a checkpoint in another form, and check it')
     added.add_argument('checkpoint', metavar='CKPT',
                        help='a prefix, a file of it, or its folder')
     added.add_argument('--format', required=True, choices=formats.FORMATS)

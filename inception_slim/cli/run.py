@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 from collections.abc import Sequence
+import itertools
 
-from inception_slim.cli.flags import Verb
+from inception_slim.cli.arguments import Verb
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -15,7 +15,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.explain:
         from inception_slim.legacy import explain
         return explain.explain(arguments.script, is_module=arguments.is_module)
-    from inception_slim.legacy import run as running
+    from inception_slim.legacy import script_runner as running
     start = running.run_module if arguments.is_module else running.run_script
     start(arguments.script, arguments.arguments)
     return 0

@@ -7,13 +7,13 @@ import os
 import sys
 
 from inception_slim import training
-from inception_slim.cli.flags import Verb, add_options, options_of, positive, remarks
+from inception_slim.cli.arguments import Verb, add_options, options_of, positive_int, print_warnings
 from inception_slim.errors import TrainingError, WorkerLostError
 
 
 def train(arguments: argparse.Namespace) -> int | None:
     if arguments.workers is not None:
-        return _launched(arguments)
+        return _launch_workers(arguments)
     log = None if sys.stderr.isatty() else lambda line: print(line, flush=True)
     try:
         done = training.train(arguments.dataset, arguments.train_dir, log=log,
@@ -24,7 +24,7 @@ def train(arguments: argparse.Namespace) -> int | None:
         print(f'inception-slim: {error} Beginning again.', file=sys.stderr, flush=True)
         # A server of TensorFlow's runtime ends with its process alone.
         os.execv(sys.executable, sys.orig_argv)
-    remarks(done)
+    print_warnings(done)
     if done.checkpoint is None:
         print(f'Ended after step {done.step:,}; the chief has the checkpoint')
     elif done.interrupted:
@@ -36,7 +36,7 @@ def train(arguments: argparse.Namespace) -> int | None:
     return None
 
 
-def _launched(arguments: argparse.Namespace) -> int:
+def _launch_workers(arguments: argparse.Namespace) -> int:
     """This command again, in several processes that know of each other."""
     if os.environ.get('TF_CONFIG'):
         raise TrainingError('--workers starts workers on this machine, but TF_CONFIG has named '
@@ -59,7 +59,7 @@ def add(verb: Verb) -> None:
                        help='where checkpoints and summaries go; an earlier run there is gone on '
                        'with')
     add_options(added, training.TrainingOptions, leave=['checkpoint_scope'])
-    added.add_argument('--workers', type=positive, metavar='N',
+    added.add_argument('--workers', type=positive_int, metavar='N',
                        help='train in N processes on this machine, each on its share of the cores; '
                        'workers on several machines are named by TF_CONFIG')
     added.add_argument('--when-lost', choices=('stop', 'wait'), default='stop',

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+import dataclasses
 from dataclasses import dataclass, field
 
-from inception_slim.data import paths
+from inception_slim.data import filesystem
 from inception_slim.errors import DatasetError
 
 
@@ -41,15 +41,15 @@ class Dataset:
         return dataclasses.replace(self, counts=counts, num_examples=sum(counts))
 
 
-def visible_names(path: str) -> list[str]:
+def list_visible(path: str) -> list[str]:
     """The visible names in a folder, sorted."""
     try:
-        return sorted(name for name in paths.names_in(path) if not name.startswith('.'))
+        return sorted(name for name in filesystem.listdir(path) if not name.startswith('.'))
     except OSError as error:
         raise DatasetError(f'{path} cannot be read: {error.strerror}.') from None
 
 
-def chosen_split(path: str, splits: Sequence[str], split: str | None) -> str:
+def resolve_split(path: str, splits: Sequence[str], split: str | None) -> str:
     known = ', '.join(splits)
     if split is None and len(splits) > 1:
         raise DatasetError(f'{path} holds the splits {known}; choose one of them.')

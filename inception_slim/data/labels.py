@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
+from importlib import resources
 import os
 import re
-from importlib import resources
 
-from inception_slim.data import paths
+from inception_slim.data import filesystem
 from inception_slim.errors import DatasetError
 
 LABELS = 'labels.txt'
@@ -36,7 +36,7 @@ def imagenet_classes() -> tuple[tuple[str, str], ...]:
     return tuple((synset, name) for synset, name, _ in _imagenet())
 
 
-def labels_of_2015() -> list[str]:
+def inception_2015_labels() -> list[str]:
     """The names of the 1,008 outputs of the network of December 2015, in its own order.
 
     Output 0 is the background, and the last seven stand for nothing.
@@ -62,13 +62,13 @@ def read_labels(file: str | os.PathLike) -> list[str]:
 
     Example:
       >>> from inception_slim import data
-      >>> data.read_labels('tests/golden/idioms/labels.txt')[:2]
+      >>> data.read_labels('tests/golden/legacy_scripts/labels.txt')[:2]
       ['rows', 'columns']
     """
-    if file == IMAGENET and not paths.exists(file):
+    if file == IMAGENET and not filesystem.exists(file):
         return [name for _, name in imagenet_classes()]
     try:
-        with paths.opened(os.fspath(file)) as opened:
+        with filesystem.open_binary(os.fspath(file)) as opened:
             lines = [line.strip() for line in opened.read().decode('utf-8').splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, 'strerror', None) or 'it is not text'
@@ -89,7 +89,7 @@ def read_labels(file: str | os.PathLike) -> list[str]:
     return [names[number] for number in range(len(names))]
 
 
-def labels_beside(checkpoint: str, count: int | None) -> list[str] | None:
+def find_labels_file(checkpoint: str, count: int | None) -> list[str] | None:
     """The names in the `labels.txt` beside a checkpoint, if they are as many as its classes."""
     file = os.path.join(os.path.dirname(checkpoint), LABELS)
     if not os.path.isfile(file):

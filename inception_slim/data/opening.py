@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 
-from inception_slim.data import paths
-from inception_slim.data.dataset import Dataset, visible_names
-from inception_slim.data.folders import open_folders
-from inception_slim.data.records import RECORD_FILE, open_records
+from inception_slim.data import filesystem
+from inception_slim.data.dataset import Dataset, list_visible
+from inception_slim.data.image_folder import open_image_folder
+from inception_slim.data.tfrecord import RECORD_FILE, open_tfrecords
 from inception_slim.errors import DatasetError
 
 
@@ -30,14 +30,14 @@ def open_dataset(path: str | os.PathLike, split: str | None = None, *,
 
     Example:
       >>> from inception_slim import data
-      >>> dataset = data.open_dataset('tests/golden/idioms', split='validation')
+      >>> dataset = data.open_dataset('tests/golden/legacy_scripts', split='validation')
       >>> dataset.kind, dataset.num_classes, dataset.num_examples
       ('tfrecord', 5, 25)
     """
     path = os.fspath(path)
     try:
-        there = paths.is_folder(path)
-        what = 'is a file' if not there and paths.exists(path) else 'does not exist'
+        there = filesystem.is_dir(path)
+        what = 'is a file' if not there and filesystem.exists(path) else 'does not exist'
     except OSError as error:
         raise DatasetError(f'{path} cannot be read: {error.strerror}.') from None
     if not there:
@@ -45,15 +45,15 @@ def open_dataset(path: str | os.PathLike, split: str | None = None, *,
                            'for each class.')
     records = _records_in(path)
     if records:
-        return open_records(path, records, split, part)
-    return open_folders(path, visible_names(path), split)
+        return open_tfrecords(path, records, split, part)
+    return open_image_folder(path, list_visible(path), split)
 
 
-def holds_records(path: str | os.PathLike) -> bool:
+def has_tfrecords(path: str | os.PathLike) -> bool:
     """Whether a folder is one of TFRecords, named as TF-Slim's tools name them."""
     return bool(_records_in(os.fspath(path)))
 
 
 def _records_in(path: str) -> dict[str, re.Match]:
-    return {name: match for name in visible_names(path) if (match := RECORD_FILE.fullmatch(name))
-            and paths.is_file(os.path.join(path, name))}
+    return {name: match for name in list_visible(path) if (match := RECORD_FILE.fullmatch(name))
+            and filesystem.is_file(os.path.join(path, name))}

@@ -41,7 +41,7 @@ def for_evaluation(image: tf.Tensor, image_size: int = 299,
 
     Example:
       >>> import tensorflow.compat.v1 as tf
-      >>> from inception_slim import preprocessing
+      >>> from inception_slim.data import preprocessing
       >>> with tf.Graph().as_default():
       ...     image = tf.placeholder(tf.uint8, (None, None, 3))
       ...     print(preprocessing.for_evaluation(image, 299).shape)
@@ -58,7 +58,7 @@ def for_evaluation(image: tf.Tensor, image_size: int = 299,
     return (image - 0.5) * 2
 
 
-def whole_original(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
+def resize_tf1(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
     """The whole image, resized as FID's first code did; see `for_evaluation`.
 
     Source: https://arxiv.org/abs/1706.08500, with the graph of December 2015.
@@ -66,7 +66,7 @@ def whole_original(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
     return for_evaluation(image, image_size, central_fraction=None)
 
 
-def whole_clean(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
+def resize_antialiased(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
     """The whole image, resized without aliasing, by a cubic filter as wide as what it shrinks.
 
     Args:

@@ -1,14 +1,33 @@
 """What a checkpoint says of images: classes, features, and how often it is right."""
 
+from inception_slim.checkpoint.class_names import BACKGROUND
 from inception_slim.data import DatasetError
-from inception_slim.evaluation.classes import BACKGROUND
-from inception_slim.evaluation.classify import Answer, Classification, classify
-from inception_slim.evaluation.confusion import write_confusion
+from inception_slim.evaluation.classify import Classification, Prediction, classify
+from inception_slim.evaluation.confusion_matrix import write_confusion
 from inception_slim.evaluation.evaluate import Evaluation, evaluate
-from inception_slim.evaluation.features import Features, features
-from inception_slim.evaluation.measures import Distance, Score, fid, score, statistics
+from inception_slim.evaluation.features import FeaturesResult, features
+from inception_slim.evaluation.metrics import (
+    FIDResult,
+    InceptionScore,
+    compute_statistics,
+    fid,
+    inception_score,
+)
 
 __all__ = [
-    'BACKGROUND', 'Answer', 'Classification', 'DatasetError', 'Distance', 'Evaluation', 'Features',
-    'Score', 'classify', 'evaluate', 'features', 'fid', 'score', 'statistics', 'write_confusion',
+    'BACKGROUND',
+    'Prediction',
+    'Classification',
+    'DatasetError',
+    'FIDResult',
+    'Evaluation',
+    'FeaturesResult',
+    'InceptionScore',
+    'classify',
+    'evaluate',
+    'features',
+    'fid',
+    'inception_score',
+    'compute_statistics',
+    'write_confusion',
 ]

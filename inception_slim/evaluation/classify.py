@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Sequence
+import contextlib
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+import os
 
 from inception_slim import checkpoint as checkpoints
 from inception_slim import data
+from inception_slim.checkpoint.class_names import resolve_class_names
 from inception_slim.errors import InceptionSlimError
-from inception_slim.evaluation.classes import names_of_classes
-from inception_slim.evaluation.document import About, check_report, terms_of
-from inception_slim.evaluation.heatmap import OPTIONS as HEATMAP_OPTIONS
-from inception_slim.evaluation.heatmap import Heatmaps
-from inception_slim.evaluation.images import Images, loaded, of_files, progress, some_of
+from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS
+from inception_slim.evaluation.grad_cam import Heatmaps
+from inception_slim.evaluation.loaders import (
+    Images,
+    calibration_sample,
+    load_images,
+    load_predictor,
+    progress,
+)
 from inception_slim.evaluation.options import EvaluationOptions
-from inception_slim.evaluation.pictures import Gallery
-from inception_slim.evaluation.report import write_classification
-from inception_slim.options import made, taking, values
+from inception_slim.evaluation.report.html import ReportHeader, check_report, header_rows
+from inception_slim.evaluation.report.thumbnails import Gallery
+from inception_slim.evaluation.report.writer import write_classification
+from inception_slim.options import as_dict, build_options
+import numpy as np
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What the network says of one image.
 
     Attributes:
@@ -51,21 +55,27 @@ class Classification:
       note: what was made of a background class; None if there was nothing to say.
     """
 
-    answers: list[Answer]
+    answers: list[Prediction]
     bad: list[str]
     note: str | None
 
 
-@taking(EvaluationOptions)
 def classify(
-        checkpoint: str | os.PathLike,
-        images: Images,
-        *,
-        labels: str | os.PathLike | Sequence[str] | None = None,
-        top: int = 5,
-        report: str | os.PathLike | None = None,
-        heatmap: bool = False,
-        **options: Any) -> Classification:
+    checkpoint: str | os.PathLike,
+    images: Images,
+    *,
+    labels: str | os.PathLike | Sequence[str] | None = None,
+    top: int = 5,
+    report: str | os.PathLike | None = None,
+    heatmap: bool = False,
+    use_ema: bool = False,
+    checkpoint_scope: str | None = None,
+    precision: str = 'float32',
+    engine: str = 'auto',
+    cache: str | os.PathLike | None = None,
+    batch_size: int = 32,
+    strict: bool = False,
+) -> Classification:
     """Names what is in images.
 
     Args:
@@ -90,30 +100,36 @@ def classify(
 
     Example:
       >>> from inception_slim import evaluation
-      >>> found = evaluation.classify('tests/golden/idioms', 'tests/golden/idioms/images', top=3)
+      >>> found = evaluation.classify('tests/golden/legacy_scripts', 'tests/golden/legacy_scripts/images', top=3)
       >>> len(found.answers), len(found.answers[0].classes), found.bad
       (8, 3, [])
     """
-    chosen = made(EvaluationOptions, options, InceptionSlimError)
+    chosen = build_options(EvaluationOptions, locals(), InceptionSlimError)
     if top < 1:
         raise InceptionSlimError(f'top must be at least 1, but is {top}.')
     check_report(report, heatmap)
     files = data.image_files(images)
     info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
-    names, note = names_of_classes(info, labels)
-    answers: list[Answer] = []
+    names, note = resolve_class_names(info, labels)
+    answers: list[Prediction] = []
     bad: list[str] = []
     nothing: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    with (loaded(checkpoint, chosen, lambda: some_of(info, files)) as predictor,
+    with (load_predictor(checkpoint, chosen, lambda: calibration_sample(info, files)) as predictor,
           nothing if report is None else Gallery(len(files)) as gallery,
-          Heatmaps(checkpoint, **values(chosen, HEATMAP_OPTIONS)) if heatmap else nothing as maps):
-        for batch in progress(of_files(info, files, chosen.batch_size, chosen.strict, bad),
+          Heatmaps(checkpoint, **as_dict(chosen, HEATMAP_OPTIONS)) if heatmap else nothing as maps):
+        for batch in progress(load_images(info, files, chosen.batch_size, chosen.strict, bad),
                               len(files), bad):
             probabilities = predictor.predictions(batch['image'])
             best = np.argsort(-probabilities, axis=1, kind='stable')[:, :top]
             for name, classes, row in zip(batch['name'], best.tolist(), probabilities):
-                answers.append(Answer(os.fsdecode(name), classes, [names[each] for each in classes],
-                                      row[classes].tolist()))
+                answers.append(
+                    Prediction(
+                        os.fsdecode(name),
+                        classes,
+                        [names[each] for each in classes],
+                        row[classes].tolist(),
+                    )
+                )
             if gallery is not None:
                 taken = gallery.add(batch['image'])
                 if maps is not None and taken:
@@ -121,7 +137,7 @@ def classify(
         precision = predictor.precision
     found = Classification(answers, bad, note)
     if report is not None and gallery is not None:
-        write_classification(report, found, gallery.jpegs, About(
-            f'What {os.path.basename(info.path)} answers', terms_of(info, precision, chosen),
+        write_classification(report, found, gallery.jpegs, ReportHeader(
+            f'What {os.path.basename(info.path)} answers', header_rows(info, precision, chosen),
             note), gallery.layers)
     return found

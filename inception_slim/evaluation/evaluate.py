@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 import os
 import time
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from inception_slim import checkpoint as checkpoints
 from inception_slim import data
+from inception_slim.checkpoint.class_names import BACKGROUND, label_offset
 from inception_slim.errors import InceptionSlimError
-from inception_slim.evaluation.classes import BACKGROUND, offset_of
-from inception_slim.evaluation.confusion import check_confusion, write_confusion
-from inception_slim.evaluation.document import About, check_report, terms_of
-from inception_slim.evaluation.heatmap import OPTIONS as HEATMAP_OPTIONS
-from inception_slim.evaluation.heatmap import Heatmaps
-from inception_slim.evaluation.images import CALIBRATION, loaded, progress, some_of
-from inception_slim.evaluation.judged import Judged
+from inception_slim.evaluation.confusion_matrix import check_confusion_path, write_confusion
+from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS
+from inception_slim.evaluation.grad_cam import Heatmaps
+from inception_slim.evaluation.loaders import (
+    CALIBRATION,
+    calibration_sample,
+    load_predictor,
+    progress,
+)
 from inception_slim.evaluation.options import EvaluationOptions
-from inception_slim.evaluation.report import write_evaluation
-from inception_slim.nets import factory
-from inception_slim.options import made, taking, values
+from inception_slim.evaluation.report.example_store import ExampleStore
+from inception_slim.evaluation.report.html import ReportHeader, check_report, header_rows
+from inception_slim.evaluation.report.writer import write_evaluation
+from inception_slim.nets import registry
+from inception_slim.options import as_dict, build_options
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,22 @@ class Evaluation:
         return rows
 
 
-@taking(EvaluationOptions)
 def evaluate(
-        checkpoint: str | os.PathLike,
-        dataset: str | os.PathLike | data.Dataset,
-        *,
-        split: str | None = None,
-        confusion: str | os.PathLike | None = None,
-        report: str | os.PathLike | None = None,
-        heatmap: bool = False,
-        **options: Any) -> Evaluation:
+    checkpoint: str | os.PathLike,
+    dataset: str | os.PathLike | data.Dataset,
+    *,
+    split: str | None = None,
+    confusion: str | os.PathLike | None = None,
+    report: str | os.PathLike | None = None,
+    heatmap: bool = False,
+    use_ema: bool = False,
+    checkpoint_scope: str | None = None,
+    precision: str = 'float32',
+    engine: str = 'auto',
+    cache: str | os.PathLike | None = None,
+    batch_size: int = 32,
+    strict: bool = False,
+) -> Evaluation:
     """Compares a checkpoint's answers with the labels of a dataset.
 
     Args:
@@ -100,37 +109,37 @@ def evaluate(
 
     Example:
       >>> from inception_slim import evaluation
-      >>> found = evaluation.evaluate('tests/golden/idioms', 'tests/golden/idioms',
+      >>> found = evaluation.evaluate('tests/golden/legacy_scripts', 'tests/golden/legacy_scripts',
       ...                             split='validation')
       >>> found.num_examples, found.bad
       (25, [])
     """
-    chosen = made(EvaluationOptions, options, InceptionSlimError)
+    chosen = build_options(EvaluationOptions, locals(), InceptionSlimError)
     if confusion is not None:
-        check_confusion(os.fspath(confusion))
+        check_confusion_path(os.fspath(confusion))
     check_report(report, heatmap)
     if not isinstance(dataset, data.Dataset):
         dataset = data.open_dataset(dataset, split)
     info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
-    offset, note = offset_of(info, dataset)
+    offset, note = label_offset(info, dataset)
     classes = dataset.num_classes
     # Whatever is answered and is no class of the dataset goes into the column after the last.
     counts = np.zeros((classes, classes + 1), np.int64)
-    right, size = 0, factory.NETWORKS[info.network].image_size
+    right, size = 0, registry.NETWORKS[info.network].image_size
     bad: list[str] = []
 
     def batches(size_of_batch, bad):
-        return data.arrays(lambda: data.batches(dataset, size_of_batch, image_size=size,
+        return data.as_numpy_batches(lambda: data.batches(dataset, size_of_batch, image_size=size,
                                                 strict=chosen.strict, bad=bad))
 
     def calibration():
         if dataset.kind == 'folder':  # whose first images are all of one class
-            return some_of(info, dataset.files)
+            return calibration_sample(info, dataset.files)
         return next(batches(CALIBRATION, None))['image']
 
     nothing: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    with nothing if report is None else Judged(keep_images=heatmap) as judged:
-        with loaded(checkpoint, chosen, calibration) as predictor:
+    with nothing if report is None else ExampleStore(keep_images=heatmap) as judged:
+        with load_predictor(checkpoint, chosen, calibration) as predictor:
             start = time.perf_counter()
             for batch in progress(batches(chosen.batch_size, bad), dataset.num_examples, bad):
                 logits = predictor.logits(batch['image'])
@@ -153,12 +162,12 @@ def evaluate(
         if report is not None and judged is not None:
             layers = {}
             if heatmap and judged.mistakes:
-                with Heatmaps(checkpoint, **values(chosen, HEATMAP_OPTIONS)) as maps:
+                with Heatmaps(checkpoint, **as_dict(chosen, HEATMAP_OPTIONS)) as maps:
                     layers = judged.layers(maps)
             what = dataset.path if split is None else f'{dataset.path}, {split}'
-            write_evaluation(report, result, judged, About(
+            write_evaluation(report, result, judged, ReportHeader(
                 f'Evaluation of {os.path.basename(info.path)}',
-                [('Dataset', what), *terms_of(info, precision, chosen)], note), layers,
+                [('Dataset', what), *header_rows(info, precision, chosen)], note), layers,
                 dataset.path)
     return result
 

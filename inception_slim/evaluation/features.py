@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+import os
 
 from inception_slim import checkpoint as checkpoints
 from inception_slim import data
+from inception_slim._atomic_write import atomic_write, check_writable
 from inception_slim.errors import DatasetError, InceptionSlimError
-from inception_slim.evaluation.images import Images, loaded, of_files, progress, some_of
+from inception_slim.evaluation.loaders import (
+    Images,
+    calibration_sample,
+    load_images,
+    load_predictor,
+    progress,
+)
 from inception_slim.evaluation.options import EvaluationOptions
-from inception_slim.files import check_file, written
-from inception_slim.options import made, taking
+from inception_slim.options import build_options
+import numpy as np
 
 
 @dataclass(frozen=True)
-class Features:
+class FeaturesResult:
     """What `features` wrote.
 
     Attributes:
@@ -34,12 +38,19 @@ class Features:
     bad: list[str]
 
 
-@taking(EvaluationOptions)
 def features(
-        checkpoint: str | os.PathLike,
-        images: Images,
-        destination: str | os.PathLike,
-        **options: Any) -> Features:
+    checkpoint: str | os.PathLike,
+    images: Images,
+    destination: str | os.PathLike,
+    *,
+    use_ema: bool = False,
+    checkpoint_scope: str | None = None,
+    precision: str = 'float32',
+    engine: str = 'auto',
+    cache: str | os.PathLike | None = None,
+    batch_size: int = 32,
+    strict: bool = False,
+) -> FeaturesResult:
     """Writes what the classifier sees of images: vectors as .npy, and beside them their files.
 
     Args:
@@ -54,29 +65,29 @@ def features(
       >>> import os, tempfile
       >>> from inception_slim import evaluation
       >>> with tempfile.TemporaryDirectory() as folder:
-      ...     written = evaluation.features('tests/golden/idioms', 'tests/golden/idioms/images',
+      ...     written = evaluation.features('tests/golden/legacy_scripts', 'tests/golden/legacy_scripts/images',
       ...                                   os.path.join(folder, 'features.npy'))
       >>> written.shape
       (8, 101)
     """
-    chosen = made(EvaluationOptions, options, InceptionSlimError)
+    chosen = build_options(EvaluationOptions, locals(), InceptionSlimError)
     destination = os.fspath(destination)
     if not destination.endswith('.npy'):
         raise DatasetError(f'{destination} must end in .npy, the format that is written.')
-    check_file(destination)
+    check_writable(destination)
     list_path = destination[:-len('.npy')] + '.txt'
     files = data.image_files(images)
     info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
     vectors, names = [], []
     bad: list[str] = []
-    with loaded(checkpoint, chosen, lambda: some_of(info, files)) as predictor:
-        for batch in progress(of_files(info, files, chosen.batch_size, chosen.strict, bad),
+    with load_predictor(checkpoint, chosen, lambda: calibration_sample(info, files)) as predictor:
+        for batch in progress(load_images(info, files, chosen.batch_size, chosen.strict, bad),
                               len(files), bad):
             vectors.append(predictor.features(batch['image']))
             names += batch['name'].tolist()
     vectors = np.concatenate(vectors)
-    with written(destination) as file:
+    with atomic_write(destination) as file:
         np.save(file, vectors)
-    with written(list_path) as file:
+    with atomic_write(list_path) as file:
         file.writelines(name + b'\n' for name in names)
-    return Features(destination, list_path, vectors.shape, bad)
+    return FeaturesResult(destination, list_path, vectors.shape, bad)

@@ -1,12 +1,12 @@
 """The forms that a network is kept in: one file a format."""
 
 from inception_slim.errors import ExportError
-from inception_slim.formats.exporting import (
+from inception_slim.formats._export import (
     FORMATS,
     QUANTIZATIONS,
     TOLERANCES,
-    Exported,
+    ExportResult,
     export,
 )
 
-__all__ = ['FORMATS', 'QUANTIZATIONS', 'TOLERANCES', 'ExportError', 'Exported', 'export']
+__all__ = ['FORMATS', 'QUANTIZATIONS', 'TOLERANCES', 'ExportError', 'ExportResult', 'export']

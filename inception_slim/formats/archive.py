@@ -12,9 +12,9 @@ import shutil
 import tarfile
 import tempfile
 
-from inception_slim.checkpoint import Foreign, open_file
-from inception_slim.checkpoint.files import File
-from inception_slim.checkpoint.foreign import LARGEST_NETWORK
+from inception_slim.checkpoint import ImportedWeights, open_weights
+from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
+from inception_slim.checkpoint.weight_sources import LARGEST_NETWORK
 from inception_slim.errors import CheckpointError
 
 _MOST_MEMBERS = 10_000
@@ -22,7 +22,7 @@ _WANTED = re.compile(r'.*(\.ckpt(-\d+)?|\.index|\.data-\d{5}-of-\d{5}|\.pb|\.h5|
                      r'\.safetensors|\.onnx)')
 
 
-def open_foreign(path: str) -> File | Foreign:
+def read_weights(path: str) -> TFCheckpoint | ImportedWeights:
     scratch = tempfile.TemporaryDirectory(prefix='inception_slim.')
     try:
         files = _unpacked(path, scratch.name)
@@ -37,11 +37,13 @@ def open_foreign(path: str) -> File | Foreign:
         raise CheckpointError(f'{path} holds {len(found)} files of networks ({shown}), not one; '
                               'unpack it, and give the one.')
     try:
-        opened = open_file(os.path.join(scratch.name, *found[0].split('/')))
+        opened = open_weights(os.path.join(scratch.name, *found[0].split('/')))
     except CheckpointError as error:
         raise CheckpointError(str(error).replace(scratch.name, path)) from None
     opened.prefix = path
-    opened.version += f'{"" if isinstance(opened, Foreign) else " checkpoint"} in an archive'
+    opened.version += (
+        f'{"" if isinstance(opened, ImportedWeights) else " checkpoint"} in an archive'
+    )
     # It lives as long as what reads from it.
     opened.unpacked = scratch  # type: ignore[union-attr]
     return opened

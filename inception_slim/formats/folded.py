@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.inference.calibration import calibrate_network
+from inception_slim.inference.cpu_features import available_cores
+from inception_slim.inference.engines.factory import pools_first
+from inception_slim.inference.graph import graph_with_placeholders
+from inception_slim.inference.ir import Op, head_ops, to_ops
+from inception_slim.inference.quantization import QuantizedNetwork
+from inception_slim.nets import registry
 import numpy as np
 
-from inception_slim.checkpoint import CheckpointInfo
-from inception_slim.inference.calibrating import calibrated_now
-from inception_slim.inference.engines.building import pools_first
-from inception_slim.inference.graph import outline
-from inception_slim.inference.processor import cores
-from inception_slim.inference.quantization import Quantized
-from inception_slim.inference.steps import Step, last_steps, steps
-from inception_slim.nets import factory
 
-
-def folded_steps(info: CheckpointInfo, values: dict[str, np.ndarray], engine: str,
-                 images: np.ndarray | None) -> tuple[Sequence[Step] | Quantized, list[Step]]:
+def export_ops(info: CheckpointInfo, values: dict[str, np.ndarray], engine: str,
+                 images: np.ndarray | None) -> tuple[Sequence[Op] | QuantizedNetwork, list[Op]]:
     """The network to its features, and from there to the logits and 'predictions', in float32.
 
     Args:
@@ -27,12 +26,12 @@ def folded_steps(info: CheckpointInfo, values: dict[str, np.ndarray], engine: st
       images: by which the ranges of bytes are found, such that any processor can multiply them;
         None leaves the network in floats.
     """
-    network = factory.NETWORKS[info.network]
+    network = registry.NETWORKS[info.network]
     kernel, biases = (values.pop(f'{network.classifier}/{each}') for each in ('weights', 'biases'))
     # Named as in TF-Slim's graph, so that it can be read again.
     kind = 'Conv2D' if kernel.ndim == 4 else 'MatMul'
-    last = last_steps(kernel, biases, f'{network.scope}/{network.classifier}/{kind}')
+    last = head_ops(kernel, biases, f'{network.scope}/{network.classifier}/{kind}')
     if images is None:
-        return list(steps(*outline(info, values), 'features')), last
-    return calibrated_now(info, values, images, cores(), every_product_fits=False,
+        return list(to_ops(*graph_with_placeholders(info, values), 'features')), last
+    return calibrate_network(info, values, images, available_cores(), every_product_fits=False,
                           pool_first=pools_first(engine)), last

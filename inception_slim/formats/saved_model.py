@@ -6,25 +6,24 @@ modules of TF-Slim's networks, of TensorFlow 1 and 2.
 
 from __future__ import annotations
 
+from functools import partial
 import os
 import tempfile
-from functools import partial
 
+from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
+from inception_slim.checkpoint.naming import is_model_tensor
+from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
+from inception_slim.data import decode, preprocessing
+from inception_slim.formats.frozen_graph import folded_graph, from_nodes, parse_proto
+from inception_slim.formats.writing import PredictFn
+from inception_slim.nets import registry
 import numpy as np
 import tensorflow
-
-from inception_slim.checkpoint import CheckpointInfo, Foreign, Tensor
-from inception_slim.checkpoint.files import File
-from inception_slim.checkpoint.names import is_model_tensor
-from inception_slim.data import decode, preprocessing
-from inception_slim.formats.frozen import folded_graph, of_nodes, parse
-from inception_slim.formats.writing import Answer
-from inception_slim.nets import factory
 
 _OBJECTS = '_CHECKPOINTABLE_OBJECT_GRAPH'
 
 
-def open_foreign(path: str) -> Foreign:
+def read_weights(path: str) -> ImportedWeights:
     from tensorflow.core.protobuf import saved_model_pb2
 
     folder = path if os.path.isdir(path) else os.path.dirname(path)
@@ -34,16 +33,16 @@ def open_foreign(path: str) -> Foreign:
         if found is not None:
             return found
     model = saved_model_pb2.SavedModel()
-    parse(os.path.join(folder, 'saved_model.pb'), model)
+    parse_proto(os.path.join(folder, 'saved_model.pb'), model)
     nodes = [node for graph in model.meta_graphs for node in graph.graph_def.node]
     nodes += [node for graph in model.meta_graphs for function in graph.graph_def.library.function
               for node in function.node_def]
-    return of_nodes(path, 'SavedModel', nodes)
+    return from_nodes(path, 'SavedModel', nodes)
 
 
-def _of_variables(path: str, prefix: str) -> Foreign | None:
+def _of_variables(path: str, prefix: str) -> ImportedWeights | None:
     """By the names of the variables: TensorFlow 2 keeps them apart from its keys of them."""
-    file = File(prefix)
+    file = TFCheckpoint(prefix)
     keys = {name: name for name in file.shapes}
     if _OBJECTS in file.shapes:
         from tensorflow.core.protobuf import trackable_object_graph_pb2
@@ -52,16 +51,16 @@ def _of_variables(path: str, prefix: str) -> Foreign | None:
         objects.ParseFromString(bytes(file.read(_OBJECTS)))
         keys = {each.full_name: each.checkpoint_key for node in objects.nodes
                 for each in node.attributes if each.checkpoint_key in file.shapes}
-    tensors = {name: Tensor(tuple(file.shapes[key]), file.dtypes[key].as_numpy_dtype,
+    tensors = {name: LazyTensor(tuple(file.shapes[key]), file.dtypes[key].as_numpy_dtype,
                             partial(file.read, key))
                for name, key in keys.items() if is_model_tensor(name)}
-    return Foreign(path, 'SavedModel', 'TF-Slim', tensors) if tensors else None
+    return ImportedWeights(path, 'SavedModel', 'TF-Slim', tensors) if tensors else None
 
 
 def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
-          names: list[str] | None) -> Answer:
+          names: list[str] | None) -> PredictFn:
     definition = folded_graph(info, weights)
-    side = factory.NETWORKS[info.network].image_size
+    side = registry.NETWORKS[info.network].image_size
     images = tensorflow.TensorSpec((None, side, side, 3), tensorflow.float32, 'images')
     encoded = tensorflow.TensorSpec((None,), tensorflow.string, 'encoded')
 

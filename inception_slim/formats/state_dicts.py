@@ -7,17 +7,16 @@ them. PyTorch's Inception V3 counts the zeros around the grid when it averages, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+import re
 
-import numpy as np
-
-from inception_slim.checkpoint import MOVING_AVERAGE, CheckpointInfo, Foreign, Tensor
+from inception_slim.checkpoint import MOVING_AVERAGE, CheckpointInfo, ImportedWeights, LazyTensor
 from inception_slim.data.labels import CLASSES_OF_2015
 from inception_slim.errors import CheckpointError, ExportError
-from inception_slim.formats.layer_names import has_torch_names, torch_names
+from inception_slim.formats.name_maps import has_torch_names, torch_names
 from inception_slim.inference import BATCH_NORM_EPSILON
-from inception_slim.nets import factory
+from inception_slim.nets import registry
+import numpy as np
 
 # A module that each network has and no other, by its weights.
 _FINGERPRINTS = {'inception_v3': 'Mixed_5b.branch1x1.conv.weight',
@@ -28,7 +27,7 @@ _HEADS = ('fc', 'last_linear', 'classif', 'head.fc')  # what a classifier has be
 _AUX = 'AuxLogits/'
 
 
-def recognized(path: str, names: Mapping[str, Tensor]) -> tuple[str, str]:
+def recognize(path: str, names: Mapping[str, LazyTensor]) -> tuple[str, str]:
     """The network of a state dict, and what precedes its names, such as `module.`.
 
     Raises:
@@ -38,15 +37,15 @@ def recognized(path: str, names: Mapping[str, Tensor]) -> tuple[str, str]:
         for name in names:
             if name == fingerprint or name.endswith('.' + fingerprint):
                 return network, name[:-len(fingerprint)]
-    known = ', '.join(factory.NETWORKS[name].title for name in _FINGERPRINTS)
+    known = ', '.join(registry.NETWORKS[name].title for name in _FINGERPRINTS)
     shown = ', '.join(sorted(names)[:3]) or 'nothing'
     raise CheckpointError(f'{path} holds another network than {known}, as torchvision and timm '
                           f'name them: its {len(names)} tensors are such as {shown}.')
 
 
-def foreign_of(path: str, version: str, state: Mapping[str, Tensor], *,
-               averages: Mapping[str, Tensor] | None = None, pooling: str | None = None,
-               pixels: tuple | None = None, notes: tuple[str, ...] = ()) -> Foreign:
+def build_imported_weights(path: str, version: str, state: Mapping[str, LazyTensor], *,
+               averages: Mapping[str, LazyTensor] | None = None, pooling: str | None = None,
+               pixels: tuple | None = None, notes: tuple[str, ...] = ()) -> ImportedWeights:
     """The variables of a state dict under TF-Slim's names.
 
     Args:
@@ -57,11 +56,11 @@ def foreign_of(path: str, version: str, state: Mapping[str, Tensor], *,
       pixels: see `Foreign`.
       notes: what is said of it besides.
     """
-    network, prefix = recognized(path, state)
+    network, prefix = recognize(path, state)
     tensors, found = _variables(path, network, state, prefix)
     said = [*notes, *found]
-    scope = factory.NETWORKS[network].scope
-    classes = tensors.get(f'{factory.NETWORKS[network].classifier}/biases')
+    scope = registry.NETWORKS[network].scope
+    classes = tensors.get(f'{registry.NETWORKS[network].classifier}/biases')
     if pooling is None:
         pooling = 'average'
         if network == 'inception_v3':
@@ -70,22 +69,29 @@ def foreign_of(path: str, version: str, state: Mapping[str, Tensor], *,
                 pooling = '2015'  # as pytorch-fid and torch-fidelity keep that network
     everything = {f'{scope}/{name}': tensor for name, tensor in tensors.items()}
     if averages is not None:
-        averaged, _ = _variables(path, network, averages, recognized(path, averages)[1],
+        averaged, _ = _variables(path, network, averages, recognize(path, averages)[1],
                                  gammas=any(name.endswith('gamma') for name in tensors))
         everything.update({f'{scope}/{name}{MOVING_AVERAGE}': tensor
                            for name, tensor in averaged.items()})
-    return Foreign(path, version, 'torchvision and timm' if network == 'inception_v3' else 'timm',
-                   everything, pooling=pooling, pixels=pixels, notes=tuple(said))
+    return ImportedWeights(
+        path,
+        version,
+        'torchvision and timm' if network == 'inception_v3' else 'timm',
+        everything,
+        pooling=pooling,
+        pixels=pixels,
+        notes=tuple(said),
+    )
 
 
-def _variables(path: str, network: str, state: Mapping[str, Tensor], prefix: str,
-               gammas: bool | None = None) -> tuple[dict[str, Tensor], list[str]]:
+def _variables(path: str, network: str, state: Mapping[str, LazyTensor], prefix: str,
+               gammas: bool | None = None) -> tuple[dict[str, LazyTensor], list[str]]:
     """By TF-Slim's names in the network's scope; and what is to be said."""
-    known = factory.NETWORKS[network]
+    known = registry.NETWORKS[network]
     left = {name[len(prefix):]: tensor for name, tensor in state.items()
             if name.startswith(prefix) and not name.endswith('num_batches_tracked')}
-    tensors: dict[str, Tensor] = {}
-    scales: dict[str, Tensor] = {}
+    tensors: dict[str, LazyTensor] = {}
+    scales: dict[str, LazyTensor] = {}
     notes: list[str] = []
     for layer, module in torch_names(network).items():
         if layer == known.classifier:
@@ -117,7 +123,9 @@ def _variables(path: str, network: str, state: Mapping[str, Tensor], prefix: str
     return tensors, notes
 
 
-def _classifier(left: dict[str, Tensor], layer: str, tensors: dict[str, Tensor]) -> list[str]:
+def _classifier(
+    left: dict[str, LazyTensor], layer: str, tensors: dict[str, LazyTensor]
+) -> list[str]:
     """Takes the classifier out of what is left: under any of its names, alone or in a row."""
     for head in _HEADS:
         rows = [name for name in left
@@ -134,25 +142,28 @@ def _classifier(left: dict[str, Tensor], layer: str, tensors: dict[str, Tensor])
     return ['It has no classifier; its body alone is read.']
 
 
-def _plain(tensor: Tensor) -> Tensor:
-    return Tensor(tensor.shape, np.dtype(np.float32),
+def _plain(tensor: LazyTensor) -> LazyTensor:
+    return LazyTensor(tensor.shape, np.dtype(np.float32),
                   lambda: np.asarray(tensor.load(), np.float32))
 
 
-def _transposed(path: str, tensor: Tensor, as_convolution: bool = False) -> Tensor:
+def _transposed(path: str, tensor: LazyTensor, as_convolution: bool = False) -> LazyTensor:
     """[out, in, height, width] as [height, width, in, out], or a dense layer's as [in, out]."""
     if len(tensor.shape) == 2:
         shape = tensor.shape[::-1]
         if as_convolution:
             shape = (1, 1, *shape)
-        return Tensor(shape, np.dtype(np.float32), lambda: np.ascontiguousarray(
+        return LazyTensor(shape, np.dtype(np.float32), lambda: np.ascontiguousarray(
             tensor.load().T, np.float32).reshape(shape))
     if len(tensor.shape) != 4:
         raise CheckpointError(f'{path} has weights of {len(tensor.shape)} dimensions where '
                               'convolutions have 4; it is another network.')
     out, into, height, width = tensor.shape
-    return Tensor((height, width, into, out), np.dtype(np.float32), lambda: np.ascontiguousarray(
-        np.transpose(tensor.load(), (2, 3, 1, 0)), np.float32))
+    return LazyTensor(
+        (height, width, into, out),
+        np.dtype(np.float32),
+        lambda: np.ascontiguousarray(np.transpose(tensor.load(), (2, 3, 1, 0)), np.float32),
+    )
 
 
 def state_dict(info: CheckpointInfo, weights: Mapping[str, np.ndarray], *,
@@ -167,7 +178,7 @@ def state_dict(info: CheckpointInfo, weights: Mapping[str, np.ndarray], *,
       ExportError: neither library has the network, or pools as it does.
     """
     check(info)
-    network = factory.NETWORKS[info.network]
+    network = registry.NETWORKS[info.network]
     state: dict[str, np.ndarray] = {}
     for layer, module in torch_names(info.network).items():
         if f'{layer}/weights' not in weights or (layer.startswith(_AUX) and not aux):
@@ -195,7 +206,7 @@ def state_dict(info: CheckpointInfo, weights: Mapping[str, np.ndarray], *,
 
 def check(info: CheckpointInfo) -> None:
     """Raises an ExportError where PyTorch's libraries have no such network."""
-    title = factory.NETWORKS[info.network].title
+    title = registry.NETWORKS[info.network].title
     if not has_torch_names(info.network):
         raise ExportError(f'{title} is in neither torchvision nor timm as TF-Slim built it, which '
                           'have Inception V3, V4 and Inception-ResNet V2; take onnx.')

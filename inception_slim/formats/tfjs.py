@@ -10,19 +10,18 @@ import math
 import os
 from typing import Any
 
-import numpy as np
-
-from inception_slim.checkpoint import Foreign, Tensor
-from inception_slim.checkpoint.foreign import check_size
+from inception_slim.checkpoint import ImportedWeights, LazyTensor
+from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError
-from inception_slim.formats import keras_layers
-from inception_slim.formats.keras_layers import Layer
+from inception_slim.formats import keras_weights
+from inception_slim.formats.keras_weights import Layer
+import numpy as np
 
 _LARGEST_JSON = 2**26
 _TYPES = {'float32': '<f4', 'float16': '<f2', 'uint8': 'u1', 'uint16': '<u2', 'int32': '<i4'}
 
 
-def open_foreign(path: str) -> Foreign:
+def read_weights(path: str) -> ImportedWeights:
     file = os.path.join(path, 'model.json') if os.path.isdir(path) else path
     with open(file, 'rb') as opened:
         text = opened.read(_LARGEST_JSON + 1)
@@ -44,7 +43,9 @@ def open_foreign(path: str) -> Foreign:
             layer, _, parameter = name.rpartition('/')
             layer = layer.rsplit('/', 1)[-1]
             layers.setdefault(layer, Layer(layer, {})).values[parameter] = tensor
-    found = keras_layers.foreign_of(path, 'layers model of TensorFlow.js', layers, config)
+    found = keras_weights.build_imported_weights(
+        path, 'layers model of TensorFlow.js', layers, config
+    )
     if quantized:
         found.notes += (f'Its weights were kept in {" and ".join(sorted(quantized))}, and are '
                         'what these stand for.',)
@@ -81,7 +82,7 @@ class _Shards:
         return b''.join(pieces)
 
 
-def _tensor(path: str, entry: Any, shards: _Shards) -> tuple[str, Tensor]:
+def _tensor(path: str, entry: Any, shards: _Shards) -> tuple[str, LazyTensor]:
     """The next of a row of weights."""
     name, shape, kept = str(entry['name']), tuple(entry['shape']), entry.get('quantization')
     kind = (kept or entry)['dtype']
@@ -90,7 +91,7 @@ def _tensor(path: str, entry: Any, shards: _Shards) -> tuple[str, Tensor]:
         raise CheckpointError(f'{path} holds {name} as {kind}, which is not read here; take one '
                               f'with {", ".join(_TYPES)}.')
     dtype = np.dtype(_TYPES[kind])
-    check_size(path, name, shape, np.dtype(np.float32))
+    check_tensor_size(path, name, shape, np.dtype(np.float32))
     first, count = shards.position, dtype.itemsize * math.prod(shape)
     shards.position += count
     if shards.position > shards.size:
@@ -104,4 +105,4 @@ def _tensor(path: str, entry: Any, shards: _Shards) -> tuple[str, Tensor]:
             return numbers.astype(np.float32) * np.float32(kept['scale']) + np.float32(kept['min'])
         return numbers.astype(np.float32)
 
-    return name, Tensor(shape, np.dtype(np.float32), load)
+    return name, LazyTensor(shape, np.dtype(np.float32), load)

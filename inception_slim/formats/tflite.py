@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.formats.frozen_graph import folded_graph
+from inception_slim.formats.writing import PredictFn
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from inception_slim.checkpoint import CheckpointInfo
-from inception_slim.formats.frozen import folded_graph
-from inception_slim.formats.writing import Answer
-
 
 def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str, quantize: str,
-          images: np.ndarray) -> Answer:
+          images: np.ndarray) -> PredictFn:
     definition = folded_graph(info, weights, ['predictions'])
     with tf.Graph().as_default() as graph, tf.Session() as session:
         tf.import_graph_def(definition, name='')

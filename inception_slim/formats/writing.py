@@ -8,4 +8,4 @@ import numpy as np
 
 # Of images `[N, side, side, 3]` in [-1, 1] the probabilities `[N, num_classes]`. A writer writes
 # to a path, loads what it wrote, and returns what answers by it.
-Answer = Callable[[np.ndarray], np.ndarray]
+PredictFn = Callable[[np.ndarray], np.ndarray]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.errors import CheckpointError
+from inception_slim.nets import registry
+from inception_slim.nets.blocks import pooled_conv
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-
-from inception_slim.checkpoint import CheckpointInfo
-from inception_slim.errors import CheckpointError
-from inception_slim.nets import factory
-from inception_slim.nets.blocks import pooled_conv
 
 
 def constant_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
@@ -38,8 +37,13 @@ def constant_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
     return _graph(info, values, constant, dtype, classify, pool_first=False)
 
 
-def outline(info: CheckpointInfo, values: dict[str, np.ndarray], *, classify: bool = False,
-            pool_first: bool = False) -> tuple[tf.Graph, dict[str, np.ndarray]]:
+def graph_with_placeholders(
+    info: CheckpointInfo,
+    values: dict[str, np.ndarray],
+    *,
+    classify: bool = False,
+    pool_first: bool = False,
+) -> tuple[tf.Graph, dict[str, np.ndarray]]:
     """The same graph with a placeholder for each of its weights, and the weights by op name.
 
     For those who read the graph to build it elsewhere: the weights stay where they are, uncopied.
@@ -62,7 +66,7 @@ def _graph(info: CheckpointInfo, values: dict[str, np.ndarray],
            placed: Callable[[str, np.ndarray], tf.Tensor], dtype: tf.DType, classify: bool,
            pool_first: bool) -> tf.Graph:
     """The graph, with what `placed` gives in the place of each variable."""
-    network = factory.NETWORKS[info.network]
+    network = registry.NETWORKS[info.network]
     arguments = {}
     if info.depth_multiplier is not None and network.channels:
         arguments = {'depth_multiplier': info.depth_multiplier, 'min_depth': info.min_depth}
@@ -103,10 +107,10 @@ def _graph(info: CheckpointInfo, values: dict[str, np.ndarray],
 def frozen_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
                  outputs: Sequence[str]) -> tf.GraphDef:
     """What of `constant_graph` the outputs need, to be written or translated."""
-    return ancestors(constant_graph(info, values).as_graph_def(), outputs)
+    return extract_subgraph(constant_graph(info, values).as_graph_def(), outputs)
 
 
-def ancestors(definition: tf.GraphDef, outputs: Sequence[str]) -> tf.GraphDef:
+def extract_subgraph(definition: tf.GraphDef, outputs: Sequence[str]) -> tf.GraphDef:
     """The part of a graph that its outputs need."""
     nodes = {node.name: node for node in definition.node}
     needed, waiting = set(), list(outputs)

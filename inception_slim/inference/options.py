@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+import os
 
-from inception_slim.checkpoint.options import ReadingOptions
+from inception_slim.checkpoint.options import CheckpointOptions
 from inception_slim.options import option
 
 PRECISIONS = ('float32', 'bfloat16', 'int8')
@@ -13,7 +13,7 @@ ENGINES = ('auto', 'session', 'tflite', 'onnxruntime', 'openvino')
 
 
 @dataclass(frozen=True)
-class InferenceOptions(ReadingOptions):
+class InferenceOptions(CheckpointOptions):
     """What `inference.load` takes, and every call that loads by it.
 
     Attributes:

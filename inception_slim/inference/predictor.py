@@ -7,30 +7,28 @@ never built, and what is left is run in cheaper numbers where that is asked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import os
 import warnings
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
 
 from inception_slim import checkpoint as checkpoints
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.errors import CheckpointError, InceptionSlimError
-from inception_slim.inference.calibrating import calibrated_network
-from inception_slim.inference.engines import Engine, LastLayer
-from inception_slim.inference.engines.building import (
-    engine_in_bytes,
-    engine_in_floats,
-    last_layer,
+from inception_slim.inference.batch_norm_folding import fold_batch_norm
+from inception_slim.inference.calibration import load_or_calibrate
+from inception_slim.inference.cpu_features import available_cores, has_bfloat16
+from inception_slim.inference.engines import ClassifierHead, Engine
+from inception_slim.inference.engines.factory import (
+    build_float_engine,
+    build_head,
+    build_int8_engine,
     pools_first,
 )
-from inception_slim.inference.engines.choosing import choose
-from inception_slim.inference.folding import fold_batch_norm
+from inception_slim.inference.engines.selection import select_engine
 from inception_slim.inference.options import InferenceOptions
-from inception_slim.inference.processor import cores, has_bfloat16
-from inception_slim.nets import factory
-from inception_slim.options import check, made, taking
+from inception_slim.nets import registry
+from inception_slim.options import build_options, check
+import numpy as np
 
 _AT_LEAST_ONE = {'at_least': 1}
 
@@ -45,13 +43,13 @@ class Predictor:
     """
 
     def __init__(self, info: CheckpointInfo, precision: str, engine_name: str,
-                 engine: Engine, classifier: LastLayer):
+                 engine: Engine, classifier: ClassifierHead):
         self.info = info
         self.precision = precision
         self.engine = engine_name
         self._engine: Engine | None = engine
         self._classifier = classifier
-        self._side = factory.NETWORKS[info.network].image_size
+        self._side = registry.NETWORKS[info.network].image_size
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits of images, `[N, num_classes]` float32.
@@ -91,7 +89,7 @@ class Predictor:
         engine = self._engine
         if engine is None:
             raise RuntimeError('This predictor was closed; load() another.')
-        images = checked_images(images, self._side)
+        images = validate_images(images, self._side)
         if not len(images):
             features = np.zeros((0, self._classifier.channels), np.float32)
         else:
@@ -99,7 +97,7 @@ class Predictor:
         return features if output == 'features' else getattr(self._classifier, output)(features)
 
 
-def checked_images(images: np.ndarray, side: int) -> np.ndarray:
+def validate_images(images: np.ndarray, side: int) -> np.ndarray:
     """Images as the network wants them, `[N, side, side, 3]` float32; warns of a wrong range.
 
     Raises:
@@ -125,14 +123,18 @@ def checked_images(images: np.ndarray, side: int) -> np.ndarray:
     return images
 
 
-@taking(InferenceOptions)
 def load(
-        checkpoint: str | os.PathLike,
-        *,
-        batch_size: int | None = None,
-        calibration_images: np.ndarray | Callable[[], np.ndarray] | None = None,
-        num_threads: int | None = None,
-        **options: Any) -> Predictor:
+    checkpoint: str | os.PathLike,
+    *,
+    batch_size: int | None = None,
+    calibration_images: np.ndarray | Callable[[], np.ndarray] | None = None,
+    num_threads: int | None = None,
+    use_ema: bool = False,
+    checkpoint_scope: str | None = None,
+    precision: str = 'float32',
+    engine: str = 'auto',
+    cache: str | os.PathLike | None = None,
+) -> Predictor:
     """Makes a predictor of a checkpoint.
 
     Args:
@@ -158,7 +160,7 @@ def load(
       ...     predictor.predictions(np.zeros((3, 299, 299, 3), np.float32)).shape
       (3, 11)
     """
-    chosen = made(InferenceOptions, options, InceptionSlimError)
+    chosen = build_options(InferenceOptions, locals(), InceptionSlimError)
     for name, value in (('batch_size', batch_size), ('num_threads', num_threads)):
         check(name, value, _AT_LEAST_ONE, InceptionSlimError)
     precision = chosen.precision
@@ -169,17 +171,17 @@ def load(
         warnings.warn('This processor has no bfloat16 instructions, which would make bfloat16 '
                       'slower; staying in float32.', stacklevel=2)
         precision = 'float32'
-    engine_name = choose(chosen.engine, precision)
+    engine_name = select_engine(chosen.engine, precision)
     info, weights = checkpoints.read(checkpoint, use_ema=chosen.use_ema,
                                      checkpoint_scope=chosen.checkpoint_scope)
     if info.num_classes is None:
         raise CheckpointError(f'{info.path} has no classifier; it cannot answer.')
     values = fold_batch_norm(weights)
-    layer = factory.NETWORKS[info.network].classifier
-    threads = num_threads or cores()
+    layer = registry.NETWORKS[info.network].classifier
+    threads = num_threads or available_cores()
     last = values.pop(f'{layer}/weights'), values.pop(f'{layer}/biases')
     if precision == 'int8':
-        side = factory.NETWORKS[info.network].image_size
+        side = registry.NETWORKS[info.network].image_size
 
         def images() -> np.ndarray:
             given = calibration_images() if callable(calibration_images) else calibration_images
@@ -187,16 +189,16 @@ def load(
                 raise InceptionSlimError(
                     f'int8 needs calibration_images: {chosen.cache} has no network calibrated for '
                     f'{info.path}; give real images, by which the range of each layer is found.')
-            return checked_images(given, side)
+            return validate_images(given, side)
 
         fixed = _given(calibration_images) and not callable(calibration_images)
-        network = calibrated_network(info, values, images, fixed, chosen.cache, threads,
+        network = load_or_calibrate(info, values, images, fixed, chosen.cache, threads,
                                      pools_first(engine_name))
-        engine = engine_in_bytes(engine_name, network, threads, batch_size)
+        engine = build_int8_engine(engine_name, network, threads, batch_size)
     else:
-        engine = engine_in_floats(engine_name, info, values, precision, threads, batch_size)
+        engine = build_float_engine(engine_name, info, values, precision, threads, batch_size)
     return Predictor(info, precision, engine_name, engine,
-                     last_layer(engine_name, *last, threads))
+                     build_head(engine_name, *last, threads))
 
 
 def _given(images: np.ndarray | Callable[[], np.ndarray] | None) -> bool:

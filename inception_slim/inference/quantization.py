@@ -10,12 +10,11 @@ convolution) stays in float32.
 from __future__ import annotations
 
 import collections
-import dataclasses
 from collections.abc import Callable, Sequence
+import dataclasses
 
+from inception_slim.inference.ir import INPUTS, Op
 import numpy as np
-
-from inception_slim.inference.steps import INPUTS, Step
 
 # Of the largest values of the calibration images: those above are outliers, and are clipped.
 PERCENTILE = 99
@@ -29,7 +28,7 @@ _LARGEST_WEIGHT_OF_IMAGES = 63
 
 
 @dataclasses.dataclass(frozen=True)
-class Statistics:
+class CalibrationStats:
     """What calibration images do in a network.
 
     Attributes:
@@ -44,7 +43,7 @@ class Statistics:
 
 
 @dataclasses.dataclass(frozen=True)
-class Quantized:
+class QuantizedNetwork:
     """A network whose convolutions multiply bytes by eight-bit weights, where that can be.
 
     Attributes:
@@ -53,12 +52,12 @@ class Quantized:
       side: of the images.
     """
 
-    steps: list[Step]
+    steps: list[Op]
     ranges: dict[str, float]
     side: int
 
 
-def shifted(steps: Sequence[Step]) -> list[Step]:
+def shift_inputs(steps: Sequence[Op]) -> list[Op]:
     """The same network on images shifted to [0, 2], where that can be, so that they are bytes.
 
     The first convolution must not pad: its zeros would have to be shifted too.
@@ -69,21 +68,21 @@ def shifted(steps: Sequence[Step]) -> list[Step]:
         return list(steps)
     biases = first.biases - first.weights.sum((1, 2, 3), dtype=np.float64)
     moved = first._replace(inputs=[SHIFTED], biases=biases.astype(np.float32))
-    return [Step('shift', [INPUTS], SHIFTED),
+    return [Op('shift', [INPUTS], SHIFTED),
             *(moved if step is first else step for step in steps)]
 
 
-def is_shifted(network: Quantized) -> bool:
+def is_input_shifted(network: QuantizedNetwork) -> bool:
     """Whether its images are shifted to [0, 2]; the step that does so is the first."""
     return network.steps[0].output == SHIFTED
 
 
-def ranged(steps: Sequence[Step]) -> list[str]:
+def relu_outputs(steps: Sequence[Op]) -> list[str]:
     """The values whose ranges must be found: what comes out of ReLUs."""
     return [step.output for step in steps if step.kind == 'relu']
 
 
-def stem(steps: Sequence[Step]) -> list[str]:
+def unbranched_relus(steps: Sequence[Op]) -> list[str]:
     """The values that come out of ReLUs before the network first branches."""
     users = collections.Counter(name for step in steps for name in step.inputs)
     found, value = [], steps[0].inputs[0]
@@ -95,14 +94,14 @@ def stem(steps: Sequence[Step]) -> list[str]:
     return found
 
 
-def multiplied(steps: Sequence[Step]) -> list[str]:
+def conv_inputs(steps: Sequence[Op]) -> list[str]:
     """The values that convolutions take, in whole bytes where they become bytes."""
     return list(dict.fromkeys(step.inputs[0] for step in steps
                               if step.kind == 'conv' and step.groups == 1))
 
 
-def quantize(steps: Sequence[Step], statistics: Statistics, side: int,
-             every_product_fits: bool) -> Quantized:
+def quantize(steps: Sequence[Op], statistics: CalibrationStats, side: int,
+             every_product_fits: bool) -> QuantizedNetwork:
     """The network in eight bits, by what calibration images did in it.
 
     Args:
@@ -119,7 +118,7 @@ def quantize(steps: Sequence[Step], statistics: Statistics, side: int,
             step = _rounded(step, statistics.means[step.inputs[0]],
                             _LARGEST_WEIGHT_OF_IMAGES if narrow else _LARGEST_WEIGHT)
         done.append(step)
-    return Quantized(done, ranges, side)
+    return QuantizedNetwork(done, ranges, side)
 
 
 def _least_error(largest: float, samples: np.ndarray) -> float:
@@ -138,7 +137,7 @@ def _least_error(largest: float, samples: np.ndarray) -> float:
     return largest * min(_PARTS, key=error) if largest else 0.0
 
 
-def _ranges(steps: Sequence[Step], statistics: Statistics) -> dict[str, float]:
+def _ranges(steps: Sequence[Op], statistics: CalibrationStats) -> dict[str, float]:
     """Of each value that is bytes: the same for all that are pooled from or put beside another."""
     parent: dict[str, str] = {}
 
@@ -167,7 +166,7 @@ def _ranges(steps: Sequence[Step], statistics: Statistics) -> dict[str, float]:
     return {name: together[root(name)] or 1.0 for name in parent}
 
 
-def _rounded(step: Step, means: np.ndarray, largest: int) -> Step:
+def _rounded(step: Op, means: np.ndarray, largest: int) -> Op:
     """A convolution with weights in eight bits, and biases without the mean error of that."""
     weights = step.weights
     unit = abs(weights).max((1, 2, 3)).astype(np.float32) / largest
@@ -179,8 +178,8 @@ def _rounded(step: Step, means: np.ndarray, largest: int) -> Step:
                          biases=(step.biases + error @ means).astype(np.float32))
 
 
-def calibrated(steps: Sequence[Step], images: np.ndarray, every_product_fits: bool,
-               measure: Callable[[Sequence[Step], np.ndarray], Statistics]) -> Quantized:
+def calibrate(steps: Sequence[Op], images: np.ndarray, every_product_fits: bool,
+               measure: Callable[[Sequence[Op], np.ndarray], CalibrationStats]) -> QuantizedNetwork:
     """The network in eight bits, by ranges that `measure` finds on images."""
-    steps = shifted(steps)
+    steps = shift_inputs(steps)
     return quantize(steps, measure(steps, images), images.shape[1], every_product_fits)

@@ -44,7 +44,7 @@ def activate() -> Activation:
     """
     # Importing the package must not cost what only scripts need.
     from inception_slim.legacy import activation
-    _undo.append(activation.begin() if not _undo else lambda: None)
+    _undo.append(activation.enter_tf1() if not _undo else lambda: None)
     return Activation()
 
 

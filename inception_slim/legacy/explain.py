@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 import importlib.util
 import os
 import sys
 import types
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from inception_slim.errors import InceptionSlimError
-from inception_slim.legacy import around, contrib, face, imports, library, python2
+from inception_slim.legacy import (
+    contrib,
+    import_hook,
+    library_shims,
+    python2,
+    research_slim,
+    tf1_modules,
+)
 
 
 @dataclass
-class Use:
+class SymbolUse:
     """A name, where it is used, and what is to be said of it; `served` is False if it is not."""
 
     name: str
@@ -45,7 +52,7 @@ class _Reader(ast.NodeVisitor):
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             top = alias.name.partition('.')[0]
-            if top in imports.FACED:
+            if top in import_hook.REDIRECTED:
                 self.known[alias.asname or top] = alias.name if alias.asname else top
                 if '.' in alias.name:
                     self._note(alias.name, node.lineno)
@@ -56,7 +63,7 @@ class _Reader(ast.NodeVisitor):
         if node.level or not node.module:
             self._relative(node)
             return
-        if node.module.partition('.')[0] not in imports.FACED:
+        if node.module.partition('.')[0] not in import_hook.REDIRECTED:
             self.imported.setdefault(node.module, node.lineno)
             for alias in node.names:
                 self.imported.setdefault(f'{node.module}.{alias.name}', -node.lineno)
@@ -103,7 +110,7 @@ class _Reader(ast.NodeVisitor):
 def _follow(dotted: str) -> tuple[str, bool, str]:
     """The part of a name that is a library's, whether it is served, and what is to be said."""
     parts = dotted.split('.')
-    find = face.find if parts[0] in face.ROOTS else around.find
+    find = tf1_modules.resolve_module if parts[0] in tf1_modules.ROOTS else library_shims.find
     name, value = parts[0], find(parts[0])
     for part in parts[1:]:
         if not isinstance(value, types.ModuleType):
@@ -146,14 +153,14 @@ def _brought(name: str, folder: str) -> str | None:
 
 def _python_path() -> Iterator[str]:
     for path in os.environ.get('PYTHONPATH', '').split(os.pathsep):
-        if path and not imports.is_installed(os.path.join(path, 'x')):
+        if path and not import_hook.is_installed(os.path.join(path, 'x')):
             yield path
 
 
 def _is_there(name: str, folder: str) -> bool:
     top = name.partition('.')[0]
     if (_brought(top, folder) or os.path.isdir(os.path.join(folder, top))
-            or name in library.modules() or top in python2.MODULES):
+            or name in research_slim.modules() or top in python2.MODULES):
         return True
     try:
         return importlib.util.find_spec(top) is not None
@@ -161,7 +168,7 @@ def _is_there(name: str, folder: str) -> bool:
         return False
 
 
-def read(script: str) -> tuple[list[Use], list[str]]:
+def read(script: str) -> tuple[list[SymbolUse], list[str]]:
     """Reads a script and the modules that it brings along.
 
     Args:
@@ -175,7 +182,7 @@ def read(script: str) -> tuple[list[Use], list[str]]:
       InceptionSlimError: the script cannot be read.
     """
     folder = os.path.dirname(os.path.realpath(script))
-    uses: dict[str, Use] = {}
+    uses: dict[str, SymbolUse] = {}
     files, waiting = [], [os.path.abspath(script)]
     while waiting:
         path = waiting.pop(0)
@@ -195,7 +202,7 @@ def read(script: str) -> tuple[list[Use], list[str]]:
                 f'{path}, line {error.lineno}, is no Python: {error.msg}') from None
         for dotted, lines in reader.used.items():
             name, served, remark = _follow(dotted)
-            use = uses.setdefault(name, Use(name, [], served, remark))
+            use = uses.setdefault(name, SymbolUse(name, [], served, remark))
             use.places += [f'{os.path.relpath(path)}:{line}' for line in lines
                            if f'{os.path.relpath(path)}:{line}' not in use.places]
         for name, line in reader.imported.items():
@@ -204,7 +211,7 @@ def read(script: str) -> tuple[list[Use], list[str]]:
                 waiting.append(found)
             elif line > 0 and not _is_there(name, folder):
                 top = name.partition('.')[0]
-                use = uses.setdefault(top, Use(
+                use = uses.setdefault(top, SymbolUse(
                     top, [], False, f'The module {top} is neither beside the script nor '
                     'installed.'))
                 use.places.append(f'{os.path.relpath(path)}:{line}')

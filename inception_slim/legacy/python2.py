@@ -7,6 +7,7 @@ translated in memory by fissix, the kept fork of lib2to3; lines keep their numbe
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 import copy
 import difflib
 import functools
@@ -15,9 +16,8 @@ import operator
 import re
 import sys
 import types
-import weakref
-from collections.abc import Mapping
 from typing import Any
+import weakref
 
 from inception_slim.errors import InceptionSlimError
 
@@ -49,8 +49,8 @@ class Python2Error(InceptionSlimError, SyntaxError):
 
 def __getattr__(name: str):
     if name == 'script_import':
-        from inception_slim.legacy import imports
-        return imports.script_import
+        from inception_slim.legacy import import_hook
+        return import_hook.script_import
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 
-def thinning(depth_multiplier: float, min_depth: int) -> Callable[[int], int]:
+def depth_fn(depth_multiplier: float, min_depth: int) -> Callable[[int], int]:
     """From a layer's channels at full width to its channels: thinned, but not below `min_depth`."""
     return lambda channels: max(int(channels * depth_multiplier), min_depth)
 

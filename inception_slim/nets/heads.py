@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 
-def fitted_kernel(net: tf.Tensor, kernel: int) -> list[int]:
+def reduced_kernel_size(net: tf.Tensor, kernel: int) -> list[int]:
     """A square kernel, cut to the grid where the grid is known and smaller."""
     return [kernel if side is None else min(side, kernel) for side in net.shape.as_list()[1:3]]
 
@@ -53,7 +53,7 @@ def convolutional_head(
             net = tf.reduce_mean(net, [1, 2], keepdims=True, name='GlobalPool')
             end_points['global_pool'] = net
         else:
-            kernel = fitted_kernel(net, pool)
+            kernel = reduced_kernel_size(net, pool)
             net = slim.avg_pool2d(net, kernel, stride=pool_stride, padding='VALID',
                                   scope='{}_{}x{}'.format(pool_scope, *kernel))
         if not num_classes:
@@ -112,7 +112,7 @@ def dense_logits(features: tf.Tensor, end_points: dict[str, tf.Tensor],
     return logits, end_points
 
 
-def pool_whole_grid(net: tf.Tensor, scope: str) -> tf.Tensor:
+def global_pool(net: tf.Tensor, scope: str) -> tf.Tensor:
     """The average over the grid, `[batch, 1, 1, channels]`, whether its size is known or not."""
     grid = net.shape.as_list()[1:3]
     if None in grid:

@@ -12,14 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from inception_slim.nets import validation
+from inception_slim.nets.arg_scopes import inception_arg_scope
+from inception_slim.nets.heads import dense_aux_head, dense_logits, global_pool
+from inception_slim.nets.layer_table import STEM, VALID_LAYERS, Layer, build_layers, stem
+from inception_slim.nets.mixed import block_5x5, reduction_a
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-
-from inception_slim.nets import checks
-from inception_slim.nets.arg_scopes import inception_arg_scope
-from inception_slim.nets.bodies import SHRINKING, STEM, Layer, built, stem
-from inception_slim.nets.heads import dense_aux_head, dense_logits, pool_whole_grid
-from inception_slim.nets.mixed import block_5x5, reduction_a
 
 __all__ = ['inception_resnet_v2', 'inception_resnet_v2_arg_scope', 'inception_resnet_v2_base']
 
@@ -145,8 +144,10 @@ def inception_resnet_v2_base(
                          "final_endpoint='PreAuxLogits'.")
     shrinking = [] if align_feature_maps else [
         (name, kernel, 1 if name == 'Mixed_6a' and output_stride == 8 else stride)
-        for name, kernel, stride in SHRINKING]
-    checks.check_body('inception_resnet_v2_base', inputs, final_endpoint, _END_POINTS, shrinking)
+        for name, kernel, stride in VALID_LAYERS]
+    validation.check_body(
+        'inception_resnet_v2_base', inputs, final_endpoint, _END_POINTS, shrinking
+    )
 
     dilated = output_stride == 8
     padding = 'SAME' if align_feature_maps else 'VALID'
@@ -175,7 +176,7 @@ def inception_resnet_v2_base(
     with tf.variable_scope(scope, 'InceptionResnetV2', [inputs]), \
             slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
                            stride=1, padding='SAME'):
-        return built(layers, inputs, final_endpoint, _END_POINT_OF)
+        return build_layers(layers, inputs, final_endpoint, _END_POINT_OF)
 
 
 def inception_resnet_v2(
@@ -214,9 +215,9 @@ def inception_resnet_v2(
 
     Source: https://arxiv.org/abs/1602.07261.
     """
-    checks.check_call('inception_resnet_v2', inputs, num_classes, dropout_keep_prob)
+    validation.check_arguments('inception_resnet_v2', inputs, num_classes, dropout_keep_prob)
     create_aux_logits = bool(create_aux_logits and num_classes)
-    checks.check_size_with_aux('inception_resnet_v2', inputs, SHRINKING, _END_POINTS,
+    validation.check_size_with_aux('inception_resnet_v2', inputs, VALID_LAYERS, _END_POINTS,
                                _AUX if create_aux_logits else None, dense=True)
     with tf.variable_scope(scope, 'InceptionResnetV2', [inputs], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
@@ -227,7 +228,7 @@ def inception_resnet_v2(
                     end_points[_AUX[0]], num_classes,
                     ('Conv2d_1a_3x3', 'Conv2d_2a_5x5', 'Logits'))  # the first pools 5×5
             with tf.variable_scope('Logits'):
-                net = pool_whole_grid(net, 'AvgPool_1a_8x8')
+                net = global_pool(net, 'AvgPool_1a_8x8')
                 if not num_classes:
                     return net, end_points
                 net = slim.dropout(slim.flatten(net), dropout_keep_prob, scope='Dropout')

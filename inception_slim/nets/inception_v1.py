@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from inception_slim.nets import validation
+from inception_slim.nets.arg_scopes import inception_arg_scope, trunc_normal
+from inception_slim.nets.heads import convolutional_head
+from inception_slim.nets.layer_table import ROOT, Layer, build_layers
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-
-from inception_slim.nets import checks
-from inception_slim.nets.arg_scopes import inception_arg_scope, trunc_normal
-from inception_slim.nets.bodies import ROOT, Layer, built
-from inception_slim.nets.heads import convolutional_head
 
 __all__ = ['inception_v1', 'inception_v1_arg_scope', 'inception_v1_base', 'trunc_normal']
 
@@ -73,7 +72,7 @@ def inception_v1_base(
     Source: https://arxiv.org/abs/1409.4842, table 1.
     """
     known = (ROOT if include_root_block else ()) + _BLOCKS
-    checks.check_body('inception_v1_base', inputs, final_endpoint, known)
+    validation.check_body('inception_v1_base', inputs, final_endpoint, known)
 
     # Name, and what is built on the output above it; sizes are those of a 224×224 image.
     max_pool = partial(slim.max_pool2d, stride=2)
@@ -103,7 +102,7 @@ def inception_v1_base(
             slim.arg_scope([slim.conv2d, slim.fully_connected],
                            weights_initializer=trunc_normal(0.01)), \
             slim.arg_scope([slim.conv2d, slim.max_pool2d], stride=1, padding='SAME'):
-        return built(root * include_root_block + blocks, inputs, final_endpoint)
+        return build_layers(root * include_root_block + blocks, inputs, final_endpoint)
 
 
 def inception_v1(
@@ -147,7 +146,7 @@ def inception_v1(
 
     Source: https://arxiv.org/abs/1409.4842.
     """
-    checks.check_convolutional_call('inception_v1', inputs, num_classes, dropout_keep_prob,
+    validation.check_convolutional_call('inception_v1', inputs, num_classes, dropout_keep_prob,
                                     spatial_squeeze, global_pool, _LARGEST)
     with tf.variable_scope(scope, 'InceptionV1', [inputs, num_classes], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from inception_slim.nets import validation
+from inception_slim.nets.arg_scopes import inception_arg_scope, trunc_normal
+from inception_slim.nets.blocks import depth_fn, pooled_conv
+from inception_slim.nets.heads import convolutional_head
+from inception_slim.nets.layer_table import ROOT, Layer, build_layers
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-
-from inception_slim.nets import checks
-from inception_slim.nets.arg_scopes import inception_arg_scope, trunc_normal
-from inception_slim.nets.blocks import pooled_conv, thinning
-from inception_slim.nets.bodies import ROOT, Layer, built
-from inception_slim.nets.heads import convolutional_head
 
 __all__ = ['inception_v2', 'inception_v2_arg_scope', 'inception_v2_base', 'trunc_normal']
 
@@ -133,10 +132,12 @@ def inception_v2_base(
         raise ValueError("inception_v2_base: the separable convolution is for 'NHWC' only; with "
                          "data_format='NCHW' use use_separable_conv=False.")
     known = (ROOT if include_root_block else ()) + _BLOCKS
-    checks.check_body('inception_v2_base', inputs, final_endpoint, known, data_format=data_format)
-    checks.check_depth('inception_v2_base', depth_multiplier, min_depth)
+    validation.check_body(
+        'inception_v2_base', inputs, final_endpoint, known, data_format=data_format
+    )
+    validation.check_depth('inception_v2_base', depth_multiplier, min_depth)
 
-    depth = thinning(depth_multiplier, min_depth)
+    depth = depth_fn(depth_multiplier, min_depth)
     # Name, and what is built on the output above it; sizes are those of a 224×224 image.
     max_pool = partial(slim.max_pool2d, kernel_size=[3, 3], stride=2)
     root: list[Layer] = [
@@ -169,7 +170,7 @@ def inception_v2_base(
     with tf.variable_scope(scope, 'InceptionV2', [inputs]), \
             slim.arg_scope(layers_with_format, stride=1, padding='SAME', data_format=data_format), \
             slim.arg_scope([slim.batch_norm], data_format=data_format):
-        return built(root * include_root_block + blocks, inputs, final_endpoint)
+        return build_layers(root * include_root_block + blocks, inputs, final_endpoint)
 
 
 def inception_v2(
@@ -217,9 +218,9 @@ def inception_v2(
 
     Source: https://arxiv.org/abs/1502.03167.
     """
-    checks.check_convolutional_call('inception_v2', inputs, num_classes, dropout_keep_prob,
+    validation.check_convolutional_call('inception_v2', inputs, num_classes, dropout_keep_prob,
                                     spatial_squeeze, global_pool, _LARGEST)
-    checks.check_depth('inception_v2', depth_multiplier, min_depth)
+    validation.check_depth('inception_v2', depth_multiplier, min_depth)
     with tf.variable_scope(scope, 'InceptionV2', [inputs, num_classes], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_v2_base(

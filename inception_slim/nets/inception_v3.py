@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from inception_slim.nets import validation
+from inception_slim.nets.arg_scopes import inception_arg_scope, trunc_normal
+from inception_slim.nets.blocks import depth_fn, pooled_conv
+from inception_slim.nets.heads import convolutional_head, reduced_kernel_size
+from inception_slim.nets.layer_table import STEM, VALID_LAYERS, Layer, build_layers, stem
+from inception_slim.nets.mixed import block_5x5, block_7x7, reduction_a, reduction_b
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-
-from inception_slim.inception_v3_arg_scope import inception_v3_arg_scope, trunc_normal
-from inception_slim.nets import checks
-from inception_slim.nets.blocks import pooled_conv, thinning
-from inception_slim.nets.bodies import SHRINKING, STEM, Layer, built, stem
-from inception_slim.nets.heads import convolutional_head, fitted_kernel
-from inception_slim.nets.mixed import block_5x5, block_7x7, reduction_a, reduction_b
 
 __all__ = ['inception_v3', 'inception_v3_arg_scope', 'inception_v3_base', 'trunc_normal']
 
@@ -30,7 +29,9 @@ _AUX_END_POINT = 'Mixed_6e'
 _AUX_POOL = 5
 _FINAL_POOL = 8
 # The largest image that leaves one position: a pixel less than a grid of nine wants.
-_LARGEST = checks.smallest_image(SHRINKING, _END_POINTS[-1], _END_POINTS, _FINAL_POOL + 1) - 1
+_LARGEST = (
+    validation.min_image_size(VALID_LAYERS, _END_POINTS[-1], _END_POINTS, _FINAL_POOL + 1) - 1
+)
 
 
 def _block_8x8(net, depth, scope, branch_1_3x1='Conv2d_0c_3x1'):
@@ -81,10 +82,10 @@ def inception_v3_base(
 
     Source: https://arxiv.org/abs/1512.00567, table 1.
     """
-    checks.check_body('inception_v3_base', inputs, final_endpoint, _END_POINTS, SHRINKING)
-    checks.check_depth('inception_v3_base', depth_multiplier, min_depth)
+    validation.check_body('inception_v3_base', inputs, final_endpoint, _END_POINTS, VALID_LAYERS)
+    validation.check_depth('inception_v3_base', depth_multiplier, min_depth)
 
-    depth = thinning(depth_multiplier, min_depth)
+    depth = depth_fn(depth_multiplier, min_depth)
 
     def block_35x35(pooled, **names):
         return partial(block_5x5, **names, channels=(
@@ -120,7 +121,7 @@ def inception_v3_base(
     with tf.variable_scope(scope, 'InceptionV3', [inputs]), \
             slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
                            stride=1, padding='SAME'):
-        return built(layers, inputs, final_endpoint)
+        return build_layers(layers, inputs, final_endpoint)
 
 
 def _aux_head(net, num_classes, depth, spatial_squeeze, global_pool):
@@ -130,7 +131,7 @@ def _aux_head(net, num_classes, depth, spatial_squeeze, global_pool):
         net = slim.avg_pool2d(net, [_AUX_POOL, _AUX_POOL], stride=3, padding='VALID',
                               scope='AvgPool_1a_5x5')
         net = slim.conv2d(net, depth(128), [1, 1], scope='Conv2d_1b_1x1')
-        kernel = fitted_kernel(net, 5)
+        kernel = reduced_kernel_size(net, 5)
         net = slim.conv2d(net, depth(768), kernel, padding='VALID',
                           weights_initializer=trunc_normal(0.01),
                           scope='Conv2d_2a_{}x{}'.format(*kernel))
@@ -201,13 +202,13 @@ def inception_v3(
       >>> logits.shape.as_list(), end_points['Mixed_7c'].shape.as_list()
       ([8, 1000], [8, 8, 8, 2048])
     """
-    checks.check_convolutional_call('inception_v3', inputs, num_classes, dropout_keep_prob,
+    validation.check_convolutional_call('inception_v3', inputs, num_classes, dropout_keep_prob,
                                     spatial_squeeze, global_pool, _LARGEST)
-    checks.check_depth('inception_v3', depth_multiplier, min_depth)
+    validation.check_depth('inception_v3', depth_multiplier, min_depth)
     create_aux_logits = bool(create_aux_logits and num_classes)
-    checks.check_size_with_aux('inception_v3', inputs, SHRINKING, _END_POINTS,
+    validation.check_size_with_aux('inception_v3', inputs, VALID_LAYERS, _END_POINTS,
                                (_AUX_END_POINT, _AUX_POOL) if create_aux_logits else None)
-    depth = thinning(depth_multiplier, min_depth)
+    depth = depth_fn(depth_multiplier, min_depth)
     with tf.variable_scope(scope, 'InceptionV3', [inputs, num_classes], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_v3_base(
@@ -223,3 +224,42 @@ def inception_v3(
 
 
 inception_v3.default_image_size = 299  # type: ignore[attr-defined]
+
+
+def inception_v3_arg_scope(
+        weight_decay: float = 0.00004,
+        stddev: float = 0.1,
+        batch_norm_var_collection: str = 'moving_vars',
+        *,
+        use_batch_norm: bool = True,
+        batch_norm_decay: float = 0.9997,
+        batch_norm_epsilon: float = 0.001,
+        batch_norm_scale: bool = False,
+        batch_norm_updates_collections: str | None = tf.GraphKeys.UPDATE_OPS,
+        activation_fn: Callable | None = tf.nn.relu) -> dict:
+    """The defaults under which Inception V3 is built: `with slim.arg_scope(...):`.
+
+    Args:
+      weight_decay: factor of the L2 loss of every convolution's and dense layer's weights.
+      stddev: standard deviation of the truncated normal that initializes the weights.
+      batch_norm_var_collection: the collection that moving means and variances are added to.
+      use_batch_norm: False gives convolutions biases in the place of batch norm.
+      batch_norm_decay: what a moving average keeps of itself at each step, in [0, 1).
+      batch_norm_epsilon: added to the variance before its root is taken.
+      batch_norm_scale: True gives batch norm a `gamma`, as some later checkpoints have.
+      batch_norm_updates_collections: where the moving averages' updates are put; None runs them
+        with the layer itself.
+      activation_fn: follows every convolution; None leaves it linear.
+
+    Returns:
+      An arg scope, for `slim.arg_scope` to enter.
+
+    Source: https://arxiv.org/abs/1512.00567, and TF-Slim's defaults for it.
+    """
+    return inception_arg_scope(
+        weight_decay=weight_decay, use_batch_norm=use_batch_norm,
+        batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,
+        batch_norm_scale=batch_norm_scale,
+        batch_norm_updates_collections=batch_norm_updates_collections,
+        activation_fn=activation_fn, batch_norm_var_collection=batch_norm_var_collection,
+        weights_initializer=trunc_normal(stddev))

@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import tensorflow.compat.v1 as tf
-import tf_slim as slim
-
-from inception_slim.nets import checks
+from inception_slim.nets import validation
 from inception_slim.nets.arg_scopes import inception_arg_scope
 from inception_slim.nets.blocks import pooled_conv
-from inception_slim.nets.bodies import Layer, built
-from inception_slim.nets.heads import dense_aux_head, dense_logits, pool_whole_grid
+from inception_slim.nets.heads import dense_aux_head, dense_logits, global_pool
+from inception_slim.nets.layer_table import Layer, build_layers
 from inception_slim.nets.mixed import block_7x7, reduction_a, reduction_b
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
 
 __all__ = ['inception_v4', 'inception_v4_arg_scope', 'inception_v4_base']
 
@@ -139,7 +138,7 @@ def inception_v4_base(
 
     Source: https://arxiv.org/abs/1602.07261, figures 3 to 9.
     """
-    checks.check_body('inception_v4_base', inputs, final_endpoint, _END_POINTS, _SHRINKING)
+    validation.check_body('inception_v4_base', inputs, final_endpoint, _END_POINTS, _SHRINKING)
 
     # Name, and what is built on the output above it; sizes are those of a 299×299 image.
     conv3x3 = partial(slim.conv2d, kernel_size=[3, 3])
@@ -163,7 +162,7 @@ def inception_v4_base(
     with tf.variable_scope(scope, 'InceptionV4', [inputs]), \
             slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
                            stride=1, padding='SAME'):
-        return built(layers, inputs, final_endpoint)
+        return build_layers(layers, inputs, final_endpoint)
 
 
 def inception_v4(
@@ -200,9 +199,9 @@ def inception_v4(
 
     Source: https://arxiv.org/abs/1602.07261.
     """
-    checks.check_call('inception_v4', inputs, num_classes, dropout_keep_prob)
+    validation.check_arguments('inception_v4', inputs, num_classes, dropout_keep_prob)
     create_aux_logits = bool(create_aux_logits and num_classes)
-    checks.check_size_with_aux('inception_v4', inputs, _SHRINKING, _END_POINTS,
+    validation.check_size_with_aux('inception_v4', inputs, _SHRINKING, _END_POINTS,
                                _AUX if create_aux_logits else None, dense=True)
     with tf.variable_scope(scope, 'InceptionV4', [inputs], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
@@ -214,7 +213,7 @@ def inception_v4(
                         end_points[_AUX[0]], num_classes,
                         ('AvgPool_1a_5x5', 'Conv2d_2a', 'Aux_logits'))
                 with tf.variable_scope('Logits'):
-                    net = end_points['global_pool'] = pool_whole_grid(net, 'AvgPool_1a')
+                    net = end_points['global_pool'] = global_pool(net, 'AvgPool_1a')
                     if not num_classes:
                         return net, end_points
                     net = slim.dropout(net, dropout_keep_prob, scope='Dropout_1b')

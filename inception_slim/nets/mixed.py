@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from inception_slim.nets.blocks import pooled_conv
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-
-from inception_slim.nets.blocks import pooled_conv
 
 
 def block_5x5(net: tf.Tensor, channels: Sequence, scope: str, branch_0: str = 'Conv2d_0a_1x1',

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 import contextlib
+from dataclasses import dataclass
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
-
-import tensorflow.compat.v1 as tf
-from tqdm import tqdm
 
 from inception_slim import checkpoint as checkpoints
 from inception_slim import data
-from inception_slim.data.paths import is_remote
+from inception_slim.data.filesystem import is_remote
 from inception_slim.errors import TrainingError, WorkerLostError
-from inception_slim.nets import factory
-from inception_slim.options import made, names_of, taking, values
-from inception_slim.training.curve import Curve
-from inception_slim.training.folder import Folder, close, make_writable, save, write_labels
+from inception_slim.nets import registry
+from inception_slim.options import as_dict, build_options, option_names
+from inception_slim.training.checkpoint_dir import (
+    CheckpointDir,
+    close_writer,
+    ensure_writable,
+    save,
+    write_labels,
+)
+from inception_slim.training.distributed import SingleWorker, join_cluster
+from inception_slim.training.loss_plot import LossPlot
 from inception_slim.training.options import LearningOptions, TrainingOptions
-from inception_slim.training.step import Step, build_step
-from inception_slim.training.workers import Alone, joined
+from inception_slim.training.step import TrainStep, build_step
+import tensorflow.compat.v1 as tf
+from tqdm import tqdm
 
 _KEPT = 5  # checkpoints in the folder
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainResult:
     """What `train` did.
 
     Attributes:
@@ -51,13 +56,45 @@ class Trained:
     bad: list[str]
 
 
-@taking(TrainingOptions)
 def train(
-        dataset: str | os.PathLike | data.Dataset,
-        train_dir: str | os.PathLike,
-        *,
-        log: Callable[[str], None] | None = None,
-        **options: Any) -> Trained:
+    dataset: str | os.PathLike | data.Dataset,
+    train_dir: str | os.PathLike,
+    *,
+    log: Callable[[str], None] | None = None,
+    network: str = 'inception_v3',
+    trainable_scopes: Iterable[str] | None = None,
+    learning_rate: float = 0.01,
+    end_learning_rate: float = 0.0001,
+    decay_factor: float = 0.94,
+    aux_weight: float = 0.4,
+    label_smoothing: float = 0.1,
+    weight_decay: float = 4e-05,
+    moving_average_decay: float | None = 0.9999,
+    clip_gradients: float = 2.0,
+    batch_norm_decay: float = 0.9997,
+    dropout_keep_prob: float = 0.8,
+    depth_multiplier: float = 1.0,
+    min_depth: int = 16,
+    precision: str = 'float32',
+    recompute: bool = False,
+    num_clones: int = 1,
+    split: str | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    checkpoint_scope: str | None = None,
+    exclude_scopes: Iterable[str] = (),
+    steps: int = 10000,
+    batch_size: int = 32,
+    image_size: int | None = None,
+    distort: bool = True,
+    epochs_per_decay: float = 2.0,
+    save_minutes: float = 10.0,
+    summary_steps: int = 20,
+    seed: int | None = None,
+    strict: bool = False,
+    shuffle_buffer: int = 4096,
+    worker_timeout: float = 30.0,
+    worker_wait: float = 10.0,
+) -> TrainResult:
     """Trains a network on a dataset, or goes on where an earlier run in `train_dir` stopped.
 
     SIGINT and SIGTERM end it after the step at hand, with a checkpoint; a second one ends it at
@@ -82,17 +119,22 @@ def train(
       CheckpointError: `checkpoint` cannot be read or does not fit.
       DatasetError: the dataset cannot be read.
     """
-    chosen = made(TrainingOptions, options, TrainingError)
+    chosen = build_options(TrainingOptions, locals(), TrainingError)
     train_dir = os.fspath(train_dir)
     if is_remote(train_dir):
         raise TrainingError(f'train_dir must be a folder of this machine, not {train_dir}; train '
                             'into a local one, and copy it there at the end.')
-    workers = joined(os.environ.get('TF_CONFIG'), _alike(chosen), patience=chosen.worker_timeout,
-                     minutes=chosen.worker_wait, log=log)
+    workers = join_cluster(
+        os.environ.get('TF_CONFIG'),
+        _alike(chosen),
+        patience=chosen.worker_timeout,
+        minutes=chosen.worker_wait,
+        log=log,
+    )
     dataset, found, begun, scale = _opened(workers, dataset, train_dir, chosen)
     newest = found.newest if found else None
     bad: list[str] = []
-    known = factory.NETWORKS[chosen.network]
+    known = registry.NETWORKS[chosen.network]
     with tf.Graph().as_default() as graph, _signals_noted() as signals:
         # Weights are the chief's; what is drawn in a step, as by dropout, is each worker's own.
         tf.set_random_seed(chosen.seed if chosen.seed is None else chosen.seed + workers.index)
@@ -105,9 +147,15 @@ def train(
             strict=chosen.strict, bad=bad, shuffle_buffer=chosen.shuffle_buffer,
             part=(workers.index, workers.count)))
         element = batch.get_next()
-        decay_steps = max(1, round(
-            dataset.num_examples * chosen.epochs_per_decay / images_a_step(chosen, workers.count)))
-        shared = values(chosen, names_of(LearningOptions))
+        decay_steps = max(
+            1,
+            round(
+                dataset.num_examples
+                * chosen.epochs_per_decay
+                / global_batch_size(chosen, workers.count)
+            ),
+        )
+        shared = as_dict(chosen, option_names(LearningOptions))
         shared['end_learning_rate'] = min(chosen.end_learning_rate, chosen.learning_rate)
         step = build_step(element['image'], element['label'], dataset.num_classes,
                           workers=workers, decay_steps=decay_steps, batch_norm_scale=scale,
@@ -142,17 +190,17 @@ def train(
                 if log and newest:
                     log(f'Going on from {newest}')
                 write_labels(train_dir, dataset.class_names)
-            with data.errors_named():
+            with data.reraise_dataset_errors():
                 return _loop(session, run)
 
 
-def images_a_step(chosen: TrainingOptions, workers: int) -> int:
+def global_batch_size(chosen: TrainingOptions, workers: int) -> int:
     return chosen.batch_size * chosen.num_clones * workers
 
 
 def _alike(chosen: TrainingOptions) -> dict[str, Any]:
     """The options that all workers must have; where the weights come from is the chief's alone."""
-    given = values(chosen)
+    given = as_dict(chosen)
     for name in ('checkpoint', 'checkpoint_scope', 'exclude_scopes', 'save_minutes'):
         del given[name]
     if given['trainable_scopes'] is not None and not isinstance(given['trainable_scopes'], str):
@@ -160,11 +208,11 @@ def _alike(chosen: TrainingOptions) -> dict[str, Any]:
     return given
 
 
-def _opened(workers: Alone, given: str | os.PathLike | data.Dataset, train_dir: str,
-            chosen: TrainingOptions) -> tuple[data.Dataset, Folder | None, int, bool]:
+def _opened(workers: SingleWorker, given: str | os.PathLike | data.Dataset, train_dir: str,
+            chosen: TrainingOptions) -> tuple[data.Dataset, CheckpointDir | None, int, bool]:
     """The data, the chief's folder, the step that it is at, and whether batch norm has gammas."""
     found: list[data.Dataset] = []
-    folders: list[Folder] = []
+    folders: list[CheckpointDir] = []
 
     def look() -> dict[str, Any]:
         # Records are counted by all workers, each a part of the files.
@@ -174,8 +222,8 @@ def _opened(workers: Alone, given: str | os.PathLike | data.Dataset, train_dir: 
         told = {'num_classes': dataset.num_classes, 'num_files': len(dataset.files)}
         if not workers.is_chief:
             return told
-        make_writable(train_dir)
-        folder = Folder(train_dir, chosen.network, dataset.num_classes)
+        ensure_writable(train_dir)
+        folder = CheckpointDir(train_dir, chosen.network, dataset.num_classes)
         folders.append(folder)
         source = folder.newest or chosen.checkpoint
         scale = source is not None and checkpoints.inspect(
@@ -194,7 +242,7 @@ def _opened(workers: Alone, given: str | os.PathLike | data.Dataset, train_dir: 
 class _Run:
     """What the loop works with; `end_asked` is above 0 where a worker was told to end."""
 
-    step: Step
+    step: TrainStep
     summary: tf.Tensor
     end_here: tf.Tensor
     end_asked: tf.Tensor
@@ -203,7 +251,7 @@ class _Run:
     last: str | None
     bad: list[str]
     signals: list[int]
-    workers: Alone
+    workers: SingleWorker
     chosen: TrainingOptions
     log: Callable[[str], None] | None
 
@@ -212,9 +260,9 @@ class _Journal:
     """What a run leaves to be looked at: summaries, the curve, the bar and lines; the chief's."""
 
     def __init__(self, run: _Run, started: int):
-        self._images = images = images_a_step(run.chosen, run.workers.count)
+        self._images = images = global_batch_size(run.chosen, run.workers.count)
         self._steps, self._log = run.chosen.steps, run.log
-        self.curve = Curve(run.train_dir, started)
+        self.curve = LossPlot(run.train_dir, started)
         self._writer = tf.summary.FileWriter(run.train_dir)
         self._bar = tqdm(total=self._steps * images, initial=started * images, unit=' images',
                          disable=None, file=sys.stderr, dynamic_ncols=True)
@@ -237,10 +285,10 @@ class _Journal:
 
     def close(self) -> None:
         self._bar.close()
-        close(self._writer)
+        close_writer(self._writer)
 
 
-def _loop(session: tf.Session, run: _Run) -> Trained:
+def _loop(session: tf.Session, run: _Run) -> TrainResult:
     """Steps until the last, a signal or an error; saves by the clock and at the end."""
     step, workers, steps = run.step, run.workers, run.chosen.steps
     started = done = saved = int(session.run(step.global_step))
@@ -298,7 +346,7 @@ def _loop(session: tf.Session, run: _Run) -> Trained:
     finally:
         if journal:
             journal.close()
-    return Trained(path, done, started, None if loss is None else float(loss), done < steps,
+    return TrainResult(path, done, started, None if loss is None else float(loss), done < steps,
                    run.bad)
 
 

@@ -6,11 +6,11 @@ line.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+import os
 
-from inception_slim.nets import factory
+from inception_slim.nets import registry
 from inception_slim.options import option
 
 PRECISIONS = ('float32', 'bfloat16')
@@ -52,7 +52,7 @@ class LearningOptions:
         one of its own. Variables are shared; batch norm's moving averages are the first's.
     """
 
-    network: str = option('inception_v3', 'the network', choices=tuple(factory.NETWORKS))
+    network: str = option('inception_v3', 'the network', choices=tuple(registry.NETWORKS))
     trainable_scopes: Iterable[str] | None = option(
         None, 'train these alone, such as Logits,AuxLogits', metavar='A,B', parse=_scopes)
     learning_rate: float = option(0.01, 'of the first step', above=0)

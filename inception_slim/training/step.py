@@ -7,30 +7,28 @@ with the step and the moving averages of the weights after it.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator
+import contextlib
 from dataclasses import dataclass
-from typing import Any
 
+from inception_slim.errors import TrainingError
+from inception_slim.nets import registry
+from inception_slim.options import build_options
+from inception_slim.training import gradient_checkpointing
+from inception_slim.training.distributed import DistributedWorkers, SingleWorker
+from inception_slim.training.mixed_precision import (
+    float32_master_getter,
+    regularized_in_float32,
+    supported_precision,
+    to_float32,
+)
+from inception_slim.training.options import StepOptions
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from inception_slim.errors import TrainingError
-from inception_slim.nets import factory
-from inception_slim.options import made, taking
-from inception_slim.training.options import StepOptions
-from inception_slim.training.precision import (
-    at_hand,
-    in_float32,
-    kept_in_float32,
-    regularized_in_float32,
-)
-from inception_slim.training.recomputing import recompute
-from inception_slim.training.workers import Alone, Workers
-
 
 @dataclass(frozen=True)
-class Step:
+class TrainStep:
     """One training step, as tensors and an op of a graph.
 
     Attributes:
@@ -51,9 +49,32 @@ class Step:
     begin_averages: tf.Operation
 
 
-@taking(StepOptions)
-def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, *,
-               workers: Alone | None = None, **options: Any) -> Step:
+def build_step(
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    num_classes: int,
+    *,
+    workers: SingleWorker | None = None,
+    network: str = 'inception_v3',
+    trainable_scopes: Iterable[str] | None = None,
+    learning_rate: float = 0.01,
+    end_learning_rate: float = 0.0001,
+    decay_factor: float = 0.94,
+    aux_weight: float = 0.4,
+    label_smoothing: float = 0.1,
+    weight_decay: float = 4e-05,
+    moving_average_decay: float | None = 0.9999,
+    clip_gradients: float = 2.0,
+    batch_norm_decay: float = 0.9997,
+    dropout_keep_prob: float = 0.8,
+    depth_multiplier: float = 1.0,
+    min_depth: int = 16,
+    precision: str = 'float32',
+    recompute: bool = False,
+    num_clones: int = 1,
+    decay_steps: int = 1000,
+    batch_norm_scale: bool = False,
+) -> TrainStep:
     """Builds the network and one step of its training in the default graph.
 
     Args:
@@ -69,8 +90,8 @@ def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, *,
 
     Source: https://arxiv.org/abs/1512.00567, section 8, and the defaults of TF-Slim's users.
     """
-    chosen = made(StepOptions, options, TrainingError)
-    known = factory.NETWORKS[chosen.network]
+    chosen = build_options(StepOptions, locals(), TrainingError)
+    known = registry.NETWORKS[chosen.network]
     arguments = {'dropout_keep_prob': chosen.dropout_keep_prob}
     if known.channels:
         arguments.update(depth_multiplier=chosen.depth_multiplier, min_depth=chosen.min_depth)
@@ -80,9 +101,9 @@ def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, *,
                                 batch_norm_decay=chosen.batch_norm_decay,
                                 batch_norm_scale=chosen.batch_norm_scale)
     getter = None
-    if at_hand(chosen.precision) == 'bfloat16':
+    if supported_precision(chosen.precision) == 'bfloat16':
         images = tf.cast(images, tf.bfloat16)
-        getter, arg_scope = kept_in_float32, regularized_in_float32(arg_scope)
+        getter, arg_scope = float32_master_getter, regularized_in_float32(arg_scope)
     # Resource variables, whose reads and writes have an order; their names are the same.
     with tf.variable_scope('', use_resource=True, custom_getter=getter):
         global_step = tf.train.get_or_create_global_step()
@@ -94,11 +115,11 @@ def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, *,
                 wanted = tf.one_hot(wanted, num_classes)
                 share = 1 / chosen.num_clones
                 added = {'logits': tf.losses.softmax_cross_entropy(
-                    wanted, in_float32(logits), weights=share,
+                    wanted, to_float32(logits), weights=share,
                     label_smoothing=chosen.label_smoothing)}
                 if 'AuxLogits' in end_points:
                     added['aux_logits'] = tf.losses.softmax_cross_entropy(
-                        wanted, in_float32(end_points['AuxLogits']),
+                        wanted, to_float32(end_points['AuxLogits']),
                         weights=chosen.aux_weight * share,
                         label_smoothing=chosen.label_smoothing, scope='aux_loss')
             for name, loss in added.items():
@@ -109,23 +130,23 @@ def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, *,
             chosen.learning_rate, global_step, chosen.decay_steps, chosen.decay_factor,
             staircase=True), name='decayed_learning_rate')
         optimizer = tf.train.RMSPropOptimizer(rate, decay=0.9, momentum=0.9, epsilon=1.0)
-        others = workers if isinstance(workers, Workers) else None
+        others = workers if isinstance(workers, DistributedWorkers) else None
         if others:
             losses = _shared(others, optimizer, losses)
         forward = tf.get_default_graph().get_operations()
         train_step = slim.learning.create_train_op(
             local_loss, optimizer, global_step=global_step,
             update_ops=_first_clones_updates(chosen.num_clones),
-            variables_to_train=trainable(known, chosen.trainable_scopes),
+            variables_to_train=variables_to_train(known, chosen.trainable_scopes),
             clip_gradient_norm=chosen.clip_gradients or 0, check_numerics=not others,
             colocate_gradients_with_ops=chosen.num_clones > 1)
         if chosen.recompute:
-            recompute(tf.get_default_graph(), forward)
+            gradient_checkpointing.recompute(tf.get_default_graph(), forward)
         if others:
             with tf.control_dependencies([train_step]):
                 train_step = tf.identity(losses['total'])
         if not chosen.moving_average_decay:
-            return Step(train_step, losses, rate, global_step, None, tf.no_op())
+            return TrainStep(train_step, losses, rate, global_step, None, tf.no_op())
         averages = tf.train.ExponentialMovingAverage(chosen.moving_average_decay, global_step)
         variables = slim.get_model_variables()
         with tf.control_dependencies([train_step]):
@@ -133,7 +154,7 @@ def build_step(images: tf.Tensor, labels: tf.Tensor, num_classes: int, *,
         with tf.control_dependencies([averaged]):
             train_step = tf.identity(train_step, 'train_step')
         begin = tf.group(*(tf.assign(averages.average(each), each) for each in variables))
-    return Step(train_step, losses, rate, global_step, averages, begin)
+    return TrainStep(train_step, losses, rate, global_step, averages, begin)
 
 
 def _parts(images: tf.Tensor, labels: tf.Tensor,
@@ -169,7 +190,7 @@ def _first_clones_updates(clones: int) -> list[tf.Operation] | None:
     return tf.get_collection(tf.GraphKeys.UPDATE_OPS, 'clone_0/') if clones > 1 else None
 
 
-def _shared(workers: Workers, optimizer: tf.train.Optimizer,
+def _shared(workers: DistributedWorkers, optimizer: tf.train.Optimizer,
             losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Has an optimizer apply the means of all workers' gradients; returns the means of losses.
 
@@ -187,7 +208,9 @@ def _shared(workers: Workers, optimizer: tf.train.Optimizer,
     return shared
 
 
-def trainable(network: factory.Network, scopes: Iterable[str] | None) -> list[tf.Variable]:
+def variables_to_train(
+    network: registry.Network, scopes: Iterable[str] | None
+) -> list[tf.Variable]:
     variables = tf.trainable_variables()
     if scopes is None:
         return variables

@@ -19,15 +19,15 @@ import time
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+from inception_slim.inference.cpu_features import available_cores, cpu_summary, has_bfloat16
+from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
-from scripts.benchmarks.forward import processor, random_checkpoint
-from scripts.benchmarks.limit import Limit
-from scripts.benchmarks.process import Process, add_only
 from tqdm import tqdm
 
-from inception_slim.inference.processor import cores, has_bfloat16, kind
-from inception_slim.nets import factory
+from scripts.benchmarks.forward import processor, random_checkpoint
+from scripts.benchmarks.peak_throughput import Limit
+from scripts.benchmarks.worker_process import Process, add_only
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REFERENCE = 'listing'
@@ -108,7 +108,7 @@ def start(names: list[str], network: str, checkpoint: str, images: str, folder: 
     """The contestants that run and agree with the reference, one started after the other."""
     contestants: list[Contestant] = []
     for name in tqdm(names, desc='starting', unit='contestant', disable=None):
-        if network not in ONLY.get(name, factory.NETWORKS):
+        if network not in ONLY.get(name, registry.NETWORKS):
             continue
         missing = [each for each in CONTESTANTS[name] if importlib.util.find_spec(each) is None]
         if missing:
@@ -243,7 +243,7 @@ def chart(rows: list[dict], batch: int, subject: str, path: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--quick', action='store_true', help='fewer rounds: two minutes, not ten')
-    parser.add_argument('--network', choices=factory.NETWORKS, default='inception_v3',
+    parser.add_argument('--network', choices=registry.NETWORKS, default='inception_v3',
                         help='(default: inception_v3)')
     chosen = add_only(parser, CONTESTANTS, REFERENCE)
     parser.add_argument('--json', metavar='FILE', help='write the figures there')
@@ -262,7 +262,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, work = random_checkpoint(arguments.network, folder)
         images = os.path.join(folder, 'images.npy')
-        side = factory.NETWORKS[arguments.network].image_size
+        side = registry.NETWORKS[arguments.network].image_size
         np.save(images, np.random.RandomState(1).uniform(
             -1, 1, (max(rounds), side, side, 3)).astype('f'))
         limit, rows = Limit(), []
@@ -286,14 +286,14 @@ def main() -> int:
                     contestant.close()
         rates = limit.rates()
         reference.close()
-    machine = f'{processor()} ({kind()}), {cores()} cores'
-    subject = (f'{factory.NETWORKS[arguments.network].title} on {machine}; '
+    machine = f'{processor()} ({cpu_summary()}), {available_cores()} cores'
+    subject = (f'{registry.NETWORKS[arguments.network].title} on {machine}; '
                f'TensorFlow {tf.__version__}')
     print(subject)
     show(rows, list(rounds), rates)
     if arguments.json:
         with open(arguments.json + '.partial', 'w') as file:
-            json.dump({'network': arguments.network, 'machine': machine, 'processor': kind(),
+            json.dump({'network': arguments.network, 'machine': machine, 'processor': cpu_summary(),
                        'tensorflow': tf.__version__, 'seed': SEED,
                        'gop_per_second': {each: rate for each, (rate, _) in rates.items()},
                        'fastest_convolution': {each: by for each, (_, by) in rates.items()},

@@ -101,9 +101,8 @@ def fast_path(precision: str, engine: str = 'auto'):
 
 def keras_applications():
     import inception_slim  # noqa: F401  quiet
-    import tensorflow as tf
-
     from inception_slim import checkpoint
+    import tensorflow as tf
 
     _, weights = checkpoint.read(checkpoint_path)
     with tf.device('cpu'):
@@ -141,7 +140,6 @@ def names_as_built() -> list[str]:
 
 def folded_graph():
     import inception_slim  # noqa: F401  quiet
-
     from inception_slim import checkpoint, inference
 
     info, weights = checkpoint.read(checkpoint_path)
@@ -188,8 +186,8 @@ def openvino(precision: str):
 def torch(compiled: bool, precision: str = 'float32'):
     # For GPUs; its LLVM and TensorFlow's, in one process, end it.
     sys.modules['triton'] = None
-    import torch
     from other_runtimes import torch_model
+    import torch
 
     torch.set_num_threads(cores)
     model = torch_model(folded_graph()).to(memory_format=torch.channels_last)

@@ -5,26 +5,25 @@ second, the rate of arithmetic, peak memory, and what it ran on.
 """
 
 import argparse
+from collections.abc import Sequence
 import json
 import os
 import platform
 import resource
 import sys
 import tempfile
-from collections.abc import Sequence
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # no start-up noise between the lines
 
 import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+from inception_slim import checkpoint
+from inception_slim.benchmark import Timing, count_multiply_adds, time_tensorflow_run
+from inception_slim.inference import PRECISIONS, load
+from inception_slim.nets import registry
+from inception_slim.tf_slim_compat import TF_SLIM
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-
-from inception_slim import checkpoint
-from inception_slim.benchmark import Timing, multiply_adds, time_tensorflow_run
-from inception_slim.inference import PRECISIONS, load
-from inception_slim.nets import factory
-from inception_slim.legacy.tf_slim import TF_SLIM
 
 
 def positive(text: str) -> int:
@@ -36,7 +35,7 @@ def positive(text: str) -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--network', choices=factory.NETWORKS, default='inception_v3',
+    parser.add_argument('--network', choices=registry.NETWORKS, default='inception_v3',
                         help='(default: inception_v3)')
     parser.add_argument('--batch-size', type=positive, default=32, metavar='N')
     parser.add_argument('--height', type=positive, metavar='PIXELS',
@@ -55,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
                         help='run the fast path of inception_slim.inference instead, in this')
     parser.add_argument('--json', metavar='FILE', help='write the figures there as well')
     arguments = parser.parse_args()
-    side = factory.NETWORKS[arguments.network].image_size
+    side = registry.NETWORKS[arguments.network].image_size
     arguments.height, arguments.width = arguments.height or side, arguments.width or side
     if arguments.num_steps_burn_in < 0:
         parser.error('argument --num-steps-burn-in: must be at least 0')
@@ -117,7 +116,7 @@ def fill_with_random_weights(session: tf.Session, variables: Sequence[tf.Variabl
 
 def random_checkpoint(name: str, folder: str) -> tuple[str, int]:
     """A full-width checkpoint of 1,001 classes, and the multiply-adds of one image."""
-    network = factory.NETWORKS[name]
+    network = registry.NETWORKS[name]
     with tf.Graph().as_default(), tf.Session() as session:
         with slim.arg_scope(network.arg_scope()):
             logits, _ = network.function(tf.zeros((1, network.image_size, network.image_size, 3)),
@@ -126,12 +125,12 @@ def random_checkpoint(name: str, folder: str) -> tuple[str, int]:
         fill_with_random_weights(session, variables)
         path = tf.train.Saver(variables).save(session, os.path.join(folder, 'model.ckpt'),
                                               write_meta_graph=False)
-        return path, multiply_adds(logits)
+        return path, count_multiply_adds(logits)
 
 
 def build(name: str, inputs: tf.Tensor):
     """A network as its arg scope has it, for inference."""
-    network = factory.NETWORKS[name]
+    network = registry.NETWORKS[name]
     with slim.arg_scope(network.arg_scope()):
         return network.function(inputs, is_training=False)
 
@@ -149,7 +148,7 @@ def run(arguments: argparse.Namespace) -> dict:
         if arguments.checkpoint:
             checkpoint.restore(session, arguments.checkpoint)
         steps = (arguments.num_batches, arguments.num_steps_burn_in)
-        operations = 2 * multiply_adds(logits)
+        operations = 2 * count_multiply_adds(logits)
         timing = time_tensorflow_run(session, logits, 'Forward', *steps)
         results['forward'] = report(timing, operations, arguments.batch_size)
         if arguments.forward_backward:
@@ -187,7 +186,7 @@ def run_fast_path(arguments: argparse.Namespace) -> dict:
                 AsSession(predictor), images, f'Forward in {predictor.precision}',
                 arguments.num_batches, arguments.num_steps_burn_in)
         return {'precision': predictor.precision,
-                'forward': report(timing, 2 * multiply_adds(logits), size)}
+                'forward': report(timing, 2 * count_multiply_adds(logits), size)}
 
 
 def main() -> int:

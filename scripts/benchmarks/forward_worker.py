@@ -10,7 +10,7 @@ of its input, and ends with its input.
 import os
 import sys
 
-from turns import take_turns
+from worker_protocol import take_turns
 
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 

@@ -15,12 +15,12 @@ import time
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+from inception_slim import data, inference
 import numpy as np
 import tensorflow.compat.v1 as tf
-from scripts.benchmarks.forward import random_checkpoint
 from tqdm import tqdm
 
-from inception_slim import data, inference
+from scripts.benchmarks.forward import random_checkpoint
 
 
 def write_images(folder: str, count: int, width: int, height: int) -> list[str]:
@@ -64,7 +64,7 @@ def main() -> int:
         predictor = inference.load(checkpoint, precision=arguments.precision)
 
         def read():
-            return data.arrays(lambda: data.image_batches(data.image_files(
+            return data.as_numpy_batches(lambda: data.image_batches(data.image_files(
                 os.path.join(folder, 'images')), arguments.batch_size))
 
         ready = [batch['image'] for batch in read()]

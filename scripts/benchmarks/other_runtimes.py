@@ -5,17 +5,16 @@ Each is written from the graph that inception_slim runs itself, weights and all.
 
 from __future__ import annotations
 
+from inception_slim.inference.engines.onnxruntime_engine import build_model
+from inception_slim.inference.ir import Op, to_ops
 import numpy as np
 import tensorflow.compat.v1 as tf
-
-from inception_slim.inference.engines.onnxruntime import model_of
-from inception_slim.inference.steps import Step, steps
 
 
 def onnx_model(graph: tf.Graph) -> bytes:
     """An ONNX model of `[N, 3, side, side]` float32 to logits."""
     side = graph.get_tensor_by_name('inputs:0').shape[1]
-    return model_of(list(steps(graph)), side, output='logits', channels_last=False)
+    return build_model(list(to_ops(graph)), side, output='logits', channels_last=False)
 
 
 def torch_model(graph: tf.Graph):
@@ -23,7 +22,7 @@ def torch_model(graph: tf.Graph):
     import torch
     from torch.nn import functional
 
-    def padded(value, step: Step, filler: float):
+    def padded(value, step: Op, filler: float):
         """The value, and what padding is left for the operation itself, which pads evenly."""
         top, left, bottom, right = step.padding
         if (top, left) == (bottom, right):
@@ -35,7 +34,7 @@ def torch_model(graph: tf.Graph):
         def __init__(self):
             super().__init__()
             self.steps = []
-            for index, step in enumerate(steps(graph)):
+            for index, step in enumerate(to_ops(graph)):
                 if step.weights is not None:
                     for key in ('weights', 'biases'):
                         value = np.ascontiguousarray(getattr(step, key))

@@ -15,11 +15,10 @@ import time
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import inception_slim
+from inception_slim import checkpoint
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from tqdm import tqdm
-
-from inception_slim import checkpoint
 
 
 def resident() -> int:

@@ -7,28 +7,28 @@ installed, or fails, is left out, and said so.
 """
 
 import argparse
+from dataclasses import dataclass, field
 import importlib.util
 import os
 import random
 import statistics
 import sys
-from dataclasses import dataclass, field
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+from inception_slim.inference.cpu_features import available_cores, cpu_summary, has_bfloat16
 import numpy as np
-from scripts.benchmarks.against_originals import (
+from tqdm import tqdm
+
+from scripts.benchmarks.forward import processor
+from scripts.benchmarks.vs_tf1 import (
     OLD_PYTHON,
     Contestant,
     Failed,
     set_up_tensorflow_1_15,
 )
-from scripts.benchmarks.forward import processor
-from scripts.benchmarks.process import add_only
-from tqdm import tqdm
-
-from inception_slim.inference.processor import cores, has_bfloat16, kind
+from scripts.benchmarks.worker_process import add_only
 
 REFERENCE = 'inception_slim float32'
 SEED = 0  # of the order of the turns
@@ -198,8 +198,8 @@ def main() -> int:
     names = chosen(arguments)
     names = who_can_run(names)
     tables = {size: measured(names, size, arguments.num_batches) for size in batch_sizes}
-    print(f'A step of training Inception V3 on images of 299x299; {processor()} ({kind()}), '
-          f'{cores()} cores')
+    print(f'A step of training Inception V3 on images of 299x299; {processor()} ({cpu_summary()}), '
+          f'{available_cores()} cores')
     for size, rows in tables.items():
         show(rows, size)
     print(f'time: times that of {REFERENCE}, of the medians, with the quartiles of '

@@ -10,7 +10,7 @@ figures, all of them by Keras's own means.
 import os
 import sys
 
-from turns import take_turns
+from worker_protocol import take_turns
 
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 

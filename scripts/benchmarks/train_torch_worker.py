@@ -10,11 +10,10 @@ optimizer's `weight_decay`, and the gradients are clipped by their norm in all, 
 import os
 import sys
 
-from turns import take_turns
-
 import torch
 from torch import nn
 from torch.nn import functional
+from worker_protocol import take_turns
 
 CLASSES = 1001
 

@@ -14,7 +14,7 @@ import json
 import os
 import sys
 
-from turns import take_turns
+from worker_protocol import take_turns
 
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
@@ -58,12 +58,11 @@ def build_ours(tf, images, labels):
 
 def with_workers(batch_size):
     import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+    from inception_slim import training
+    from inception_slim.training.distributed import join_cluster
     import tensorflow.compat.v1 as tf
 
-    from inception_slim import training
-    from inception_slim.training.workers import joined
-
-    workers = joined(os.environ['TF_CONFIG'], {}, patience=60, minutes=2, log=None)
+    workers = join_cluster(os.environ['TF_CONFIG'], {}, patience=60, minutes=2, log=None)
     with tf.Graph().as_default():
         step = training.build_step(*drawn(tf, batch_size), CLASSES, workers=workers).train
         as_chief = workers.broadcast(tf.global_variables())
@@ -93,7 +92,7 @@ def with_servers(batch_size):
 
     with tf.Graph().as_default():
         with tf.device(tf.train.replica_device_setter(
-                worker_device='/job:worker/task:{}'.format(index), cluster=cluster)):
+                worker_device=f'/job:worker/task:{index}', cluster=cluster)):
             step = by_recipe(tf, slim, inception_slim, *drawn(tf, batch_size), wrapped)
         with tf.train.MonitoredTrainingSession(
                 server.target, is_chief=index == 0, save_summaries_steps=None,

@@ -13,12 +13,12 @@ import random
 import statistics
 import sys
 
-from scripts.benchmarks.forward import processor
-from scripts.benchmarks.process import Process
+from inception_slim.inference.cpu_features import available_cores, cpu_summary
+from inception_slim.training.local_launcher import free_ports, partition_cores
 from tqdm import tqdm
 
-from inception_slim.inference.processor import cores, kind
-from inception_slim.training.launching import free_ports, shares_of_cores
+from scripts.benchmarks.forward import processor
+from scripts.benchmarks.worker_process import Process
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WARM_UP = 2
@@ -67,9 +67,8 @@ class Group:
 
 def bytes_of_gradients() -> int:
     """Of one step of Inception V3 with its auxiliary head and 1,001 classes, in float32."""
-    import tensorflow.compat.v1 as tf
-
     from inception_slim import training
+    import tensorflow.compat.v1 as tf
 
     tf.get_logger().setLevel('ERROR')
     with tf.Graph().as_default():
@@ -106,7 +105,7 @@ def main() -> None:
                         help='beside a parameter server too')
     arguments = parser.parse_args()
     count, images = arguments.workers, arguments.batch_size
-    shares = shares_of_cores(count)
+    shares = partition_cores(count)
     if count < 2 or not shares:
         parser.error(f'--workers must be at least 2, and at most the cores, but is {count}')
     workers = [('worker', images)] * count
@@ -125,8 +124,10 @@ def main() -> None:
     for group in groups.values():
         group.close()
     alone = durations['one process']
-    print(f'A step of training on {count * images} images of 299x299; {processor()} ({kind()}), '
-          f'{cores()} cores')
+    print(
+        f'A step of training on {count * images} images of 299x299; {processor()} ({cpu_summary()}), '
+        f'{available_cores()} cores'
+    )
     for name, found in durations.items():
         ratios = sorted(one / other for one, other in zip(alone, found))
         quarter = len(ratios) // 4

@@ -1,6 +1,6 @@
 """Shards of answers: their rows against plain computing, and runs that are killed and gone on with.
 
-All on the narrow network and small images. Ray and S3 are in scripts/proofs/bulk_demo.py.
+All on the narrow network and small images. Ray and S3 are in scripts/acceptance/bulk_demo.py.
 """
 
 import contextlib
@@ -13,21 +13,20 @@ import random
 import signal
 import sys
 
-import forks
+import fork_server
 import fsspec
+from helpers import GOLDEN, softmax
 import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+from inception_slim import bulk, cli, data, evaluation, inference
+from inception_slim.bulk import manifest
+from inception_slim.data import DatasetError, preprocessing
 import numpy as np
+from PIL import Image
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
-from networks import GOLDEN, softmax
-from PIL import Image
 from sklearn.datasets import load_digits
-
-from inception_slim import bulk, cli, data, evaluation, inference, preprocessing
-from inception_slim.bulk import manifest
-from inception_slim.data import DatasetError
 
 ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 OTHER = os.path.join(GOLDEN, 'checkpoints', 'trained', 'model.ckpt-3')
@@ -372,7 +371,7 @@ class TestGoingOn:
         """
         output, chance, done, kills = str(tmp_path / 'out'), random.Random(0), {}, 0
         while True:
-            process = forks.python(code.format(
+            process = fork_server.python(code.format(
                 count=chance.randint(1, 10), delay=chance.uniform(0, 0.03), checkpoint=ELEVEN,
                 folder=str(folder), output=output))
             names = os.listdir(output) if os.path.isdir(output) else []

@@ -13,19 +13,17 @@ import sys
 import textwrap
 import time
 
+from golden.weights import images
+from helpers import GOLDEN, NARROW, build, golden_arrays, golden_graphs, quick_session
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import inception_slim
+from inception_slim import checkpoint
+from inception_slim.checkpoint import CheckpointError, _convert
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from golden.weights import images
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from networks import GOLDEN, NARROW, build, golden_arrays, golden_graphs, quick_session
-
-from inception_slim.checkpoint import converting
-from inception_slim import checkpoint
-from inception_slim.checkpoint import CheckpointError
 
 STEPS = {'trained': 3}
 PLAIN = ('slim_v1', 'slim_v2', 'outer_scope', 'renamed', 'trained', 'first_release')
@@ -533,7 +531,7 @@ def test_save_inspect_convert_restore(variables_of_1_15_5, tmp_path_factory, sco
     written = {f'{scope}/{name}': value for name, value in weights.items()}
     if ema:
         written.update({f'{scope}/{name}{suffix}': value * 2 for name, value in weights.items()})
-    converting.write({**written, 'global_step': np.int64(seed)}, str(folder / 'old'), 1)
+    _convert.write_checkpoint({**written, 'global_step': np.int64(seed)}, str(folder / 'old'), 1)
 
     info = checkpoint.inspect(folder / 'old')
     assert (info.scope, info.num_classes, info.global_step) == (scope, classes, seed)

@@ -10,20 +10,18 @@ import random
 import re
 import shutil
 
+from golden.weights import images, weights_for
+from helpers import GOLDEN, NARROW, golden_arrays, golden_shapes, thin, write_golden_checkpoint
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+from inception_slim import checkpoint, inference
+from inception_slim.checkpoint import MOVING_AVERAGE, CheckpointError, _convert
+from inception_slim.nets import registry
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from golden.weights import images, weights_for
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from networks import GOLDEN, NARROW, golden_arrays, golden_shapes, thin, write_golden_checkpoint
-
-from inception_slim.checkpoint import converting
-from inception_slim import checkpoint, inference
-from inception_slim.checkpoint import MOVING_AVERAGE, CheckpointError
-from inception_slim.nets import factory
 
 OF_1_15_5 = ('inception_v1', 'inception_v2')
 WIDE = ('inception_v4', 'inception_resnet_v2')
@@ -43,7 +41,7 @@ def few_channels(name, shape, classes, network):
 
 def tensors_of(name, classes=CLASSES):
     """The variables of a network, by their names inside its scope."""
-    network = factory.NETWORKS[name]
+    network = registry.NETWORKS[name]
     if name in OF_1_15_5 and classes == CLASSES:
         reader = tf.train.load_checkpoint(golden_path(name))
         names = reader.get_variable_to_shape_map()
@@ -62,7 +60,7 @@ def under(scope, tensors, suffix=''):
 def write(tensors, prefix, version='V2'):
     """A checkpoint of that version, as TensorFlow's own ops write it."""
     if version == 'V2':
-        return converting.write(tensors, str(prefix), 1)
+        return _convert.write_checkpoint(tensors, str(prefix), 1)
     with tf.Graph().as_default(), tf.Session() as session:
         feeds = {tf.placeholder(np.asarray(value).dtype, np.shape(value)): value
                  for value in tensors.values()}
@@ -75,7 +73,7 @@ def graph_of(name, tensors):
     """A session of a graph that has these variables, under the network's scope."""
     with tf.Graph().as_default():
         for each, value in tensors.items():
-            slim.model_variable(f'{factory.NETWORKS[name].scope}/{each}', value.shape,
+            slim.model_variable(f'{registry.NETWORKS[name].scope}/{each}', value.shape,
                                 initializer=tf.zeros_initializer())
         session = tf.Session()
         session.run(tf.global_variables_initializer())
@@ -84,7 +82,7 @@ def graph_of(name, tensors):
 
 def held(session, name):
     """What a session of `graph_of` holds, by the names inside the scope."""
-    scope = factory.NETWORKS[name].scope + '/'
+    scope = registry.NETWORKS[name].scope + '/'
     with session.graph.as_default():
         return session.run({each.op.name.removeprefix(scope): each
                             for each in tf.model_variables()})
@@ -142,7 +140,7 @@ KINDS = {  # what a file holds of the tensors, and what is so said of it
 
 def write_kind(kind, name, tensors, folder):
     make, told = KINDS[kind]
-    scope = factory.NETWORKS[name].scope
+    scope = registry.NETWORKS[name].scope
     written = {**make(scope, tensors), 'global_step': np.int64(7)}
     path = write(written, folder / 'model.ckpt', 'V1' if kind == 'V1' else 'V2')
     return path, {key: value.format(scope) if key == 'scope' else value
@@ -154,7 +152,7 @@ class TestKinds:
     @pytest.mark.parametrize('kind', KINDS)
     def test_inspect_restore_and_convert(self, case, tmp_path, kind):
         name, tensors, session = case
-        network = factory.NETWORKS[name]
+        network = registry.NETWORKS[name]
         path, told = write_kind(kind, name, tensors, tmp_path)
         info = checkpoint.inspect(path)
         expected = {
@@ -192,7 +190,7 @@ class TestKinds:
         path, _ = write_kind(kind, name, tensors_of(name), tmp_path)
         use_ema = kind == 'averages'
         expected = golden_arrays('checkpoints_family')[name]
-        network = factory.NETWORKS[name]
+        network = registry.NETWORKS[name]
         arguments = NARROW if name == 'inception_v2' else {'num_classes': CLASSES}
         with tf.Graph().as_default(), tf.Session() as session:
             inputs = tf.placeholder(tf.float32, (None, 224, 224, 3))
@@ -208,11 +206,11 @@ class TestKinds:
 def test_two_networks_in_a_file(tmp_path):
     both = {name: tensors_of(name) for name in OF_1_15_5}
     path = write({each: value for name, tensors in both.items() for each, value in under(
-        factory.NETWORKS[name].scope, tensors).items()}, tmp_path / 'both')
+        registry.NETWORKS[name].scope, tensors).items()}, tmp_path / 'both')
     with pytest.raises(CheckpointError, match="2 networks, .*'InceptionV1', 'InceptionV2'; choose"):
         checkpoint.inspect(path)
     for name, tensors in both.items():
-        info, found = checkpoint.read(path, checkpoint_scope=factory.NETWORKS[name].scope)
+        info, found = checkpoint.read(path, checkpoint_scope=registry.NETWORKS[name].scope)
         assert info.network == name
         assert_equal(found, tensors)
 
@@ -221,18 +219,18 @@ class TestDiagnosis:
 
     def test_another_network(self, case, tmp_path):
         name, _, session = case
-        for other in factory.NETWORKS.values():
+        for other in registry.NETWORKS.values():
             if other.name == name:
                 continue
             fingerprint = f'{other.scope}/{other.fingerprint}/weights'
             path = write({fingerprint: np.zeros((1, 1, 1, 4), 'f')}, tmp_path / other.name)
             refused(session, name, path,
                     f'checkpoint of {other.title}, but the graph holds '
-                    f'{factory.NETWORKS[name].title}; build {other.name}')
+                    f'{registry.NETWORKS[name].title}; build {other.name}')
 
     def test_classes(self, case, tmp_path):
         name, tensors, session = case
-        network = factory.NETWORKS[name]
+        network = registry.NETWORKS[name]
         heads = [each for each in (network.classifier, network.aux_classifier) if each]
         other = {each: np.repeat(value, 2, axis=-1)
                  if each.rpartition('/')[0] in heads else value
@@ -249,7 +247,7 @@ class TestDiagnosis:
     def test_biases_and_batch_norm(self, case, tmp_path):
         """A graph built outside the arg scope, and a file of such a graph."""
         name, tensors, session = case
-        scope = factory.NETWORKS[name].scope
+        scope = registry.NETWORKS[name].scope
         biased = {each: value for each, value in tensors.items() if 'BatchNorm' not in each}
         for each, value in tensors.items():
             if each.endswith('BatchNorm/beta'):
@@ -263,7 +261,7 @@ class TestDiagnosis:
 
     def test_aux_head(self, case, tmp_path):
         name, tensors, session = case
-        network = factory.NETWORKS[name]
+        network = registry.NETWORKS[name]
         bare = {each: value for each, value in tensors.items() if not each.startswith('AuxLogits')}
         path = write(under(network.scope, bare), tmp_path / 'bare')
         assert not checkpoint.inspect(path).has_aux_logits
@@ -281,13 +279,13 @@ class TestDiagnosis:
 
     def test_no_moving_averages(self, case, tmp_path):
         name, tensors, session = case
-        path = write(under(factory.NETWORKS[name].scope, tensors), tmp_path / 'plain')
+        path = write(under(registry.NETWORKS[name].scope, tensors), tmp_path / 'plain')
         refused(session, name, path, 'no moving averages; leave use_ema out', use_ema=True)
 
     @pytest.mark.parametrize('bad', [np.nan, np.inf])
     def test_numbers_that_are_none(self, case, tmp_path, bad):
         name, tensors, session = case
-        scope = factory.NETWORKS[name].scope
+        scope = registry.NETWORKS[name].scope
         each = next(each for each in reversed(tensors) if each.endswith('weights'))
         worse = {**tensors, each: tensors[each].copy()}
         worse[each].flat[-1] = bad
@@ -300,7 +298,7 @@ class TestDiagnosis:
 
     def test_parts_missing_and_misshapen(self, case, tmp_path):
         name, tensors, session = case
-        scope = factory.NETWORKS[name].scope
+        scope = registry.NETWORKS[name].scope
         layers = [each.removesuffix('/BatchNorm/beta') for each in tensors
                   if each.endswith('/BatchNorm/beta')]
         lost, bent = sorted(layers)[1], sorted(layers)[-2]
@@ -348,7 +346,7 @@ class TestDamage:
         name, tensors, session = case
         whole = tmp_path / 'whole'
         whole.mkdir()
-        write(under(factory.NETWORKS[name].scope, tensors), whole / 'model', version)
+        write(under(registry.NETWORKS[name].scope, tensors), whole / 'model', version)
         assert restored_or_refused(session, name, whole / 'model', tensors)
         refusals = 0
         for file in os.listdir(whole):
@@ -389,7 +387,7 @@ SCOPES = st.from_regex(r'[A-Za-z][A-Za-z0-9_]{0,8}(/[A-Za-z][A-Za-z0-9_]{0,8})?'
 
 
 def round_trip(name, scope, classes, ema, gammas, version, seed, folder):
-    network = factory.NETWORKS[name]
+    network = registry.NETWORKS[name]
     chance = np.random.RandomState(seed)
     tensors = {each: chance.randn(*value.shape).astype('f')
                for each, value in tensors_of(name, classes).items()}

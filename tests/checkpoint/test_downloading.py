@@ -1,23 +1,22 @@
 """download, from a server on this machine that does all that servers do to one."""
 
 import contextlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import io
 import os
 import tarfile
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import forks
-import pytest
-from networks import GOLDEN
-
+import fork_server
+from helpers import GOLDEN
 from inception_slim import checkpoint
-from inception_slim.checkpoint import CheckpointError, downloading, names
+from inception_slim.checkpoint import CheckpointError, _download, naming
+import pytest
 
 SLIM_V1 = os.path.join(GOLDEN, 'checkpoints', 'slim_v1', 'model.ckpt-157585')
 SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2')
 FIRST_RELEASE = os.path.join(GOLDEN, 'checkpoints', 'first_release', 'model.ckpt-157585')
-WANTED = '/' + downloading.PUBLISHED['inception_v3'].path
+WANTED = '/' + _download.PUBLISHED['inception_v3'].path
 
 
 def archive(members, compression='gz'):
@@ -92,7 +91,7 @@ class Site:
 
 @pytest.fixture
 def site(monkeypatch):
-    monkeypatch.setattr(downloading, '_PAUSE', 0.001)
+    monkeypatch.setattr(_download, '_PAUSE', 0.001)
     with contextlib.closing(Site()) as made:
         yield made
 
@@ -110,12 +109,12 @@ def test_whole(site, tmp_path):
 
 
 def test_a_folder_in_the_archive_and_what_is_beside_the_checkpoint(site, tmp_path):
-    site.files['/' + downloading.PUBLISHED['inception_v3_2016_03_01'].path] = archive([
+    site.files['/' + _download.PUBLISHED['inception_v3_2016_03_01'].path] = archive([
         ('inception-v3/README.txt', b'read me'), ('inception-v3/model.ckpt-157585', FIRST_RELEASE),
         ('inception-v3/checkpoint', b'model_checkpoint_path: "model.ckpt-157585"')])
     info = checkpoint.download('inception_v3_2016_03_01', tmp_path, site=site.url)
-    assert info.naming == names.FIRST_RELEASE_NAMES
-    site.files['/' + downloading.PUBLISHED['adv_inception_v3'].path] = archive([
+    assert info.naming == naming.FIRST_RELEASE_NAMES
+    site.files['/' + _download.PUBLISHED['adv_inception_v3'].path] = archive([
         (f'adv_inception_v3.ckpt{name.removeprefix("model.ckpt-157585")}',
          os.path.join(SLIM_V2, name))
         for name in os.listdir(SLIM_V2) if name != 'checkpoint'])
@@ -197,7 +196,7 @@ def test_nothing_lands_outside(site, tmp_path):
 
 
 def test_too_much(site, tmp_path, monkeypatch):
-    monkeypatch.setattr(downloading, '_LARGEST', 100_000)
+    monkeypatch.setattr(_download, '_LARGEST', 100_000)
     site.files[WANTED] = archive([('inception_v3.ckpt', bytes(10_000_000))])
     assert len(site.files[WANTED]) < 100_000
     with pytest.raises(CheckpointError, match='unpacks to more than any published'):
@@ -211,7 +210,7 @@ def test_errors_of_the_site(site, tmp_path):
     site.status = 503
     with pytest.raises(CheckpointError, match='answers 503 Service Unavailable; see to the net'):
         fetch(site, tmp_path)
-    assert len(site.asked) == downloading._ATTEMPTS
+    assert len(site.asked) == _download._ATTEMPTS
     site.files.clear()
     with pytest.raises(CheckpointError, match='answers 404 Not Found; give another site'):
         fetch(site, tmp_path)
@@ -233,8 +232,8 @@ def test_what_is_in_the_way(site, tmp_path):
 
 
 def test_command(site, tmp_path):
-    done = forks.command('download', 'inception_v3', '--to', tmp_path, '--site', site.url)
+    done = fork_server.command('download', 'inception_v3', '--to', tmp_path, '--site', site.url)
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout == (f'{tmp_path}/inception_v3/inception_v3.ckpt: Inception V3, 11 classes, '
                            '63,069 parameters\n')
-    assert forks.command('download', 'vgg').returncode == 2
+    assert fork_server.command('download', 'vgg').returncode == 2

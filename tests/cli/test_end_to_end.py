@@ -7,14 +7,13 @@ import os
 import subprocess
 import sys
 
+from helpers import GOLDEN
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+from inception_slim import data, evaluation, formats, training
 import numpy as np
 import pytest
-import tensorflow.compat.v1 as tf
-from networks import GOLDEN
 from sklearn.datasets import load_digits
-
-from inception_slim import data, evaluation, export, training
+import tensorflow.compat.v1 as tf
 
 ROOT = os.path.join(os.path.dirname(__file__), os.pardir, os.pardir)
 SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
@@ -58,7 +57,7 @@ def test_train_evaluate_classify_export(digits, tmp_path):
     assert [each.name for each in found.answers] == files
     assert sum(each.labels[0] == os.path.basename(os.path.dirname(each.name))
                for each in found.answers) == np.trace(of_folder.confusion)
-    export.export(trained.checkpoint, tmp_path / 'saved', format='saved-model',
+    formats.export(trained.checkpoint, tmp_path / 'saved', format='saved-model',
                   calibration_images=digits / 'folder' / 'train')
     encoded = []
     for file in files:

@@ -5,13 +5,12 @@ import io
 import os
 
 import inception_slim  # noqa: F401  before TensorFlow
+from inception_slim import data
+from inception_slim.data import DatasetError, preprocessing
 import numpy as np
+from PIL import Image
 import pytest
 import tensorflow as tf
-from PIL import Image
-
-from inception_slim import data, preprocessing
-from inception_slim.data import DatasetError
 
 SIZE = 32
 NAMES = ('daisy', 'rosé', 'tulip')
@@ -50,7 +49,9 @@ def records(tmp_path):
 
 
 def read(dataset, size=4, **arguments):
-    return list(data.arrays(lambda: data.batches(dataset, size, image_size=SIZE, **arguments)))
+    return list(
+        data.as_numpy_batches(lambda: data.batches(dataset, size, image_size=SIZE, **arguments))
+    )
 
 
 def names(found):
@@ -218,7 +219,7 @@ class TestBatches:
         says = r'01.png is no image that can be read, or is damaged; replace it'
         with pytest.raises(DatasetError, match=says):
             read(dataset, strict=True)
-        with pytest.raises(DatasetError, match=says), data.errors_named():
+        with pytest.raises(DatasetError, match=says), data.reraise_dataset_errors():
             list(data.batches(dataset, 4, strict=True))
 
     def test_whatever_cannot_be_read(self, tmp_path):
@@ -320,7 +321,9 @@ def test_webp_where_it_is_read(tmp_path):
     files = [write(tmp_path / 'a.png', encoded(1)),
              write(tmp_path / 'b.webp', pillow('WEBP', lossless=True))]
     bad = []
-    found = list(data.arrays(lambda: data.image_batches(files, 2, image_size=SIZE, bad=bad)))
+    found = list(
+        data.as_numpy_batches(lambda: data.image_batches(files, 2, image_size=SIZE, bad=bad))
+    )
     if hasattr(tf.io, 'decode_webp'):
         np.testing.assert_allclose(*found[0]['image'], atol=1e-6)
     else:

@@ -1,14 +1,13 @@
 """Preprocessing: evaluation to TensorFlow 1.15.5's golden values, training to its own promises."""
 
+from golden.weights import drawings
+from helpers import golden_arrays
 import inception_slim  # noqa: F401  before TensorFlow
+from inception_slim import data
+from inception_slim.data import preprocessing
 import numpy as np
 import pytest
 import tensorflow as tf
-from golden.weights import drawings
-from networks import golden_arrays
-
-from inception_slim import data
-from inception_slim.data import preprocessing
 
 NAMES = tuple(drawings())
 MIDDLE = tf.constant(drawings()['wide'])

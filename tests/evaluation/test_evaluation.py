@@ -7,21 +7,20 @@ import functools
 import json
 import os
 
-import forks
+import fork_server
+from golden.weights import weights_for
+from helpers import GOLDEN, quick_session
 import inception_slim
+from inception_slim import checkpoint, cli, data, evaluation, inference
+from inception_slim.checkpoint.class_names import resolve_class_names
+from inception_slim.data import DatasetError, preprocessing
+from inception_slim.evaluation.evaluate import in_top
 import numpy as np
+from PIL import Image
 import pytest
+from sklearn.datasets import load_digits
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from golden.weights import weights_for
-from networks import GOLDEN, quick_session
-from PIL import Image
-from sklearn.datasets import load_digits
-
-from inception_slim import checkpoint, cli, data, evaluation, inference, preprocessing
-from inception_slim.data import DatasetError
-from inception_slim.evaluation.classes import names_of_classes
-from inception_slim.evaluation.evaluate import in_top
 
 ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 AVERAGED = os.path.join(GOLDEN, 'checkpoints', 'trained', 'model.ckpt-3')
@@ -162,13 +161,13 @@ class TestClassify:
     def test_names_of_2015(self):
         """Numbers from the map that was published with the network of December 2015."""
         info = dataclasses.replace(checkpoint.inspect(ELEVEN), num_classes=1008, path='/no/file')
-        names, note = names_of_classes(info, None)
+        names, note = resolve_class_names(info, None)
         assert len(names) == 1008 and names[0] == 'background' and 'December 2015' in note
         for number, synset in ((449, 'n01440764'), (450, 'n01443537'), (169, 'n02510455'),
                                (889, 'n15075141'), (429, 'n02012849'), (545, 'n03126707')):
             assert names[number] == dict(data.imagenet_classes())[synset]
         assert set(names[1:1001]) == {name for _, name in data.imagenet_classes()}
-        assert names_of_classes(info, 'imagenet') == (names, None)
+        assert resolve_class_names(info, 'imagenet') == (names, None)
 
     def test_moving_averages(self, folder):
         plain, averaged = (evaluation.classify(AVERAGED, folder / '0', use_ema=use_ema)
@@ -315,7 +314,7 @@ class TestCommands:
 
     def test_classify(self, folder, tmp_path):
         (tmp_path / 'labels.txt').write_text('\n'.join(f'{n}:name {n}' for n in range(11)))
-        done = forks.command('classify', ELEVEN, folder / '0', folder / '1', '--top', 2,
+        done = fork_server.command('classify', ELEVEN, folder / '0', folder / '1', '--top', 2,
                    '--labels', tmp_path / 'labels.txt')
         assert done.returncode == 0
         lines = done.stdout.splitlines()

@@ -10,24 +10,27 @@ import pathlib
 import re
 import warnings
 
-import numpy as np
-import pytest
-import tensorflow.compat.v1 as tf
 from browser import CHROMIUM, Browser
-from networks import GOLDEN
-from sklearn.datasets import load_digits
-
+from helpers import GOLDEN
 from inception_slim import cli, evaluation
 from inception_slim.data import DatasetError
 from inception_slim.errors import InceptionSlimError
-from inception_slim.evaluation.document import About, shown
-from inception_slim.evaluation.figures import class_figures, confused_pairs
-from inception_slim.evaluation.judged import SUREST, Judged
-from inception_slim.evaluation.pictures import Gallery, Pictures
-from inception_slim.evaluation.report import MATRIX, write_classification, write_evaluation
+from inception_slim.evaluation.classification_metrics import confused_pairs, per_class_metrics
+from inception_slim.evaluation.report.example_store import SUREST, ExampleStore
+from inception_slim.evaluation.report.html import ReportHeader, truncate
+from inception_slim.evaluation.report.thumbnails import Gallery, ThumbnailEncoder
+from inception_slim.evaluation.report.writer import (
+    MATRIX,
+    write_classification,
+    write_evaluation,
+)
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+import tensorflow.compat.v1 as tf
 
 ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
-NOTHING = About('A report', [])
+NOTHING = ReportHeader('A report', [])
 
 
 def judged_by_chance(count, classes, images, far=3.0):
@@ -40,7 +43,7 @@ def judged_by_chance(count, classes, images, far=3.0):
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, answers), 1)
     top_1 = (labels == answers).mean()
-    judged = Judged()
+    judged = ExampleStore()
     for at in range(0, count, 50):
         part = slice(at, at + 50)
         judged.add(images[np.arange(at, min(at + 50, count)) % len(images)],
@@ -75,7 +78,7 @@ class TestJudged:
         assert [each.chosen for each in judged.mistakes] == answers[wanted].tolist()
 
     def test_what_is_kept_is_bounded(self, monkeypatch):
-        monkeypatch.setattr('inception_slim.evaluation.judged._MISTAKES', 100)
+        monkeypatch.setattr('inception_slim.evaluation.report.example_store._MISTAKES', 100)
         result, judged, labels, answers, _ = judged_by_chance(3000, 20, noise(4, 8))
         kept = {cell: len(judged.of_cell(*cell)) for cell in np.ndindex(20, 20)
                 if cell[0] != cell[1]}
@@ -88,7 +91,7 @@ class TestJudged:
 def test_pictures_are_what_the_network_saw():
     image = np.zeros((299, 299, 3), np.float32)
     image[:150] = [1, -1, -1]
-    with Pictures() as pictures, tf.Graph().as_default(), tf.Session() as session:
+    with ThumbnailEncoder() as pictures, tf.Graph().as_default(), tf.Session() as session:
         jpeg = session.run(tf.io.decode_jpeg(pictures.jpeg(image, 96))).astype(int)
         layer = session.run(tf.io.decode_png(pictures.layer(np.float32([[0, 1], [2, 4]]))))
         assert pictures.layer(np.zeros((2, 2), np.float32)) is None
@@ -111,7 +114,7 @@ def small_result(names=('cat', 'dog', 'owl')):
     np.add.at(confusion, (labels, answers), 1)
     logits = np.zeros((10, 4), np.float32)
     logits[np.arange(10), answers] = np.linspace(1, 4, 10)
-    judged = Judged(keep_images=True)
+    judged = ExampleStore(keep_images=True)
     files = [f'/data/{number}.png' for number in range(9)] + ['/data/"><b>\udcff.png']
     judged.add(noise(10, 16), files, labels, answers, logits)
     return evaluation.Evaluation(list(names), 10, 0.6, 0.9, confusion, ['/data/\udce9.png'],
@@ -122,7 +125,7 @@ class TestPage:
 
     def test_evaluation(self, tmp_path):
         result, judged = small_result()
-        write_evaluation(tmp_path / 'a.html', result, judged, About(
+        write_evaluation(tmp_path / 'a.html', result, judged, ReportHeader(
             'Evaluation of it', [('Network', 'Inception V3')], result.note), None, '/data')
         page = (tmp_path / 'a.html').read_text('utf-8')
         text = html.unescape(re.sub(r'<[^>]+>', ' ', page))
@@ -158,7 +161,7 @@ class TestPage:
         assert content_of(page)['names'][2] == '</script><img'
 
     def test_no_mistakes(self, tmp_path):
-        judged = Judged()
+        judged = ExampleStore()
         judged.add(noise(2, 8), ['a', 'b'], np.array([0, 1]), np.array([0, 1]),
                    np.eye(2, dtype=np.float32))
         write_evaluation(tmp_path / 'a.html', evaluation.Evaluation(
@@ -166,8 +169,8 @@ class TestPage:
         assert 'There are none' in (tmp_path / 'a.html').read_text()
 
     def test_names(self):
-        assert shown('caf\udce9') == 'caf\\xe9' and shown('x' * 500).count('x') == 200
-        assert shown('\ud800') == '\\x00' or '\ud800' not in shown('\ud800')
+        assert truncate('caf\udce9') == 'caf\\xe9' and truncate('x' * 500).count('x') == 200
+        assert truncate('\ud800') == '\\x00' or '\ud800' not in truncate('\ud800')
 
     def test_ten_thousand_images_of_a_thousand_classes(self, thousand):
         page = thousand.read_text('utf-8')
@@ -199,7 +202,7 @@ class TestPage:
         with Gallery(10_000) as gallery:
             for _ in range(200):
                 gallery.add(np.resize(noise(10, 96), (50, 96, 96, 3)))
-        answers = [evaluation.Answer(f'/data/a long way/to/{number:08d}.jpg', list(range(5)),
+        answers = [evaluation.Prediction(f'/data/a long way/to/{number:08d}.jpg', list(range(5)),
                                      [f'a long name of class {each}' for each in range(5)],
                                      [0.2] * 5) for number in range(10_000)]
         write_classification(tmp_path / 'a.html', evaluation.Classification(answers, [], None),
@@ -343,7 +346,7 @@ class TestInABrowser:
     def test_classes_are_sorted(self, browser, evaluated):
         result, path = evaluated
         browser.open(path)
-        wanted = sorted(np.nan_to_num(class_figures(result.confusion).recall, nan=-1))
+        wanted = sorted(np.nan_to_num(per_class_metrics(result.confusion).recall, nan=-1))
 
         def column():
             return browser.run('''Array.from(document.querySelectorAll('#classes tbody tr'),
@@ -365,8 +368,8 @@ class TestInABrowser:
     def test_the_matrix_is_sorted(self, browser, evaluated):
         result, path = evaluated
         browser.open(path)
-        names = [shown(name) for name in result.class_names]
-        figures = class_figures(result.confusion)
+        names = [truncate(name) for name in result.class_names]
+        figures = per_class_metrics(result.confusion)
         mistakes = figures.images + figures.answered - 2 * figures.correct
 
         def lines():
@@ -415,7 +418,7 @@ class TestInABrowser:
         count = int(result.confusion[label, answer])
         assert browser.run("document.querySelectorAll('#panel img').length") == count
         words = browser.run("document.getElementById('panel').textContent")
-        assert f'{shown(result.class_names[label])}, answered as' in words
+        assert f'{truncate(result.class_names[label])}, answered as' in words
         assert f'{count} image' in words
         # By the keyboard: one stop, and arrows from there.
         browser.run("document.querySelector('#matrix [tabindex=\"0\"]').focus()")

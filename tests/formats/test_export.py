@@ -3,21 +3,19 @@
 import os
 import sys
 
-import forks
+import fork_server
+from golden.weights import images
+from helpers import GOLDEN, golden_arrays, softmax
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+from inception_slim import checkpoint, formats
+from inception_slim.errors import CheckpointError, DatasetError
+from inception_slim.formats import ExportError, frozen_graph
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import tensorflow as tf2
 import tensorflow.compat.v1 as tf
-from golden.weights import images
-from networks import GOLDEN, golden_arrays, softmax
-
-from inception_slim import checkpoint, export
-from inception_slim.errors import CheckpointError, DatasetError
-from inception_slim.export import ExportError
-from inception_slim.formats import frozen
 
 
 def path_of(name):
@@ -41,7 +39,7 @@ class TestFormats:
 
     def test_saved_model(self, tmp_path, golden, png_folder):
         (tmp_path / 'labels.txt').write_text(''.join(f'{i}:class {i}\n' for i in range(11)))
-        done = export.export(path_of('slim_v1'), tmp_path / 'saved', format='saved-model',
+        done = formats.export(path_of('slim_v1'), tmp_path / 'saved', format='saved-model',
                              labels=tmp_path / 'labels.txt')
         assert done.generated and done.difference < 1e-5 and done.same_class == done.images
         loaded = tf2.saved_model.load(str(tmp_path / 'saved'))
@@ -61,7 +59,7 @@ class TestFormats:
             tf.saved_model.load(session, ['serve'], str(tmp_path / 'saved'))
 
     def test_frozen(self, tmp_path, golden):
-        done = export.export(path_of('renamed'), tmp_path / 'frozen.pb', format='frozen')
+        done = formats.export(path_of('renamed'), tmp_path / 'frozen.pb', format='frozen')
         assert done.size == (tmp_path / 'frozen.pb').stat().st_size
         definition = tf.GraphDef.FromString((tmp_path / 'frozen.pb').read_bytes())
         with tf.Graph().as_default(), tf.Session() as session:
@@ -75,7 +73,7 @@ class TestFormats:
                                                  ('int8', 0.2)])
     def test_tflite(self, tmp_path, golden, png_folder, quantize, close):
         file = tmp_path / 'model.tflite'
-        done = export.export(path_of('slim_v2'), file, format='tflite', quantize=quantize,
+        done = formats.export(path_of('slim_v2'), file, format='tflite', quantize=quantize,
                              calibration_images=png_folder)
         assert (done.images, done.generated, done.quantize) == (2, False, quantize)
         interpreter = tf.lite.Interpreter(model_path=str(file))
@@ -91,12 +89,12 @@ class TestFormats:
     @pytest.mark.parametrize('name', [
         pytest.param('slim_v2', marks=pytest.mark.slow), 'gamma'])
     def test_keras(self, tmp_path, golden, name):
-        export.export(path_of(name), tmp_path / 'model.keras', format='keras')
+        formats.export(path_of(name), tmp_path / 'model.keras', format='keras')
         model = tf2.keras.models.load_model(tmp_path / 'model.keras')
         np.testing.assert_allclose(model(images(2), training=False), golden[name], atol=1e-5)
 
     def test_onnx(self, tmp_path, golden):
-        export.export(path_of('slim_v2'), tmp_path / 'model.onnx', format='onnx')
+        formats.export(path_of('slim_v2'), tmp_path / 'model.onnx', format='onnx')
         session = onnxruntime.InferenceSession(tmp_path / 'model.onnx')
         np.testing.assert_allclose(session.run(None, {'input:0': images(2)})[0],
                                    golden['slim_v2'], atol=1e-4)
@@ -104,7 +102,7 @@ class TestFormats:
     def test_onnx_in_int8(self, tmp_path, golden, png_folder):
         """Every convolution is in eight bits, for the runtime that is asked too."""
         file = tmp_path / 'model.onnx'
-        export.export(path_of('slim_v2'), file, format='onnx', quantize='int8',
+        formats.export(path_of('slim_v2'), file, format='onnx', quantize='int8',
                       calibration_images=png_folder)
         settings = onnxruntime.SessionOptions()
         settings.optimized_model_filepath = str(tmp_path / 'optimized.onnx')
@@ -124,7 +122,7 @@ class TestFormats:
 
     @pytest.mark.parametrize('name', ['model.h5', 'model.weights.h5'])
     def test_keras_in_hdf5(self, tmp_path, golden, name):
-        done = export.export(path_of('gamma'), tmp_path / name, format='keras')
+        done = formats.export(path_of('gamma'), tmp_path / name, format='keras')
         assert done.difference < 1e-6 and os.listdir(tmp_path) == [name]
         if name == 'model.h5':
             model = tf2.keras.models.load_model(tmp_path / name)
@@ -140,7 +138,7 @@ class TestFormats:
     def test_onnx_says_what_it_needs(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, 'tf2onnx', None)
         with pytest.raises(ExportError, match=r"pip install 'inception_slim\[onnx\]'"):
-            export.export(path_of('slim_v2'), tmp_path / 'model.onnx', format='onnx')
+            formats.export(path_of('slim_v2'), tmp_path / 'model.onnx', format='onnx')
         assert os.listdir(tmp_path) == []
 
 
@@ -157,12 +155,12 @@ class TestRefusals:
         ({'format': 'frozen', 'calibration_images': np.zeros((2, 5, 5, 3))}, r'must be \[N, 299')])
     def test_arguments(self, tmp_path, arguments, says):
         with pytest.raises(ExportError, match=says):
-            export.export(path_of('slim_v2'), tmp_path / 'new', **arguments)
+            formats.export(path_of('slim_v2'), tmp_path / 'new', **arguments)
         assert os.listdir(tmp_path) == []
 
     def test_labels_of_other_classes(self, tmp_path):
         with pytest.raises(DatasetError, match='1 names, but the checkpoint has 11 classes'):
-            export.export(path_of('slim_v2'), tmp_path / 'new', format='saved-model', labels=['a'])
+            formats.export(path_of('slim_v2'), tmp_path / 'new', format='saved-model', labels=['a'])
         assert os.listdir(tmp_path) == []
 
     def test_destinations(self, tmp_path):
@@ -173,13 +171,13 @@ class TestRefusals:
                                       ('folder', 'holds other things than a SavedModel', True),
                                       ('no/new', 'no folder .*make it first', False)):
             with pytest.raises(ExportError, match=says):
-                export.export(path_of('slim_v2'), tmp_path / name, format='frozen',
+                formats.export(path_of('slim_v2'), tmp_path / name, format='frozen',
                               overwrite=overwrite)
         assert (tmp_path / 'there').read_text() == 'mine'
 
     def test_inside_a_graph(self, tmp_path, graph):
         with pytest.raises(ExportError, match='needs eager mode'):
-            export.export(path_of('slim_v2'), tmp_path / 'new', format='frozen')
+            formats.export(path_of('slim_v2'), tmp_path / 'new', format='frozen')
 
     def test_what_differs_or_fails_is_not_left_behind(self, tmp_path, monkeypatch):
         (tmp_path / 'model.pb').write_text('the one before')
@@ -189,7 +187,7 @@ class TestRefusals:
                 with open(path, 'w') as file:
                     file.write('half')
                 return answer
-            monkeypatch.setattr(frozen, 'write', write)
+            monkeypatch.setattr(frozen_graph, 'write', write)
 
         def full(batch):
             raise OSError(28, 'No space left on device')
@@ -199,7 +197,7 @@ class TestRefusals:
                              (full, r'cannot be written \(No space left on device\); nothing')):
             writes(answer)
             with pytest.raises(ExportError, match=says):
-                export.export(path_of('slim_v2'), tmp_path / 'model.pb', format='frozen',
+                formats.export(path_of('slim_v2'), tmp_path / 'model.pb', format='frozen',
                               overwrite=True)
             assert os.listdir(tmp_path) == ['model.pb']
             assert (tmp_path / 'model.pb').read_text() == 'the one before'
@@ -207,7 +205,7 @@ class TestRefusals:
 
 def test_export_as_a_command(tmp_path):
     def run(*arguments):
-        return forks.module('inception_slim', 'export', *arguments)
+        return fork_server.module('inception_slim', 'export', *arguments)
 
     file = str(tmp_path / 'frozen.pb')
     done = run(path_of('slim_v2'), '--format', 'frozen', '--output', file)

@@ -4,6 +4,7 @@ Each hostile file is real: the pickle would run its code, the zip and the archiv
 than a machine has.
 """
 
+from collections import OrderedDict
 import gzip
 import io
 import json
@@ -15,20 +16,18 @@ import tarfile
 import time
 import tracemalloc
 import zipfile
-from collections import OrderedDict
 
+from golden import graph_of_2015
 import h5py
+from helpers import GOLDEN
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+from inception_slim import checkpoint
+from inception_slim.checkpoint import CheckpointError
+from inception_slim.formats import safetensors_format, torch_format
 import numpy as np
 import onnx
 import pytest
 import tensorflow.compat.v1 as tf
-from golden import graph_of_2015
-from networks import GOLDEN
-
-from inception_slim import checkpoint
-from inception_slim.checkpoint import CheckpointError
-from inception_slim.formats import safetensors, torch
 
 SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 
@@ -74,7 +73,7 @@ class TestPyTorch:
     def test_code_is_not_run(self, tmp_path):
         code = pickle.dumps({'weights': Runs(str(tmp_path / 'ran'))})
         self.zipped(tmp_path / 'new.pth', code)
-        magic = pickle.dumps(torch._MAGIC, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2)
+        magic = pickle.dumps(torch_format._MAGIC, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2)
         (tmp_path / 'old.pth').write_bytes(magic + code)
         (tmp_path / 'plain.pt').write_bytes(code)
         for name in ('new.pth', 'old.pth', 'plain.pt'):
@@ -96,7 +95,7 @@ class TestPyTorch:
 
     def test_tensors_beyond_their_storage(self, tmp_path):
         state = OrderedDict({'Mixed_5b.branch1x1.conv.weight': np.zeros((4, 4), np.float32)})
-        torch.dumped(tmp_path / 'good.pth', state)
+        torch_format.save(tmp_path / 'good.pth', state)
         with zipfile.ZipFile(tmp_path / 'good.pth') as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         index = members['archive/data.pkl']
@@ -274,8 +273,8 @@ def good(tmp_path_factory):
         (f'{module}.{name}', np.ones(shape, np.float32))
         for module in ('Mixed_5b.branch1x1', 'Conv2d_1a_3x3')
         for name, shape in (('conv.weight', (4, 3, 3, 3)), ('bn.weight', (4,))))
-    torch.dumped(folder / 'model.pth', state)
-    safetensors.dumped(folder / 'model.safetensors', state, {})
+    torch_format.save(folder / 'model.pth', state)
+    safetensors_format.save(folder / 'model.safetensors', state, {})
     (folder / 'model.pb').write_bytes(graph_of_2015.draw().SerializeToString())
     with h5py.File(folder / 'model.h5', 'w') as file:
         for number in range(94):

@@ -3,12 +3,8 @@
 import os
 import re
 
-import inception_slim  # noqa: F401  first, so that tf_slim can be imported
-import numpy as np
-import pytest
-import tensorflow as tf2
 from golden.weights import images
-from networks import (
+from helpers import (
     GOLDEN,
     golden_arrays,
     golden_shapes,
@@ -16,16 +12,20 @@ from networks import (
     softmax,
     write_golden_checkpoint,
 )
-
-from inception_slim.checkpoint import converting
-from inception_slim import checkpoint, export, inference, keras_models
-from inception_slim.nets import factory
+import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+from inception_slim import checkpoint, formats, inference
+from inception_slim.checkpoint import _convert
+from inception_slim.formats import keras_writer
+from inception_slim.nets import registry
+import numpy as np
+import pytest
+import tensorflow as tf2
 
 
 def info_of(name, classes):
     return checkpoint.CheckpointInfo(
         path=name, format='V2', naming=checkpoint.SLIM_NAMES, network=name,
-        scope=factory.NETWORKS[name].scope, num_classes=classes, has_background_class=False,
+        scope=registry.NETWORKS[name].scope, num_classes=classes, has_background_class=False,
         global_step=None, has_moving_averages=False, has_gammas=False, has_aux_logits=True,
         optimizer=None, parameters=0, depth_multiplier=None, min_depth=16)
 
@@ -38,7 +38,7 @@ def set_in_order(model, name, weights):
     slim_layers = list(dict.fromkeys(
         each.split('/', 1)[1].removesuffix('/weights') for each in golden_shapes(name)
         if each.endswith('/weights') and '/AuxLogits/' not in each))
-    head = factory.NETWORKS[name].classifier
+    head = registry.NETWORKS[name].classifier
     unnamed = [each for each in slim_layers if f'{each}/biases' not in weights
                and each != 'Conv2d_7b_1x1']
     repeats = {'35': 'Repeat', '17': 'Repeat_1', '8': 'Repeat_2'}
@@ -88,9 +88,9 @@ def described(model):
 def test_of_keras_applications(name, theirs):
     """The same layers at full width; given the same weights in order, the same answers."""
     weights = golden_weights(name)
-    network = factory.NETWORKS[name]
+    network = registry.NETWORKS[name]
     classes = len(weights[f'{network.classifier}/biases'])
-    ours = keras_models.keras_model(info_of(name, classes), weights)
+    ours = keras_writer.keras_model(info_of(name, classes), weights)
     theirs = getattr(tf2.keras.applications, theirs)(weights=None, classes=classes)
     assert ours.count_params() == theirs.count_params()
     assert described(ours) == described(theirs)
@@ -104,7 +104,7 @@ def test_of_keras_applications(name, theirs):
 def test_inception_resnet_v2_as_a_file(tmp_path):
     """Through the export, which asks the checkpoint too, and back from the file."""
     path = write_golden_checkpoint('inception_resnet_v2', tmp_path / 'model.ckpt')
-    done = export.export(path, tmp_path / 'model.keras', format='keras')
+    done = formats.export(path, tmp_path / 'model.keras', format='keras')
     assert done.difference < 1e-4 and done.same_class == done.images
     model = tf2.keras.models.load_model(tmp_path / 'model.keras')
     np.testing.assert_allclose(model(images(2), training=False),
@@ -114,9 +114,9 @@ def test_inception_resnet_v2_as_a_file(tmp_path):
 @pytest.mark.parametrize('name', ['inception_v1', 'inception_v2'])
 def test_networks_without_a_keras_form(name, tmp_path):
     path = os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585')
-    with pytest.raises(export.ExportError, match='no Keras form here, which Inception V3 and '
+    with pytest.raises(formats.ExportError, match='no Keras form here, which Inception V3 and '
                                                  'Inception-ResNet V2 have.*take saved-model'):
-        export.export(path, tmp_path / 'model.keras', format='keras')
+        formats.export(path, tmp_path / 'model.keras', format='keras')
     assert os.listdir(tmp_path) == []
 
 
@@ -126,7 +126,7 @@ def test_biases_in_the_place_of_batch_norm(tmp_path):
     info, weights = checkpoint.read(path)
     folded = {f'InceptionV3/{name}': value
               for name, value in inference.fold_batch_norm(weights).items()}
-    done = export.export(converting.write(folded, str(tmp_path / 'folded'), 1),
+    done = formats.export(_convert.write_checkpoint(folded, str(tmp_path / 'folded'), 1),
                          tmp_path / 'model.keras', format='keras')
     assert done.difference < 1e-5
     model = tf2.keras.models.load_model(tmp_path / 'model.keras')

@@ -3,13 +3,12 @@
 import os
 import shutil
 
+from golden.weights import images
+from helpers import GOLDEN, golden_arrays, softmax, write_golden_checkpoint
+from inception_slim import checkpoint, cli, formats, inference
+from inception_slim.checkpoint import CheckpointError
 import numpy as np
 import pytest
-from golden.weights import images
-from networks import GOLDEN, golden_arrays, softmax, write_golden_checkpoint
-
-from inception_slim import checkpoint, cli, export, inference
-from inception_slim.checkpoint import CheckpointError
 
 pytestmark = pytest.mark.engines
 SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
@@ -19,7 +18,7 @@ SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 def test_answers(tmp_path, quantize, close):
     import openvino  # here, so that this file can be collected without it
 
-    done = export.export(SLIM_V2, tmp_path / 'model', format='openvino', quantize=quantize,
+    done = formats.export(SLIM_V2, tmp_path / 'model', format='openvino', quantize=quantize,
                          calibration_images=images(4))
     assert sorted(os.listdir(tmp_path / 'model')) == ['openvino_model.bin', 'openvino_model.xml']
     assert sorted(os.listdir(tmp_path)) == ['model'] and done.same_class == done.images == 4
@@ -47,7 +46,7 @@ def test_read_again_bit_for_bit(tmp_path, source):
         write_golden_checkpoint(source, path)
     else:
         checkpoint.convert(SLIM_V2, path, pooling=source)
-    export.export(path, tmp_path / 'model', format='openvino')
+    formats.export(path, tmp_path / 'model', format='openvino')
     info, expected = folded(path)
     for again in ('model', 'model/openvino_model.xml'):
         found, weights = checkpoint.read(tmp_path / again)
@@ -62,8 +61,8 @@ def test_read_again_bit_for_bit(tmp_path, source):
 @pytest.fixture(scope='module')
 def good(tmp_path_factory):
     folder = tmp_path_factory.mktemp('good')
-    export.export(SLIM_V2, folder / 'model', format='openvino')
-    export.export(SLIM_V2, folder / 'bytes', format='openvino', quantize='int8',
+    formats.export(SLIM_V2, folder / 'model', format='openvino')
+    formats.export(SLIM_V2, folder / 'bytes', format='openvino', quantize='int8',
                   calibration_images=images(2))
     return folder
 

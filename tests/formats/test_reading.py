@@ -10,20 +10,24 @@ import json
 import os
 import tarfile
 
+from golden import graph_of_2015
+from golden.weights import images
 import h5py
+from helpers import GOLDEN, close_to, golden_arrays, golden_shapes, golden_weights
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+from inception_slim import checkpoint, formats, inference
+from inception_slim.checkpoint import CheckpointError
+from inception_slim.formats import (
+    ExportError,
+    _export,
+    safetensors_format,
+    state_dicts,
+    torch_format,
+)
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from golden import graph_of_2015
-from golden.weights import images
-from networks import GOLDEN, close_to, golden_arrays, golden_shapes, golden_weights
-
-from inception_slim import checkpoint, export, inference
-from inception_slim.checkpoint import CheckpointError
-from inception_slim.export import ExportError
-from inception_slim.formats import exporting, safetensors, state_dicts, torch
 
 SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 GAMMA = os.path.join(GOLDEN, 'checkpoints', 'gamma', 'model.ckpt-157585')
@@ -114,7 +118,7 @@ class TestPyTorch:
             weights = {name: value for name, value in weights.items()
                        if not name.startswith('AuxLogits/')}
         state = as_state_dict(names[key], weights, network)
-        safetensors.dumped(tmp_path / 'model.safetensors', {
+        safetensors_format.save(tmp_path / 'model.safetensors', {
             f'module.{name}': value for name, value in state.items()}, {})
         info, found = checkpoint.read(tmp_path / 'model.safetensors')
         assert (info.network, info.has_gammas) == (network, False)
@@ -129,7 +133,7 @@ class TestPyTorch:
             return
         # As TF-Slim's weights in PyTorch's names: TensorFlow 1.15.5 said what they answer.
         info, found = checkpoint.read(tmp_path / 'model.safetensors', pooling='average')
-        logits, _ = exporting.answers(info, found, images(2))
+        logits, _ = _export.predict(info, found, images(2))
         expected = golden_arrays('inception_v3')['logits']
         np.testing.assert_allclose(logits, expected, **close_to(expected))
 
@@ -138,8 +142,8 @@ class TestPyTorch:
         weights = golden_weights('inception_v3')
         state = as_state_dict(names['torchvision/inception_v3'], weights, 'inception_v3')
         state['Mixed_5b.branch1x1.bn.weight'] += 1
-        torch.dumped(tmp_path / 'in.pth', state)
-        done = export.export(tmp_path / 'in.pth', tmp_path / 'out.safetensors',
+        torch_format.save(tmp_path / 'in.pth', state)
+        done = formats.export(tmp_path / 'in.pth', tmp_path / 'out.safetensors',
                              format='safetensors')
         assert done.difference == 0
         written = {name: tensor.load() for name, tensor in _tensors(
@@ -151,7 +155,7 @@ class TestPyTorch:
         info, found = checkpoint.read(tmp_path / 'slim.ckpt')
         assert (info.pooling, info.has_gammas) == ('padded', True)
         same(found, checkpoint.read(tmp_path / 'in.pth')[1])
-        done = export.export(tmp_path / 'slim.ckpt', tmp_path / 'timm', format='timm')
+        done = formats.export(tmp_path / 'slim.ckpt', tmp_path / 'timm', format='timm')
         config = json.loads((tmp_path / 'timm' / 'config.json').read_text())
         assert (config['architecture'], config['num_classes']) == ('inception_v3', 1000)
         info, _ = checkpoint.read(tmp_path / 'timm')
@@ -160,14 +164,14 @@ class TestPyTorch:
     def test_slim_weights_are_not_passed_off_as_pytorchs(self, tmp_path):
         weights = {f'InceptionV3/{name}': value
                    for name, value in golden_weights('inception_v3').items()}
-        checkpoint.converting.write(weights, str(tmp_path / 'slim'), 1)
+        checkpoint._convert.write_checkpoint(weights, str(tmp_path / 'slim'), 1)
         with pytest.raises(ExportError, match='counts the zeros.*--pooling padded'):
-            export.export(tmp_path / 'slim', tmp_path / 'out.pth', format='torch')
+            formats.export(tmp_path / 'slim', tmp_path / 'out.pth', format='torch')
         with pytest.raises(ExportError, match='at full width alone'):
-            export.export(SLIM_V2, tmp_path / 'out.pth', format='torch', pooling='padded')
+            formats.export(SLIM_V2, tmp_path / 'out.pth', format='torch', pooling='padded')
         v1 = os.path.join(GOLDEN, 'checkpoints', 'inception_v1', 'model.ckpt-157585')
         with pytest.raises(ExportError, match='neither torchvision nor timm'):
-            export.export(v1, tmp_path / 'out.pth', format='torch')
+            formats.export(v1, tmp_path / 'out.pth', format='torch')
         assert not (tmp_path / 'out.pth').exists()
 
     @pytest.mark.slow
@@ -175,7 +179,7 @@ class TestPyTorch:
         """As timm's gluon weights, whose config.json says how images are scaled."""
         weights = golden_weights('inception_v3')
         state = as_state_dict(names['timm/inception_v3'], weights, 'inception_v3')
-        safetensors.dumped(tmp_path / 'model.safetensors', state, {'pooling': 'average'})
+        safetensors_format.save(tmp_path / 'model.safetensors', state, {'pooling': 'average'})
         mean, deviation = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
         (tmp_path / 'config.json').write_text(json.dumps(
             {'pretrained_cfg': {'mean': mean, 'std': deviation}}))
@@ -184,15 +188,15 @@ class TestPyTorch:
         assert 'folded into Conv2d_1a_3x3' in info.notes[0]
         same(checkpoint.read(tmp_path / 'model.safetensors', pixels='imagenet')[1], folded)
         scaled = np.float32(((images(1) + 1) / 2 - mean) / deviation)
-        expected, _ = exporting.answers(plain, values, scaled)
-        found, _ = exporting.answers(info, folded, images(1))
+        expected, _ = _export.predict(plain, values, scaled)
+        found, _ = _export.predict(info, folded, images(1))
         np.testing.assert_allclose(found, expected, **close_to(expected))
 
 
 def _tensors(path):
-    header, start = safetensors._header(str(path))
+    header, start = safetensors_format._header(str(path))
     header.pop('__metadata__')
-    return {name: safetensors._tensor(str(path), name, entry, start, 2**40)
+    return {name: safetensors_format._tensor(str(path), name, entry, start, 2**40)
             for name, entry in header.items()}
 
 
@@ -265,7 +269,7 @@ class TestKeras:
         assert info.num_classes is None and says in info.notes[0]
         same(found, {name: value for name, value in weights.items() if 'Logits' not in name})
         with pytest.raises(CheckpointError, match='has no classifier; it cannot answer'):
-            export.export(tmp_path / 'model.h5', tmp_path / 'out.pb', format='frozen')
+            formats.export(tmp_path / 'model.h5', tmp_path / 'out.pb', format='frozen')
 
 
 class TestGraphs:
@@ -278,7 +282,7 @@ class TestGraphs:
         info, weights = checkpoint.read(tmp_path / 'slim')
         assert info.pooling == pooling
         for format in formats:
-            export.export(tmp_path / 'slim', tmp_path / format, format=format)
+            formats.export(tmp_path / 'slim', tmp_path / format, format=format)
             again, found = checkpoint.read(tmp_path / format)
             assert again.pooling == pooling
             expected = weights if format == 'keras' else inference.fold_batch_norm(
@@ -320,7 +324,7 @@ class TestGraphs:
         for path in ('graph.pb', 'slim'):
             info, weights = checkpoint.read(tmp_path / path)
             assert (info.num_classes, info.pooling, info.has_gammas) == (1008, '2015', True)
-            logits, _ = exporting.answers(info, weights, images(2))
+            logits, _ = _export.predict(info, weights, images(2))
             np.testing.assert_allclose(logits, expected, **close_to(expected))
 
     def test_2014(self, tmp_path):
@@ -337,7 +341,7 @@ class TestGraphs:
         """As TF-Hub's modules for TensorFlow 1 keep them, under `module/`."""
         _, weights = checkpoint.read(SLIM_V2)
         (tmp_path / 'variables').mkdir()
-        checkpoint.converting.write(
+        checkpoint._convert.write_checkpoint(
             {f'module/InceptionV3/{name}': value for name, value in weights.items()},
             str(tmp_path / 'variables' / 'variables'), 1)
         (tmp_path / 'saved_model.pb').write_bytes(b'')

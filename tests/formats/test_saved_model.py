@@ -4,14 +4,13 @@ import os
 import subprocess
 import sys
 
+from golden.weights import images
+from helpers import GOLDEN, golden_arrays
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+from inception_slim import formats
 import numpy as np
 import pytest
 import tensorflow as tf
-from golden.weights import images
-from networks import GOLDEN, golden_arrays
-
-from inception_slim import export
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope='module')
 def saved(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp('saved') / 'model')
-    export.export(os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585'), folder,
+    formats.export(os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585'), folder,
                   format='saved-model', labels=[f'name {each}' for each in range(11)])
     return folder
 

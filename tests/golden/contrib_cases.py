@@ -77,7 +77,7 @@ def hparams(tf):
         found['parse ' + text] = said(lambda text=text: repr(fresh().parse(text)))
     for name, value in (('rate', 2), ('rate', 'x'), ('flag', 1), ('steps', 1.5), ('steps', True),
                         ('layers', [1.0]), ('layers', 1), ('name', 3), ('name', [3]), ('no', 1)):
-        found['set {} {!r}'.format(name, value)] = said(
+        found[f'set {name} {value!r}'] = said(
             lambda name=name, value=value: fresh().set_hparam(name, value) or 'set')
     found['values'] = json.dumps(fresh().override_from_dict({'rate': 5}).values(), sort_keys=True)
     found['has'] = str(['rate' in fresh(), 'other' in fresh(), fresh().get('rate', 1.0),
@@ -93,7 +93,7 @@ def said(function):
     try:
         return function()
     except (ValueError, KeyError, TypeError) as error:
-        return '{}: {}'.format(type(error).__name__, error)
+        return f'{type(error).__name__}: {error}'
 
 
 @case
@@ -131,7 +131,7 @@ def optimizers(tf):
                 session.run(tf.global_variables_initializer())
                 for _ in range(3):
                     session.run(step)
-                key = '{}_{}'.format(name, resource)
+                key = f'{name}_{resource}'
                 found[key + '_table'], found[key + '_dense'] = session.run([table, dense])
                 found[key + '_names'] = ' '.join(sorted(
                     variable.op.name for variable in tf.global_variables()))

@@ -11,9 +11,9 @@ Facts: https://github.com/toshas/torch-fidelity, whose `InceptionV3` is made of 
 https://github.com/mseitzer/pytorch-fid, on the pooling of its last two blocks.
 """
 
+from golden.weights import weights_for
 import numpy as np
 import tensorflow.compat.v1 as tf
-from golden.weights import weights_for
 
 
 class Graph:

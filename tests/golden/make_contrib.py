@@ -7,11 +7,10 @@ import os
 
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
+from contrib_cases import CASES
 import numpy as np
 import tensorflow as tf
 import tensorflow.contrib.slim.nets  # noqa: F401  or else it is not there
-
-from contrib_cases import CASES
 
 tf.logging.set_verbosity(tf.logging.ERROR)
 HERE = os.path.dirname(os.path.abspath(__file__))

@@ -1,8 +1,8 @@
-"""Writes the modules of TensorFlow 1.15.5's `tf.contrib` and what each exports, to names.txt.
+"""Writes the modules of TensorFlow 1.15.5's `tf.contrib` and what each exports, to symbols_1_15.txt.
 
     .venv-1.15/bin/python tests/golden/make_contrib_names.py
 
-A line of inception_slim/legacy/contrib/names.txt is a module below `tensorflow.contrib` and, for
+A line of inception_slim/legacy/contrib/symbols_1_15.txt is a module below `tensorflow.contrib` and, for
 those that are no one's private business (`python` is not in their name), its public names.
 """
 
@@ -19,7 +19,7 @@ import tensorflow.contrib as contrib
 
 tf.logging.set_verbosity(tf.logging.ERROR)
 HERE = os.path.dirname(os.path.abspath(__file__))
-NAMES = os.path.join(HERE, '..', '..', 'inception_slim', 'legacy', 'contrib', 'names.txt')
+NAMES = os.path.join(HERE, '..', '..', 'inception_slim', 'legacy', 'contrib', 'symbols_1_15.txt')
 # What modules carry about that is not theirs.
 NOT_THEIRS = {'absolute_import', 'division', 'print_function', 'xrange', 'make_all',
               'remove_undocumented'}

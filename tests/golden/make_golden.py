@@ -34,7 +34,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.contrib.slim.python.slim.nets import inception_v1, inception_v2
 from tensorflow.contrib.slim.python.slim.nets import inception_v3 as contrib
-
 from weights import images, patchwork, weights_for
 
 slim = tf.contrib.slim
@@ -262,7 +261,7 @@ def trained_checkpoint(name):
         return plain, session.run(logits, {inputs: images(2)})
 
 
-class FirstRelease(object):
+class FirstRelease:
     """The network under the names it had before TF-Slim, built as it was built then."""
 
     def __init__(self, inputs, num_classes, depth_multiplier, min_depth):

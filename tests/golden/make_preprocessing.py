@@ -10,7 +10,6 @@ os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
 import numpy as np
 import tensorflow as tf
-
 from weights import drawings
 
 tf.logging.set_verbosity(tf.logging.ERROR)

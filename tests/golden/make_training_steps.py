@@ -15,11 +15,10 @@ import os
 
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
+from make_golden import NARROW, SUFFIX, arg_scope
 import numpy as np
 import tensorflow as tf
 from tensorflow.contrib.slim.python.slim.nets import inception_v3 as contrib
-
-from make_golden import NARROW, SUFFIX, arg_scope
 from weights import patchwork, weights_for
 
 slim = tf.contrib.slim

@@ -5,15 +5,14 @@ import os
 import subprocess
 import sys
 
-import numpy as np
-import pytest
 from golden.weights import images
-from networks import GOLDEN, close_to, golden_arrays, write_golden_checkpoint
-
+from helpers import GOLDEN, close_to, golden_arrays, write_golden_checkpoint
 from inception_slim import checkpoint, cli, inference
 from inception_slim.errors import InceptionSlimError
-from inception_slim.inference import calibrating
-from inception_slim.inference.engines import building, choosing
+from inception_slim.inference import calibration
+from inception_slim.inference.engines import factory, selection
+import numpy as np
+import pytest
 
 PATH = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 # How far the logits may be from 1.15.5's, of the largest; the golden weights are random, and
@@ -72,13 +71,13 @@ class TestAnswers:
 
         answers = {}
         for engine in ('session', 'onnxruntime'):
-            built = building.engine_in_floats(engine, *parts(), 'float32', 2, None)
+            built = factory.build_float_engine(engine, *parts(), 'float32', 2, None)
             answers[engine] = built.features(images(2))
             built.close()
-        network = calibrating.calibrated_network(*parts(), lambda: images(2), True, None, 2,
+        network = calibration.load_or_calibrate(*parts(), lambda: images(2), True, None, 2,
                                                   pool_first=True)
         for engine in ('session', 'tflite'):
-            built = building.engine_in_bytes(engine, network, 2, None)
+            built = factory.build_int8_engine(engine, network, 2, None)
             answers[f'{engine} int8'] = built.features(images(2))
             built.close()
         expected = answers.pop('session')
@@ -92,15 +91,15 @@ class TestAnswers:
         """Nothing is chosen that it was told to leave alone: it would end in an error."""
         file = tmp_path / 'logits.npy'
         np.save(tmp_path / 'images.npy', images(6))
-        code = f'''
+        code = f"""
 import numpy as np
 from inception_slim import inference
-from inception_slim.inference import processor
+from inception_slim.inference import cpu_features
 images = np.load({str(tmp_path / 'images.npy')!r})
-assert not processor.has_bfloat16() and not processor.has_avx512() and not processor.has_vnni()
+assert not cpu_features.has_bfloat16() and not cpu_features.has_avx512() and not cpu_features.has_vnni()
 with inference.load({PATH!r}, precision='int8', calibration_images=images) as predictor:
     np.save({str(file)!r}, predictor.logits(images[:2]))
-'''
+"""
         subprocess.run([sys.executable, '-c', code], check=True, env={
             **os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', 'ONEDNN_MAX_CPU_ISA': 'AVX2'})
         expected = golden_arrays('checkpoints')['slim_v2']
@@ -119,18 +118,20 @@ class TestChoice:
         (set(), False, 'float32', 'session'),
     ])
     def test_fastest_at_hand(self, monkeypatch, there, avx512, precision, chosen):
-        monkeypatch.setattr(choosing, 'installed', lambda engine: engine in there | {
+        monkeypatch.setattr(selection, 'is_installed', lambda engine: engine in there | {
             'session', 'tflite'})
-        monkeypatch.setattr(choosing, 'has_avx512', lambda: avx512)
-        monkeypatch.setattr(choosing, 'multiplies_bytes', lambda: True)
-        assert choosing.choose('auto', precision) == chosen
+        monkeypatch.setattr(selection, 'has_avx512', lambda: avx512)
+        monkeypatch.setattr(selection, 'has_onednn_int8', lambda: True)
+        assert selection.select_engine('auto', precision) == chosen
 
     def test_without_onednn(self, monkeypatch):
-        monkeypatch.setattr(choosing, 'installed', lambda engine: engine in ('session', 'tflite'))
-        monkeypatch.setattr(choosing, 'multiplies_bytes', lambda: False)
-        assert choosing.choose('auto', 'int8') == 'tflite'
+        monkeypatch.setattr(
+            selection, 'is_installed', lambda engine: engine in ('session', 'tflite')
+        )
+        monkeypatch.setattr(selection, 'has_onednn_int8', lambda: False)
+        assert selection.select_engine('auto', 'int8') == 'tflite'
         with pytest.raises(InceptionSlimError, match='without oneDNN; use tflite'):
-            choosing.choose('session', 'int8')
+            selection.select_engine('session', 'int8')
 
     def test_not_installed(self, monkeypatch):
         monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
@@ -152,7 +153,9 @@ class TestChoice:
         def imported(*_, **__):
             raise AssertionError('onnxruntime was imported')
 
-        monkeypatch.setattr('inception_slim.inference.engines.onnxruntime.model_of', imported)
+        monkeypatch.setattr(
+            'inception_slim.inference.engines.onnxruntime_engine.build_model', imported
+        )
         loaded('float32', 'session').close()
 
 

@@ -6,14 +6,13 @@ import sys
 import threading
 import warnings
 
+from golden.weights import images
+from helpers import GOLDEN, NARROW, build, close_to, golden_arrays
+from inception_slim import checkpoint, inference
+from inception_slim.checkpoint import CheckpointError
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from golden.weights import images
-from networks import GOLDEN, NARROW, build, close_to, golden_arrays
-
-from inception_slim import checkpoint, inference
-from inception_slim.checkpoint import CheckpointError
 
 FILES = {'slim_v1': 157585, 'slim_v2': 157585, 'gamma': 157585, 'outer_scope': 157585,
          'renamed': 157585, 'trained': 3, 'first_release': 157585}

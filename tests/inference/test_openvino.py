@@ -2,13 +2,12 @@
 
 import os
 
+from golden.weights import images
+from helpers import GOLDEN, close_to, golden_arrays, write_golden_checkpoint
+from inception_slim import inference
+from inception_slim.inference.engines import selection
 import numpy as np
 import pytest
-from golden.weights import images
-from networks import GOLDEN, close_to, golden_arrays, write_golden_checkpoint
-
-from inception_slim import inference
-from inception_slim.inference.engines import choosing
 
 pytestmark = pytest.mark.engines
 PATH = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
@@ -31,7 +30,7 @@ def test_golden(monkeypatch, precision, tolerance):
 
 
 def test_is_chosen_where_it_is_the_fastest():
-    assert choosing.choose('auto', 'int8') == 'openvino'
+    assert selection.select_engine('auto', 'int8') == 'openvino'
     with inference.load(PATH, precision='int8', calibration_images=images(3)) as predictor:
         assert predictor.engine == 'openvino'
 

@@ -2,29 +2,28 @@
 
 import dataclasses
 
+from inception_slim.inference import quantization, tf_graph_builder
+from inception_slim.inference.ir import Op
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from inception_slim.inference import quantization, stepping
-from inception_slim.inference.steps import Step
-
 
 def conv(source, output, channels, depth, seed=0, **more):
     chance = np.random.RandomState(seed)
-    return Step('conv', [source], output, chance.standard_normal((channels, depth, 3, 3)).astype(
+    return Op('conv', [source], output, chance.standard_normal((channels, depth, 3, 3)).astype(
         np.float32), chance.standard_normal(channels).astype(np.float32), (3, 3), **more)
 
 
 @pytest.fixture
 def network():
     """Two branches that meet, and a convolution on both."""
-    return [conv('inputs', 'stem', 6, 3), Step('relu', ['stem'], 'a'),
-            conv('a', 'left', 4, 6, 1, padding=(1, 1, 1, 1)), Step('relu', ['left'], 'b'),
-            Step('max_pool', ['a'], 'c', kernel=(3, 3), padding=(1, 1, 1, 1)),
-            Step('concat', ['b', 'c'], 'd'),
-            conv('d', 'last', 5, 10, 2), Step('relu', ['last'], 'e'),
-            Step('avg_pool', ['e'], 'mean', kernel=(5, 5)), Step('flatten', ['mean'], 'features')]
+    return [conv('inputs', 'stem', 6, 3), Op('relu', ['stem'], 'a'),
+            conv('a', 'left', 4, 6, 1, padding=(1, 1, 1, 1)), Op('relu', ['left'], 'b'),
+            Op('max_pool', ['a'], 'c', kernel=(3, 3), padding=(1, 1, 1, 1)),
+            Op('concat', ['b', 'c'], 'd'),
+            conv('d', 'last', 5, 10, 2), Op('relu', ['last'], 'e'),
+            Op('avg_pool', ['e'], 'mean', kernel=(5, 5)), Op('flatten', ['mean'], 'features')]
 
 
 IMAGES = np.random.RandomState(3).uniform(-1, 1, (5, 9, 9, 3)).astype(np.float32)
@@ -36,8 +35,8 @@ def run(graph, images=IMAGES):
 
 
 def measured(steps, images):
-    return stepping.statistics_of(steps, run(
-        stepping.measured_graph(steps, images.shape[1], tf.float32), images))
+    return tf_graph_builder.parse_calibration_output(steps, run(
+        tf_graph_builder.calibration_graph(steps, images.shape[1], tf.float32), images))
 
 
 def least_error(seen, name):
@@ -73,21 +72,22 @@ class TestStatistics:
 class TestShifting:
 
     def test_same_answers(self, network):
-        shifted = quantization.shifted(network)
+        shifted = quantization.shift_inputs(network)
         assert shifted[0].kind == 'shift'
-        expected = run(stepping.float_graph(network, 9, tf.float32))
-        np.testing.assert_allclose(run(stepping.float_graph(shifted, 9, tf.float32)), expected,
-                                   rtol=1e-4)
+        expected = run(tf_graph_builder.float_graph(network, 9, tf.float32))
+        np.testing.assert_allclose(
+            run(tf_graph_builder.float_graph(shifted, 9, tf.float32)), expected, rtol=1e-4
+        )
 
     def test_not_where_zeros_are_put_around(self, network):
         network[0] = network[0]._replace(padding=(1, 1, 1, 1))
-        assert quantization.shifted(network) == network
+        assert quantization.shift_inputs(network) == network
 
 
 class TestRounding:
 
     def test_ranges(self, network):
-        steps = quantization.shifted(network)
+        steps = quantization.shift_inputs(network)
         seen = measured(steps, IMAGES)
         found = quantization.quantize(steps, seen, 9, True).ranges
         # What meets in a concatenation has one range, that of the widest.
@@ -99,14 +99,14 @@ class TestRounding:
     def test_range_of_the_stem(self, network):
         """Numbers far beyond all others are cut off there, and in the stem alone."""
         chance = np.random.RandomState(4)
-        seen = measured(quantization.shifted(network), IMAGES)
+        seen = measured(quantization.shift_inputs(network), IMAGES)
         for far, cut in ((2, True), (400, False)):
             numbers = np.sort(chance.uniform(0, 1, (5, 4000)).astype(np.float32))
             numbers[:, -far:] *= 2
             numbers[0] /= 50  # a pale image
             largest = dict.fromkeys(seen.largest, np.float32([0.04, 2, 2, 2, 2]))
             largest['b'] = np.zeros(5, np.float32)  # whose range is that of 'a'
-            found = quantization.quantize(quantization.shifted(network), dataclasses.replace(
+            found = quantization.quantize(quantization.shift_inputs(network), dataclasses.replace(
                 seen, largest=largest, samples={'a': numbers}), 9, True).ranges
             assert (found['a'] < 1.99) == cut
             assert found['e'] == pytest.approx(2)
@@ -114,12 +114,12 @@ class TestRounding:
     def test_dead_channels_and_layers(self, network):
         network[2].weights[1] = 0
         network[2].biases[:] = -100
-        answer = quantization.calibrated(network, IMAGES, True, measured)
+        answer = quantization.calibrate(network, IMAGES, True, measured)
         assert answer.ranges['b'] > 0
         assert all(np.isfinite(step.unit).all() for step in answer.steps if step.unit is not None)
 
     def test_weights_and_biases(self, network):
-        steps = quantization.shifted(network)
+        steps = quantization.shift_inputs(network)
         seen = measured(steps, IMAGES)
         before, after = steps[3], quantization.quantize(steps, seen, 9, True).steps[3]
         assert after.weights.dtype == np.int8
@@ -133,16 +133,16 @@ class TestRounding:
 
     @pytest.mark.parametrize('fits, largest', [(True, 127), (False, 63)])
     def test_images_where_two_products_must_fit_in_sixteen_bits(self, network, fits, largest):
-        answer = quantization.calibrated(network, IMAGES, fits, measured)
+        answer = quantization.calibrate(network, IMAGES, fits, measured)
         whole = [step for step in answer.steps if step.unit is not None]
         assert abs(whole[0].weights.astype(int)).max() == largest
         assert abs(whole[1].weights.astype(int)).max() == 127
 
     def test_answers(self, network):
-        expected = run(stepping.float_graph(network, 9, tf.float32))
-        answer = quantization.calibrated(network, IMAGES, True, measured)
-        found = run(stepping.byte_graph(answer))
+        expected = run(tf_graph_builder.float_graph(network, 9, tf.float32))
+        answer = quantization.calibrate(network, IMAGES, True, measured)
+        found = run(tf_graph_builder.quantized_graph(answer))
         assert abs(found - expected).max() < 0.02 * expected.max()
         # A converter's graph rounds the same numbers in float32.
-        rounded = run(stepping.rounding_graph(answer), IMAGES + 1).mean((1, 2))
+        rounded = run(tf_graph_builder.fake_quant_graph(answer), IMAGES + 1).mean((1, 2))
         np.testing.assert_allclose(rounded, found, atol=0.005 * expected.max())

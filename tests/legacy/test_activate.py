@@ -4,13 +4,13 @@ import os
 import re
 import sys
 
-import forks
+import fork_server
 
 DOCS = os.path.join(os.path.dirname(__file__), '..', '..', 'docs', 'scripts.md')
 
 
 def python(code, folder='.'):
-    done = forks.python(code, folder=folder, TF_CPP_MIN_LOG_LEVEL='3')
+    done = fork_server.python(code, folder=folder, TF_CPP_MIN_LOG_LEVEL='3')
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -3,17 +3,16 @@
 import sys
 import types
 
-import forks
+import fork_server
+from golden.contrib_cases import CASES
+from helpers import as_in_tensorflow_1, golden_arrays
 import inception_slim
+from inception_slim.errors import InceptionSlimError, UnsupportedAPIError
+from inception_slim.legacy import contrib
+from inception_slim.tf_slim_compat import ModuleView
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from golden.contrib_cases import CASES
-from networks import as_in_tensorflow_1, golden_arrays
-
-from inception_slim.errors import InceptionSlimError, NotServedError
-from inception_slim.legacy import contrib
-from inception_slim.legacy.tf_slim import ModuleView
 
 ROOT = contrib.modules()['tensorflow.contrib']()
 TF = ModuleView(tf, {'contrib': lambda: ROOT})
@@ -48,7 +47,7 @@ class TestFaces:
     def test_a_name_that_is_gone(self):
         tpu = ROOT.tpu
         assert not hasattr(tpu, 'TPUEstimator')
-        with pytest.raises(NotServedError) as raised:
+        with pytest.raises(UnsupportedAPIError) as raised:
             tpu.TPUEstimator  # noqa: B018
         assert isinstance(raised.value, (AttributeError, InceptionSlimError))
         assert str(raised.value) == (
@@ -66,13 +65,13 @@ class TestFaces:
         assert 'tf.contrib.learn.Estimator' in repr(gone)
         for use in (lambda: gone(), lambda: gone.fit, lambda: types.new_class('Mine', (gone,)),
                     lambda: isinstance(1, gone), lambda: gone['x'], lambda: list(gone)):
-            with pytest.raises(NotServedError, match='estimators left TensorFlow in 2.16'):
+            with pytest.raises(UnsupportedAPIError, match='estimators left TensorFlow in 2.16'):
                 use()
 
     def test_a_name_that_never_was(self):
         with pytest.raises(AttributeError, match="has no attribute 'nothing'") as raised:
             ROOT.layers.nothing  # noqa: B018
-        assert not isinstance(raised.value, NotServedError)
+        assert not isinstance(raised.value, UnsupportedAPIError)
 
     def test_every_module_can_be_had_and_no_other(self):
         modules = contrib.modules()
@@ -165,7 +164,7 @@ class TestStatus:
 
 
 def test_nothing_heavy_is_imported_first():
-    done = forks.python('''
+    done = fork_server.python('''
         import sys
         import inception_slim
         from inception_slim.legacy import contrib

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import time
 
-import forks
+import fork_server
 import numpy as np
 import pytest
 
@@ -25,7 +25,7 @@ def write(path, text):
 
 
 def run(folder, *arguments, **environment):
-    return forks.module('inception_slim', 'run', *arguments, folder=folder, **environment)
+    return fork_server.module('inception_slim', 'run', *arguments, folder=folder, **environment)
 
 
 def out(done, code=0):
@@ -368,7 +368,7 @@ def test_what_a_session_runs_is_what_the_benchmark_runs(tmp_path):
     slim = tf.contrib.slim
     from tensorflow.contrib.slim.nets import inception
     ''' + GRAPH)
-    plain = forks.python('''
+    plain = fork_server.python('''
     import inception_slim as inception
     import tensorflow.compat.v1 as tf, tf_slim as slim
     graph = tf.Graph().as_default()

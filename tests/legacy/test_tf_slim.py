@@ -6,14 +6,16 @@ Each test that looks at what an import does is a process of its own.
 import os
 import textwrap
 
-import forks
+import fork_server
 import pytest
 
-SUITE = os.path.join(os.path.dirname(__file__), '..', '..', 'scripts', 'proofs', 'slim_suite.py')
+SUITE = os.path.join(
+    os.path.dirname(__file__), '..', '..', 'scripts', 'acceptance', 'slim_suite.py'
+)
 
 
 def python(code, **environment):
-    done = forks.python(code, **environment)
+    done = fork_server.python(code, **environment)
     assert done.returncode == 0, done.stderr
     assert 'deprecated' not in done.stderr
     return done.stdout
@@ -128,12 +130,12 @@ def test_tf_keras_that_does_not_fit(version, says):
 @pytest.mark.parametrize('groups', [
     ['ops'], ['summaries_test', 'evaluation_test', 'data']])
 def test_part_of_the_suite_of_tf_slim(groups):
-    done = forks.script(SUITE, *groups)
+    done = fork_server.script(SUITE, *groups)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith('\n0 failures not explained by the tests themselves\n')
     assert done.stderr == ''
 
 
 def test_the_suite_knows_its_groups():
-    done = forks.script(SUITE, 'nothing')
+    done = fork_server.script(SUITE, 'nothing')
     assert done.returncode == 2 and "no tests called 'nothing'" in done.stderr

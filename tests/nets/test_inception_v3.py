@@ -3,18 +3,13 @@
 What is expected comes from tests/golden, which TensorFlow 1.15.5 wrote, and from the paper.
 """
 
-import os
-import warnings
 from collections import Counter
 from contextlib import nullcontext
+import os
+import warnings
 
-import inception_slim
-import numpy as np
-import pytest
-import tensorflow.compat.v1 as tf
-import tf_slim as slim
 from golden.weights import images, patchwork
-from networks import (
+from helpers import (
     GOLDEN,
     NARROW,
     build,
@@ -24,6 +19,11 @@ from networks import (
     quick_session,
     reference_variables,
 )
+import inception_slim
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
 
 GRAPHS = {
     'inference': {'is_training': False},

@@ -3,13 +3,13 @@
 import re
 import sys
 
-import forks
+import fork_server
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+from inception_slim import training
 import pytest
 import tensorflow.compat.v1 as tf
-from scripts.benchmarks import train
 
-from inception_slim import training
+from scripts.benchmarks import train
 
 # A worker that writes down its turns, and is twice as slow as the reference if it is called so.
 WORKER = '''
@@ -134,7 +134,7 @@ print([list(each.shape) for each in model(train_torch_worker.torch.zeros(2, 3, 2
 
 
 def told(code):
-    done = forks.python(code.format(folder=train.__file__.rsplit('/', 1)[0]))
+    done = fork_server.python(code.format(folder=train.__file__.rsplit('/', 1)[0]))
     assert done.returncode == 0, done.stderr
     return done.stderr.splitlines()[-2:]
 

@@ -4,12 +4,11 @@ import json
 import os
 import re
 
-import forks
+import fork_server
+from helpers import build
+from inception_slim.benchmark import count_multiply_adds, time_tensorflow_run
 import pytest
 import tensorflow.compat.v1 as tf
-from networks import build
-
-from inception_slim.benchmark import multiply_adds, time_tensorflow_run
 
 SCRIPT = 'scripts.benchmarks.forward'
 ROOT = os.path.join(os.path.dirname(__file__), '..', '..')
@@ -49,7 +48,7 @@ def test_bad_numbers_of_steps(graph, steps):
 
 def test_multiply_adds_of_the_paper(graph):
     # "about 5 billion multiply-adds"; 11.4 GFLOP measured for the convolutions of an image.
-    assert multiply_adds(build((1, 299, 299, 3), is_training=False)[1]) == pytest.approx(
+    assert count_multiply_adds(build((1, 299, 299, 3), is_training=False)[1]) == pytest.approx(
         5.7e9, rel=0.01)
 
 
@@ -58,13 +57,13 @@ def test_multiply_adds_by_hand(graph):
     net = tf.nn.conv2d(image, tf.zeros((3, 3, 3, 5)), 2, 'SAME')
     net = tf.nn.depthwise_conv2d(net, tf.zeros((3, 3, 5, 1)), [1, 1, 1, 1], 'SAME')
     net = tf.matmul(tf.reshape(net, (2, 80)), tf.zeros((7, 80)), transpose_b=True)
-    assert multiply_adds(net) == 2 * (16 * 5 * 27 + 16 * 5 * 9 + 80 * 7)
+    assert count_multiply_adds(net) == 2 * (16 * 5 * 27 + 16 * 5 * 9 + 80 * 7)
     with pytest.raises(ValueError, match='known shapes'):
-        multiply_adds(tf.matmul(tf.placeholder(tf.float32, (None, 3)), tf.zeros((3, 3))))
+        count_multiply_adds(tf.matmul(tf.placeholder(tf.float32, (None, 3)), tf.zeros((3, 3))))
 
 
 def run(*flags):
-    return forks.module(SCRIPT, *flags, folder=ROOT)
+    return fork_server.module(SCRIPT, *flags, folder=ROOT)
 
 
 def test_script(tmp_path):

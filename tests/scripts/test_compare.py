@@ -3,8 +3,9 @@
 import json
 import os
 
-import forks
+import fork_server
 import pytest
+
 from scripts.benchmarks import compare
 
 SCRIPT = 'scripts.benchmarks.compare'
@@ -14,7 +15,7 @@ ROOT = os.path.join(os.path.dirname(__file__), '..', '..')
 @pytest.mark.slow
 def test_compare(tmp_path):
     figures, chart = tmp_path / 'figures.json', tmp_path / 'chart.png'
-    done = forks.module(SCRIPT, '--quick', '--network', 'inception_v1', '--only',
+    done = fork_server.module(SCRIPT, '--quick', '--network', 'inception_v1', '--only',
                         'tf_slim.nets,inception_slim float32,inception_slim int8',
                         '--json', figures, '--chart', chart)
     assert (done.returncode, done.stderr) == (0, '')
@@ -42,7 +43,7 @@ def test_compare(tmp_path):
     (['--network', 'resnet'], "invalid choice: 'resnet'"),
 ])
 def test_refuses(flags, says):
-    done = forks.module(SCRIPT, *flags, folder=ROOT)
+    done = fork_server.module(SCRIPT, *flags, folder=ROOT)
     assert done.returncode == 2 and says in done.stderr and 'Traceback' not in done.stderr
 
 

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope='module')
 def family():
-    return importlib.import_module('scripts.benchmarks.family')
+    return importlib.import_module('scripts.benchmarks.model_table')
 
 
 @pytest.mark.parametrize('name, published', [

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from scripts.benchmarks import against_originals
+from scripts.benchmarks import vs_tf1
 
 LISTING = """
 import tensorflow as tf
@@ -21,8 +21,8 @@ print('all three')
 def test_each_step_of_the_listing_takes_its_turn(tmp_path):
     script, printed = tmp_path / 'listing.py', tmp_path / 'printed'
     script.write_text(LISTING)
-    contestant = against_originals.Contestant(
-        sys.executable, str(script), str(printed), 'listing_worker.py')
+    contestant = vs_tf1.Contestant(
+        sys.executable, str(script), str(printed), 'legacy_script_worker.py')
     assert contestant.name.split(' on TensorFlow ')[1][0] == '2'
     seconds = [contestant.step() for _ in range(3)]
     assert all(0 < each < 5 for each in seconds)
@@ -35,7 +35,7 @@ def test_a_listing_that_is_stopped_on_its_way_has_printed_nothing(tmp_path):
     script, printed = tmp_path / 'listing.py', tmp_path / 'printed'
     script.write_text(LISTING)
     ended = subprocess.run(
-        [sys.executable, 'scripts/benchmarks/listing_worker.py', str(script), str(printed)],
+        [sys.executable, 'scripts/benchmarks/legacy_script_worker.py', str(script), str(printed)],
         input='\n', capture_output=True, text=True)
     assert len(ended.stdout.splitlines()) == 2, ended.stderr
     assert ended.returncode == 0

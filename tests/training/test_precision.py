@@ -4,16 +4,15 @@ Both precisions take the same ten steps from the same weights. That the processo
 bfloat16 itself matters for speed alone, so the tests say that it does.
 """
 
+from golden.weights import patchwork
+from helpers import NARROW, quick_session
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+from inception_slim import training
+from inception_slim.training import TrainingError, mixed_precision
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from golden.weights import patchwork
-from networks import NARROW, quick_session
-
-from inception_slim import training
-from inception_slim.training import TrainingError, precision
 
 STEPS, BATCH = 10, 8
 
@@ -61,7 +60,7 @@ class Taken:
 @pytest.fixture(scope='module')
 def both():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(precision, 'has_bfloat16', lambda: True)
+        patch.setattr(mixed_precision, 'has_bfloat16', lambda: True)
         float32 = Taken('float32')
         return float32, Taken('bfloat16', float32.start)
 
@@ -135,11 +134,11 @@ def test_changes_smaller_than_a_bit_of_bfloat16_are_kept(both):
 
 
 def test_where_the_processor_has_none(monkeypatch):
-    monkeypatch.setattr(precision, 'has_bfloat16', lambda: False)
+    monkeypatch.setattr(mixed_precision, 'has_bfloat16', lambda: False)
     with pytest.warns(UserWarning, match='no bfloat16 instructions.* staying in float32') as told:
-        assert precision.at_hand('bfloat16') == 'float32'
+        assert mixed_precision.supported_precision('bfloat16') == 'float32'
     assert len(told) == 1
-    assert precision.at_hand('float32') == 'float32'
+    assert mixed_precision.supported_precision('float32') == 'float32'
 
 
 def test_another_precision():

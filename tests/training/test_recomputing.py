@@ -1,11 +1,10 @@
 """Recomputing for the gradients: the same step bit for bit, with nothing cheap kept for it."""
 
+from golden.weights import patchwork
+from inception_slim import training
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from golden.weights import patchwork
-
-from inception_slim import training
 
 CHEAP = {'FusedBatchNormV3', 'Relu', 'ConcatV2', 'AvgPool', 'MaxPool'}
 

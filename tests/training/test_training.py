@@ -10,20 +10,19 @@ import signal
 import subprocess
 import sys
 
-import forks
+import fork_server
+from golden.weights import patchwork
+from helpers import GOLDEN, NARROW, golden_arrays, load_golden_weights, quick_session
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+from inception_slim import checkpoint, training
+from inception_slim.nets import registry
+from inception_slim.training import TrainingError
+from inception_slim.training.checkpoint_dir import CheckpointDir, save
+from inception_slim.training.step import variables_to_train
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from golden.weights import patchwork
-from networks import GOLDEN, NARROW, golden_arrays, load_golden_weights, quick_session
-
-from inception_slim import checkpoint, training
-from inception_slim.nets import factory
-from inception_slim.training import TrainingError
-from inception_slim.training.folder import Folder, save
-from inception_slim.training.step import trainable
 
 SMALL = {'depth_multiplier': 0.05, 'min_depth': 4, 'image_size': 110, 'batch_size': 4, 'seed': 1}
 SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
@@ -179,7 +178,7 @@ class TestFolder:
                             tmp_path / f'model.ckpt-{step}{suffix}')
 
         def newest():
-            return os.path.basename(Folder(str(tmp_path), 'inception_v3', 3).newest)
+            return os.path.basename(CheckpointDir(str(tmp_path), 'inception_v3', 3).newest)
 
         assert newest() == 'model.ckpt-30'
         data = tmp_path / 'model.ckpt-30.data-00000-of-00001'
@@ -189,11 +188,11 @@ class TestFolder:
         os.remove(tmp_path / 'model.ckpt-5.data-00000-of-00001')
         assert newest() == 'model.ckpt-2'
         (tmp_path / 'model.ckpt-2.index').write_bytes(b'')
-        assert Folder(str(tmp_path), 'inception_v3', 3).newest is None
+        assert CheckpointDir(str(tmp_path), 'inception_v3', 3).newest is None
         # One that was listed as written is worth a word, and is not trained over.
         shutil.copy(trained[0] / 'checkpoint', tmp_path)
         with pytest.raises(TrainingError, match='No checkpoint in .* can be read'):
-            Folder(str(tmp_path), 'inception_v3', 3)
+            CheckpointDir(str(tmp_path), 'inception_v3', 3)
 
     @pytest.mark.parametrize('name, shape', [
         ('InceptionV3/Conv2d_1a_3x3/weights', (3, 3, 3, 8)), ('InceptionV3/Mixed_8/weights', (1,))])
@@ -201,7 +200,7 @@ class TestFolder:
         """A width that is not the checkpoint's; a variable that it does not have."""
         with tf.variable_scope('', use_resource=True):
             variable = tf.get_variable(name, shape, initializer=tf.ones_initializer())
-        folder = Folder(str(trained[0]), 'inception_v3', 3)
+        folder = CheckpointDir(str(trained[0]), 'inception_v3', 3)
         with tf.Session() as session:
             session.run(variable.initializer)
             with pytest.raises(TrainingError, match='with other options .width, image size'):
@@ -243,13 +242,13 @@ def test_bad_arguments(tmp_path, arguments, says):
 
 
 def test_trainable_scopes():
-    known = factory.NETWORKS['inception_v3']
+    known = registry.NETWORKS['inception_v3']
     with tf.Graph().as_default():
         for name in ('Logits/x', 'LogitsToo/x', 'Mixed_7c/x'):
             tf.get_variable('InceptionV3/' + name, ())
 
         def names(scopes):
-            return [each.op.name for each in trainable(known, scopes)]
+            return [each.op.name for each in variables_to_train(known, scopes)]
 
         assert names(['Logits']) == names(['InceptionV3/Logits/']) == ['InceptionV3/Logits/x']
         assert len(names(None)) == len(names(['InceptionV3'])) == 3
@@ -288,6 +287,6 @@ def test_train_refuses_in_a_sentence(tmp_path):
     for arguments, code in ((['train', str(tmp_path)], 2),
                             (['train', str(tmp_path / 'no'), '--train-dir', str(tmp_path)], 1),
                             (['train', str(tmp_path), '--train-dir', 'gs://bucket/model'], 1)):
-        done = forks.module('inception_slim', *arguments)
+        done = fork_server.module('inception_slim', *arguments)
         assert done.returncode == code and done.stdout == '' and 'Traceback' not in done.stderr
         assert code == 2 or len(done.stderr.splitlines()) == 1

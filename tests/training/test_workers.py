@@ -4,6 +4,7 @@ Real processes on this machine, each a server of TensorFlow's runtime. `make tra
 kills and stops them at random moments, which takes too long for every day.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import json
 import os
@@ -12,24 +13,22 @@ import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
-import forks
-import numpy as np
-import pytest
-import tensorflow.compat.v1 as tf
+import fork_server
 from golden.weights import drawings
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from inception_slim import checkpoint, data
-from inception_slim.data.batches import _spans
 from inception_slim.data.dataset import Dataset
+from inception_slim.data.input_pipeline import _spans
 from inception_slim.errors import DatasetError, TrainingError
 from inception_slim.training import launch
-from inception_slim.training.cluster import config_of, place
-from inception_slim.training.launching import free_ports, shares_of_cores
-from inception_slim.training.workers import Alone, joined
+from inception_slim.training.distributed import SingleWorker, join_cluster
+from inception_slim.training.local_launcher import free_ports, partition_cores
+from inception_slim.training.tf_config import make_tf_config, parse_tf_config
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TWO = {'cluster': {'worker': ['a:1', 'b:2']}, 'task': {'type': 'worker', 'index': 1}}
@@ -55,7 +54,9 @@ class TestPlace:
          ('a:1', 'b:2'), 1),
     ])
     def test_what_launchers_write(self, config, addresses, index):
-        found = place(config if isinstance(config, str) or config is None else json.dumps(config))
+        found = parse_tf_config(
+            config if isinstance(config, str) or config is None else json.dumps(config)
+        )
         assert (found.addresses, found.index) == (addresses, index)
 
     @pytest.mark.parametrize('config, words', [
@@ -77,16 +78,16 @@ class TestPlace:
     ])
     def test_what_is_wrong(self, config, words):
         with pytest.raises(TrainingError, match=words) as raised:
-            place(config if isinstance(config, str) else json.dumps(config))
+            parse_tf_config(config if isinstance(config, str) else json.dumps(config))
         assert '\n' not in str(raised.value)
 
     def test_nobody_else_is_alone(self):
-        assert joined(None, {}, patience=5, minutes=1, log=None) == Alone(0, 1)
+        assert join_cluster(None, {}, patience=5, minutes=1, log=None) == SingleWorker(0, 1)
 
 
 def configs(count):
     addresses = [f'127.0.0.1:{port}' for port in free_ports(count)]
-    return [{'TF_CONFIG': config_of(addresses, index)} for index in range(count)]
+    return [{'TF_CONFIG': make_tf_config(addresses, index)} for index in range(count)]
 
 
 @contextlib.contextmanager
@@ -118,8 +119,9 @@ def steps(folder, workers, **options):
     script = os.path.join(HERE, 'worker_steps.py')
     environments = configs(workers) if workers else [{'TF_CONFIG': ''}]
     outs = [str(folder / f'{workers}_{index}.npz') for index in range(max(workers, 1))]
-    for done in side_by_side(forks.script, [(script, out, json.dumps(options)) for out in outs],
-                             environments):
+    for done in side_by_side(
+        fork_server.script, [(script, out, json.dumps(options)) for out in outs], environments
+    ):
         assert done.returncode == 0, done.stderr
     found = []
     for out in outs:
@@ -217,7 +219,7 @@ def records(tmp_path_factory):
 
 
 def names_of(dataset, **options):
-    return [os.path.basename(name.decode()) for batch in data.arrays(
+    return [os.path.basename(name.decode()) for batch in data.as_numpy_batches(
         lambda: data.batches(dataset, 4, image_size=8, **options)) for name in batch['name']]
 
 
@@ -356,7 +358,7 @@ class TestCommand:
     def test_workers_that_are_not_alike(self, dataset, tmp_path):
         commands = [train(dataset, tmp_path / 'train', *more)
                     for more in ([], ['--learning-rate', '0.5'])]
-        for done in side_by_side(forks.command, commands, configs(2)):
+        for done in side_by_side(fork_server.command, commands, configs(2)):
             assert (done.returncode, done.stderr.count('\n')) == (1, 1), done.stderr
             assert ') has 0.5 for learning_rate, but the chief 0.01; start all workers alike.' in (
                 done.stderr)
@@ -370,10 +372,10 @@ class TestCommand:
             config = {**TWO, 'cluster': {'worker': ['127.0.0.1:1', f'127.0.0.1:{port}']}}
             with pytest.raises(TrainingError, match=f'Port {port} of 127.0.0.1:{port} cannot be '
                                'listened on .Address already in use.'):
-                joined(json.dumps(config), {}, patience=5, minutes=1, log=None)
+                join_cluster(json.dumps(config), {}, patience=5, minutes=1, log=None)
 
     def test_workers_and_a_cluster(self, dataset, tmp_path):
-        done = forks.command(*train(dataset, tmp_path, '--workers', '2'), **configs(1)[0])
+        done = fork_server.command(*train(dataset, tmp_path, '--workers', '2'), **configs(1)[0])
         assert done.returncode == 1
         assert done.stderr.startswith('inception-slim: --workers starts workers on this machine, '
                                       'but')
@@ -412,7 +414,7 @@ class TestLaunch:
 
     def test_shares_of_the_cores(self):
         cores = os.sched_getaffinity(0)
-        shares = shares_of_cores(len(cores))
+        shares = partition_cores(len(cores))
         assert [len(each) for each in shares] == [1] * len(cores)
         assert set().union(*shares) == cores
-        assert shares_of_cores(len(cores) + 1) == []
+        assert partition_cores(len(cores) + 1) == []

@@ -14,23 +14,22 @@ import sys
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
+from golden.weights import patchwork
+from helpers import load_golden_weights
+from inception_slim import training
+from inception_slim.nets import registry
+from inception_slim.training.distributed import join_cluster
 import numpy as np
 import tensorflow.compat.v1 as tf
-from golden.weights import patchwork
-from networks import load_golden_weights
-
-from inception_slim import training
-from inception_slim.nets import factory
-from inception_slim.training.workers import joined
 
 
 def main(out, options):
     given = {'steps': 2, 'batch': 8, 'batch_norm': True, 'num_clones': 1,
              'moving_average_decay': 0.9999, **json.loads(options)}
-    workers = joined(os.environ.get('TF_CONFIG'), given, patience=30, minutes=1, log=None)
-    known = factory.NETWORKS['inception_v2']
+    workers = join_cluster(os.environ.get('TF_CONFIG'), given, patience=30, minutes=1, log=None)
+    known = registry.NETWORKS['inception_v2']
     if not given['batch_norm']:
-        factory.NETWORKS['inception_v2'] = dataclasses.replace(
+        registry.NETWORKS['inception_v2'] = dataclasses.replace(
             known, arg_scope=functools.partial(known.arg_scope, use_batch_norm=False))
     images = patchwork(160, 64)  # whatever the batch, or the first would be others
     labels = np.arange(len(images)) % 7

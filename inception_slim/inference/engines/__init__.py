@@ -17,7 +17,7 @@ class Engine(Protocol):
         """Frees what the engine holds."""
 
 
-class LastLayer(Protocol):
+class ClassifierHead(Protocol):
     """From what the classifier sees to its answers, in float32."""
 
     channels: int  # that it sees

@@ -7,15 +7,15 @@ stays low.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import ctypes
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 
-def in_callers_thread(threads: int) -> tf.ConfigProto:
+def single_thread_config(threads: int) -> tf.ConfigProto:
     """A Session's options: an op after the other by the thread that asks, helped by others."""
     return tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=-1)
 
@@ -25,7 +25,7 @@ class SessionEngine:
 
     def __init__(self, graph: tf.Graph, threads: int, batch_size: int | None, largest: int):
         self._threads, self._batch_size, self._largest = threads, batch_size, largest
-        options = in_callers_thread(threads)
+        options = single_thread_config(threads)
         # One call is all that is ever made of the graph: without these the session would keep
         # the weights twice more.
         options.experimental.optimize_for_static_graph = True
@@ -48,9 +48,9 @@ class SessionEngine:
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
         # The first run makes the session optimize the graph: better now than in the first answer,
         # and in this thread, whose memory the others would not use again.
-        give_back_memory()
+        malloc_trim()
         self._call(np.zeros((1, *graph.get_tensor_by_name('inputs:0').shape[1:]), np.float32))
-        give_back_memory()
+        malloc_trim()
 
     def features(self, images: np.ndarray) -> np.ndarray:
         count = len(images)
@@ -66,7 +66,7 @@ class SessionEngine:
         self._session.close()
 
 
-def give_back_memory() -> None:
+def malloc_trim() -> None:
     """Returns what was freed to the system, where the C library is one that would keep it."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 import threading
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 
+from inception_slim._tf_logging import suppress_stderr
+from inception_slim.inference.graph import extract_subgraph
+from inception_slim.inference.quantization import QuantizedNetwork, is_input_shifted
+from inception_slim.inference.tf_graph_builder import fake_quant_graph
 import numpy as np
 import tensorflow.compat.v1 as tf
-
-from inception_slim.inference.graph import ancestors
-from inception_slim.inference.quantization import Quantized, is_shifted
-from inception_slim.inference.stepping import rounding_graph
-from inception_slim.quiet import held_back_stderr
 
 
 class TFLiteEngine:
@@ -21,16 +20,16 @@ class TFLiteEngine:
     One image is shared by all threads; of several, each thread has its own, which is faster.
     """
 
-    def __init__(self, network: Quantized, threads: int):
-        self._model: bytes | None = model_of(network)
-        self._added = np.float32(is_shifted(network))
+    def __init__(self, network: QuantizedNetwork, threads: int):
+        self._model: bytes | None = build_model(network)
+        self._added = np.float32(is_input_shifted(network))
         self._together = self._interpreter(threads)
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
         self._of_thread = threading.local()
 
     def _interpreter(self, threads: int) -> tf.lite.Interpreter:
-        with warnings.catch_warnings(), held_back_stderr():
+        with warnings.catch_warnings(), suppress_stderr():
             warnings.simplefilter('ignore')  # it announces its move to another package
             interpreter = tf.lite.Interpreter(model_content=self._model, num_threads=threads)
             interpreter.allocate_tensors()
@@ -61,22 +60,22 @@ def _invoke(interpreter: tf.lite.Interpreter, image: np.ndarray) -> np.ndarray:
     return interpreter.get_tensor(interpreter.get_output_details()[0]['index']).mean((1, 2))
 
 
-def model_of(network: Quantized) -> bytes:
+def build_model(network: QuantizedNetwork) -> bytes:
     """A TFLite model whose convolutions multiply eight-bit integers, up to the last average.
 
     Its images are in [0, 2] where those of the network are shifted.
     """
-    graph = rounding_graph(network)
+    graph = fake_quant_graph(network)
     ends = [graph.get_tensor_by_name(name) for name in ('inputs:0', 'features:0')]
-    with warnings.catch_warnings(), held_back_stderr():
+    with warnings.catch_warnings(), suppress_stderr():
         warnings.simplefilter('ignore')
         # Not `from_session`, which looks for variables to freeze, at the cost of seconds.
-        converter = tf.lite.TFLiteConverter(ancestors(graph.as_graph_def(), ['features']),
+        converter = tf.lite.TFLiteConverter(extract_subgraph(graph.as_graph_def(), ['features']),
                                             ends[:1], ends[1:])
         # What to round, and by which ranges, is in the graph, but for the images' own: from a byte
         # to a number, as (byte - mean) / deviation.
         converter.inference_type = tf.int8
         converter.inference_input_type = converter.inference_output_type = tf.float32
         converter.quantized_input_stats = {
-            'inputs': (-128.0, 127.5) if is_shifted(network) else (0.0, 127.0)}
+            'inputs': (-128.0, 127.5) if is_input_shifted(network) else (0.0, 127.0)}
         return converter.convert()

@@ -6,12 +6,12 @@ served. `behind.py` says what stands behind each; the other files are what had t
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
+import functools
 from types import ModuleType
 
-from inception_slim.legacy.contrib import behind
-from inception_slim.legacy.contrib.faces import ROOT, Face
+from inception_slim.legacy.contrib import replacements
+from inception_slim.legacy.contrib.modules import ROOT, ContribModule
 
 __all__ = ['modules', 'status']
 
@@ -24,18 +24,20 @@ def modules() -> dict[str, Callable[[], ModuleType]]:
       Dotted names from `tensorflow.contrib` on, each with a function that gives the module, the
       same one each time.
     """
-    originals = behind.originals()
+    originals = replacements.known_symbols()
     children: dict[str, dict[str, Callable]] = {name: {} for name in originals}
     makers = {}
     for name in originals:
         dotted = f'{ROOT}.{name}' if name else ROOT
         makers[name] = functools.cache(
-            lambda name=name, dotted=dotted: Face(dotted, behind.behind(name), children[name],
-                                                  originals[name]))
+            lambda name=name, dotted=dotted: ContribModule(
+                dotted, replacements.replacement_for(name), children[name], originals[name]
+            )
+        )
         if name:
             parent, _, last = name.rpartition('.')
             children[parent][last] = makers[name]
-    for name, names in behind.CHILDREN.items():  # public modules that were private files
+    for name, names in replacements.CHILDREN.items():  # public modules that were private files
         for each, target in names.items():
             children[name].setdefault(each, makers[target])
     return {f'{ROOT}.{name}' if name else ROOT: make for name, make in makers.items()}
@@ -63,13 +65,13 @@ def status(name: str) -> tuple[str, str]:
                 known = (f'tf.contrib of TensorFlow 1.15.5 had no '
                          f'{".".join(["tf"] + parts[1:number])}.')
             return 'missing', known
-    if isinstance(value, Face) and not value.serves_anything():
+    if isinstance(value, ContribModule) and not value.serves_anything():
         return 'missing', value.sentence()
     return 'served', f'{name} is {_where(value)}.'
 
 
 def _where(value: object) -> str:
-    if isinstance(value, Face):
+    if isinstance(value, ContribModule):
         return 'a module, of which each name is looked up'
     module = getattr(value, '__module__', None)
     title = getattr(value, '__qualname__', getattr(value, '__name__', None))

@@ -5,10 +5,7 @@ Their arg scopes start the weights by variance scaling, as those of `tf.contrib`
 
 from __future__ import annotations
 
-import tensorflow.compat.v1 as tf
-import tf_slim as slim
-
-from inception_slim.legacy.signatures import in_order
+from inception_slim.legacy.argument_order import reorder_arguments
 from inception_slim.nets import arg_scopes, inception
 from inception_slim.nets.arg_scopes import trunc_normal
 from inception_slim.nets.inception import (
@@ -19,6 +16,8 @@ from inception_slim.nets.inception import (
     inception_v4_arg_scope,
     inception_v4_base,
 )
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
 
 __all__ = [
     'inception_resnet_v2', 'inception_resnet_v2_arg_scope', 'inception_resnet_v2_base',
@@ -30,14 +29,14 @@ __all__ = [
 _THINNED = ('inputs num_classes is_training dropout_keep_prob min_depth depth_multiplier '
             'prediction_fn spatial_squeeze reuse scope')
 
-inception_v1 = in_order(inception.inception_v1, 'inputs num_classes is_training '
+inception_v1 = reorder_arguments(inception.inception_v1, 'inputs num_classes is_training '
                         'dropout_keep_prob prediction_fn spatial_squeeze reuse scope')
-inception_v1_base = in_order(inception.inception_v1_base, 'inputs final_endpoint scope')
-inception_v2 = in_order(inception.inception_v2, _THINNED)
-inception_v2_base = in_order(
+inception_v1_base = reorder_arguments(inception.inception_v1_base, 'inputs final_endpoint scope')
+inception_v2 = reorder_arguments(inception.inception_v2, _THINNED)
+inception_v2_base = reorder_arguments(
     inception.inception_v2_base, 'inputs final_endpoint min_depth depth_multiplier scope')
-inception_v3 = in_order(inception.inception_v3, _THINNED)
-inception_v3_base = in_order(
+inception_v3 = reorder_arguments(inception.inception_v3, _THINNED)
+inception_v3_base = reorder_arguments(
     inception.inception_v3_base, 'inputs final_endpoint min_depth depth_multiplier scope')
 
 

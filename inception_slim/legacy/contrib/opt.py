@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 
+from inception_slim.errors import UnsupportedAPIError
 import tensorflow.compat.v1 as tf
-
-from inception_slim.errors import NotServedError
 
 __all__ = ['AdamWOptimizer', 'DecoupledWeightDecayExtension', 'LazyAdamOptimizer',
            'MomentumWOptimizer', 'MovingAverageOptimizer', 'NadamOptimizer',
@@ -177,7 +176,7 @@ class NadamOptimizer(_AdamOfItsOwn):
                 'use_locking': self._use_locking, 'use_nesterov': True}
 
     def _apply_sparse_shared(self, grad, var, indices, scatter_add):
-        raise NotServedError(
+        raise UnsupportedAPIError(
             f'tf.contrib.opt.NadamOptimizer takes dense gradients here, but that of {var.name} is '
             'of some rows; use tf.train.AdamOptimizer.')
 

@@ -23,8 +23,8 @@ class _Predictor:
         unknown = set(input_dict) - set(self._feed_tensors)
         if unknown:
             raise ValueError(
-                'Got unexpected keys in input_dict: {}\nexpected: {}'.format(
-                    unknown, set(self._feed_tensors)))
+                f'Got unexpected keys in input_dict: {unknown}\nexpected: {set(self._feed_tensors)}'
+            )
         feeds = {self._feed_tensors[key]: value for key, value in input_dict.items()}
         return self._session.run(self._fetch_tensors, feeds)
 

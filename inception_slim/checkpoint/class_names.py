@@ -1,0 +1,71 @@
+"""A checkpoint's classes beside those of labels and datasets: names, and a background class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import os
+
+from inception_slim import data
+from inception_slim.checkpoint.naming import CheckpointInfo
+from inception_slim.data.labels import CLASSES_OF_2015
+from inception_slim.errors import DatasetError
+
+BACKGROUND = 'background'
+
+
+def resolve_class_names(info: CheckpointInfo,
+                     labels: str | os.PathLike | Sequence[str] | None
+                     ) -> tuple[list[str], str | None]:
+    """The name of each class of a checkpoint, and what was made of a background class."""
+    count = info.num_classes or 0
+    if labels is None:
+        labels = data.find_labels_file(info.path, count)
+    imagenet = labels == data.IMAGENET and not os.path.exists(data.IMAGENET)
+    if count == CLASSES_OF_2015 and (labels is None or imagenet):
+        return data.inception_2015_labels(), None if imagenet else (
+            'The checkpoint has 1,008 classes and no labels.txt beside it: they are taken for '
+            "those of the network of December 2015, ImageNet's in an order of their own.")
+    if labels is None and count not in (1000, 1001):
+        return [f'class {number}' for number in range(count)], None
+    if labels is None:
+        names = data.read_labels(data.IMAGENET)
+        if count == 1000:
+            return names, ('The checkpoint has 1,000 classes and no labels.txt beside it: they are '
+                           "taken for ImageNet's.")
+        return [BACKGROUND, *names], (
+            'The checkpoint has 1,001 classes and no labels.txt beside it: class 0 is taken for '
+            "the background class, and the others for ImageNet's.")
+    if isinstance(labels, (str, os.PathLike)):
+        source, names = os.fspath(labels), data.read_labels(labels)
+    else:
+        source, names = 'labels', list(labels)
+    if len(names) == count:
+        return names, None
+    if len(names) == count - 1 and info.has_background_class:
+        return [BACKGROUND, *names], (
+            f'The checkpoint has {count:,} classes and {source} {len(names):,} names: class 0 is '
+            'taken for the background class.')
+    if len(names) == count + 1 and _is_background(names[0]):
+        return names[1:], (f'{source} has {len(names):,} names and the checkpoint {count:,} '
+                           f'classes: {names[0]!r}, the first name, is left out.')
+    raise DatasetError(f'{source} has {len(names):,} names, but the checkpoint has {count:,} '
+                       'classes; give the labels that it was trained with.')
+
+
+def _is_background(name: str) -> bool:
+    return name.strip().lower() in (BACKGROUND, 'dummy')
+
+
+def label_offset(info: CheckpointInfo, dataset: data.Dataset) -> tuple[int, str | None]:
+    """What to add to a label of the dataset to get the checkpoint's class, and why."""
+    theirs, ours = info.num_classes, dataset.num_classes
+    if theirs is None or theirs == ours:
+        return 0, None
+    if theirs == ours + 1 and info.has_background_class:
+        return 1, (f'The checkpoint has {theirs:,} classes and the dataset {ours:,}: class 0 of '
+                   'the checkpoint is taken for the background class.')
+    if theirs == ours - 1 and _is_background(dataset.class_names[0]):
+        return -1, (f'The checkpoint has {theirs:,} classes and the dataset {ours:,}: label 0 of '
+                    f'the dataset, {dataset.class_names[0]!r}, is one that it cannot answer.')
+    raise DatasetError(f'{dataset.path} has {ours:,} classes, but {info.path} has {theirs:,}; '
+                       'evaluate a checkpoint on the classes that it was trained with.')

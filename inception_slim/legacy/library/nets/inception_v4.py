@@ -1,8 +1,0 @@
-"""Inception V4, whose arguments have the model library's order anyway."""
-
-from inception_slim.legacy.library.nets.inception_utils import inception_arg_scope
-from inception_slim.nets.inception_v4 import inception_v4, inception_v4_base
-
-__all__ = ['inception_v4', 'inception_v4_arg_scope', 'inception_v4_base']
-
-inception_v4_arg_scope = inception_arg_scope

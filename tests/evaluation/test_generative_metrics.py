@@ -1,0 +1,185 @@
+"""FID, KID and the Inception Score, beside the programs that papers measured with."""
+
+import json
+import os
+import resource
+import sys
+
+import fork_server
+from golden.reference_metrics import images, vectors
+from helpers import GOLDEN
+from inception_slim import data, evaluation, inference
+from inception_slim.checkpoint import read
+from inception_slim.data import DatasetError, preprocessing
+from inception_slim.evaluation import generative_metrics
+import numpy as np
+from PIL import Image
+import pytest
+from sklearn.datasets import load_digits
+import tensorflow as tf
+
+NARROW = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
+RECORDED = np.load(os.path.join(GOLDEN, 'measures.npz'))
+
+
+def statistics_of(values, batch=32):
+    moments = generative_metrics.RunningMoments()
+    for at in range(0, len(values), batch):
+        moments.add(values[at:at + batch])
+    return moments.statistics()
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory):
+    """Two folders of digits; and one of TFRecords of the first."""
+    folder = tmp_path_factory.mktemp('measured')
+    digits = load_digits().images
+    for name, some in (('first', digits[:40]), ('second', digits[500:530])):
+        (folder / name).mkdir()
+        for number, digit in enumerate(some):
+            Image.fromarray((digit * 15).astype(np.uint8)).convert('RGB').resize((64, 48)).save(
+                folder / name / f'{number:03d}.png')
+    data.write_tfrecords(folder / 'records', 'digits', 'test', [
+        (path.read_bytes(), 0) for path in sorted((folder / 'first').iterdir())], ['digit'])
+    return folder
+
+
+def test_moments():
+    """In one pass what NumPy finds of all at once, far from zero too."""
+    first, _ = vectors()
+    for values in (first, first.astype(np.float64) + 1e6):
+        found = statistics_of(values)
+        assert found.count == 300
+        np.testing.assert_allclose(found.mu, values.mean(axis=0, dtype=np.float64), rtol=1e-12)
+        np.testing.assert_allclose(found.sigma, np.cov(values.astype(np.float64), rowvar=False),
+                                   rtol=1e-7, atol=1e-7)
+    with pytest.raises(DatasetError, match='needs two images, but there is 1'):
+        statistics_of(first[:1])
+
+
+def test_frechet_distance():
+    first, second = map(statistics_of, vectors())
+    found = generative_metrics.frechet_distance(first, second)
+    assert found == pytest.approx(float(RECORDED['fid']), rel=1e-3)  # pytorch-fid
+    assert found == pytest.approx(float(RECORDED['fid']), rel=1e-7)
+    assert generative_metrics.frechet_distance(second, first) == pytest.approx(found)
+    assert generative_metrics.frechet_distance(first, first) == pytest.approx(0, abs=1e-6)
+    # Of fewer vectors than numbers in them, the covariance has no inverse.
+    few = statistics_of(vectors()[0][:10])
+    assert generative_metrics.frechet_distance(few, few) == pytest.approx(0, abs=1e-5)
+    with pytest.raises(DatasetError, match='vectors of 24 numbers, the other of 5'):
+        generative_metrics.frechet_distance(first, statistics_of(np.ones((3, 5))))
+
+
+def test_kernel_distance():
+    found = generative_metrics.kernel_inception_distance(*vectors(), subsets=20, subset_size=100)
+    np.testing.assert_allclose(found, RECORDED['kid'], rtol=1e-4)  # torch-fidelity
+    with pytest.raises(DatasetError, match='cannot be drawn from 250; set'):
+        generative_metrics.kernel_inception_distance(*vectors())
+
+
+def test_inception_score():
+    found = generative_metrics.inception_score(vectors()[0], 7)
+    np.testing.assert_allclose(found, RECORDED['score'], rtol=1e-4)  # torch-fidelity
+    # Sure of one of four classes, each as often: as many as there are classes; all alike: 1.
+    sure = 1e4 * np.eye(4)[np.arange(400) % 4]
+    assert generative_metrics.inception_score(sure, 1) == pytest.approx((4, 0))
+    assert generative_metrics.inception_score(np.ones((30, 4)), 3) == pytest.approx((1, 0))
+    with pytest.raises(DatasetError, match='2 images cannot be dealt out to 10 splits'):
+        generative_metrics.inception_score(np.ones((2, 4)))
+
+
+@pytest.mark.parametrize('number', range(3))
+def test_resizing(number):
+    image = images()[number]
+    original = (preprocessing.resize_tf1(image).numpy() + 1) * 127.5
+    np.testing.assert_allclose(original[::23, ::23], RECORDED[f'original_{number}'], atol=2e-3)
+    clean = (preprocessing.resize_antialiased(image).numpy() + 1) * 127.5
+    np.testing.assert_allclose(clean[::23, ::23], RECORDED[f'clean_{number}'], atol=2e-2)
+
+
+def test_the_whole_way(folders, tmp_path):
+    """Folders, records and statistics; beside the same vectors by plain NumPy."""
+    expected = {}
+    with inference.load(NARROW) as predictor:
+        for name in ('first', 'second'):
+            shown = np.stack([preprocessing.resize_tf1(tf.io.decode_png(path.read_bytes()))
+                              for path in sorted((folders / name).iterdir())])
+            expected[name] = predictor.features(shown)
+    found = evaluation.fid(NARROW, folders / 'first', folders / 'second', kid=True,
+                           kid_subset_size=30, batch_size=7)
+    assert (found.counts, found.bad) == ((40, 30), [])
+    apart = generative_metrics.frechet_distance(*map(statistics_of, expected.values()))
+    assert found.fid == pytest.approx(apart, rel=1e-3) and found.fid > 1e-3
+    assert found.kid == pytest.approx(
+        generative_metrics.kernel_inception_distance(*expected.values(), 100, 30)[0], rel=1e-3)
+    wrote = evaluation.compute_statistics(NARROW, folders / 'records', tmp_path / 'first.npz')
+    np.testing.assert_allclose(wrote.mu, expected['first'].mean(axis=0), rtol=1e-4, atol=1e-6)
+    same = evaluation.fid(NARROW, tmp_path / 'first.npz', folders / 'second')
+    assert same.fid == pytest.approx(found.fid, rel=1e-6) and same.counts == (None, 30)
+    clean = evaluation.fid(NARROW, tmp_path / 'first.npz', folders / 'second', resize='clean')
+    assert clean.fid != pytest.approx(found.fid, rel=1e-3)
+    scored = evaluation.inception_score(NARROW, folders / 'first', splits=4)
+    classifier = read(NARROW)[1]['Logits/Conv2d_1c_1x1/weights'][0, 0]
+    assert scored.mean == pytest.approx(generative_metrics.inception_score(
+        expected['first'] @ classifier, 4)[0], rel=1e-5)
+
+
+def test_what_cannot_be_measured(folders, tmp_path):
+    first = folders / 'first'
+    for name, content in (('text.npz', b'not one'), ('empty.npz', b'')):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DatasetError, match='is no .npz file of numbers'):
+            evaluation.fid(NARROW, first, tmp_path / name)
+    np.savez(tmp_path / 'other.npz', a=np.ones(3))
+    np.savez(tmp_path / 'square.npz', mu=np.ones(3), sigma=np.ones((3, 4)))
+    np.savez(tmp_path / 'pickle.npz', mu=np.array([{}], object), sigma=np.ones((1, 1)))
+    np.savez(tmp_path / 'good.npz', mu=np.zeros(101), sigma=np.eye(101))
+    for name, says in (('other', 'holds a, not the mu and sigma'), ('square', 'are not the mean'),
+                       ('pickle', 'is no .npz file'), ('missing', 'cannot be read: No such file')):
+        with pytest.raises(DatasetError, match=says):
+            evaluation.fid(NARROW, first, tmp_path / f'{name}.npz')
+    for call, says in (
+        (lambda: evaluation.fid(NARROW, first, tmp_path / 'good.npz', kid=True), 'themselves'),
+        (lambda: evaluation.fid(NARROW, first, first, kid=True), 'are 40 images in one of'),
+        (lambda: evaluation.inception_score(NARROW, tmp_path / 'good.npz'), 'score is of images'),
+        (lambda: evaluation.compute_statistics(NARROW, first, tmp_path / 'x.npy'), 'end in .npz'),
+        (lambda: evaluation.fid(NARROW, first, first, resize='lanczos'), 'original, clean'),
+    ):
+        with pytest.raises(ValueError, match=says):
+            call()
+
+
+def test_memory_does_not_grow():
+    """Twenty times the vectors, the same peak."""
+    chance = np.random.RandomState(0)
+    batch = chance.normal(size=(64, 256)).astype(np.float32)
+
+    def peak(count):
+        moments = generative_metrics.RunningMoments()
+        for _ in range(count):
+            moments.add(batch)
+        moments.statistics()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    few = peak(10)
+    unit = 2**20 if sys.platform == 'darwin' else 2**10
+    assert peak(200) - few < 4 * unit  # where 200 batches are 12 MiB
+
+
+def test_commands(folders, tmp_path):
+    done = fork_server.command('statistics', folders / 'first', '--checkpoint', NARROW, '--output',
+                         tmp_path / 'first.npz')
+    assert done.stdout == (f'Wrote {tmp_path}/first.npz: mu and sigma of 101 numbers, of 40 '
+                           'images\n')
+    done = fork_server.command(
+        'fid', tmp_path / 'first.npz', folders / 'second', '--checkpoint', NARROW, '--json'
+    )
+    assert done.returncode == 0 and json.loads(done.stdout)['fid'] > 0, done.stderr
+    done = fork_server.command('score', folders / 'first', '--checkpoint', NARROW, '--splits', 4)
+    assert done.stdout.startswith('Inception Score  ') and done.returncode == 0
+    done = fork_server.command(
+        'fid', tmp_path / 'none.npz', folders / 'second', '--checkpoint', NARROW
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert fork_server.command('fid', folders / 'first', '--checkpoint', NARROW).returncode == 2

@@ -1,0 +1,81 @@
+"""Heatmaps: against finite differences, and against the weights of the classifiers alone."""
+
+import os
+
+from helpers import GOLDEN, thin, write_golden_checkpoint
+from inception_slim import checkpoint, inference
+from inception_slim.evaluation.grad_cam import Heatmaps, last_conv_block
+from inception_slim.nets import registry
+import numpy as np
+import pytest
+
+ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
+
+
+class TestHeatmaps:
+
+    def test_grad_cam_by_finite_differences(self):
+        """The mean gradient of each channel by moving it, the rest in NumPy."""
+        images = np.random.RandomState(0).uniform(-1, 1, (2, 299, 299, 3)).astype(np.float32)
+        classes = np.array([3, 7])
+        with Heatmaps(ELEVEN) as maps:
+            found = np.stack(list(maps.of(images, classes)))
+            graph = maps._session.graph
+            block = last_conv_block(graph.get_tensor_by_name('features:0'))
+            values = maps._session.run(block, {maps._inputs: images})
+            count, height, width, channels = values.shape
+            step = 1 / 64
+
+            def logits(number, channel, change):
+                moved = np.repeat(values[number:number + 1], channels, axis=0)
+                moved[np.arange(channels), ..., np.arange(channels)] += change
+                return maps._session.run('logits:0', {
+                    block: moved, maps._inputs: np.zeros((channels, 299, 299, 3))})
+
+            wanted = []
+            for number, which in enumerate(classes):
+                slopes = (logits(number, channels, step) - logits(number, channels, -step)) / (
+                    2 * step)
+                weights = slopes[:, which] / (height * width)
+                wanted.append(np.maximum(values[number] @ weights, 0))
+        assert found.shape == (2, 8, 8) and found.max() > 0
+        np.testing.assert_allclose(found, wanted, atol=2e-3 * np.max(wanted))
+
+    def test_other_classes_and_averages_have_other_heatmaps(self):
+        image = np.random.RandomState(1).uniform(-1, 1, (1, 299, 299, 3)).astype(np.float32)
+        averaged = os.path.join(GOLDEN, 'checkpoints', 'trained', 'model.ckpt-3')
+        with Heatmaps(averaged) as plain, Heatmaps(averaged, use_ema=True) as other:
+            zero, one = plain.of(np.repeat(image, 2, axis=0), np.array([0, 1]))
+            mean, = other.of(image, np.array([0]))
+        assert not np.allclose(zero, one) and not np.allclose(zero, mean)
+
+    @pytest.mark.parametrize('name', ['inception_v1', 'inception_v2'])
+    def test_last_block(self, name, monkeypatch):
+        if name == 'inception_v1':
+            thin(monkeypatch)
+        info, weights = checkpoint.read(
+            os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585'))
+        graph = inference.constant_graph(info, inference.fold_batch_norm(weights))
+        block = last_conv_block(graph.get_tensor_by_name('features:0'))
+        assert 'Mixed_5c/' in block.name and block.shape.as_list()[1:3] == [7, 7]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize('name', registry.NETWORKS)
+    def test_all_networks_at_full_width(self, name, tmp_path):
+        """Where pooling and one layer follow, a channel's weight is that layer's, over the grid.
+
+        So says section 3.1 of the paper, of networks that class activation maps are made for.
+        """
+        path = str(tmp_path / 'model.ckpt')
+        write_golden_checkpoint(name, path)
+        _, weights = checkpoint.read(path)
+        layer = weights[f'{registry.NETWORKS[name].classifier}/weights']
+        side = registry.NETWORKS[name].image_size
+        images = np.random.RandomState(0).uniform(-1, 1, (1, side, side, 3)).astype(np.float32)
+        with Heatmaps(path) as maps:
+            found, = maps.of(images, np.array([5]))
+            values = maps._session.run(last_conv_block(maps._session.graph.get_tensor_by_name(
+                'features:0')), {maps._inputs: images})[0]
+        wanted = np.maximum(values @ layer.reshape(layer.shape[-2:])[:, 5], 0) / found.size
+        assert found.max() > 0 and found.shape == ((7, 7) if side == 224 else (8, 8))
+        np.testing.assert_allclose(found, wanted, atol=1e-5 * wanted.max())

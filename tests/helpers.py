@@ -1,0 +1,122 @@
+"""Builds networks as the tests need them: under their arg scope, with the golden weights."""
+
+import contextlib
+import functools
+import gzip
+import json
+import os
+
+from golden.weights import weights_for
+import inception_slim
+from inception_slim.checkpoint import _convert
+from inception_slim.nets import registry
+import numpy as np
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+
+GOLDEN = os.path.join(os.path.dirname(__file__), 'golden')
+NARROW = {'num_classes': 11, 'depth_multiplier': 0.05, 'min_depth': 4}  # as in make_golden.py
+
+
+def golden_arrays(name):
+    with np.load(os.path.join(GOLDEN, name + '.npz')) as arrays:
+        return dict(arrays)
+
+
+def golden_graphs(name):
+    with gzip.open(os.path.join(GOLDEN, name + '.json.gz'), 'rt') as file:
+        return json.load(file)
+
+
+def build(inputs=(2, 299, 299, 3), scale=False, **arguments):
+    """The network on a placeholder of that shape; `(inputs, logits, end_points)`."""
+    if isinstance(inputs, tuple):
+        inputs = tf.placeholder(tf.float32, inputs, name='inputs')
+    with slim.arg_scope(inception_slim.inception_v3_arg_scope(batch_norm_scale=scale)):
+        logits, end_points = inception_slim.inception_v3(inputs, **arguments)
+    return inputs, logits, end_points
+
+
+def quick_session():
+    """Runs the graph as it is: to optimize it takes longer than to run it a few times."""
+    config = tf.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return tf.Session(config=config)
+
+
+def load_golden_weights(session):
+    """All at once: a run for each variable would take a minute."""
+    variables = slim.get_model_variables()
+    session.run([variable.initializer for variable in variables], {
+        variable.initializer.inputs[1]: weights_for(variable.op.name, variable.shape.as_list())
+        for variable in variables})
+
+
+@contextlib.contextmanager
+def reference_variables():
+    """TensorFlow 1's own variables, as in the graphs of 1.15.5."""
+    tf.disable_resource_variables()
+    try:
+        yield
+    finally:
+        tf.enable_resource_variables()
+
+
+@functools.cache
+def golden_shapes(name):
+    """The model variables of a network at full width, as 1.15.5 named and shaped them."""
+    return {each[0]: each[1] for each in golden_graphs(name)['inference']['variables']}
+
+
+def golden_weights(name):
+    """By their names in the network's scope, as `checkpoint.read` gives them."""
+    prefix = registry.NETWORKS[name].scope + '/'
+    return {variable.removeprefix(prefix): weights_for(variable, shape)
+            for variable, shape in golden_shapes(name).items()}
+
+
+def write_golden_checkpoint(name, prefix):
+    """A checkpoint of the golden weights at full width, whose logits 1.15.5 gave in NAME.npz."""
+    scope = registry.NETWORKS[name].scope
+    return _convert.write_checkpoint(
+        {f'{scope}/{variable}': value for variable, value in golden_weights(name).items()},
+        str(prefix), 1)
+
+
+def close_to(expected, part=1e-4):
+    """Within that part of the largest."""
+    return {'rtol': 0, 'atol': part * np.abs(expected).max()}
+
+
+def softmax(logits):
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponents / exponents.sum(axis=1, keepdims=True)
+
+
+def thin(monkeypatch):
+    """Gives a network a sixteenth of its channels, as make_golden.py does for Inception V1.
+
+    Those with no argument for it can so be built, trained and run quickly.
+    """
+    conv2d = slim.conv2d
+
+    @functools.wraps(conv2d)
+    def thinned(inputs, num_outputs, *positional, **named):
+        # Without batch norm are classifiers and the ends of residual branches.
+        wanted = named.get('normalizer_fn', slim.batch_norm) is None
+        return conv2d(inputs, num_outputs if wanted else max(num_outputs // 16, 4), *positional,
+                      **named)
+
+    monkeypatch.setattr(slim, 'conv2d', thinned)
+
+
+@contextlib.contextmanager
+def as_in_tensorflow_1():
+    """Variables and control flow as scripts of then had them."""
+    tf.disable_resource_variables()
+    tf.disable_control_flow_v2()
+    try:
+        yield
+    finally:
+        tf.enable_control_flow_v2()
+        tf.enable_resource_variables()
