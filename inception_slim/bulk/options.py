@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from inception_slim.evaluation.options import EvaluationOptions
 from inception_slim.options import option
 
-WHAT = ('features', 'predictions', 'top5')
+OUTPUT_TYPES = ('features', 'predictions', 'top5')
 FORMATS = ('parquet', 'npy')
 DTYPES = ('float32', 'float16')
-ENGINES = ('here', 'ray')
+BACKENDS = ('local', 'ray')
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class BulkOptions(EvaluationOptions):
     """What `bulk.run` takes, besides `EvaluationOptions`.
 
     Attributes:
-      what: 'features', what the classifier sees of an image; 'predictions', the likeliest class,
-        and the probabilities of all; or 'top5', the five likeliest classes.
+      output_type: 'features', the pre-logits features; 'predictions', the top-1 class and the
+        probabilities of all classes; or 'top5', the five most probable classes.
       format: 'parquet', which needs pyarrow, or 'npy'.
       dtype: what the numbers are written in; 'float16' halves the files.
       shard_size: images in a file of the output, and what may have to be done again after a run
@@ -27,13 +27,14 @@ class BulkOptions(EvaluationOptions):
       image_column: of Parquet, the column with the bytes of the images; found by itself where
         there is but one.
       name_column: of Parquet, the column that names the images; `FILE#ROW` without.
-      on: 'here', in this process; or 'ray', in processes of Ray, which needs `ray[data]`.
-      address: of the Ray cluster to join, as in 'auto' or 'HOST:6379'; says `on='ray'` by itself.
+      backend: 'local', in this process; or 'ray', in Ray workers, which needs `ray[data]`.
+      ray_address: the Ray cluster to join, 'auto' or 'HOST:6379'; implies `backend='ray'`.
       cores: of each process of Ray; None takes all that the smallest host of the cluster has, so
         that there is one process a host.
     """
 
-    what: str = option('predictions', 'what is written of each image', choices=WHAT)
+    output_type: str = option(
+        'predictions', 'what to write for each image', choices=OUTPUT_TYPES)
     format: str = option('parquet', 'the files that are written', choices=FORMATS)
     dtype: str = option('float32', 'what the numbers are written in', choices=DTYPES)
     shard_size: int = option(1024, 'images in a file of the output', at_least=1)
@@ -42,8 +43,9 @@ class BulkOptions(EvaluationOptions):
         metavar='NAME')
     name_column: str | None = option(
         None, 'of Parquet: the column that names the images (FILE#ROW)', metavar='NAME')
-    on: str = option('here', 'in this process, or in processes of Ray', choices=ENGINES)
-    address: str | None = option(
+    backend: str = option(
+        'local', 'run in this process, or in Ray workers', choices=BACKENDS)
+    ray_address: str | None = option(
         None, 'the Ray cluster to join, such as auto or HOST:6379 (one of its own, on this '
         'machine)', metavar='ADDRESS')
     cores: int | None = option(
@@ -51,5 +53,6 @@ class BulkOptions(EvaluationOptions):
         parse=int)
 
     @property
-    def engine_of_work(self) -> str:
-        return 'ray' if self.address is not None else self.on
+    def resolved_backend(self) -> str:
+        """The backend to use: a Ray address implies Ray."""
+        return 'ray' if self.ray_address is not None else self.backend

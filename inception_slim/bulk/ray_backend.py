@@ -124,9 +124,9 @@ def _ray_session(options: BulkOptions) -> Iterator[None]:
     os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
     # Of its core, which writes to standard error what is no concern of the user's.
     os.environ.setdefault('RAY_BACKEND_LOG_LEVEL', 'fatal')
-    failure = _initialized(options.address)
+    failure = _initialized(options.ray_address)
     if failure is not None:
-        raise DatasetError(f'The Ray cluster {options.address or "of this machine"} cannot be '
+        raise DatasetError(f'The Ray cluster {options.ray_address or "of this machine"} cannot be '
                            f'joined: {_words(failure)}.')
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 _CALIBRATION_PIECES = 10  # one may be a file that has to be fetched whole
 # Decides how the work is done, and not what comes out.
-_HOW = {'batch_size', 'strict', 'on', 'address', 'cores'}
+_HOW = {'batch_size', 'strict', 'backend', 'ray_address', 'cores'}
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ def run(
     cache: str | os.PathLike | None = None,
     batch_size: int = 32,
     strict: bool = False,
-    what: str = 'predictions',
+    output_type: str = 'predictions',
     format: str = 'parquet',
     dtype: str = 'float32',
     shard_size: int = 1024,
     image_column: str | None = None,
     name_column: str | None = None,
-    on: str = 'here',
-    address: str | None = None,
+    backend: str = 'local',
+    ray_address: str | None = None,
     cores: int | None = None,
 ) -> BulkResult:
     """Writes what a network says of any number of images, in constant memory.
@@ -86,8 +86,8 @@ def run(
         paths, or URLs that fsspec opens.
       output: the folder to write, or its URL; made if it is not there.
       labels: see `evaluation.classify`.
-      **options: those of `BulkOptions`: what, format, dtype, shard_size, image_column,
-        name_column, on, address, cores; and precision, batch_size, strict, use_ema,
+      **options: those of `BulkOptions`: output_type, format, dtype, shard_size, image_column,
+        name_column, backend, ray_address, cores; and precision, batch_size, strict, use_ema,
         checkpoint_scope.
 
     Raises:
@@ -99,7 +99,7 @@ def run(
     chosen = build_options(BulkOptions, locals(), InceptionSlimError)
     if chosen.format == 'parquet':
         require_pyarrow('To write Parquet', ', or choose the format npy')
-    shards_of = _engine(chosen)
+    shards_of = _select_backend(chosen)
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else sources
     given = [os.fspath(each) for each in sources]
     info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
@@ -107,7 +107,7 @@ def run(
     there = open_output(output)
     decisive = [name for name in option_names(BulkOptions) if name not in _HOW]
     wanted = {**as_dict(chosen, decisive), 'checkpoint': checkpoint_sha256(info.path),
-              'labels': None if chosen.what == 'features' else names}
+              'labels': None if chosen.output_type == 'features' else names}
     columns = Columns(chosen.image_column, chosen.name_column)
     with there.taken():
         manifest = open_or_resume(there, wanted, work_units(given, chosen.shard_size, columns))
@@ -128,15 +128,15 @@ def run(
     return BulkResult(there.path, total.images, total.damaged, total.shards, before.images, note)
 
 
-def _engine(options: BulkOptions) -> Callable[..., Generator[Shard, None, None]]:
-    if options.engine_of_work == 'here':
-        return _here
+def _select_backend(options: BulkOptions) -> Callable[..., Generator[Shard, None, None]]:
+    if options.resolved_backend == 'local':
+        return _run_locally
     from inception_slim.bulk import ray_backend
     ray_backend.require_ray()
     return ray_backend.run_on_ray
 
 
-def _here(job: Job, checkpoint: str, todo: Iterable[Task],
+def _run_locally(job: Job, checkpoint: str, todo: Iterable[Task],
           tick: Callable[[int], object]) -> Generator[Shard, None, None]:
     """The embedded engine: one worker, in this process."""
     with closing(Worker(job, checkpoint)) as worker:

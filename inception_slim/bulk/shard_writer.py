@@ -42,7 +42,7 @@ def serialize_shard(
     stem: str,
     names: Sequence[str],
     values: np.ndarray,
-    what: str,
+    output_type: str,
     format: str,
     dtype: str,
     labels: Sequence[str],
@@ -52,18 +52,18 @@ def serialize_shard(
     Args:
       names: of the images.
       values: what the network says of them, a row each: features, or probabilities.
-      what, format, dtype: see `BulkOptions`.
+      output_type, format, dtype: see `BulkOptions`.
       labels: the names of the classes.
     """
     names = [printable_name(name) for name in names]
-    if what != 'features':
-        count = TOP if what == 'top5' else 1
+    if output_type != 'features':
+        count = TOP if output_type == 'top5' else 1
         classes = np.argsort(-values, axis=1, kind='stable')[:, :count].astype(np.int32)
         best = np.take_along_axis(values, classes, axis=1).astype(dtype)
     if format == 'npy':
         listed = ''.join(name.replace('\n', '\\n') + '\n' for name in names).encode()
         made = {f'{stem}.txt': listed}
-        if what == 'top5':
+        if output_type == 'top5':
             made[f'{stem}.classes.npy'] = _npy(classes)
             made[f'{stem}.npy'] = _npy(best)
         else:
@@ -71,9 +71,9 @@ def serialize_shard(
         return made
     arrow = require_pyarrow()
     columns: dict[str, Any] = {'name': arrow.array(names, arrow.string())}
-    if what == 'features':
+    if output_type == 'features':
         columns['features'] = _vectors(arrow, values.astype(dtype))
-    elif what == 'predictions':
+    elif output_type == 'predictions':
         columns['class'] = arrow.array(classes[:, 0])
         columns['label'] = arrow.array([labels[each] for each in classes[:, 0].tolist()],
                                        arrow.string())

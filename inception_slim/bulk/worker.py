@@ -77,8 +77,8 @@ class Worker:
             checkpoint, batch_size=_AT_ONCE, num_threads=threads,
             calibration_images=calibration_images,
             **as_dict(job.options, option_names(InferenceOptions)))
-        what = job.options.what
-        self._answer = (self._predictor.features if what == 'features'
+        output_type = job.options.output_type
+        self._answer = (self._predictor.features if output_type == 'features'
                         else self._predictor.predictions)
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class Worker:
                         shard_name(item.piece, item.number),
                         names,
                         np.concatenate(answers),
-                        options.what,
+                        options.output_type,
                         options.format,
                         options.dtype,
                         self._job.labels,

@@ -19,7 +19,7 @@ def train(arguments: argparse.Namespace) -> int | None:
         done = training.train(arguments.dataset, arguments.train_dir, log=log,
                               **options_of(arguments, training.TrainingOptions))
     except WorkerLostError as error:
-        if arguments.when_lost == 'stop':
+        if arguments.on_worker_loss == 'stop':
             raise
         print(f'inception-slim: {error} Beginning again.', file=sys.stderr, flush=True)
         # A server of TensorFlow's runtime ends with its process alone.
@@ -45,7 +45,7 @@ def _launch_workers(arguments: argparse.Namespace) -> int:
               if each.split('=')[0] == '--workers')
     rest = arguments.argv[:at] + arguments.argv[at + (1 if '=' in arguments.argv[at] else 2):]
     return training.launch([sys.executable, '-m', 'inception_slim', *rest], arguments.workers,
-                           restart=arguments.when_lost == 'wait',
+                           restart=arguments.on_worker_loss == 'restart',
                            say=lambda line: print(f'inception-slim: {line}', file=sys.stderr,
                                                   flush=True))
 
@@ -62,6 +62,6 @@ def add(verb: Verb) -> None:
     added.add_argument('--workers', type=positive_int, metavar='N',
                        help='train in N processes on this machine, each on its share of the cores; '
                        'workers on several machines are named by TF_CONFIG')
-    added.add_argument('--when-lost', choices=('stop', 'wait'), default='stop',
-                       help='where another worker is lost: end, or begin again and wait for it '
-                       '(%(default)s)')
+    added.add_argument('--on-worker-loss', choices=('stop', 'restart'), default='stop',
+                       help='when another worker fails: stop, or restart and wait for it to come '
+                       'back (%(default)s)')

@@ -140,7 +140,7 @@ def kill_here(common: list[str], scratch: str, total: int, chance: random.Random
 def ray_alone(common: list[str], scratch: str) -> None:
     """On this machine, with the process of its predictor killed in the middle."""
     output = os.path.join(scratch, 'ray')
-    command = [*common, '--output', output, '--on', 'ray']
+    command = [*common, '--output', output, '--backend', 'ray']
     print(f'$ inception-slim bulk {shlex.join(command)}', flush=True)
     process = started(*command)
     wait_for(output, 8, process)
@@ -181,7 +181,7 @@ def several_hosts(common: list[str], scratch: str) -> None:
     with Cluster(scratch) as cluster:
         cluster.add(1)
         cluster.add(1)
-        command = [checkpoint, *sources, *rest, '--output', output, '--address', cluster.address]
+        command = [checkpoint, *sources, *rest, '--output', output, '--ray-address', cluster.address]
         print(f'$ inception-slim bulk {shlex.join(command)}', flush=True)
         process = started(*command, **cluster.environment)
         wait_for(output, total // 10, process)

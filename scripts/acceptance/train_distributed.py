@@ -108,9 +108,9 @@ def tell_to_end(dataset: str, folder: str, workers: int) -> None:
 
 
 def wait_for_it(dataset: str, folder: str) -> None:
-    """`--when-lost wait`: the killed worker is started again, and the job goes on by itself."""
+    """`--on-worker-loss restart`: the killed worker is started again, and the job goes on by itself."""
     target = last_step(folder) + 40
-    launched = Worker(command(dataset, folder, target, '--workers', '2', '--when-lost', 'wait'))
+    launched = Worker(command(dataset, folder, target, '--workers', '2', '--on-worker-loss', 'restart'))
     launched.read_to_step(last_step(folder) + 5)
     children = subprocess.run(['pgrep', '-P', str(launched.process.pid)], text=True,
                               stdout=subprocess.PIPE).stdout.split()

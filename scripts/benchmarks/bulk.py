@@ -83,11 +83,11 @@ def main() -> int:
             output = os.path.join(scratch, f'output-{next(number)}')
             return run('bulk', checkpoint, source, '--output', output, *more)
 
-        turns = [(run('classify', checkpoint, small), bulk(small, '--what', 'top5'))
+        turns = [(run('classify', checkpoint, small), bulk(small, '--output-type', 'top5'))
                  for _ in range(arguments.turns)]
         print(f'{few:,} images      seconds   of processor   peak, MiB')
         medians = []
-        for index, title in enumerate(('classify', 'bulk --what top5')):
+        for index, title in enumerate(('classify', 'bulk --output-type top5')):
             median = {key: statistics.median(turn[index][key] for turn in turns)
                       for key in ('wall', 'processor', 'peak')}
             medians.append(median)
@@ -96,10 +96,10 @@ def main() -> int:
         for key, title in (('wall', 'time'), ('processor', 'processor time')):
             share = statistics.median(turn[1][key] / turn[0][key] for turn in turns) - 1
             print(f'bulk takes {share:+.1%} of {title} beside classify')
-        peaks = [(count, bulk(source, '--what', 'features')['peak'])
+        peaks = [(count, bulk(source, '--output-type', 'features')['peak'])
                  for count, source in ((few, small), (many, large))]
         for count, peak in peaks:
-            print(f'bulk --what features, {count:,} images: peak {peak:.0f} MiB')
+            print(f'bulk --output-type features, {count:,} images: peak {peak:.0f} MiB')
         growth = peaks[1][1] / peaks[0][1] - 1
         print(f'ten times the images take {growth:+.1%} of memory' if many == 10 * few else
               f'the many take {growth:+.1%} of memory')

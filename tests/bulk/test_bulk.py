@@ -125,7 +125,7 @@ class TestFiles:
 
     @pytest.mark.parametrize('dtype', ['float32', 'float16'])
     def test_features(self, folder, tmp_path, dtype):
-        found = run(folder, tmp_path / 'out', what='features', dtype=dtype)
+        found = run(folder, tmp_path / 'out', output_type='features', dtype=dtype)
         assert (found.images, found.damaged, found.shards, found.before) == (COUNT - 1, 1, 4, 0)
         rows = table(found.path)
         assert rows.schema.names == ['name', 'features']
@@ -152,7 +152,7 @@ class TestFiles:
         assert rows['label'].to_pylist() == [labels[each] for each in classes]
 
     def test_top5_is_what_classify_says(self, folder, tmp_path):
-        run(folder, tmp_path / 'out', what='top5')
+        run(folder, tmp_path / 'out', output_type='top5')
         rows = table(tmp_path / 'out').to_pylist()
         with load(ELEVEN) as predictor, pytest.MonkeyPatch.context() as patch:
             patch.setattr(inference, 'load', lambda *_, **__: contextlib.nullcontext(predictor))
@@ -166,7 +166,7 @@ class TestFiles:
 
     @pytest.mark.parametrize('what', ['features', 'predictions', 'top5'])
     def test_npy(self, folder, tmp_path, what):
-        run(folder, tmp_path / 'out', what=what, format='npy')
+        run(folder, tmp_path / 'out', output_type=what, format='npy')
         names = sorted(each for each in os.listdir(tmp_path / 'out') if each[0] != '_')
         assert len(names) == 4 * (3 if what == 'top5' else 2)
 
@@ -348,7 +348,7 @@ class TestGoingOn:
     @staticmethod
     def wanted(folder, tmp_path_factory):
         path = tmp_path_factory.mktemp('wanted') / 'out'
-        bulk.run(ELEVEN, folder, path, shard_size=1, what='features')
+        bulk.run(ELEVEN, folder, path, shard_size=1, output_type='features')
         return path
 
     def test_kill_9(self, folder, wanted, tmp_path):
@@ -366,7 +366,7 @@ class TestGoingOn:
 
             os.replace = counted
             found = bulk.run({checkpoint!r}, {folder!r}, {output!r}, shard_size=1,
-                             what='features')
+                             output_type='features')
             print(found.before, found.images)
         """
         output, chance, done, kills = str(tmp_path / 'out'), random.Random(0), {}, 0
@@ -444,14 +444,14 @@ class TestGoingOn:
 
     def test_finished(self, folder, wanted):
         before = os.stat(wanted / '_manifest.json').st_ino
-        found = run(folder, wanted, shard_size=1, what='features')
+        found = run(folder, wanted, shard_size=1, output_type='features')
         assert found.before == found.images == COUNT - 1
         assert os.stat(wanted / '_manifest.json').st_ino == before
 
     def test_another_command(self, folder, wanted, tmp_path):
-        same = {'shard_size': 1, 'what': 'features'}
+        same = {'shard_size': 1, 'output_type': 'features'}
         for arguments, options, says in (
-                ((folder, wanted), {'what': 'top5'}, 'begun with what features, but it is top5'),
+                ((folder, wanted), {'output_type': 'top5'}, 'begun with output_type features, but it is top5'),
                 ((folder, wanted), {'dtype': 'float16'}, 'with dtype float32, but it is float16'),
                 ((folder, wanted), {'use_ema': True}, 'with use_ema False, but it is True'),
                 ((folder, wanted, OTHER), {}, 'was begun with another checkpoint than now'),
@@ -520,16 +520,16 @@ class TestRefuses:
                 run(tmp_path / 'in.parquet', tmp_path / 'out', **options)
 
     def test_options(self, folder, tmp_path):
-        for options, says in (({'what': 'all'}, 'what must be one of'),
+        for options, says in (({'output_type': 'all'}, 'output_type must be one of'),
                               ({'shard_size': 0}, 'shard_size must be at least 1'),
-                              ({'on': 'spark'}, 'on must be one of here, ray')):
+                              ({'backend': 'spark'}, 'backend must be one of local, ray')):
             with pytest.raises(ValueError, match=says):
                 run(folder, tmp_path / 'out', **options)
         assert not os.path.exists(tmp_path / 'out')
 
     @pytest.mark.parametrize('package, options, says', [
         ('pyarrow', {}, 'To write Parquet needs pyarrow.*choose the format npy'),
-        ('ray', {'on': 'ray'}, 'Ray needs ray: pip install "inception_slim.bulk."'),
+        ('ray', {'backend': 'ray'}, 'Ray needs ray: pip install "inception_slim.bulk."'),
         ('fsspec', {'sources': 's3://bucket'}, 's3://bucket needs fsspec; pip install')])
     def test_packages_that_are_missing(self, folder, tmp_path, monkeypatch, package, options,
                                        says):
@@ -541,7 +541,7 @@ class TestRefuses:
 class TestCommand:
 
     def test_writes(self, capsys, folder, tmp_path):
-        arguments = ['bulk', ELEVEN, str(folder), '--output', str(tmp_path / 'out'), '--what',
+        arguments = ['bulk', ELEVEN, str(folder), '--output', str(tmp_path / 'out'), '--output-type',
                      'features', '--format', 'npy', '--shard-size', '20']
         assert cli.main(arguments) == 0
         printed = capsys.readouterr()
@@ -556,7 +556,7 @@ class TestCommand:
     def test_refuses(self, capsys, folder, tmp_path):
         for arguments, wanted in (
                 ([ELEVEN, folder], 2),
-                ([ELEVEN, folder, '--output', tmp_path / 'out', '--what', 'all'], 2),
+                ([ELEVEN, folder, '--output', tmp_path / 'out', '--output-type', 'all'], 2),
                 ([ELEVEN, folder, '--output', tmp_path / 'out', '--cores', '0'], 2),
                 ([ELEVEN, folder, '--output', folder], 1),
                 ([tmp_path, folder, '--output', tmp_path / 'out'], 1)):
