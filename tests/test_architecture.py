@@ -20,7 +20,8 @@ FLOORS = [
     {'nets'},
     {'tf_slim_compat'},
     {'data'},
-    {'errors', '_atomic_write', 'options', '_tf_logging', 'benchmark'},
+    {'errors', '_atomic_write', 'options', '_lazy', '_optional', '_tf_logging',
+     'benchmark'},
 ]
 # Modules at the top of the package that belong to a layer.
 ROOMS = {'inception_v3_arg_scope': 'nets', '__main__': 'cli'}
@@ -158,6 +159,21 @@ def test_long_files_say_why():
 def test_public_names_stay(module):
     found = importlib.import_module(f'inception_slim.{module}')
     assert not [name for name in PUBLIC[module].split() if not hasattr(found, name)]
+
+
+@pytest.mark.parametrize('package', [
+    module for module, path in sources() if path.endswith('__init__.py')
+    and 'lazy_exports' in open(path).read()])
+def test_lazy_exports_match_their_types(package):
+    """What type checkers see of a package is what it exports, and from where."""
+    module = importlib.import_module(f'inception_slim.{package}'.removesuffix('.__init__'))
+    typed = {alias.name: node.module
+             for block in parsed(module.__file__).body
+             if isinstance(block, ast.If) and ast.unparse(block.test) == 'TYPE_CHECKING'
+             for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert set(typed) <= set(module.__all__) <= set(dir(module))
+    for name, source in typed.items():
+        assert getattr(module, name) is getattr(importlib.import_module(source), name)
 
 
 def test_names_at_the_top_stay():

@@ -1,7 +1,19 @@
 """Features and answers of millions of images: constant memory, shards, and going on when killed."""
 
-from inception_slim.bulk.options import BulkOptions
-from inception_slim.bulk.runner import BulkResult, run
-from inception_slim.errors import DatasetError
+from __future__ import annotations
 
-__all__ = ['BulkOptions', 'BulkResult', 'DatasetError', 'run']
+from typing import TYPE_CHECKING
+
+from inception_slim._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from inception_slim.bulk.options import BulkOptions as BulkOptions
+    from inception_slim.bulk.runner import BulkResult as BulkResult
+    from inception_slim.bulk.runner import run as run
+    from inception_slim.errors import DatasetError as DatasetError
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, {
+        'options': 'BulkOptions',
+        'runner': 'BulkResult run',
+        'inception_slim.errors': 'DatasetError',
+    })

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
-from dataclasses import dataclass
 import gzip
 import http.client
 import os
@@ -20,53 +19,16 @@ import zlib
 from inception_slim._atomic_write import check_parent_folder
 from inception_slim.checkpoint._convert import read
 from inception_slim.checkpoint.naming import CheckpointInfo, inspect
+from inception_slim.checkpoint.published import PUBLISHED, SITE, PublishedCheckpoint
 from inception_slim.errors import CheckpointError
 from tqdm import tqdm
 
-# The bucket behind http://download.tensorflow.org.
-SITE = 'https://storage.googleapis.com/download.tensorflow.org'
 _ATTEMPTS = 5  # connections that end early, one after another without a byte between them
 _PAUSE = 0.5  # seconds after the first of them, twice as many after the second
 _CHUNK = 2**18  # bytes
 _TAG = '.tag'  # the site's name for the version of the file, beside what has come of it
 _TIMEOUT = 60  # seconds without a byte
 _LARGEST = 2 * 2**30  # bytes of an archive, and of what is in it: the published ones have 0.5 GB
-
-
-@dataclass(frozen=True)
-class PublishedCheckpoint:
-    """A checkpoint of TensorFlow's site: where it is, and what is in it."""
-
-    path: str
-    network: str
-
-
-PUBLISHED: dict[str, PublishedCheckpoint] = {
-    'inception_v1': PublishedCheckpoint('models/inception_v1_2016_08_28.tar.gz', 'inception_v1'),
-    'inception_v2': PublishedCheckpoint('models/inception_v2_2016_08_28.tar.gz', 'inception_v2'),
-    'inception_v3': PublishedCheckpoint('models/inception_v3_2016_08_28.tar.gz', 'inception_v3'),
-    'inception_v4': PublishedCheckpoint('models/inception_v4_2016_09_09.tar.gz', 'inception_v4'),
-    'inception_resnet_v2': PublishedCheckpoint(
-        'models/inception_resnet_v2_2016_08_30.tar.gz', 'inception_resnet_v2'
-    ),
-    # The first release.
-    'inception_v3_2016_03_01': PublishedCheckpoint(
-        'models/image/imagenet/inception-v3-2016-03-01.tar.gz', 'inception_v3'
-    ),
-    # Adversarially trained; on three or four networks where the name says ens.
-    'adv_inception_v3': PublishedCheckpoint(
-        'models/adv_inception_v3_2017_08_18.tar.gz', 'inception_v3'
-    ),
-    'ens3_adv_inception_v3': PublishedCheckpoint(
-        'models/ens3_adv_inception_v3_2017_08_18.tar.gz', 'inception_v3'
-    ),
-    'ens4_adv_inception_v3': PublishedCheckpoint(
-        'models/ens4_adv_inception_v3_2017_08_18.tar.gz', 'inception_v3'
-    ),
-    'ens_adv_inception_resnet_v2': PublishedCheckpoint(
-        'models/ens_adv_inception_resnet_v2_2017_08_18.tar.gz', 'inception_resnet_v2'
-    ),
-}
 
 
 def download(name: str, folder: str | os.PathLike = '.', *, site: str = SITE) -> CheckpointInfo:

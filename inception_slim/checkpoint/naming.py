@@ -56,7 +56,7 @@ class CheckpointInfo:
       parameters: how many numbers the network has, without averages and slots.
       depth_multiplier: factor of the channels; None if the network is not thinned by one.
       min_depth: the fewest channels of a layer, where that shows.
-      pooling: how the pooled branches pool, one of `nets.blocks.POOLINGS`: 'average' as TF-Slim's.
+      pooling: how the pooled branches pool, one of `nets.POOLINGS`: 'average' as TF-Slim's.
       notes: what else differs from TF-Slim's network and how it was mapped: a sentence each.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inception_slim.nets.blocks import POOLINGS
+from inception_slim.nets import POOLINGS
 from inception_slim.options import option
 
 # What a network wants of images in [-1, 1]: for each channel a scale and a shift.
@@ -41,7 +41,7 @@ class SourceOptions(CheckpointOptions):
     Attributes:
       pixels: what images it was trained on, one of `PIXELS`, where these are not in [-1, 1]: that
         is folded into the first convolution, exactly.
-      pooling: how the network pools, one of `nets.blocks.POOLINGS`, where that is not as the
+      pooling: how the network pools, one of `nets.POOLINGS`, where that is not as the
         library does that owns the format: 'average' for weights that were TF-Slim's.
     """
 

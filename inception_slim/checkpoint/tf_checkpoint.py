@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from inception_slim.errors import CheckpointError
-from inception_slim.nets.blocks import POOLINGS
+from inception_slim.nets import POOLINGS
 import numpy as np
 import tensorflow.compat.v1 as tf
 

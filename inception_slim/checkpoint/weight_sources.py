@@ -43,7 +43,7 @@ class ImportedWeights:
       version: what kind of file it is, such as 'Keras HDF5 file'.
       naming: whose names the layers had, such as 'torchvision'.
       tensors: by TF-Slim's names, in the scope of the network.
-      pooling: how the network pools, one of `nets.blocks.POOLINGS`.
+      pooling: how the network pools, one of `nets.POOLINGS`.
       pixels: the scale and the shift that make of images in [-1, 1] what the network wants, each
         for three channels; None if it wants these.
       notes: what else differs from TF-Slim's network, and what was made of it: a sentence each.

@@ -1,33 +1,34 @@
 """What a checkpoint says of images: classes, features, and how often it is right."""
 
-from inception_slim.checkpoint.class_names import BACKGROUND
-from inception_slim.data import DatasetError
-from inception_slim.evaluation.classify import Classification, Prediction, classify
-from inception_slim.evaluation.confusion_matrix import write_confusion
-from inception_slim.evaluation.evaluate import Evaluation, evaluate
-from inception_slim.evaluation.features import FeaturesResult, features
-from inception_slim.evaluation.metrics import (
-    FIDResult,
-    InceptionScore,
-    compute_statistics,
-    fid,
-    inception_score,
-)
+from __future__ import annotations
 
-__all__ = [
-    'BACKGROUND',
-    'Prediction',
-    'Classification',
-    'DatasetError',
-    'FIDResult',
-    'Evaluation',
-    'FeaturesResult',
-    'InceptionScore',
-    'classify',
-    'evaluate',
-    'features',
-    'fid',
-    'inception_score',
-    'compute_statistics',
-    'write_confusion',
-]
+from typing import TYPE_CHECKING
+
+from inception_slim._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from inception_slim.checkpoint.class_names import BACKGROUND as BACKGROUND
+    from inception_slim.errors import DatasetError as DatasetError
+    from inception_slim.evaluation.classify import Classification as Classification
+    from inception_slim.evaluation.classify import Prediction as Prediction
+    from inception_slim.evaluation.classify import classify as classify
+    from inception_slim.evaluation.confusion_matrix import write_confusion as write_confusion
+    from inception_slim.evaluation.evaluate import Evaluation as Evaluation
+    from inception_slim.evaluation.evaluate import evaluate as evaluate
+    from inception_slim.evaluation.features import FeaturesResult as FeaturesResult
+    from inception_slim.evaluation.features import features as features
+    from inception_slim.evaluation.metrics import FIDResult as FIDResult
+    from inception_slim.evaluation.metrics import InceptionScore as InceptionScore
+    from inception_slim.evaluation.metrics import compute_statistics as compute_statistics
+    from inception_slim.evaluation.metrics import fid as fid
+    from inception_slim.evaluation.metrics import inception_score as inception_score
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, {
+        'classify': 'Classification Prediction classify',
+        'confusion_matrix': 'write_confusion',
+        'evaluate': 'Evaluation evaluate',
+        'features': 'FeaturesResult features',
+        'metrics': 'FIDResult InceptionScore compute_statistics fid inception_score',
+        'inception_slim.checkpoint.class_names': 'BACKGROUND',
+        'inception_slim.errors': 'DatasetError',
+    })

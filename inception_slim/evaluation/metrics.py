@@ -24,27 +24,12 @@ from inception_slim.evaluation.generative_metrics import (
     inception_score as _inception_score,
 )
 from inception_slim.evaluation.loaders import CALIBRATION, Images, load_predictor, progress
-from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation.options import MeasureOptions
 from inception_slim.nets import registry
-from inception_slim.options import build_options, check, option
+from inception_slim.options import build_options, check
 import numpy as np
 
 RESIZES = {'original': preprocessing.resize_tf1, 'clean': preprocessing.resize_antialiased}
-
-
-@dataclass(frozen=True)
-class MeasureOptions(EvaluationOptions):
-    """What `fid`, `score` and `statistics` take, besides `EvaluationOptions`.
-
-    Attributes:
-      resize: how images are brought to the network's size: 'original', as FID's first code did,
-        whose figures most papers give; or 'clean', without aliasing.
-      split: which part of a folder of TFRecords, such as 'validation'.
-    """
-
-    resize: str = option('original', "how images are resized: as FID's first code did, or without "
-                         'aliasing', choices=tuple(RESIZES))
-    split: str | None = option(None, 'which part of TFRecords, such as validation', metavar='NAME')
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inception_slim.inference import InferenceOptions
+from inception_slim.inference.options import InferenceOptions
 from inception_slim.options import option
+
+RESIZES = ('original', 'clean')
 
 
 @dataclass(frozen=True)
@@ -19,3 +21,18 @@ class EvaluationOptions(InferenceOptions):
 
     batch_size: int = option(32, 'images in one run', at_least=1)
     strict: bool = option(False, 'stop at a damaged image instead of leaving it out')
+
+
+@dataclass(frozen=True)
+class MeasureOptions(EvaluationOptions):
+    """What `fid`, `score` and `statistics` take, besides `EvaluationOptions`.
+
+    Attributes:
+      resize: how images are brought to the network's size: 'original', as FID's first code did,
+        whose figures most papers give; or 'clean', without aliasing.
+      split: which part of a folder of TFRecords, such as 'validation'.
+    """
+
+    resize: str = option('original', "how images are resized: as FID's first code did, or without "
+                         'aliasing', choices=RESIZES)
+    split: str | None = option(None, 'which part of TFRecords, such as validation', metavar='NAME')

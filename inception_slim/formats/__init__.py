@@ -1,12 +1,23 @@
 """The forms that a network is kept in: one file a format."""
 
-from inception_slim.errors import ExportError
-from inception_slim.formats._export import (
-    FORMATS,
-    QUANTIZATIONS,
-    TOLERANCES,
-    ExportResult,
-    export,
-)
+from __future__ import annotations
 
-__all__ = ['FORMATS', 'QUANTIZATIONS', 'TOLERANCES', 'ExportError', 'ExportResult', 'export']
+from typing import TYPE_CHECKING
+
+from inception_slim._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from inception_slim.errors import ExportError as ExportError
+    from inception_slim.formats._export import TOLERANCES as TOLERANCES
+    from inception_slim.formats._export import ExportResult as ExportResult
+    from inception_slim.formats._export import export as export
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, {
+        '_export': 'TOLERANCES ExportResult export',
+        'inception_slim.errors': 'ExportError',
+    })
+    __all__ += ['FORMATS', 'QUANTIZATIONS']
+
+FORMATS = ('saved-model', 'frozen', 'tflite', 'keras', 'onnx', 'openvino', 'torch', 'safetensors',
+           'timm')
+QUANTIZATIONS = ('float32', 'float16', 'int8')

@@ -23,6 +23,8 @@ from inception_slim.checkpoint import CheckpointInfo, SourceOptions
 from inception_slim.checkpoint.class_names import resolve_class_names
 from inception_slim.errors import CheckpointError, ExportError
 from inception_slim.formats import (
+    FORMATS,
+    QUANTIZATIONS,
     frozen_graph,
     keras_writer,
     onnx_format,
@@ -42,8 +44,6 @@ import tensorflow.compat.v1 as tf
 
 # Those of PyTorch: a state dict in a .pth file or as safetensors, and a folder that timm loads.
 _PYTORCH = ('torch', 'safetensors', 'timm')
-FORMATS = ('saved-model', 'frozen', 'tflite', 'keras', 'onnx', 'openvino', *_PYTORCH)
-QUANTIZATIONS = ('float32', 'float16', 'int8')
 # What is written in other numbers than float32 too: in which.
 _IN_OTHERS = {'tflite': QUANTIZATIONS, 'onnx': ('float32', 'int8'), 'openvino': QUANTIZATIONS}
 # The largest difference of a probability that is still the same network: of rounding, and of

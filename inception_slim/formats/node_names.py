@@ -35,7 +35,7 @@ def quantized_error(path: str) -> CheckpointError:
 
 
 def detect_pooling(nodes: Iterable[str]) -> str:
-    """How a network of these nodes pools, one of `nets.blocks.POOLINGS`."""
+    """How a network of these nodes pools, one of `nets.POOLINGS`."""
     for name in nodes:
         if '/Branch_3/PaddedAvgPool_0a_3x3' in name:
             return 'padded'

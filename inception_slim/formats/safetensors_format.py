@@ -15,7 +15,7 @@ from inception_slim.checkpoint import ImportedWeights, LazyTensor
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError
 from inception_slim.formats import state_dicts
-from inception_slim.nets.blocks import POOLINGS
+from inception_slim.nets import POOLINGS
 import numpy as np
 
 _LARGEST_HEADER = 100_000_000  # as the format's own library allows

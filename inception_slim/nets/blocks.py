@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from inception_slim.nets import POOLINGS
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
@@ -14,9 +15,6 @@ def depth_fn(depth_multiplier: float, min_depth: int) -> Callable[[int], int]:
     return lambda channels: max(int(channels * depth_multiplier), min_depth)
 
 
-# How the pooled branches pool: TF-Slim averages what is there at the border of the grid, PyTorch's
-# Inception V3 counts the zeros around it, and that of 2015 takes the maximum in its last block.
-POOLINGS = ('average', 'padded', '2015')
 _LAST_BLOCK = '/Mixed_7c/'
 
 

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from inception_slim.nets import (
-    inception_resnet_v2,
-    inception_v1,
-    inception_v2,
-    inception_v3,
-    inception_v4,
-)
-import tensorflow.compat.v1 as tf
-import tf_slim as slim
+if TYPE_CHECKING:
+    import tensorflow.compat.v1 as tf
 
 
 @dataclass(frozen=True)
@@ -23,8 +17,6 @@ class Network:
 
     name: str
     title: str
-    function: Callable
-    arg_scope: Callable
     scope: str
     # Layers by their names inside the scope: the classifier, and the auxiliary one if there is one.
     classifier: str
@@ -33,6 +25,18 @@ class Network:
     fingerprint: str
     # Some layers' channels at depth multiplier 1; none where the network cannot be thinned.
     channels: dict[str, int] = field(default_factory=dict)
+
+    def _find(self, name: str) -> Callable:
+        # Imported at the first use: the table itself is read without TensorFlow.
+        return getattr(importlib.import_module(f'inception_slim.nets.{self.name}'), name)
+
+    @property
+    def function(self) -> Callable:
+        return self._find(self.name)
+
+    @property
+    def arg_scope(self) -> Callable:
+        return self._find(f'{self.name}_arg_scope')
 
     @property
     def image_size(self) -> int:
@@ -64,13 +68,11 @@ class Network:
 NETWORKS: dict[str, Network] = {network.name: network for network in (
     Network(
         name='inception_v1', title='Inception V1',
-        function=inception_v1.inception_v1, arg_scope=inception_v1.inception_v1_arg_scope,
         scope='InceptionV1',
         classifier='Logits/Conv2d_0c_1x1', aux_classifier=None,
         fingerprint='Mixed_5b/Branch_2/Conv2d_0a_3x3'),
     Network(
         name='inception_v2', title='Inception V2',
-        function=inception_v2.inception_v2, arg_scope=inception_v2.inception_v2_arg_scope,
         scope='InceptionV2',
         classifier='Logits/Conv2d_1c_1x1', aux_classifier=None,
         fingerprint='Mixed_5a/Branch_1/Conv2d_0b_3x3',
@@ -80,7 +82,6 @@ NETWORKS: dict[str, Network] = {network.name: network for network in (
             'Mixed_5a/Branch_1/Conv2d_0b_3x3': 256, 'Mixed_5b/Branch_0/Conv2d_0a_1x1': 352}),
     Network(
         name='inception_v3', title='Inception V3',
-        function=inception_v3.inception_v3, arg_scope=inception_v3.inception_v3_arg_scope,
         scope='InceptionV3',
         classifier='Logits/Conv2d_1c_1x1', aux_classifier='AuxLogits/Conv2d_2b_1x1',
         fingerprint='Mixed_5c/Branch_1/Conv_1_0c_5x5',
@@ -90,14 +91,11 @@ NETWORKS: dict[str, Network] = {network.name: network for network in (
             'Mixed_7b/Branch_2/Conv2d_0a_1x1': 448}),
     Network(
         name='inception_v4', title='Inception V4',
-        function=inception_v4.inception_v4, arg_scope=inception_v4.inception_v4_arg_scope,
         scope='InceptionV4',
         classifier='Logits/Logits', aux_classifier='AuxLogits/Aux_logits',
         fingerprint='Mixed_3a/Branch_1/Conv2d_0a_3x3'),
     Network(
         name='inception_resnet_v2', title='Inception-ResNet V2',
-        function=inception_resnet_v2.inception_resnet_v2,
-        arg_scope=inception_resnet_v2.inception_resnet_v2_arg_scope,
         scope='InceptionResnetV2',
         classifier='Logits/Logits', aux_classifier='AuxLogits/Logits',
         fingerprint='Mixed_5b/Branch_0/Conv2d_1x1'),
@@ -133,6 +131,7 @@ def get_network_fn(name: str, num_classes: int | None, weight_decay: float = 0.0
     """
     if name not in NETWORKS:
         raise ValueError(f'There is no network {name!r}; known are {", ".join(NETWORKS)}.')
+    import tf_slim as slim
     network = NETWORKS[name]
 
     def network_fn(images: tf.Tensor, **arguments: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:

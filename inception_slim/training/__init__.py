@@ -3,20 +3,27 @@
 What is written are TF-Slim's checkpoints, which TensorFlow 1.15.5 reads too.
 """
 
-from inception_slim.errors import TrainingError, WorkerLostError
-from inception_slim.training.local_launcher import launch
-from inception_slim.training.loop import TrainResult, train
-from inception_slim.training.options import StepOptions, TrainingOptions
-from inception_slim.training.step import TrainStep, build_step
+from __future__ import annotations
 
-__all__ = [
-    'TrainStep',
-    'StepOptions',
-    'TrainResult',
-    'TrainingError',
-    'TrainingOptions',
-    'WorkerLostError',
-    'build_step',
-    'launch',
-    'train',
-]
+from typing import TYPE_CHECKING
+
+from inception_slim._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from inception_slim.errors import TrainingError as TrainingError
+    from inception_slim.errors import WorkerLostError as WorkerLostError
+    from inception_slim.training.local_launcher import launch as launch
+    from inception_slim.training.loop import TrainResult as TrainResult
+    from inception_slim.training.loop import train as train
+    from inception_slim.training.options import StepOptions as StepOptions
+    from inception_slim.training.options import TrainingOptions as TrainingOptions
+    from inception_slim.training.step import TrainStep as TrainStep
+    from inception_slim.training.step import build_step as build_step
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, {
+        'local_launcher': 'launch',
+        'loop': 'TrainResult train',
+        'options': 'StepOptions TrainingOptions',
+        'step': 'TrainStep build_step',
+        'inception_slim.errors': 'TrainingError WorkerLostError',
+    })
