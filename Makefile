@@ -1,5 +1,5 @@
-# `make help` lists the targets. Each does its own set-up; a second run installs nothing.
-# PYTHON picks the interpreter, ARGS passes flags on: make bench ARGS="--num-batches 20"
+# `make help` lists the targets. Each target installs what it needs; a second run installs nothing.
+# PYTHON selects the interpreter, ARGS passes arguments on: make bench ARGS="--num-batches 20"
 
 PYTHON ?= python3
 ARGS ?=
@@ -10,117 +10,121 @@ INSTALLED := .venv/installed-$(PYTHON_VERSION)
 PLOT := $(INSTALLED)-plot
 COMPARE := $(INSTALLED)-compare
 FORMATS := $(INSTALLED)-formats
-MEASURES := $(INSTALLED)-measures
+METRICS := $(INSTALLED)-metrics
 BULK := $(INSTALLED)-bulkdemo
 DOCS := $(INSTALLED)-docs
 OLDEST_INSTALLED := .venv-oldest/installed-$(PYTHON_VERSION)
-# A process for each core; each file's tests share what they have built.
+# One process per core; the tests of one file share what they build.
 PYTEST := -m pytest --numprocesses auto --dist loadfile
+# Acceptance tests print what they measure.
+ACCEPTANCE := .venv/bin/python -m pytest -m acceptance -s
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help bulk-demo bench-bulk bench bench-1.15 bench-restore bench-train bench-train-all bench-input \
-    bench-listing then-and-now compare compare-all formats measures accuracy \
-    demo family soak train-distributed bench-workers test test-slow test-engines test-oldest train-faults train-precision slim-suite lint docs clean
+.PHONY: help bench bench-1.15 bench-restore bench-start bench-train bench-train-all bench-workers \
+    bench-input bench-bulk bench-script bench-models compare compare-all demo test test-slow \
+    test-engines test-oldest test-accuracy test-threads test-formats test-metrics test-bulk \
+    test-tf1-scripts test-training-accuracy test-training-faults test-workers slim-suite \
+    contrib-table lint docs clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-22s %s\n", $$1, $$2}' Makefile
 
 bench: $(INSTALLED)  ## time the forward pass of 32 images of 299x299 in a Session
 	@.venv/bin/python -m scripts.benchmarks.forward $(ARGS)
 
-bench-1.15: $(INSTALLED)  ## the same beside TensorFlow 1.15.5 and tf_slim.nets, in one run
+bench-1.15: $(INSTALLED)  ## the same compared with TensorFlow 1.15.5 and tf_slim.nets
 	@.venv/bin/python -m scripts.benchmarks.vs_tf1 $(ARGS)
 
-bench-restore: $(INSTALLED)  ## time restoring a checkpoint beside TensorFlow's own Saver
+bench-restore: $(INSTALLED)  ## time checkpoint.restore compared with tf.train.Saver
 	@.venv/bin/python -m scripts.benchmarks.restore $(ARGS)
 
-bench-start: $(INSTALLED)  ## time a process from its start to its first answer
+bench-start: $(INSTALLED)  ## time a process from its start to its first prediction
 	@.venv/bin/python -m scripts.benchmarks.startup_time $(ARGS)
 
-compare: $(PLOT)  ## every way to run the network on this processor, side by side (ten minutes)
-	@.venv/bin/python -m scripts.benchmarks.compare --json compare.json --chart compare.png $(ARGS)
-
-compare-all: $(COMPARE)  ## the same with ONNX Runtime, OpenVINO and PyTorch, installed for it
-	@.venv/bin/python -m scripts.benchmarks.compare --json compare.json --chart compare.png $(ARGS)
-
-formats: $(FORMATS)  ## every format beside the library that owns it, at full width (minutes)
-	@.venv/bin/python -m scripts.acceptance.formats $(ARGS)
-
-measures: $(MEASURES)  ## FID, KID and the Inception Score beside other programs (minutes)
-	@.venv/bin/python -m scripts.acceptance.metrics $(ARGS)
-
-bench-listing: $(INSTALLED)  ## time the listing of 2017, unmodified, beside the same graph
-	@.venv/bin/python -m scripts.benchmarks.legacy_script $(ARGS)
-
-then-and-now: $(INSTALLED)  ## scripts of 2016 to 2019 on TensorFlow 1.15 and here, side by side
-	@.venv/bin/python -m scripts.acceptance.compare_with_tf1 $(ARGS)
-
-accuracy: $(INSTALLED)  ## what cheaper numbers cost a network trained on real digits (four minutes)
-	@.venv/bin/python -m scripts.acceptance.accuracy $(ARGS)
-
-soak: $(INSTALLED)  ## 2,000 calls of a predictor from eight threads
-	@.venv/bin/python -m scripts.acceptance.soak $(ARGS)
-
-bulk-demo: $(BULK)  ## millions of images: killed and gone on with, on Ray, from S3 (minutes)
-	@.venv/bin/python -m scripts.acceptance.bulk_demo $(ARGS)
-
-bench-bulk: $(BULK)  ## bulk beside classify, and its memory for ten times the images (minutes)
-	@.venv/bin/python -m scripts.benchmarks.bulk $(ARGS)
-
-bench-train: $(INSTALLED)  ## time a training step beside TensorFlow 1.15.5 and Keras, in one run
+bench-train: $(INSTALLED)  ## time a training step compared with TensorFlow 1.15.5 and Keras
 	@.venv/bin/python -m scripts.benchmarks.train $(ARGS)
 
-bench-train-all: $(COMPARE)  ## the same with PyTorch, installed for it
+bench-train-all: $(COMPARE)  ## the same with PyTorch
 	@.venv/bin/python -m scripts.benchmarks.train $(ARGS)
 
-bench-workers: $(INSTALLED)  ## time workers that train together beside one process
+bench-workers: $(INSTALLED)  ## time distributed training compared with one process
 	@.venv/bin/python -m scripts.benchmarks.workers $(ARGS)
 
-bench-input: $(INSTALLED)  ## time classifying a folder of JPEGs beside the network alone
+bench-input: $(INSTALLED)  ## time classifying a folder of JPEGs compared with the network alone
 	@.venv/bin/python -m scripts.benchmarks.input $(ARGS)
 
-demo: $(INSTALLED)  ## train, evaluate, classify, fine-tune and export, on real digits (minutes)
-	@.venv/bin/python -m scripts.demo $(ARGS)
+bench-bulk: $(BULK)  ## time bulk compared with classify, and its memory (minutes)
+	@.venv/bin/python -m scripts.benchmarks.bulk $(ARGS)
 
-family: $(INSTALLED)  ## the table of the Inception family, AlexNet and VGG-16: sizes and speeds
+bench-script: $(INSTALLED)  ## time an unmodified script of 2017 compared with the same graph
+	@.venv/bin/python -m scripts.benchmarks.legacy_script $(ARGS)
+
+bench-models: $(INSTALLED)  ## the table of all networks: sizes and speeds
 	@.venv/bin/python -m scripts.benchmarks.model_table $(ARGS)
+
+compare: $(PLOT)  ## time every installed runtime for the network, in one run (ten minutes)
+	@.venv/bin/python -m scripts.benchmarks.compare --json compare.json --chart compare.png $(ARGS)
+
+compare-all: $(COMPARE)  ## the same with ONNX Runtime, OpenVINO and PyTorch
+	@.venv/bin/python -m scripts.benchmarks.compare --json compare.json --chart compare.png $(ARGS)
+
+demo: $(INSTALLED)  ## train, evaluate, classify, fine-tune and export on real digits (minutes)
+	@.venv/bin/python -m scripts.demo $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
 	@.venv/bin/python $(PYTEST) $(ARGS)
 
-test-slow: $(INSTALLED)  ## run the tests that take too long for every day
+test-slow: $(INSTALLED)  ## run the tests marked slow
 	@.venv/bin/python $(PYTEST) -m slow $(ARGS)
 
-test-engines: $(COMPARE)  ## run the tests of engines that the others do not install
+test-engines: $(COMPARE)  ## run the tests of engines that `make test` does not install
 	@.venv/bin/python $(PYTEST) -m engines $(ARGS)
 
 test-oldest: $(OLDEST_INSTALLED)  ## run the tests on the oldest supported TensorFlow
 	@.venv-oldest/bin/python $(PYTEST) $(ARGS)
 
-train-precision: $(INSTALLED)  ## train on real digits in bfloat16 and in float32 (seven minutes)
-	@.venv/bin/python -m scripts.acceptance.train_precision $(ARGS)
+test-accuracy: $(INSTALLED)  ## accuracy of bfloat16 and int8 on trained networks (four minutes)
+	@$(ACCEPTANCE) tests/acceptance/test_precision_accuracy.py $(ARGS)
 
-train-faults: $(INSTALLED)  ## kill training, fill its disk, read it with 1.15.5 (minutes)
-	@.venv/bin/python -m scripts.acceptance.train_faults $(ARGS)
+test-threads: $(INSTALLED)  ## 2,000 calls of a predictor from eight threads
+	@$(ACCEPTANCE) tests/acceptance/test_predictor_threads.py $(ARGS)
 
-train-distributed: $(INSTALLED)  ## kill and stop workers that train together, and go on (minutes)
-	@.venv/bin/python -m scripts.acceptance.train_distributed $(ARGS)
+test-formats: $(FORMATS)  ## every format compared with the library that owns it (minutes)
+	@$(ACCEPTANCE) tests/acceptance/test_format_owners.py $(ARGS)
 
-slim-suite: $(INSTALLED)  ## run tf-slim's own tests, all of them (about eight minutes)
-	@.venv/bin/python -m scripts.acceptance.slim_suite $(ARGS)
+test-metrics: $(METRICS)  ## FID, KID and Inception Score compared with other programs (minutes)
+	@$(ACCEPTANCE) tests/acceptance/test_metric_programs.py $(ARGS)
 
-contrib-table: $(INSTALLED)  ## which names of tf.contrib are served, into docs/contrib.md
+test-bulk: $(BULK)  ## bulk with killed processes, on Ray and from S3 to S3 (minutes)
+	@$(ACCEPTANCE) tests/acceptance/test_bulk_faults.py $(ARGS)
+
+test-tf1-scripts: $(INSTALLED)  ## scripts of 2016 to 2019 here and on TensorFlow 1.15 (minutes)
+	@$(ACCEPTANCE) tests/acceptance/test_scripts_of_tf1.py $(ARGS)
+
+test-training-accuracy: $(INSTALLED)  ## training in bfloat16 and in float32 (seven minutes)
+	@$(ACCEPTANCE) tests/acceptance/test_training_accuracy.py $(ARGS)
+
+test-training-faults: $(INSTALLED)  ## kill training, fill its disk, read it with 1.15.5 (minutes)
+	@$(ACCEPTANCE) tests/acceptance/test_training_faults.py $(ARGS)
+
+test-workers: $(INSTALLED)  ## kill, stop and end distributed workers, and resume (minutes)
+	@$(ACCEPTANCE) tests/acceptance/test_training_workers.py $(ARGS)
+
+slim-suite: $(INSTALLED)  ## run tf-slim's own tests (about eight minutes)
+	@$(ACCEPTANCE) tests/acceptance/test_slim_suite.py $(ARGS)
+
+contrib-table: $(INSTALLED)  ## write the table of supported tf.contrib names to docs/contrib.md
 	@.venv/bin/python -m scripts.contrib_table
 
-lint: $(INSTALLED)  ## check the code with ruff, and its types with mypy
+lint: $(INSTALLED)  ## check the code with ruff and the types with mypy
 	@.venv/bin/ruff check inception_slim scripts tests
 	@.venv/bin/mypy
 
-docs: $(DOCS)  ## the API as web pages, in build/docs; a broken link in any page fails
+docs: $(DOCS)  ## the API reference as web pages, in build/docs; fails on broken links
 	@.venv/bin/python -m scripts.docs $(ARGS)
 
-clean:  ## remove what make made
+clean:  ## remove everything that make wrote
 	rm -rf .venv .venv-oldest .venv-1.15 .venv-1.15-python2.7 build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find inception_slim scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
@@ -132,7 +136,7 @@ clean:  ## remove what make made
 	@touch $@
 
 # Extras, on top of what is installed.
-$(PLOT) $(COMPARE) $(FORMATS) $(MEASURES) $(BULK) $(DOCS): $(INSTALLED)
+$(PLOT) $(COMPARE) $(FORMATS) $(METRICS) $(BULK) $(DOCS): $(INSTALLED)
 	@echo "Installing the extra $(lastword $(subst -, ,$@)) into .venv (once)"
 	@.venv/bin/python $(PIP_INSTALL) --editable '.[$(lastword $(subst -, ,$@))]'
 	@touch $@

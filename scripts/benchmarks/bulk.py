@@ -31,7 +31,7 @@ import sys
 import inception_slim
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from scripts.acceptance.bulk_demo import write_digits
+from scripts.benchmarks.digits import write_digits
 write_digits(sys.argv[1])
 with tf.Graph().as_default(), tf.Session() as session:
     with slim.arg_scope(inception_slim.inception_v3_arg_scope()):

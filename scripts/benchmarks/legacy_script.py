@@ -1,6 +1,6 @@
 """Times the listing of 2017, as it is, beside the graph of `make bench`, in one run.
 
-The listing is a script of TensorFlow 1 (scripts/acceptance/legacy_scripts/inception_v3_listing.py), run by
+The listing is a script of TensorFlow 1 (tests/acceptance/legacy_scripts/inception_v3_listing.py), run by
 `inception-slim run`; the graph is the one that scripts/benchmarks/forward.py builds. One process
 each, asked for one step in turn, so that a busy machine is busy for both. With --with-1.15 the
 listing runs on TensorFlow 1.15.5 as well, by its own Python.
@@ -18,7 +18,7 @@ import tempfile
 from scripts.benchmarks.vs_tf1 import Contestant, time_in_turns
 from scripts.tf1_env import OLD_PYTHON, ROOT, set_up_tensorflow_1_15
 
-LISTING = os.path.join(ROOT, 'scripts', 'acceptance', 'legacy_scripts', 'inception_v3_listing.py')
+LISTING = os.path.join(ROOT, 'tests', 'acceptance', 'legacy_scripts', 'inception_v3_listing.py')
 BATCH_SIZE = 32
 # What the listing runs, of which it counts the last hundred.
 STEPS = 110

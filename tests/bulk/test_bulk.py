@@ -1,6 +1,6 @@
 """Shards of answers: their rows against plain computing, and runs that are killed and gone on with.
 
-All on the narrow network and small images. Ray and S3 are in scripts/acceptance/bulk_demo.py.
+All on the narrow network and small images. Ray and S3 are in tests/acceptance/bulk_demo.py.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Writes what the scripts of scripts/acceptance/legacy_scripts read, to idioms/ beside this file.
+"""Writes what the scripts of tests/acceptance/legacy_scripts read, to idioms/ beside this file.
 
 Run it as make_golden.py is run, with a Python 3.7 that has TensorFlow 1.15.5 (a minute):
 

@@ -9,9 +9,7 @@ import textwrap
 import fork_server
 import pytest
 
-SUITE = os.path.join(
-    os.path.dirname(__file__), '..', '..', 'scripts', 'acceptance', 'slim_suite.py'
-)
+SUITE = os.path.join(os.path.dirname(__file__), '..', 'acceptance', 'slim_suite.py')
 
 
 def python(code, **environment):

@@ -1,9 +1,9 @@
-"""Writes checkpoints of full width, and two images, for the scripts that attack whole networks.
+"""Writes full-width checkpoints and two images for the scripts that attack whole networks.
 
-    v115/bin/python scripts/acceptance/wide_weights.py FOLDER
+    v115/bin/python tests/acceptance/wide_weights.py FOLDER
 
-Runs on Python 3.7 with TensorFlow 1.15.5. The names and shapes are those of tests/golden; each
-variable is drawn from a generator seeded by its name.
+Runs on Python 3.7 with TensorFlow 1.15.5. Names and shapes come from tests/golden; the values of
+each variable are random, seeded by its name.
 """
 
 import gzip
@@ -11,8 +11,7 @@ import json
 import os
 import sys
 
-GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 2, 'tests',
-                      'golden')
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, 'golden')
 sys.path.append(GOLDEN)
 
 import numpy as np
@@ -25,17 +24,17 @@ CLASSES = 1001
 
 def write_checkpoint(name, folder):
     with gzip.open(os.path.join(GOLDEN, name + '.json.gz'), 'rt') as file:
-        variables = json.load(file)['inference']['variables']
+        described = json.load(file)['inference']['variables']
     with tf.Graph().as_default(), tf.Session() as session:
-        made, values = [], {}
-        for path, shape, *_ in variables:
-            # Inception V3 is golden with 1000 classes.
+        variables, values = [], {}
+        for path, shape, *_ in described:
+            # The golden Inception V3 has 1000 classes.
             shape = [CLASSES if side == 1000 else side for side in shape]
             variable = tf.Variable(tf.placeholder(tf.float32, shape), name=path)
             values[variable.initializer.inputs[1]] = weights_for(path, shape)
-            made.append(variable)
-        session.run([each.initializer for each in made], values)
-        tf.train.Saver(made).save(session, os.path.join(folder, name + '.ckpt'),
+            variables.append(variable)
+        session.run([variable.initializer for variable in variables], values)
+        tf.train.Saver(variables).save(session, os.path.join(folder, name + '.ckpt'),
                                   write_meta_graph=False, write_state=False)
 
 

@@ -1,6 +1,6 @@
-"""Writes the logits that TensorFlow 1.15.5's tf.contrib.slim gives for a checkpoint.
+"""Writes the logits of a checkpoint, computed by tf.contrib.slim of TensorFlow 1.15.5.
 
-    v115/bin/python scripts/acceptance/read_with_1_15.py \\
+    v115/bin/python tests/acceptance/read_with_1_15.py \\
         CHECKPOINT CLASSES DEPTH_MULTIPLIER MIN_DEPTH OUT.npy
 
 Runs on Python 3.7, on two of the golden images.
@@ -10,7 +10,7 @@ import os
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.append(os.path.join(HERE, '..', '..', 'tests', 'golden'))
+sys.path.append(os.path.join(HERE, '..', 'golden'))
 
 from make_golden import build
 import numpy as np

@@ -1,10 +1,10 @@
-"""Runs tf-slim's own test suite, which its wheel carries, with inception_slim imported first.
+"""Runs tf-slim's own test suite, which its wheel contains, with inception_slim imported first.
 
-    python -m scripts.acceptance.slim_suite [GROUP ...]      a group is a folder or a module of tf_slim
+    python tests/acceptance/slim_suite.py [GROUP ...]      GROUP: a folder or module of tf_slim
 
-Prints what each group passed, and every test that fails with the reason for it. The tests of
-Inception V1 and V2 run a second time with this package's networks in the place of tf-slim's own.
-Exits with 1 if a test fails for a reason that is not known to lie in the test itself.
+Prints the number of passed and failed tests of each group, and the reason for each failure. The
+tests of Inception V1 and V2 run a second time with this package's networks instead of tf-slim's.
+Exits with 1 if a failure is not known to be the fault of the test itself.
 """
 
 import argparse
@@ -16,8 +16,8 @@ import warnings
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-import inception_slim  # noqa: F401  what is tested is that this import makes tf_slim work
-from inception_slim import tf_slim_compat as tf_slim_compat
+import inception_slim  # noqa: F401  this import is what makes tf_slim work
+from inception_slim import tf_slim_compat
 from inception_slim.nets import inception_v1, inception_v2
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 ROOT = os.path.dirname(tf_slim.__file__)
 
-# What only the tests use, and TensorFlow and NumPy no longer have there.
+# Names that only the tests use and that TensorFlow and NumPy removed.
 NAMES_FOR_TESTS = {
     'tensorflow.python.ops.variables': {'VariableV1': tf.Variable},
     'tensorflow.python.ops.variable_scope': {
@@ -39,7 +39,7 @@ NAMES_FOR_TESTS = {
               'str': str},
 }
 
-# A failure that says this, raised in a test module, is that module's: (what it says, why).
+# Error messages that are the fault of a test if raised in a test module, and the reason.
 FAULTS_OF_TESTS = (
     ('only 0-dimensional arrays can be converted',
      'the test calls int() or float() on a one-element array, which NumPy 2.4 refuses'),
@@ -60,13 +60,13 @@ FAULTY_TESTS = {
 }
 
 
-# The tests to run again with networks of this package, which are called as those of tf-slim are.
+# The tests that run again with this package's networks, which have the same signatures.
 OURS = {'inception_v1_test': inception_v1, 'inception_v2_test': inception_v2}
 OUR_GROUP = 'inception_slim'
 
 
-def stand_in_for_nose() -> None:
-    """nose, which one test imports a decorator from, does not install on today's Python."""
+def install_nose_stub() -> None:
+    """Replaces nose, of which one test uses a decorator: it does not run on Python 3.10+."""
 
     def nottest(function):
         function.__test__ = False
@@ -83,23 +83,23 @@ def complete_test_module(module: types.ModuleType) -> None:
         if isinstance(value, types.ModuleType) and value.__name__ in NAMES_FOR_TESTS:
             missing = NAMES_FOR_TESTS[value.__name__]
             setattr(module, name, tf_slim_compat.ModuleView(
-                value, {each: lambda found=found: found for each, found in missing.items()}))
+                value, {key: lambda result=result: result for key, result in missing.items()}))
 
 
 def reason_for(test: str, report: pytest.TestReport) -> str | None:
-    """Why the test itself is at fault, or None if that is not known."""
+    """The reason why the test itself is at fault, or None."""
     if test in FAULTY_TESTS:
         return FAULTY_TESTS[test]
     crash = getattr(report.longrepr, 'reprcrash', None)
     if crash and crash.path.endswith('_test.py'):
-        for says, reason in FAULTS_OF_TESTS:
-            if says in crash.message:
+        for message, reason in FAULTS_OF_TESTS:
+            if message in crash.message:
                 return reason
     return None
 
 
 class Recorder:
-    """A pytest plugin that completes the test modules and counts what came of their tests."""
+    """A pytest plugin that patches the test modules and counts the results."""
 
     def __init__(self):
         self.passed, self.failed, self.failures, self.progress = Counter(), Counter(), {}, None
@@ -154,7 +154,7 @@ def main() -> int:
             parser.error(f'tf_slim has no tests called {group!r}')
     paths = [ROOT] if everything else paths
     our_paths = [os.path.join(ROOT, 'nets', name + '.py') for name in OURS]
-    stand_in_for_nose()
+    install_nose_stub()
     warnings.simplefilter('ignore')
     recorder = Recorder()
     for recorder.with_ours, chosen in ((False, paths), (True, our_paths if with_ours else [])):
@@ -171,7 +171,7 @@ def main() -> int:
     for test, reason in recorder.failures.items():
         print(f'{test}\n    {reason}')
     unexplained = [why for why in recorder.failures.values() if why.startswith('UNEXPLAINED')]
-    print(f'{len(unexplained)} failures not explained by the tests themselves')
+    print(f'{len(unexplained)} failures that are not known faults of the tests')
     return 1 if unexplained or not recorder.passed else 0
 
 

@@ -1,8 +1,8 @@
-"""What torch-fidelity and pytorch-fid measure, with drawn weights that this writes first.
+"""Computes metrics by torch-fidelity and pytorch-fid with random weights, written first.
 
     python measures_worker.py WEIGHTS.pth SUBSET FIRST SECOND FIRST-299 SECOND-299
 
-Prints a line of JSON, last.
+The last line of its output is JSON.
 """
 
 import json
@@ -15,13 +15,13 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 
 def write_weights(path: str) -> None:
-    """Drawn weights in the names of the network of 2015 as PyTorch has it."""
+    """Writes random weights with the PyTorch names of the Inception network of 2015."""
     torch.manual_seed(0)
-    # The library offers no way to have its network without weights to put into it.
+    # The library cannot build its network without a file of weights.
     load, torch.nn.Module.load_state_dict = torch.nn.Module.load_state_dict, lambda *_, **__: None
     try:
         torch.save({}, path)
-        network = FeatureExtractorInceptionV3('drawn', ['2048'],
+        network = FeatureExtractorInceptionV3('random', ['2048'],
                                               feature_extractor_weights_path=path)
     finally:
         torch.nn.Module.load_state_dict = load
@@ -35,24 +35,24 @@ def write_weights(path: str) -> None:
     torch.save(network.state_dict(), path)
 
 
-def of_torch_fidelity(weights: str, folders: list[str], subset: int) -> dict[str, float]:
-    found = torch_fidelity.calculate_metrics(
+def torch_fidelity_metrics(weights: str, folders: list[str], subset: int) -> dict[str, float]:
+    metrics = torch_fidelity.calculate_metrics(
         input1=folders[0], input2=folders[1], cuda=False, isc=True, fid=True, kid=True,
         kid_subset_size=subset, feature_extractor_weights_path=weights, verbose=False, cache=False,
-        batch_size=1, save_cpu_ram=True)  # images of all sizes, in this process
-    return {'FID': found['frechet_inception_distance'],
-            'KID': found['kernel_inception_distance_mean'],
-            'Inception Score': found['inception_score_mean']}
+        batch_size=1, save_cpu_ram=True)  # one image a batch: sizes differ
+    return {'FID': metrics['frechet_inception_distance'],
+            'KID': metrics['kernel_inception_distance_mean'],
+            'Inception Score': metrics['inception_score_mean']}
 
 
-def of_pytorch_fid(weights: str, folders: list[str]) -> dict[str, float]:
-    """Its own resizing is another; so it is shown images that need none."""
+def pytorch_fid_metrics(weights: str, folders: list[str]) -> dict[str, float]:
+    """On images of 299x299, because its resizing differs."""
     inception.load_state_dict_from_url = lambda *_, **__: torch.load(weights, weights_only=True)
-    found = fid_score.calculate_fid_given_paths(folders, 16, 'cpu', 2048, num_workers=0)
-    return {'FID of 299x299': float(found)}
+    metrics = fid_score.calculate_fid_given_paths(folders, 16, 'cpu', 2048, num_workers=0)
+    return {'FID of 299x299': float(metrics)}
 
 
-weights, subset, *given = sys.argv[1:]
+weights, subset, *folders = sys.argv[1:]
 write_weights(weights)
-print(json.dumps([of_torch_fidelity(weights, given[:2], int(subset)),
-                  of_pytorch_fid(weights, given[2:])]))
+print(json.dumps([torch_fidelity_metrics(weights, folders[:2], int(subset)),
+                  pytorch_fid_metrics(weights, folders[2:])]))
