@@ -1,10 +1,9 @@
-"""Builds the API's pages from the docstrings, and checks every link in them and in the texts.
+"""Writes the API reference from the docstrings and checks all links.
 
     python -m scripts.docs [--output build/docs]
 
-Exits with 1, and names each, if a link within the pages, or from README, CONTRIBUTING, CHANGELOG or
-a page of docs/ to a file or a heading of the project, leads nowhere. Links to other sites are not
-followed.
+Lists the broken links and exits with 1 if a link in the reference, or from a Markdown page to a file or
+heading of this project, has no target. Links to other sites are not followed.
 """
 
 from __future__ import annotations
@@ -19,11 +18,13 @@ import sys
 from urllib.parse import unquote, urlsplit
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# README links to files by their address on GitHub, so that the links work on PyPI too.
+REPOSITORY = 'https://github.com/inception-slim/inception_slim/blob/main/'
 _LINK = re.compile(r'\[[^\]]*\]\(\s*([^)\s]+)\s*\)')
 
 
 class _Page(html.parser.HTMLParser):
-    """The links and the anchors of a page."""
+    """Collects the links and anchors of an HTML page."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -39,46 +40,47 @@ class _Page(html.parser.HTMLParser):
                 self.links.append(value)
 
 
-def texts(root: str = ROOT) -> list[str]:
-    """README and its kin, and the pages of docs/."""
+def markdown_files(root: str = ROOT) -> list[str]:
+    """The Markdown files in the root folder and in docs/."""
     pages = os.path.join(root, 'docs')
     return [os.path.join(folder, name)
             for folder in (root, pages) if os.path.isdir(folder)
             for name in sorted(os.listdir(folder)) if name.endswith('.md')]
 
 
-def _prose(text: str) -> str:
-    """Without code, in which brackets are not links."""
+def _without_code(text: str) -> str:
+    """Removes code, in which brackets are not links."""
     text = re.sub(r'^```.*?^```', '', text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r'(?m)^ {4}(?! *[-*\d]).*$', '', text)
     return re.sub(r'`[^`\n]*`', '', text)
 
 
 def _headings(text: str) -> set[str]:
-    """What the headings are called in a link, as GitHub calls them."""
+    """The anchors of the headings, as GitHub names them."""
     names: list[str] = []
     text = re.sub(r'^```.*?^```', '', text, flags=re.DOTALL | re.MULTILINE)
     for heading in re.findall(r'(?m)^#+ +(.*)$', text):
         name = re.sub(r'[^\w\- ]', '', heading.strip().lower()).replace(' ', '-')
-        again = names.count(name)
+        count = names.count(name)
         names.append(name)
-        if again:
-            names.append(f'{name}-{again}')
+        if count:
+            names.append(f'{name}-{count}')
     return set(names)
 
 
-def broken_in_texts(files: list[str]) -> Iterator[str]:
-    """`FILE: LINK` for each link to a file or heading that is not there."""
+def broken_markdown_links(files: list[str]) -> Iterator[str]:
+    """Yields `FILE: LINK` for each link to a missing file or heading."""
     for path in files:
         with open(path, encoding='utf-8') as file:
             text = file.read()
-        for link in _LINK.findall(_prose(text)):
-            parts = urlsplit(link)
+        for link in _LINK.findall(_without_code(text)):
+            parts = urlsplit(link.removeprefix(REPOSITORY))
             if parts.scheme or parts.netloc:
                 continue
             target = path
             if parts.path:
-                target = os.path.join(os.path.dirname(path), unquote(parts.path))
+                folder = ROOT if link.startswith(REPOSITORY) else os.path.dirname(path)
+                target = os.path.join(folder, unquote(parts.path))
             if not os.path.exists(target):
                 yield f'{path}: {link}'
             elif parts.fragment and target.endswith('.md'):
@@ -87,13 +89,13 @@ def broken_in_texts(files: list[str]) -> Iterator[str]:
                         yield f'{path}: {link}'
 
 
-def broken_in_pages(folder: str) -> Iterator[str]:
-    """The same for a folder of HTML pages."""
+def broken_html_links(folder: str) -> Iterator[str]:
+    """Yields `FILE: LINK` for each broken link in a folder of HTML pages."""
     pages = {}
-    for where, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder):
         for name in names:
             if name.endswith('.html'):
-                path = os.path.normpath(os.path.join(where, name))
+                path = os.path.normpath(os.path.join(parent, name))
                 with open(path, encoding='utf-8') as file:
                     pages[path] = _Page(file.read())
     for path, page in sorted(pages.items()):
@@ -109,7 +111,7 @@ def broken_in_pages(folder: str) -> Iterator[str]:
 
 
 def build(folder: str) -> int:
-    """Writes the pages; how many there are."""
+    """Writes the reference to a folder; returns the number of pages."""
     import pathlib
     import shutil
     import warnings
@@ -117,17 +119,18 @@ def build(folder: str) -> int:
     import inception_slim
     import pdoc
     import pdoc.render
-    # By name, since a package that says what it hands on hides its modules from pdoc; those that
-    # old scripts import are described by the old library's own pages.
-    names = [each.name for each in pkgutil.walk_packages(inception_slim.__path__, 'inception_slim.')
-             if not each.name.startswith('inception_slim.legacy')]
+    # By name, because a package with __all__ hides its modules from pdoc. The modules that old
+    # scripts import are documented by TensorFlow 1.
+    names = [module.name
+             for module in pkgutil.walk_packages(inception_slim.__path__, 'inception_slim.')
+             if not module.name.startswith('inception_slim.legacy')]
     shutil.rmtree(folder, ignore_errors=True)
     pdoc.render.configure(docformat='google')
     with warnings.catch_warnings():
-        # A module found twice, and types that are imported for their checker alone.
+        # Modules that are found twice, and types that are imported for type checkers only.
         warnings.simplefilter('ignore', UserWarning)
-        pdoc.pdoc('inception_slim', *names, 'inception_slim.tf_slim_compat',
-                  r'!inception_slim\.(legacy(?!\.tf_slim)|__main__$)',
+        pdoc.pdoc('inception_slim', *names, 'inception_slim.legacy',
+                  r'!inception_slim\.(legacy\.|__main__$)',
                   output_directory=pathlib.Path(folder))
     return sum(name.endswith('.html') for _, _, names in os.walk(folder) for name in names)
 
@@ -135,16 +138,16 @@ def build(folder: str) -> int:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='scripts.docs', description=__doc__.split('\n\n')[0])
     parser.add_argument('--output', default=os.path.join('build', 'docs'), metavar='FOLDER',
-                        help='where the pages are written (%(default)s); what is there is replaced')
+                        help='the folder to write or replace (%(default)s)')
     folder = parser.parse_args(argv).output
     count = build(folder)
-    broken = [*broken_in_texts(texts()), *broken_in_pages(folder)]
-    for each in broken:
-        print(f'broken: {os.path.relpath(each)}', file=sys.stderr)
+    broken = [*broken_markdown_links(markdown_files()), *broken_html_links(folder)]
+    for link in broken:
+        print(f'broken: {os.path.relpath(link)}', file=sys.stderr)
     if broken:
         return 1
-    print(f'Wrote {count} pages to {folder}; no link within them or in {len(texts())} texts is '
-          'broken')
+    print(f'Wrote {count} pages to {folder}; no broken link in them or in '
+          f'{len(markdown_files())} Markdown files')
     return 0
 
 

@@ -6,8 +6,8 @@ from scripts import docs
 
 
 def test_links_of_the_texts():
-    assert len(docs.texts()) >= 8
-    assert not [*docs.broken_in_texts(docs.texts())]
+    assert len(docs.markdown_files()) >= 8
+    assert not [*docs.broken_markdown_links(docs.markdown_files())]
 
 
 def test_broken_links_in_texts(tmp_path):
@@ -16,7 +16,7 @@ def test_broken_links_in_texts(tmp_path):
     (tmp_path / 'README.md').write_text(
         '[a](docs/b.md) [a](docs/b.md#one-heading-here) [a](https://nowhere.invalid/x)\n'
         '[bad](docs/c.md) [bad](docs/b.md#three) [split\n](docs/d.md) `[code](docs/e.md)`\n')
-    found = [re.sub('.*: ', '', each) for each in docs.broken_in_texts(docs.texts(str(tmp_path)))]
+    found = [re.sub('.*: ', '', each) for each in docs.broken_markdown_links(docs.markdown_files(str(tmp_path)))]
     assert found == ['docs/c.md', 'docs/b.md#three', 'docs/d.md']
 
 
@@ -25,5 +25,5 @@ def test_broken_links_in_pages(tmp_path):
         '<h1 id="x">x</h1><a href="#x"></a><a href="b.html#y"></a><a href="#z"></a>'
         '<a href="c.html"></a><img src="d.png"><a href="b.html#w"></a>')
     (tmp_path / 'b.html').write_text('<p id="y"></p>')
-    found = [re.sub('.*: ', '', each) for each in docs.broken_in_pages(str(tmp_path))]
+    found = [re.sub('.*: ', '', each) for each in docs.broken_html_links(str(tmp_path))]
     assert found == ['#z', 'c.html', 'd.png', 'b.html#w']
