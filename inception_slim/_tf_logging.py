@@ -1,7 +1,7 @@
-"""Holds back the lines that TensorFlow prints while it is imported, where that is asked for.
+"""Suppresses the lines that TensorFlow prints while it is imported.
 
-TensorFlow writes a few of them before it has read its own setting for them, TF_CPP_MIN_LOG_LEVEL.
-Knows nothing of TensorFlow, and is imported before it.
+TensorFlow writes a few of them before it reads TF_CPP_MIN_LOG_LEVEL, its own setting for them. The
+command line and scripts call this module before they import TensorFlow; the library never does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 
 COMMAND = 'inception-slim'
 LEVEL = 'TF_CPP_MIN_LOG_LEVEL'
-# Whether the command hushed TensorFlow, and not its user.
+# Whether `silence_tensorflow` set TF_CPP_MIN_LOG_LEVEL, rather than the user.
 silenced = False
 
 
@@ -25,7 +25,7 @@ def is_command() -> bool:
 
 
 def silence_tensorflow() -> None:
-    """Has TensorFlow print errors alone, unless the user said what it should print."""
+    """Makes TensorFlow print errors only, unless the user set TF_CPP_MIN_LOG_LEVEL."""
     global silenced
     if LEVEL not in os.environ:
         os.environ[LEVEL] = '3'
@@ -33,24 +33,31 @@ def silence_tensorflow() -> None:
 
 
 def quiet_requested() -> bool:
-    """Whether the user set TF_CPP_MIN_LOG_LEVEL to leave TensorFlow's information out."""
+    """Whether TF_CPP_MIN_LOG_LEVEL is set to suppress TensorFlow's information."""
     level = os.environ.get(LEVEL, '0')
     return level.isdigit() and int(level) > 0
 
 
+def import_tensorflow_quietly() -> None:
+    """Imports TensorFlow without its start-up lines, unless TF_CPP_MIN_LOG_LEVEL asks for them."""
+    silence_tensorflow()
+    with suppress_stderr() if quiet_requested() else contextlib.nullcontext():
+        import tensorflow  # noqa: F401
+
+
 @contextlib.contextmanager
 def suppress_stderr() -> Iterator[None]:
-    """Keeps what is written to standard error, from C++ too; shows it if an error is raised."""
+    """Captures standard error, also from C++; prints it if an exception is raised."""
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as kept:
+    with tempfile.TemporaryFile() as captured:
         stderr = os.dup(2)
-        os.dup2(kept.fileno(), 2)
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         except BaseException:
             os.dup2(stderr, 2)
-            kept.seek(0)
-            sys.stderr.write(kept.read().decode(errors='replace'))
+            captured.seek(0)
+            sys.stderr.write(captured.read().decode(errors='replace'))
             raise
         finally:
             sys.stderr.flush()

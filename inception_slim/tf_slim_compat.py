@@ -1,17 +1,20 @@
-"""Lets tf-slim 1.1.0 run on a TensorFlow that removed names it uses.
+"""Patches that let tf-slim 1.1.0 run on TensorFlow 2.16 to 2.21.
 
-TensorFlow 2.13 to 2.15 moved eleven names out of the private modules that tf-slim imports
-them from, and moved the batch-norm layer out of TensorFlow altogether, into tf-keras.
-`install` gives the names back to tf-slim's modules alone: inside `tf_slim`, the global that
-names such a TensorFlow module is replaced by a view of it that has the missing names too.
-TensorFlow's own modules, `tf.keras`, eager mode and the v2 behaviours stay as they were.
+TensorFlow 2.13 to 2.15 moved eleven names out of the private modules that tf-slim imports them
+from, and moved the batch-norm layer to tf-keras. `install` replaces, in tf-slim's modules only, the
+globals that name such a module with a proxy that has these names. TensorFlow's own modules,
+`tf.keras`, eager mode and the v2 behaviors stay as they are. Importing `inception_slim` arranges
+that `install` runs when `tf_slim` is imported.
 
-Everything ugly about TensorFlow's private modules is in this file.
+tf-slim's development branch (1.2.0, 2026-07-02) already uses `array_ops_stack`, `cond.cond` and
+`tf.layers.BatchNormalization`. PyPI still has 1.1.0. Once 1.2.0 is released there, what is left of
+this file is the reader of partitioned checkpoints, if that bug is still there, and the speed-up of
+`_slim_layers`; require the release and delete the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import importlib
 from importlib import metadata
 import pkgutil
@@ -19,6 +22,8 @@ import sys
 import types
 from typing import Any
 
+from inception_slim._module_proxy import ModuleProxy
+from inception_slim._slim_layers import flatten_function, patched_layer
 import numpy as np
 import tensorflow
 import tensorflow.compat.v1 as tf
@@ -28,41 +33,25 @@ NEWEST_TENSORFLOW = (2, 21)
 TF_SLIM = '1.1.0'
 
 
-class ModuleView(types.ModuleType):
-    """A module as somebody else should see it: itself, with some names added or replaced."""
-
-    def __init__(self, module: types.ModuleType, names: Mapping[str, Callable[[], object]]):
-        super().__init__(module.__name__, module.__doc__)
-        self._module = module
-        self._names = names
-
-    def __getattr__(self, name: str) -> Any:
-        # Reached only for what is not kept here yet: look it up once, then keep it.
-        if name in self._names:
-            value = self._names[name]()
-            setattr(self, name, value)
-            return value
-        return getattr(self._module, name)
-
-
 def _legacy_normalization(name: str) -> Any:
-    # tf-keras takes a third of a second to import, so only the first batch-norm layer pays.
-    wanted = '.'.join(tensorflow.__version__.split('.')[:2])
-    advice = f"install the matching one with: pip install 'tf-keras=={wanted}.*'"
+    # tf-keras takes a third of a second to import, so it is imported by the first batch-norm layer.
+    expected = '.'.join(tensorflow.__version__.split('.')[:2])
+    advice = f"install the matching one with: pip install 'tf-keras=={expected}.*'"
     try:
-        found = metadata.version('tf-keras')
+        installed = metadata.version('tf-keras')
     except metadata.PackageNotFoundError:
         raise ImportError(
-            f'slim.batch_norm needs tf-keras {wanted}, which is not installed; {advice}') from None
-    if found.split('.')[:2] != wanted.split('.'):
+            f'slim.batch_norm needs tf-keras {expected}, which is not installed; {advice}'
+        ) from None
+    if installed.split('.')[:2] != expected.split('.'):
         raise ImportError(
-            f'slim.batch_norm needs tf-keras {wanted}, to match TensorFlow '
-            f'{tensorflow.__version__}, but tf-keras {found} is installed; {advice}')
+            f'slim.batch_norm needs tf-keras {expected} for TensorFlow {tensorflow.__version__}, '
+            f'but tf-keras {installed} is installed; {advice}')
     module = importlib.import_module('tf_keras.src.legacy_tf_layers.normalization')
     return getattr(module, name)
 
 
-# TensorFlow's private module -> the names it lost -> where each can be had today.
+# TensorFlow's private module -> the names that it lost -> what they are today.
 _REMOVED: dict[str, dict[str, Callable[[], object]]] = {
     'tensorflow.python.framework.ops': {
         'Tensor': lambda: tf.Tensor,
@@ -82,12 +71,13 @@ _REMOVED: dict[str, dict[str, Callable[[], object]]] = {
         'variable': lambda: tf.Variable,
     },
     'tensorflow.python.layers.normalization': {
-        'BatchNormalization': lambda: _slims(_legacy_normalization('BatchNormalization')),
+        'BatchNormalization': lambda: patched_layer(
+            _legacy_normalization('BatchNormalization')),
         'batch_normalization': lambda: _legacy_normalization('batch_normalization'),
     },
 }
 
-# Slim runs every layer through `layer.apply`, which warns of its own deprecation each time.
+# TensorFlow's private module -> the layers in it that tf-slim uses, to be patched.
 _LAYERS: dict[str, tuple[str, ...]] = {
     'tensorflow.python.layers.convolutional': (
         'Convolution1D', 'Convolution2D', 'Convolution3D', 'Convolution2DTranspose',
@@ -98,137 +88,53 @@ _LAYERS: dict[str, tuple[str, ...]] = {
 }
 
 
-class _IdentityList(list):
-    """A list that finds by identity, which is how variables of a graph compare."""
-
-    def __contains__(self, item: object) -> bool:
-        return any(each is item for each in self)
+_proxies: dict[types.ModuleType, ModuleProxy] = {}
 
 
-def _over(function: Callable, **names: object) -> Callable:
-    """The same code, to which some globals are others."""
-    return types.FunctionType(function.__code__, {**function.__globals__, **names},
-                              function.__name__, function.__defaults__, function.__closure__)
-
-
-def _with_compat_v1(root: types.ModuleType, **names: Callable) -> ModuleView:
-    """A `tf` whose `tf.compat.v1` has other functions."""
-    v1 = ModuleView(root.compat.v1, {name: lambda value=value: value  # type: ignore[misc]
-                                     for name, value in names.items()})
-    compat = ModuleView(root.compat, {'v1': lambda: v1})
-    return ModuleView(root, {'compat': lambda: compat})
-
-
-def _improved(layer_class: type) -> dict[str, Callable]:
-    """Methods of a legacy layer over other globals, by their names.
-
-    `add_weight` puts all variables of the graph into a set, and looks for the new one in a list of
-    them; each hash and comparison first finds out whether TensorFlow is eager, which takes more
-    than half the time of building a large network. Here both find by identity at once. And
-    `_assign_moving_average` warns of the deprecation of a function that it calls.
-    """
-    def trainable_variables():
-        return _IdentityList(tf.trainable_variables())
-
-    def colocate_with(variable):
-        return tf.get_default_graph().colocate_with(variable)
-
-    found = {}
-    for base in layer_class.__mro__[::-1]:
-        add_weight = vars(base).get('add_weight')
-        if add_weight and base.__module__.endswith('.legacy_tf_layers.base'):
-            names = add_weight.__globals__
-            if 'tf_variables' in names:  # TensorFlow's own copy of the legacy layers
-                view = {'tf_variables': ModuleView(names['tf_variables'], {
-                    'trainable_variables': lambda: trainable_variables})}
-            else:  # tf-keras's
-                view = {'tf': _with_compat_v1(
-                    names['tf'], trainable_variables=trainable_variables)}
-            found['add_weight'] = _over(add_weight, set=_IdentityList, **view)
-        assign = vars(base).get('_assign_moving_average')
-        if assign:
-            found['_assign_moving_average'] = _over(assign, tf=_with_compat_v1(
-                assign.__globals__['tf'], colocate_with=colocate_with))
-    return found
-
-
-def _slims(layer_class: type) -> type:
-    """The same layer under the same name, as slim should have it: without warnings, and quick."""
-
-    def apply(self, inputs, *args, **kwargs):
-        return self(inputs, *args, **kwargs)
-
-    selector = next(sys.modules[base.__module__] for base in layer_class.__mro__
-                    if base.__name__ == 'LayerVersionSelector')
-
-    def new(cls, *args, **kwargs):
-        # For each layer the class is given the bases of eager or of graph mode, whichever it has
-        # already; and that empties Python's method caches.
-        if issubclass(cls, selector.base_layer_v1.Layer) and not selector.should_use_v2():
-            return super(selector.LayerVersionSelector, cls).__new__(cls)
-        return super(ours, cls).__new__(cls, *args, **kwargs)
-
-    ours = type(layer_class)(layer_class.__name__, (layer_class,), {
-        'apply': apply, '__new__': new, '__doc__': layer_class.__doc__,
-        '__module__': layer_class.__module__, **_improved(layer_class)})
-    return ours
-
-
-def _flatten_by(layer_class: type) -> Callable:
-    """`flatten` by a new layer each time: a layer called again keeps its first graph and scope."""
-
-    def flatten(inputs, name=None):
-        return layer_class(name=name)(inputs)
-
-    return flatten
-
-
-_views: dict[types.ModuleType, ModuleView] = {}
-
-
-def _view(module: types.ModuleType) -> ModuleView | None:
-    """The view of a TensorFlow module that slim should have, or None if it needs none."""
+def _proxy_for(module: types.ModuleType) -> ModuleProxy | None:
+    """The proxy that tf-slim needs for a module of TensorFlow, or None if it needs none."""
     path = module.__name__
-    if module not in _views:
-        # `vars`, not `hasattr`: asking the normalization module would import tf-keras at once.
-        names = {name: find for name, find in _REMOVED.get(path, {}).items()
+    if module not in _proxies:
+        # `vars`, not `hasattr`: the latter would import tf-keras for the normalization module.
+        names = {name: get for name, get in _REMOVED.get(path, {}).items()
                  if name not in vars(module)}
         for name in _LAYERS.get(path, ()):
             if name in vars(module):
-                names[name] = lambda name=name: _slims(getattr(module, name))  # type: ignore[misc]
+                names[name] = lambda name=name: patched_layer(  # type: ignore[misc]
+                    getattr(module, name))
         if path == 'tensorflow.python.layers.core':
-            names['flatten'] = lambda: _flatten_by(_slims(module.Flatten))
+            names['flatten'] = lambda: flatten_function(patched_layer(module.Flatten))
         if not names:
             return None
-        _views[module] = ModuleView(module, names)
-    return _views[module]
+        _proxies[module] = ModuleProxy(module, names)
+    return _proxies[module]
 
 
 def complete(module: types.ModuleType) -> None:
-    """Gives the removed names to one module that uses them.
+    """Gives the removed names to one module that uses them. Idempotent.
 
     Args:
       module: a module with globals such as `ops` or `array_ops` that name TensorFlow's private
-        modules. Doing it twice changes nothing more.
+        modules.
     """
     for name, value in list(vars(module).items()):
-        if not isinstance(value, types.ModuleType) or isinstance(value, ModuleView):
+        if not isinstance(value, types.ModuleType) or isinstance(value, ModuleProxy):
             continue
         if value.__name__ in _REMOVED or value.__name__ in _LAYERS:
-            view = _view(value)
-            if view is not None:
-                setattr(module, name, view)
+            proxy = _proxy_for(value)
+            if proxy is not None:
+                setattr(module, name, proxy)
 
 
-class _Sliceable(np.ndarray):
-    """An array that a list of slices indexes as a tuple of them does."""
+class _SliceableArray(np.ndarray):
+    """An array that takes a list of slices as an index, like a tuple of slices."""
 
     def __getitem__(self, index):
         return super().__getitem__(tuple(index) if isinstance(index, list) else index)
 
 
 class _SliceableReader:
-    """A checkpoint reader whose tensors are sliceable."""
+    """A checkpoint reader that returns sliceable arrays."""
 
     def __init__(self, path: str):
         self._reader = tf.train.NewCheckpointReader(path)
@@ -238,26 +144,31 @@ class _SliceableReader:
 
     def get_tensor(self, name: str):
         value = self._reader.get_tensor(name)
-        return value.view(_Sliceable) if isinstance(value, np.ndarray) else value
+        return value.view(_SliceableArray) if isinstance(value, np.ndarray) else value
 
 
-def _let_slim_slice_checkpoints(variables: types.ModuleType) -> None:
+def _patch_partitioned_restore(variables: types.ModuleType) -> None:
     # slim.assign_from_checkpoint indexes the part of a partitioned variable with a list of slices,
-    # which NumPy 1.23 stopped taking for a tuple.
-    if not isinstance(variables.tf, ModuleView):
-        train = ModuleView(tf.train, {'NewCheckpointReader': lambda: _SliceableReader})
-        variables.tf = ModuleView(tf, {'train': lambda: train})  # type: ignore[attr-defined]
+    # which NumPy 1.23 and later do not treat as a tuple.
+    if not isinstance(variables.tf, ModuleProxy):
+        train = ModuleProxy(tf.train, {'NewCheckpointReader': lambda: _SliceableReader})
+        variables.tf = ModuleProxy(tf, {'train': lambda: train})  # type: ignore[attr-defined]
 
 
-def _check_versions() -> None:
-    found = tuple(int(part) for part in tensorflow.__version__.split('.')[:2])
-    if not OLDEST_TENSORFLOW <= found <= NEWEST_TENSORFLOW:
+def check_versions() -> None:
+    """Checks the installed versions of TensorFlow and tf-slim.
+
+    Raises:
+      ImportError: TensorFlow is outside 2.16 to 2.21, or tf-slim is not 1.1.0.
+    """
+    installed = tuple(int(part) for part in tensorflow.__version__.split('.')[:2])
+    if not OLDEST_TENSORFLOW <= installed <= NEWEST_TENSORFLOW:
+        oldest, newest = ('.'.join(map(str, version))
+                          for version in (OLDEST_TENSORFLOW, NEWEST_TENSORFLOW))
         raise ImportError(
-            f'inception_slim supports TensorFlow {_dotted(OLDEST_TENSORFLOW)} to '
-            f'{_dotted(NEWEST_TENSORFLOW)}, but TensorFlow {tensorflow.__version__} is installed; '
-            'install a supported one with: '
-            f"pip install 'tensorflow=={_dotted(NEWEST_TENSORFLOW)}.*' "
-            f"'tf-keras=={_dotted(NEWEST_TENSORFLOW)}.*'")
+            f'inception_slim supports TensorFlow {oldest} to {newest}, but TensorFlow '
+            f'{tensorflow.__version__} is installed; install a supported one with: '
+            f"pip install 'tensorflow=={newest}.*' 'tf-keras=={newest}.*'")
     try:
         slim = metadata.version('tf-slim')
     except metadata.PackageNotFoundError:
@@ -268,23 +179,20 @@ def _check_versions() -> None:
             f"install it with: pip install 'tf-slim=={TF_SLIM}'")
 
 
-def _dotted(version: tuple[int, ...]) -> str:
-    return '.'.join(str(part) for part in version)
-
-
 def install() -> None:
-    """Makes the installed tf-slim work, wherever and whenever it was or will be imported.
+    """Patches all modules of the installed tf-slim. Idempotent.
 
-    Runs when `inception_slim` is imported. Idempotent.
+    Runs at `import tf_slim` once `inception_slim` is imported, or at `import inception_slim` if
+    tf-slim is imported before it.
 
     Raises:
       ImportError: TensorFlow is outside 2.16 to 2.21, or tf-slim is not 1.1.0.
     """
-    _check_versions()
+    check_versions()
     import tf_slim
 
-    for found in pkgutil.walk_packages(tf_slim.__path__, 'tf_slim.'):
-        if not found.name.endswith('_test'):
-            complete(importlib.import_module(found.name))
+    for module in pkgutil.walk_packages(tf_slim.__path__, 'tf_slim.'):
+        if not module.name.endswith('_test'):
+            complete(importlib.import_module(module.name))
     complete(tf_slim)
-    _let_slim_slice_checkpoints(sys.modules['tf_slim.ops.variables'])
+    _patch_partitioned_restore(sys.modules['tf_slim.ops.variables'])

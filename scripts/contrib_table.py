@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 
-import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+from inception_slim import _tf_logging
+
+_tf_logging.import_tensorflow_quietly()
+
 from inception_slim.legacy import contrib
 from inception_slim.legacy.contrib import replacements
 from inception_slim.legacy.contrib.modules import ROOT

@@ -18,9 +18,10 @@ import tempfile
 import time
 import warnings
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+from inception_slim import _tf_logging
 
-import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+_tf_logging.import_tensorflow_quietly()
+
 from inception_slim import data
 from inception_slim._tf_logging import suppress_stderr
 import keras

@@ -1,16 +1,19 @@
-"""Quiet TensorFlow, and a fresh graph for each test that wants one."""
+"""Imports TensorFlow quietly; a fixture with a fresh graph."""
 
 import gc
 import os
 
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 if 'PYTEST_XDIST_WORKER' in os.environ:
-    # The cores are the workers': threads of one would wait in the way of the others.
+    # Each worker process has one core: more threads would only wait for each other.
     os.environ.setdefault('TF_NUM_INTRAOP_THREADS', '1')
-# Graphs are many small objects, among which little is garbage before a test ends.
+# A graph is many small objects, and little of it is garbage before its test ends.
 gc.set_threshold(200_000, 20, 20)
 
-import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+from inception_slim import _tf_logging
+
+_tf_logging.import_tensorflow_quietly()
+
 import pytest
 import tensorflow.compat.v1 as tf
 

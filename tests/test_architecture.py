@@ -18,10 +18,11 @@ FLOORS = [
     {'inference'},
     {'checkpoint'},
     {'nets'},
-    {'tf_slim_compat'},
+    {'tf_slim_compat', '_slim_layers'},
     {'data'},
-    {'errors', '_atomic_write', 'options', '_lazy', '_optional', '_tf_logging',
+    {'errors', '_atomic_write', '_lazy', '_module_proxy', '_optional', 'options', '_tf_logging',
      'benchmark'},
+    {'_tf_slim_finder'},
 ]
 # Modules at the top of the package that belong to a layer.
 ROOMS = {'inception_v3_arg_scope': 'nets', '__main__': 'cli'}
@@ -40,8 +41,8 @@ PUBLIC = {
     'formats.keras_writer': 'BODIES keras_model',
     'inference': 'BATCH_NORM_EPSILON PRECISIONS Predictor extract_subgraph validate_images '
                  'constant_graph fold_batch_norm frozen_graph has_bfloat16 load',
-    '_tf_logging': 'COMMAND suppress_stderr quiet_requested is_command',
-    'tf_slim_compat': 'ModuleView NEWEST_TENSORFLOW OLDEST_TENSORFLOW TF_SLIM complete install',
+    '_tf_logging': 'COMMAND import_tensorflow_quietly is_command suppress_stderr',
+    'tf_slim_compat': 'NEWEST_TENSORFLOW OLDEST_TENSORFLOW TF_SLIM complete install',
     'training': 'TrainStep TrainResult TrainingError build_step train',
     'benchmark': 'Timing count_multiply_adds time_tensorflow_run',
     'cli': 'main parser',

@@ -7,6 +7,11 @@ import os
 import sys
 import warnings
 
+from inception_slim import _tf_logging
+
+if _tf_logging.is_command() or _tf_logging.quiet_requested():
+    _tf_logging.import_tensorflow_quietly()
+
 from inception_slim.cli import (
     bulk,
     checkpoints,

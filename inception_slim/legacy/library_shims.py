@@ -9,7 +9,7 @@ from collections.abc import Callable
 import importlib
 import types
 
-from inception_slim.legacy.module_proxy import ModuleProxy
+from inception_slim._module_proxy import ModuleProxy
 
 ROOTS = frozenset({'numpy', 'scipy', 'PIL', 'itertools', 'importlib'})
 

@@ -15,12 +15,12 @@ import runpy
 import sys
 import types
 
-from inception_slim import _tf_logging
-from inception_slim.legacy import import_hook, library_shims, module_proxy, tf1_modules, v1_behavior
+from inception_slim import _module_proxy, _tf_logging
+from inception_slim.legacy import import_hook, library_shims, tf1_modules, v1_behavior
 from inception_slim.legacy.python2 import Python2Error
 
 _HIDDEN: set[str] = {
-    str(each.__file__) for each in (library_shims, tf1_modules, import_hook, module_proxy)
+    str(each.__file__) for each in (library_shims, tf1_modules, import_hook, _module_proxy)
 } | {__file__}
 
 

@@ -13,7 +13,7 @@ from functools import partial
 import importlib
 import types
 
-from inception_slim.legacy.module_proxy import ModuleProxy
+from inception_slim._module_proxy import ModuleProxy
 import tensorflow
 import tensorflow.compat.v1 as v1
 

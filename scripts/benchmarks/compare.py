@@ -16,9 +16,10 @@ import sys
 import tempfile
 import time
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+from inception_slim import _tf_logging
 
-import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+_tf_logging.import_tensorflow_quietly()
+
 from inception_slim.inference.cpu_features import available_cores, cpu_summary, has_bfloat16
 from inception_slim.nets import registry
 import numpy as np

@@ -100,7 +100,9 @@ def fast_path(precision: str, engine: str = 'auto'):
 
 
 def keras_applications():
-    import inception_slim  # noqa: F401  quiet
+    from inception_slim import _tf_logging
+
+    _tf_logging.import_tensorflow_quietly()
     from inception_slim import checkpoint
     import tensorflow as tf
 
@@ -139,7 +141,9 @@ def names_as_built() -> list[str]:
 
 
 def folded_graph():
-    import inception_slim  # noqa: F401  quiet
+    from inception_slim import _tf_logging
+
+    _tf_logging.import_tensorflow_quietly()
     from inception_slim import checkpoint, inference
 
     info, weights = checkpoint.read(checkpoint_path)

@@ -13,9 +13,10 @@ import resource
 import sys
 import tempfile
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # no start-up noise between the lines
+from inception_slim import _tf_logging
 
-import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+_tf_logging.import_tensorflow_quietly()
+
 from inception_slim import checkpoint
 from inception_slim.benchmark import Timing, count_multiply_adds, time_tensorflow_run
 from inception_slim.inference import PRECISIONS, load

@@ -12,9 +12,10 @@ import sys
 import tempfile
 import time
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+from inception_slim import _tf_logging
 
-import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+_tf_logging.import_tensorflow_quietly()
+
 from inception_slim import data, inference
 import numpy as np
 import tensorflow.compat.v1 as tf

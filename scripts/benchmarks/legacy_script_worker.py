@@ -53,7 +53,9 @@ if sys.version_info < (3, 8):
     take_turns_in(tf.Session, tf.__version__)
     runpy.run_path(SCRIPT, run_name='__main__')
 else:
-    import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+    from inception_slim import _tf_logging
+
+    _tf_logging.import_tensorflow_quietly()
     from inception_slim.cli import main
     import tensorflow as tf
     take_turns_in(tf.compat.v1.Session, tf.__version__)

@@ -15,9 +15,10 @@ import statistics
 import tempfile
 import time
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+from inception_slim import _tf_logging
 
-import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+_tf_logging.import_tensorflow_quietly()
+
 from inception_slim import inference
 from inception_slim.benchmark import count_multiply_adds
 from inception_slim.nets import registry

@@ -12,7 +12,9 @@ import tempfile
 import threading
 import time
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+from inception_slim import _tf_logging
+
+_tf_logging.import_tensorflow_quietly()
 
 import inception_slim
 from inception_slim import checkpoint

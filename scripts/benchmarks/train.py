@@ -9,14 +9,14 @@ installed, or fails, is left out, and said so.
 import argparse
 from dataclasses import dataclass, field
 import importlib.util
-import os
 import random
 import statistics
 import sys
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+from inception_slim import _tf_logging
 
-import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+_tf_logging.import_tensorflow_quietly()
+
 from inception_slim.inference.cpu_features import available_cores, cpu_summary, has_bfloat16
 import numpy as np
 from tqdm import tqdm

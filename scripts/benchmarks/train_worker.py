@@ -57,7 +57,9 @@ def build_ours(tf, images, labels):
 
 
 def with_workers(batch_size):
-    import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+    from inception_slim import _tf_logging
+
+    _tf_logging.import_tensorflow_quietly()
     from inception_slim import training
     from inception_slim.training.distributed import join_cluster
     import tensorflow.compat.v1 as tf
@@ -117,7 +119,9 @@ def main():
         tf.logging.set_verbosity(tf.logging.ERROR)
         build = build_with_contrib
     else:
-        import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
+        from inception_slim import _tf_logging
+
+        _tf_logging.import_tensorflow_quietly()
         import tensorflow.compat.v1 as tf
         build = build_ours
     with tf.Graph().as_default():

@@ -24,11 +24,12 @@ import numpy as np
 
 # Before TensorFlow, beside which PyTorch cannot be loaded after.
 import timm  # isort: skip
+from inception_slim import _tf_logging  # noqa: E402
 import torch
 import torchvision
 
-os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
-import inception_slim  # noqa: F401, E402  first, so that tf_slim can be imported
+_tf_logging.import_tensorflow_quietly()
+import inception_slim  # noqa: E402
 from inception_slim import checkpoint, formats  # noqa: E402
 from inception_slim.formats import _export  # noqa: E402
 

@@ -14,10 +14,12 @@ import sys
 import types
 import warnings
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+from inception_slim import _tf_logging
 
-import inception_slim  # noqa: F401  this import is what makes tf_slim work
-from inception_slim import tf_slim_compat
+_tf_logging.import_tensorflow_quietly()
+
+from inception_slim import tf_slim_compat  # importing it makes tf_slim work, which is tested
+from inception_slim._module_proxy import ModuleProxy
 from inception_slim.nets import inception_v1, inception_v2
 import numpy as np
 import pytest
@@ -82,7 +84,7 @@ def complete_test_module(module: types.ModuleType) -> None:
     for name, value in list(vars(module).items()):
         if isinstance(value, types.ModuleType) and value.__name__ in NAMES_FOR_TESTS:
             missing = NAMES_FOR_TESTS[value.__name__]
-            setattr(module, name, tf_slim_compat.ModuleView(
+            setattr(module, name, ModuleProxy(
                 value, {key: lambda result=result: result for key, result in missing.items()}))
 
 

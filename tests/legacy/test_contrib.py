@@ -7,15 +7,15 @@ import fork_server
 from golden.contrib_cases import CASES
 from helpers import as_in_tensorflow_1, golden_arrays
 import inception_slim
+from inception_slim._module_proxy import ModuleProxy
 from inception_slim.errors import InceptionSlimError, UnsupportedAPIError
 from inception_slim.legacy import contrib
-from inception_slim.tf_slim_compat import ModuleView
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 ROOT = contrib.modules()['tensorflow.contrib']()
-TF = ModuleView(tf, {'contrib': lambda: ROOT})
+TF = ModuleProxy(tf, {'contrib': lambda: ROOT})
 
 
 @pytest.fixture(scope='module')
