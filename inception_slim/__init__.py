@@ -14,41 +14,21 @@ from inception_slim import _tf_slim_finder
 if TYPE_CHECKING:
     from inception_slim import (
         bulk as bulk,
-    )
-    from inception_slim import (
         checkpoint as checkpoint,
-    )
-    from inception_slim import (
         data as data,
-    )
-    from inception_slim import (
         errors as errors,
-    )
-    from inception_slim import (
         evaluation as evaluation,
-    )
-    from inception_slim import (
         formats as formats,
-    )
-    from inception_slim import (
         inference as inference,
-    )
-    from inception_slim import (
         legacy as legacy,
-    )
-    from inception_slim import (
         nets as nets,
-    )
-    from inception_slim import (
         tf_slim_compat as tf_slim_compat,
-    )
-    from inception_slim import (
         training as training,
     )
     from inception_slim.nets.inception import *  # noqa: F403
 
 __version__ = '1.0.0'
-__all__ = [
+__all__ = [  # noqa: F405
     'inception_resnet_v2', 'inception_resnet_v2_arg_scope', 'inception_resnet_v2_base',
     'inception_v1', 'inception_v1_arg_scope', 'inception_v1_base',
     'inception_v2', 'inception_v2_arg_scope', 'inception_v2_base',

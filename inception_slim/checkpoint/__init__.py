@@ -10,26 +10,35 @@ from typing import TYPE_CHECKING
 from inception_slim._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from inception_slim.checkpoint._convert import convert as convert
-    from inception_slim.checkpoint._convert import read as read
+    from inception_slim.checkpoint._convert import convert as convert, read as read
     from inception_slim.checkpoint._download import download as download
-    from inception_slim.checkpoint._restore import RestoreResult as RestoreResult
-    from inception_slim.checkpoint._restore import restore as restore
-    from inception_slim.checkpoint.naming import FIRST_RELEASE_NAMES as FIRST_RELEASE_NAMES
-    from inception_slim.checkpoint.naming import MOVING_AVERAGE as MOVING_AVERAGE
-    from inception_slim.checkpoint.naming import SLIM_NAMES as SLIM_NAMES
-    from inception_slim.checkpoint.naming import CheckpointInfo as CheckpointInfo
-    from inception_slim.checkpoint.naming import inspect as inspect
-    from inception_slim.checkpoint.options import INPUT_SCALINGS as INPUT_SCALINGS
-    from inception_slim.checkpoint.options import CheckpointOptions as CheckpointOptions
-    from inception_slim.checkpoint.options import SourceOptions as SourceOptions
-    from inception_slim.checkpoint.published import PUBLISHED as PUBLISHED
-    from inception_slim.checkpoint.published import PublishedCheckpoint as PublishedCheckpoint
+    from inception_slim.checkpoint._restore import (
+        RestoreResult as RestoreResult,
+        restore as restore,
+    )
+    from inception_slim.checkpoint.naming import (
+        FIRST_RELEASE_NAMES as FIRST_RELEASE_NAMES,
+        MOVING_AVERAGE as MOVING_AVERAGE,
+        SLIM_NAMES as SLIM_NAMES,
+        CheckpointInfo as CheckpointInfo,
+        inspect as inspect,
+    )
+    from inception_slim.checkpoint.options import (
+        INPUT_SCALINGS as INPUT_SCALINGS,
+        CheckpointOptions as CheckpointOptions,
+        SourceOptions as SourceOptions,
+    )
+    from inception_slim.checkpoint.published import (
+        PUBLISHED as PUBLISHED,
+        PublishedCheckpoint as PublishedCheckpoint,
+    )
     from inception_slim.checkpoint.tf_checkpoint import find_prefix as find_prefix
-    from inception_slim.checkpoint.weight_sources import ImportedWeights as ImportedWeights
-    from inception_slim.checkpoint.weight_sources import LazyTensor as LazyTensor
-    from inception_slim.checkpoint.weight_sources import open_weights as open_weights
-    from inception_slim.checkpoint.weight_sources import wrap_read_errors as wrap_read_errors
+    from inception_slim.checkpoint.weight_sources import (
+        ImportedWeights as ImportedWeights,
+        LazyTensor as LazyTensor,
+        open_weights as open_weights,
+        wrap_read_errors as wrap_read_errors,
+    )
     from inception_slim.errors import CheckpointError as CheckpointError
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, {

@@ -8,21 +8,26 @@ from inception_slim._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from inception_slim.data.dataset import Dataset as Dataset
-    from inception_slim.data.image_folder import SUFFIXES as SUFFIXES
-    from inception_slim.data.image_folder import image_files as image_files
-    from inception_slim.data.input_pipeline import as_numpy_batches as as_numpy_batches
-    from inception_slim.data.input_pipeline import batches as batches
-    from inception_slim.data.input_pipeline import decode as decode
-    from inception_slim.data.input_pipeline import image_batches as image_batches
-    from inception_slim.data.input_pipeline import reraise_dataset_errors as reraise_dataset_errors
-    from inception_slim.data.labels import IMAGENET as IMAGENET
-    from inception_slim.data.labels import LABELS as LABELS
-    from inception_slim.data.labels import find_labels_file as find_labels_file
-    from inception_slim.data.labels import imagenet_classes as imagenet_classes
-    from inception_slim.data.labels import inception_2015_labels as inception_2015_labels
-    from inception_slim.data.labels import read_labels as read_labels
-    from inception_slim.data.opening import has_tfrecords as has_tfrecords
-    from inception_slim.data.opening import open_dataset as open_dataset
+    from inception_slim.data.image_folder import SUFFIXES as SUFFIXES, image_files as image_files
+    from inception_slim.data.input_pipeline import (
+        as_numpy_batches as as_numpy_batches,
+        batches as batches,
+        decode as decode,
+        image_batches as image_batches,
+        reraise_dataset_errors as reraise_dataset_errors,
+    )
+    from inception_slim.data.labels import (
+        IMAGENET as IMAGENET,
+        LABELS as LABELS,
+        find_labels_file as find_labels_file,
+        imagenet_classes as imagenet_classes,
+        inception_2015_labels as inception_2015_labels,
+        read_labels as read_labels,
+    )
+    from inception_slim.data.opening import (
+        has_tfrecords as has_tfrecords,
+        open_dataset as open_dataset,
+    )
     from inception_slim.data.tfrecord import write_tfrecords as write_tfrecords
     from inception_slim.errors import DatasetError as DatasetError
 else:

@@ -9,19 +9,24 @@ from inception_slim._lazy import lazy_exports
 if TYPE_CHECKING:
     from inception_slim.checkpoint.class_names import BACKGROUND as BACKGROUND
     from inception_slim.errors import DatasetError as DatasetError
-    from inception_slim.evaluation.classify import Classification as Classification
-    from inception_slim.evaluation.classify import Prediction as Prediction
-    from inception_slim.evaluation.classify import classify as classify
+    from inception_slim.evaluation.classify import (
+        Classification as Classification,
+        Prediction as Prediction,
+        classify as classify,
+    )
     from inception_slim.evaluation.confusion_matrix import write_confusion as write_confusion
-    from inception_slim.evaluation.evaluate import Evaluation as Evaluation
-    from inception_slim.evaluation.evaluate import evaluate as evaluate
-    from inception_slim.evaluation.features import FeaturesResult as FeaturesResult
-    from inception_slim.evaluation.features import features as features
-    from inception_slim.evaluation.metrics import FIDResult as FIDResult
-    from inception_slim.evaluation.metrics import InceptionScore as InceptionScore
-    from inception_slim.evaluation.metrics import compute_statistics as compute_statistics
-    from inception_slim.evaluation.metrics import fid as fid
-    from inception_slim.evaluation.metrics import inception_score as inception_score
+    from inception_slim.evaluation.evaluate import Evaluation as Evaluation, evaluate as evaluate
+    from inception_slim.evaluation.features import (
+        FeaturesResult as FeaturesResult,
+        features as features,
+    )
+    from inception_slim.evaluation.metrics import (
+        FIDResult as FIDResult,
+        InceptionScore as InceptionScore,
+        compute_statistics as compute_statistics,
+        fid as fid,
+        inception_score as inception_score,
+    )
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, {
         'classify': 'Classification Prediction classify',

@@ -7,12 +7,10 @@ import contextlib
 from dataclasses import dataclass
 import os
 
-from inception_slim import checkpoint as checkpoints
-from inception_slim import data
+from inception_slim import checkpoint as checkpoints, data
 from inception_slim.checkpoint.class_names import resolve_class_names
 from inception_slim.errors import InceptionSlimError
-from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS
-from inception_slim.evaluation.grad_cam import Heatmaps
+from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS, Heatmaps
 from inception_slim.evaluation.loaders import (
     Images,
     calibration_sample,

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import os
 import time
 
-from inception_slim import checkpoint as checkpoints
-from inception_slim import data
+from inception_slim import checkpoint as checkpoints, data
 from inception_slim.checkpoint.class_names import BACKGROUND, label_offset
 from inception_slim.errors import InceptionSlimError
 from inception_slim.evaluation.confusion_matrix import check_confusion_path, write_confusion
-from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS
-from inception_slim.evaluation.grad_cam import Heatmaps
+from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS, Heatmaps
 from inception_slim.evaluation.loaders import (
     CALIBRATION,
     calibration_sample,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 import os
 
-from inception_slim import checkpoint as checkpoints
-from inception_slim import data
+from inception_slim import checkpoint as checkpoints, data
 from inception_slim._atomic_write import atomic_write, check_writable
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.loaders import (

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import os
 
-from inception_slim import checkpoint as checkpoints
-from inception_slim import inference
+from inception_slim import checkpoint as checkpoints, inference
 from inception_slim.errors import CheckpointError
 import numpy as np
 import tensorflow.compat.v1 as tf

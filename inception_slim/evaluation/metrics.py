@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import os
 from typing import Any
 
-from inception_slim import checkpoint as checkpoints
-from inception_slim import data
+from inception_slim import checkpoint as checkpoints, data
 from inception_slim._atomic_write import check_writable
 from inception_slim.data import preprocessing
 from inception_slim.errors import DatasetError, InceptionSlimError
@@ -16,12 +15,10 @@ from inception_slim.evaluation.generative_metrics import (
     RunningMoments,
     Statistics,
     frechet_distance,
+    inception_score as _inception_score,
     kernel_inception_distance,
     load_statistics,
     save_statistics,
-)
-from inception_slim.evaluation.generative_metrics import (
-    inception_score as _inception_score,
 )
 from inception_slim.evaluation.loaders import CALIBRATION, Images, load_predictor, progress
 from inception_slim.evaluation.options import MeasureOptions

@@ -8,9 +8,11 @@ from inception_slim._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from inception_slim.errors import ExportError as ExportError
-    from inception_slim.formats._export import TOLERANCES as TOLERANCES
-    from inception_slim.formats._export import ExportResult as ExportResult
-    from inception_slim.formats._export import export as export
+    from inception_slim.formats._export import (
+        TOLERANCES as TOLERANCES,
+        ExportResult as ExportResult,
+        export as export,
+    )
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, {
         '_export': 'TOLERANCES ExportResult export',

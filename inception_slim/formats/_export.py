@@ -15,8 +15,7 @@ import tempfile
 from typing import Any
 import warnings
 
-from inception_slim import checkpoint as checkpoints
-from inception_slim import data
+from inception_slim import checkpoint as checkpoints, data
 from inception_slim._atomic_write import check_parent_folder
 from inception_slim._tf_logging import suppress_stderr
 from inception_slim.checkpoint import CheckpointInfo, SourceOptions
@@ -32,8 +31,8 @@ from inception_slim.formats import (
     saved_model,
     state_dicts,
     tflite,
+    torch_writer as pytorch,
 )
-from inception_slim.formats import torch_writer as pytorch
 from inception_slim.formats.writing import PredictFn
 from inception_slim.inference import constant_graph, fold_batch_norm
 from inception_slim.nets import registry

@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING
 from inception_slim._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from inception_slim.inference.batch_norm_folding import BATCH_NORM_EPSILON as BATCH_NORM_EPSILON
-    from inception_slim.inference.batch_norm_folding import fold_batch_norm as fold_batch_norm
+    from inception_slim.inference.batch_norm_folding import (
+        BATCH_NORM_EPSILON as BATCH_NORM_EPSILON,
+        fold_batch_norm as fold_batch_norm,
+    )
     from inception_slim.inference.cpu_features import has_bfloat16 as has_bfloat16
-    from inception_slim.inference.graph import constant_graph as constant_graph
-    from inception_slim.inference.graph import extract_subgraph as extract_subgraph
-    from inception_slim.inference.graph import frozen_graph as frozen_graph
-    from inception_slim.inference.options import ENGINES as ENGINES
-    from inception_slim.inference.options import PRECISIONS as PRECISIONS
-    from inception_slim.inference.options import InferenceOptions as InferenceOptions
-    from inception_slim.inference.predictor import Predictor as Predictor
-    from inception_slim.inference.predictor import load as load
-    from inception_slim.inference.predictor import validate_images as validate_images
+    from inception_slim.inference.graph import (
+        constant_graph as constant_graph,
+        extract_subgraph as extract_subgraph,
+        frozen_graph as frozen_graph,
+    )
+    from inception_slim.inference.options import (
+        ENGINES as ENGINES,
+        PRECISIONS as PRECISIONS,
+        InferenceOptions as InferenceOptions,
+    )
+    from inception_slim.inference.predictor import (
+        Predictor as Predictor,
+        load as load,
+        validate_images as validate_images,
+    )
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, {
         'batch_norm_folding': 'BATCH_NORM_EPSILON fold_batch_norm',

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 from inception_slim._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from inception_slim.errors import TrainingError as TrainingError
-    from inception_slim.errors import WorkerLostError as WorkerLostError
+    from inception_slim.errors import (
+        TrainingError as TrainingError,
+        WorkerLostError as WorkerLostError,
+    )
     from inception_slim.training.local_launcher import launch as launch
-    from inception_slim.training.loop import TrainResult as TrainResult
-    from inception_slim.training.loop import train as train
-    from inception_slim.training.options import StepOptions as StepOptions
-    from inception_slim.training.options import TrainingOptions as TrainingOptions
-    from inception_slim.training.step import TrainStep as TrainStep
-    from inception_slim.training.step import build_step as build_step
+    from inception_slim.training.loop import TrainResult as TrainResult, train as train
+    from inception_slim.training.options import (
+        StepOptions as StepOptions,
+        TrainingOptions as TrainingOptions,
+    )
+    from inception_slim.training.step import TrainStep as TrainStep, build_step as build_step
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, {
         'local_launcher': 'launch',

@@ -12,8 +12,7 @@ import threading
 import time
 from typing import Any
 
-from inception_slim import checkpoint as checkpoints
-from inception_slim import data
+from inception_slim import checkpoint as checkpoints, data
 from inception_slim.data.filesystem import is_remote
 from inception_slim.errors import TrainingError, WorkerLostError
 from inception_slim.nets import registry

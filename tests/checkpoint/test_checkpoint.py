@@ -15,8 +15,7 @@ import time
 
 from golden.weights import images
 from helpers import GOLDEN, NARROW, build, golden_arrays, golden_graphs, quick_session
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 import inception_slim
 from inception_slim import checkpoint
 from inception_slim.checkpoint import CheckpointError, _convert

@@ -32,8 +32,11 @@ os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.contrib.slim.python.slim.nets import inception_v1, inception_v2
-from tensorflow.contrib.slim.python.slim.nets import inception_v3 as contrib
+from tensorflow.contrib.slim.python.slim.nets import (
+    inception_v1,
+    inception_v2,
+    inception_v3 as contrib,
+)
 from weights import images, patchwork, weights_for
 
 slim = tf.contrib.slim

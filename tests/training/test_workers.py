@@ -16,8 +16,7 @@ import time
 
 import fork_server
 from golden.weights import drawings
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from inception_slim import checkpoint, data
 from inception_slim.data.dataset import Dataset
 from inception_slim.data.input_pipeline import _spans

@@ -6,8 +6,8 @@ import tensorflow.compat.v1 as tf
 from tensorflow.python.profiler.model_analyzer import (
     ALL_ADVICE,
     Profiler,
+    advise as _advise,
 )
-from tensorflow.python.profiler.model_analyzer import advise as _advise
 
 __all__ = ['ALL_ADVICE', 'FLOAT_OPS_OPTIONS', 'PRINT_ALL_TIMING_MEMORY', 'Profiler',
            'TRAINABLE_VARS_PARAMS_STAT_OPTIONS', 'advise', 'print_model_analysis']
