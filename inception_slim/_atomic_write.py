@@ -26,8 +26,12 @@ def check_parent_folder(path: str, error: type[InceptionSlimError] = DatasetErro
 
 
 @contextmanager
-def atomic_write(path: str) -> Iterator[BinaryIO]:
-    """Opens a binary file that replaces `path` only when the `with` block ends without an error."""
+def atomic_write(path: str, error: type[InceptionSlimError] = DatasetError) -> Iterator[BinaryIO]:
+    """Opens a binary file that replaces `path` only when the `with` block ends without an error.
+
+    Raises:
+      error: the file cannot be written.
+    """
     folder, name = os.path.split(os.path.abspath(path))
     scratch = None
     try:
@@ -36,8 +40,8 @@ def atomic_write(path: str) -> Iterator[BinaryIO]:
             yield file
         os.chmod(scratch, 0o666 & ~_umask())
         os.replace(scratch, path)
-    except OSError as error:
-        raise DatasetError(f'{path} cannot be written: {error.strerror or error}.') from None
+    except OSError as cause:
+        raise error(f'{path} cannot be written: {cause.strerror or cause}.') from None
     finally:
         if scratch and os.path.exists(scratch):
             os.remove(scratch)

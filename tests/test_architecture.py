@@ -32,7 +32,7 @@ PUBLIC = {
                   'SLIM_NAMES convert find_prefix inspect read restore',
     'data': 'Dataset DatasetError LABELS SUFFIXES as_numpy_batches batches decode '
             'reraise_dataset_errors image_batches image_files find_labels_file open_dataset '
-            'read_labels write_tfrecords',
+            'read_labels write_labels write_tfrecords',
     'data.preprocessing': 'AREA ASPECT BRIGHTNESS CONTRAST HUE SATURATION for_evaluation '
                           'for_training',
     'evaluation': 'Prediction BACKGROUND Classification DatasetError Evaluation FeaturesResult '

@@ -40,14 +40,14 @@ def read(
     *,
     use_ema: bool = False,
     checkpoint_scope: str | None = None,
-    pixels: str | None = None,
+    input_range: str | None = None,
     pooling: str | None = None,
 ) -> tuple[CheckpointInfo, dict[str, np.ndarray]]:
     """The weights of the network in a checkpoint, by TF-Slim's names inside its scope.
 
     Args:
       path: see `find_prefix`; or a file of another format that is known here.
-      **options: those of `SourceOptions`: use_ema, checkpoint_scope, pixels, pooling.
+      **options: those of `SourceOptions`: use_ema, checkpoint_scope, input_range, pooling.
 
     Returns:
       What the checkpoint holds, and `{'Conv2d_1a_3x3/weights': ..., ...}`, every value finite.
@@ -67,11 +67,11 @@ def read(
     info = build_info(file, layout)
     if chosen.pooling is not None:
         info = dataclasses.replace(info, pooling=chosen.pooling)
-    return info, read_network(file, layout, chosen.use_ema, chosen.pixels)
+    return info, read_network(file, layout, chosen.use_ema, chosen.input_range)
 
 
 def read_network(file: TFCheckpoint | ImportedWeights, layout: NameMapping, use_ema: bool,
-                 pixels: str | None = None) -> dict[str, np.ndarray]:
+                 input_range: str | None = None) -> dict[str, np.ndarray]:
     """Every variable of the network, in the shape that TF-Slim gives it."""
     if use_ema and not layout.averages:
         raise CheckpointError(f'{file.prefix} holds no moving averages; leave use_ema out.')
@@ -85,8 +85,8 @@ def read_network(file: TFCheckpoint | ImportedWeights, layout: NameMapping, use_
                 layer_name(name) in (network.classifier, network.aux_classifier)):
             value = value[np.newaxis, np.newaxis]  # it was a fully connected layer
         values[name] = value
-    scaling = file.pixels if pixels is None else INPUT_SCALINGS[pixels]
-    if scaling is not None and pixels != 'inception':
+    scaling = file.input_scaling if input_range is None else INPUT_SCALINGS[input_range]
+    if scaling is not None and input_range != 'inception':
         fold_input_scaling(values, scaling, file.prefix)
     return values
 
@@ -98,7 +98,7 @@ def convert(
     overwrite: bool = False,
     use_ema: bool = False,
     checkpoint_scope: str | None = None,
-    pixels: str | None = None,
+    input_range: str | None = None,
     pooling: str | None = None,
 ) -> CheckpointInfo:
     """Rewrites a checkpoint of any generation, or format, as a V2 checkpoint in TF-Slim's names.
@@ -112,7 +112,7 @@ def convert(
       source: see `find_prefix`; or a file of another format that is known here.
       destination: the prefix to write.
       overwrite: replace a destination that exists.
-      **options: those of `SourceOptions`: use_ema, checkpoint_scope, pixels, pooling.
+      **options: those of `SourceOptions`: use_ema, checkpoint_scope, input_range, pooling.
 
     Returns:
       What the destination holds.
@@ -132,7 +132,7 @@ def convert(
     """
     destination = os.fspath(destination)
     info, weights = read(source, use_ema=use_ema, checkpoint_scope=checkpoint_scope,
-                         pixels=pixels, pooling=pooling)
+                         input_range=input_range, pooling=pooling)
     old = _existing(destination)
     if old and not overwrite:
         raise CheckpointError(f'{destination} exists; give another name, or overwrite it.')

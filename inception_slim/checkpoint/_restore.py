@@ -101,9 +101,9 @@ def restore(
     check_compatible(file, layout, wanted, use_ema)
     sources = {name: source for name in wanted if (source := layout.source(name, use_ema))}
     values = read_finite(file, sources.values())
-    if file.pixels is not None:
+    if file.input_scaling is not None:
         by_name = {name: values[source] for name, source in sources.items()}
-        fold_input_scaling(by_name, file.pixels, file.prefix)
+        fold_input_scaling(by_name, file.input_scaling, file.prefix)
         values.update({source: by_name[name] for name, source in sources.items()})
     _warn_of_pooling(file.pooling, session.graph, file.prefix)
     for chunk in _chunks(wanted, values, sources):

@@ -8,18 +8,18 @@ import numpy as np
 FIRST = 'Conv2d_1a_3x3'  # without padding, which alone makes the shift exact
 
 
-def fold_input_scaling(values: dict[str, np.ndarray], pixels: tuple, path: str) -> None:
+def fold_input_scaling(values: dict[str, np.ndarray], scaling: tuple, path: str) -> None:
     """Makes of weights for images `x * scale + shift` those for images `x`, in place.
 
     Args:
       values: variables by TF-Slim's names in the network's scope; those of the first layer change.
-      pixels: the scale and the shift, each for three channels.
+      scaling: the scale and the shift, each for three channels.
       path: for the error.
 
     Raises:
       CheckpointError: the network pads its first convolution, at whose border a shift differs.
     """
-    scale, shift = (np.asarray(each, np.float64) for each in pixels)
+    scale, shift = (np.asarray(each, np.float64) for each in scaling)
     kernel = values.get(f'{FIRST}/weights')
     if kernel is None:
         raise CheckpointError(f'{path} pads its first convolution, into which another scaling of '

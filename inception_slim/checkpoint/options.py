@@ -39,13 +39,13 @@ class SourceOptions(CheckpointOptions):
     """What is known of a file that does not say it itself.
 
     Attributes:
-      pixels: what images it was trained on, one of `PIXELS`, where these are not in [-1, 1]: that
+      input_range: what images it was trained on, one of `INPUT_SCALINGS`, where these are not in [-1, 1]: that
         is folded into the first convolution, exactly.
       pooling: how the network pools, one of `nets.POOLINGS`, where that is not as the
         library does that owns the format: 'average' for weights that were TF-Slim's.
     """
 
-    pixels: str | None = option(
+    input_range: str | None = option(
         None, 'what images it was trained on, if others than the file says: inception is [-1, 1], '
         "unit [0, 1], bytes [0, 255], 2015 (bytes - 128) / 128, imagenet less ImageNet's mean",
         choices=tuple(INPUT_SCALINGS))

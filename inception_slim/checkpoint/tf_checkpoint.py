@@ -139,7 +139,7 @@ POOLING = 'inception_slim/pooling'  # the tensor that says how, where not as TF-
 class TFCheckpoint:
     """An opened checkpoint: shapes by name, and values on demand."""
 
-    pixels = None  # as TF-Slim's networks want them
+    input_scaling = None  # as TF-Slim's networks want them
     notes = ()
 
     def __init__(self, path: str | os.PathLike):

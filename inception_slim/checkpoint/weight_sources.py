@@ -44,7 +44,7 @@ class ImportedWeights:
       naming: whose names the layers had, such as 'torchvision'.
       tensors: by TF-Slim's names, in the scope of the network.
       pooling: how the network pools, one of `nets.POOLINGS`.
-      pixels: the scale and the shift that make of images in [-1, 1] what the network wants, each
+      input_scaling: the scale and the shift that make of images in [-1, 1] what the network wants, each
         for three channels; None if it wants these.
       notes: what else differs from TF-Slim's network, and what was made of it: a sentence each.
       holding: what must live as long as this, such as a folder of what was unpacked.
@@ -55,7 +55,7 @@ class ImportedWeights:
     naming: str
     tensors: dict[str, LazyTensor]
     pooling: str = 'average'
-    pixels: tuple[np.ndarray, np.ndarray] | None = None
+    input_scaling: tuple[np.ndarray, np.ndarray] | None = None
     notes: tuple[str, ...] = ()
     holding: Any = field(default=None, repr=False)
 

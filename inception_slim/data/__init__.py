@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         imagenet_classes as imagenet_classes,
         inception_2015_labels as inception_2015_labels,
         read_labels as read_labels,
+        write_labels as write_labels,
     )
     from inception_slim.data.opening import (
         has_tfrecords as has_tfrecords,
@@ -37,7 +38,7 @@ else:
         'input_pipeline': 'as_numpy_batches batches decode image_batches reraise_dataset_errors',
         'labels': (
             'IMAGENET LABELS find_labels_file imagenet_classes inception_2015_labels '
-            'read_labels'),
+            'read_labels write_labels'),
         'opening': 'has_tfrecords open_dataset',
         'tfrecord': 'write_tfrecords',
         'inception_slim.errors': 'DatasetError',

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import functools
 from importlib import resources
 import os
 import re
 
+from inception_slim._atomic_write import atomic_write
 from inception_slim.data import filesystem
-from inception_slim.errors import DatasetError
+from inception_slim.errors import DatasetError, InceptionSlimError
 
 LABELS = 'labels.txt'
 IMAGENET = 'imagenet'
@@ -87,6 +89,26 @@ def read_labels(file: str | os.PathLike) -> list[str]:
         raise DatasetError(f'{file} must number its {len(numbered)} classes from 0 on, each once, '
                            f'but has no class {missing}; correct it.')
     return [names[number] for number in range(len(names))]
+
+
+def write_labels(path: str | os.PathLike, names: Iterable[str],
+                 error: type[InceptionSlimError] = DatasetError) -> None:
+    """Writes class names in the format of TF-Slim's tools: a line such as `0:daisy` for each class.
+
+    The file is UTF-8 and is written atomically. A line break inside a name becomes a space.
+
+    Args:
+      path: the file, usually `labels.txt` in the folder of a dataset or a checkpoint.
+      names: the class names in the order of their numbers.
+      error: the class of the exception.
+
+    Raises:
+      error: the file cannot be written.
+    """
+    with atomic_write(os.fspath(path), error) as file:
+        for number, name in enumerate(names):
+            name = re.sub(r'[\r\n]+', ' ', name)
+            file.write(f'{number}:{name}\n'.encode('utf-8', 'surrogateescape'))
 
 
 def find_labels_file(checkpoint: str, count: int | None) -> list[str] | None:

@@ -9,7 +9,7 @@ import struct
 
 from inception_slim.data import filesystem
 from inception_slim.data.dataset import Dataset, resolve_split
-from inception_slim.data.labels import LABELS, read_labels
+from inception_slim.data.labels import LABELS, read_labels, write_labels
 from inception_slim.errors import DatasetError
 import tensorflow.compat.v1 as tf
 
@@ -102,8 +102,7 @@ def write_tfrecords(
         writers[number % num_shards].write(example.SerializeToString())
     for writer in writers:
         writer.close()
-    with open(os.path.join(folder, LABELS), 'w', encoding='utf-8') as file:
-        file.writelines(f'{number}:{each}\n' for number, each in enumerate(class_names))
+    write_labels(os.path.join(folder, LABELS), class_names)
     return files
 
 

@@ -89,7 +89,7 @@ def export(
     overwrite: bool = False,
     use_ema: bool = False,
     checkpoint_scope: str | None = None,
-    pixels: str | None = None,
+    input_range: str | None = None,
     pooling: str | None = None,
 ) -> ExportResult:
     """Writes a checkpoint in another form, and holds it to the checkpoint's answers.
@@ -118,7 +118,7 @@ def export(
         to come. int8 finds the range of each layer by them, and the answers on sixteen of them
         are compared; without any, drawn images are compared.
       overwrite: replace a destination that exists.
-      **options: those of `SourceOptions`: use_ema, checkpoint_scope, pixels, pooling.
+      **options: those of `SourceOptions`: use_ema, checkpoint_scope, input_range, pooling.
 
     Raises:
       ExportError: an argument is out of its range, the destination exists or cannot be written,
@@ -156,7 +156,7 @@ def export(
     _check_destination(destination, overwrite)
     build_options(SourceOptions, locals(), ExportError)
     info, weights = checkpoints.read(checkpoint, use_ema=use_ema,
-                                     checkpoint_scope=checkpoint_scope, pixels=pixels,
+                                     checkpoint_scope=checkpoint_scope, input_range=input_range,
                                      pooling=pooling)
     if info.num_classes is None:
         raise CheckpointError(' '.join([f'{info.path} has no classifier; it cannot answer.',

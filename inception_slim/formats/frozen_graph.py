@@ -130,11 +130,11 @@ def _of_2015(path: str, version: str, constants: Mapping[str, LazyTensor],
     last = nodes.get('mixed_10/tower_2/pool')
     pooling = '2015' if last is not None and last.op == 'MaxPool' else 'average'
     return ImportedWeights(path, version, 'December 2015', tensors, pooling=pooling,
-                   pixels=_pixels_of_2015(constants), notes=tuple(
+                   input_scaling=_input_scaling_2015(constants), notes=tuple(
                        notes if pooling == '2015' else ()))
 
 
-def _pixels_of_2015(constants: Mapping[str, LazyTensor]) -> tuple | None:
+def _input_scaling_2015(constants: Mapping[str, LazyTensor]) -> tuple | None:
     """Its images are bytes, less 128, divided by 128: a little off [-1, 1]."""
     if 'Sub/y' not in constants or 'Mul/y' not in constants:
         return None

@@ -72,7 +72,7 @@ def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer],
     known = registry.NETWORKS[network]
     tensors, notes = _body(path, network, places, said)
     used = {layer.name for pair in places.values() for layer in pair}
-    pixels = _pixels(path, config)
+    input_scaling = _input_scaling(path, config)
     notes += _top(path, known, layers, used, said, config, tensors)
     tensors = {f'{known.scope}/{name}': tensor for name, tensor in tensors.items()}
     ours = 'Conv2d_1a_3x3' in layers
@@ -82,7 +82,7 @@ def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer],
         "Keras, TF-Slim's" if ours else 'keras.applications',
         tensors,
         pooling=_pooling(config),
-        pixels=pixels,
+        input_scaling=input_scaling,
         notes=tuple(notes),
         holding=holding,
     )
@@ -167,7 +167,7 @@ def _pooling(config: Any) -> str:
     return '2015' if 'Mixed_7c_Branch_3_MaxPool' in names else 'average'
 
 
-def _pixels(path: str, config: Any) -> tuple | None:
+def _input_scaling(path: str, config: Any) -> tuple | None:
     """What a rescaling before the body does to images: it wants [0, 255] then."""
     for kind, each in iter_layer_configs(config):
         if kind == 'Conv2D':

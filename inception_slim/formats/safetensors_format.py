@@ -35,9 +35,9 @@ def read_weights(path: str) -> ImportedWeights:
     if pooling not in (None, *POOLINGS):
         raise CheckpointError(f'{file} pools in a way that is unknown here, {pooling!r}; known are '
                               f'{", ".join(POOLINGS)}.')
-    pixels, notes = _pixels(os.path.join(folder, 'config.json'))
+    input_scaling, notes = _input_scaling(os.path.join(folder, 'config.json'))
     return state_dicts.build_imported_weights(
-        path, 'safetensors file', state, pooling=pooling, pixels=pixels, notes=notes
+        path, 'safetensors file', state, pooling=pooling, input_scaling=input_scaling, notes=notes
     )
 
 
@@ -90,7 +90,7 @@ def _tensor(path: str, name: str, entry: Any, start: int, room: int) -> LazyTens
     return LazyTensor(shape, dtype, load)
 
 
-def _pixels(config: str) -> tuple[tuple | None, tuple[str, ...]]:
+def _input_scaling(config: str) -> tuple[tuple | None, tuple[str, ...]]:
     """The scaling of images that a timm model's configuration beside it says, if there is one."""
     try:
         with open(config, encoding='utf-8') as file:

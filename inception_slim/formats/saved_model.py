@@ -13,7 +13,8 @@ import tempfile
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
 from inception_slim.checkpoint.naming import is_model_tensor
 from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
-from inception_slim.data import decode, preprocessing
+from inception_slim.data import LABELS, decode, preprocessing, write_labels
+from inception_slim.errors import ExportError
 from inception_slim.formats.frozen_graph import folded_graph, from_nodes, parse_proto
 from inception_slim.formats.writing import PredictFn
 from inception_slim.nets import registry
@@ -94,9 +95,8 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     module.network = network
     if names is not None:
         with tempfile.TemporaryDirectory() as folder:
-            file = os.path.join(folder, 'labels.txt')
-            with open(file, 'w', encoding='utf-8') as opened:
-                opened.writelines(f'{number}:{name}\n' for number, name in enumerate(names))
+            file = os.path.join(folder, LABELS)
+            write_labels(file, names, ExportError)
             module.labels = tensorflow.saved_model.Asset(file)
             _save_module(module, path, of_images, images, of_encoded, encoded)
     else:

@@ -45,7 +45,7 @@ def recognize(path: str, names: Mapping[str, LazyTensor]) -> tuple[str, str]:
 
 def build_imported_weights(path: str, version: str, state: Mapping[str, LazyTensor], *,
                averages: Mapping[str, LazyTensor] | None = None, pooling: str | None = None,
-               pixels: tuple | None = None, notes: tuple[str, ...] = ()) -> ImportedWeights:
+               input_scaling: tuple | None = None, notes: tuple[str, ...] = ()) -> ImportedWeights:
     """The variables of a state dict under TF-Slim's names.
 
     Args:
@@ -53,7 +53,7 @@ def build_imported_weights(path: str, version: str, state: Mapping[str, LazyTens
       state: the tensors as PyTorch shapes them.
       averages: the same of the moving averages of the weights, where the file has them.
       pooling: as the file says; as PyTorch does where it does not say.
-      pixels: see `Foreign`.
+      input_scaling: see `Foreign`.
       notes: what is said of it besides.
     """
     network, prefix = recognize(path, state)
@@ -79,7 +79,7 @@ def build_imported_weights(path: str, version: str, state: Mapping[str, LazyTens
         'torchvision and timm' if network == 'inception_v3' else 'timm',
         everything,
         pooling=pooling,
-        pixels=pixels,
+        input_scaling=input_scaling,
         notes=tuple(said),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 import contextlib
 import errno
 import glob
@@ -26,16 +25,6 @@ def ensure_writable(folder: str) -> None:
     except OSError as error:
         raise TrainingError(f'{folder} cannot be written ({error.strerror}); give another '
                             'folder.') from None
-
-
-def write_labels(folder: str, class_names: Iterable[str]) -> None:
-    path = os.path.join(folder, 'labels.txt')
-    try:
-        with open(path + '.new', 'w') as file:
-            file.writelines(f'{index}:{name}\n' for index, name in enumerate(class_names))
-        os.replace(path + '.new', path)
-    except OSError as error:
-        raise _not_written(path, str(error.strerror)) from None
 
 
 def _not_written(path: str, why: str) -> TrainingError:

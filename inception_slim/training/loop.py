@@ -22,7 +22,6 @@ from inception_slim.training.checkpoint_dir import (
     close_writer,
     ensure_writable,
     save,
-    write_labels,
 )
 from inception_slim.training.distributed import SingleWorker, join_cluster
 from inception_slim.training.loss_plot import LossPlot
@@ -188,7 +187,8 @@ def train(
             if workers.is_chief:
                 if log and newest:
                     log(f'Going on from {newest}')
-                write_labels(train_dir, dataset.class_names)
+                data.write_labels(os.path.join(train_dir, data.LABELS), dataset.class_names,
+                                  TrainingError)
             with data.reraise_dataset_errors():
                 return _loop(session, run)
 

@@ -118,8 +118,8 @@ def of_pytorch(folder: str) -> None:
         network.transform_input = False
         without = network(torch.from_numpy(normalized.transpose(0, 3, 1, 2).copy())).numpy()
     compared('torchvision inception_v3, transform_input=True', answers(new), expected)
-    found = _export.predict(*checkpoint.read(new, pixels='imagenet'), images())[0]
-    compared('torchvision inception_v3, transform_input=False: --pixels imagenet', found, without)
+    found = _export.predict(*checkpoint.read(new, input_range='imagenet'), images())[0]
+    compared('torchvision inception_v3, transform_input=False: --input-range imagenet', found, without)
 
 
 def of_keras(folder: str) -> None:

@@ -183,10 +183,10 @@ class TestPyTorch:
         mean, deviation = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
         (tmp_path / 'config.json').write_text(json.dumps(
             {'pretrained_cfg': {'mean': mean, 'std': deviation}}))
-        plain, values = checkpoint.read(tmp_path / 'model.safetensors', pixels='inception')
+        plain, values = checkpoint.read(tmp_path / 'model.safetensors', input_range='inception')
         info, folded = checkpoint.read(tmp_path)
         assert 'folded into Conv2d_1a_3x3' in info.notes[0]
-        same(checkpoint.read(tmp_path / 'model.safetensors', pixels='imagenet')[1], folded)
+        same(checkpoint.read(tmp_path / 'model.safetensors', input_range='imagenet')[1], folded)
         scaled = np.float32(((images(1) + 1) / 2 - mean) / deviation)
         expected, _ = _export.predict(plain, values, scaled)
         found, _ = _export.predict(info, folded, images(1))
