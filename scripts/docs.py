@@ -2,8 +2,8 @@
 
     python -m scripts.docs [--output build/docs]
 
-Lists the broken links and exits with 1 if a link in the reference, or from a Markdown page to a file or
-heading of this project, has no target. Links to other sites are not followed.
+Lists the broken links and exits with 1 if a link in the reference, or from a Markdown page to a
+file or heading of this project, has no target. Links to other sites are not followed.
 """
 
 from __future__ import annotations

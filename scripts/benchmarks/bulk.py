@@ -1,8 +1,8 @@
-"""`bulk` beside `classify`: what its shards cost, and whether its memory stays as it is.
+"""Times `bulk` compared with `classify`, and its memory for ten times the images.
 
-Copies of scikit-learn's digits as PNGs, for a narrow network, which leaves little to hide behind;
---depth-multiplier 1 is Inception V3 as it is. Each run is a process of its own; of several turns,
-the medians. Peaks are of resident memory, and processor time is that of all threads.
+The images are copies of scikit-learn's digits. The network is narrow by default, so that its time
+does not hide the rest; --depth-multiplier 1 is Inception V3. Each run is a process of its own;
+prints medians, peak resident memory, and the processor time of all threads.
 """
 
 import argparse
@@ -17,13 +17,13 @@ RUN = """
 import json, os, sys, time
 start = time.perf_counter()
 from inception_slim import cli
-begun = os.times()
+before = os.times()
 status = cli.main(json.loads(sys.argv[1]))
-ended = os.times()
+after = os.times()
 with open('/proc/self/status') as file:
     peak = next(int(line.split()[1]) for line in file if line.startswith('VmHWM'))
-print(json.dumps({'status': status, 'peak': peak / 1024, 'wall': ended.elapsed - begun.elapsed,
-                  'processor': ended.user + ended.system - begun.user - begun.system}),
+print(json.dumps({'status': status, 'peak': peak / 1024, 'wall': after.elapsed - before.elapsed,
+                  'processor': after.user + after.system - before.user - before.system}),
       file=sys.stderr)
 """
 PREPARE = """
@@ -43,17 +43,17 @@ with tf.Graph().as_default(), tf.Session() as session:
 
 
 def run(*arguments: str) -> dict[str, float]:
-    """One command in a process of its own: peak in MiB, seconds of wall and of processor."""
-    done = subprocess.run([sys.executable, '-c', RUN, json.dumps(arguments)], text=True,
+    """Runs a command; returns peak memory in MiB, wall time and processor time in seconds."""
+    process = subprocess.run([sys.executable, '-c', RUN, json.dumps(arguments)], text=True,
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                           env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
-    found = json.loads(done.stderr.splitlines()[-1])
-    assert not found['status'], done.stderr
-    return found
+    result = json.loads(process.stderr.splitlines()[-1])
+    assert not result['status'], process.stderr
+    return result
 
 
-def copies(digits: str, folder: str, count: int) -> str:
-    """A folder with so many images."""
+def link_copies(digits: str, folder: str, count: int) -> str:
+    """Fills a folder with `count` links to the images; returns it."""
     files = sorted(os.path.join(path, name) for path, _, names in os.walk(digits) for name in names)
     for number in range(count):
         inner = os.path.join(folder, f'{number // 1000:03d}')
@@ -65,7 +65,7 @@ def copies(digits: str, folder: str, count: int) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--images', type=int, nargs=2, default=(2000, 20000), metavar='N',
-                        help='few and many (%(default)s)')
+                        help='numbers of images to compare (%(default)s)')
     parser.add_argument('--turns', type=int, default=3, metavar='N')
     parser.add_argument('--depth-multiplier', type=float, default=0.1, metavar='X')
     arguments = parser.parse_args()
@@ -75,8 +75,8 @@ def main() -> int:
         subprocess.run([sys.executable, '-c', PREPARE, digits, checkpoint,
                         str(arguments.depth_multiplier)], check=True,
                        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
-        small = copies(digits, os.path.join(scratch, 'few'), few)
-        large = copies(digits, os.path.join(scratch, 'many'), many)
+        small = link_copies(digits, os.path.join(scratch, 'few'), few)
+        large = link_copies(digits, os.path.join(scratch, 'many'), many)
         number = iter(range(1000))
 
         def bulk(source: str, *more: str) -> dict[str, float]:
@@ -95,14 +95,13 @@ def main() -> int:
                   f'{median["peak"]:11.0f}')
         for key, title in (('wall', 'time'), ('processor', 'processor time')):
             share = statistics.median(turn[1][key] / turn[0][key] for turn in turns) - 1
-            print(f'bulk takes {share:+.1%} of {title} beside classify')
+            print(f'bulk takes {share:+.1%} {title} compared with classify')
         peaks = [(count, bulk(source, '--output-type', 'features')['peak'])
                  for count, source in ((few, small), (many, large))]
         for count, peak in peaks:
             print(f'bulk --output-type features, {count:,} images: peak {peak:.0f} MiB')
         growth = peaks[1][1] / peaks[0][1] - 1
-        print(f'ten times the images take {growth:+.1%} of memory' if many == 10 * few else
-              f'the many take {growth:+.1%} of memory')
+        print(f'{many:,} images take {growth:+.1%} memory compared with {few:,}')
     return int(growth > 0.05)
 
 

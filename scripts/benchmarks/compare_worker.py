@@ -1,17 +1,14 @@
-"""One contestant of `make compare`: loads the checkpoint, then answers, a line for each line read.
+"""A benchmark worker (see `worker_protocol`) that runs a network with one runtime.
 
     python compare_worker.py CONTESTANT NETWORK CHECKPOINT IMAGES.npy
 
-Prints a JSON line when its first answer is there. Then `run BATCH COUNT` prints the seconds of each
-of so many passes, `logits FILE` writes the logits of the first images, `memory` prints the peak in
-MiB. Images are laid out as the contestant wants them before its time is taken. What goes wrong is
-`{"error": ...}`, a line too.
+Is ready after its first result. Commands: `run BATCH COUNT` returns the seconds of COUNT passes,
+with images that are in the runtime's layout already; `logits FILE` writes the logits of the first
+two images.
 """
 
-import json
 import os
 import re
-import resource
 import sys
 import tempfile
 import time
@@ -19,35 +16,22 @@ import time
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 name, network, checkpoint_path, images_path = sys.argv[1:]
 
-# The answers have the standard output to themselves; what libraries print goes the other way.
-answers = os.fdopen(os.dup(1), 'w')
-os.dup2(2, 1)
-
 import numpy as np
+from worker_protocol import serve  # before the libraries, which print to standard output
 
 images = np.load(images_path, mmap_mode='r')
 cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-facts = {}  # what the first line says besides
+facts = {}
 
 
 def size_of(path: str) -> float:
-    """MiB on disk of all files that begin with `path`."""
+    """The size on disk of all files whose path begins with `path`, in MiB."""
     folder, prefix = os.path.split(path)
-    return sum(os.path.getsize(os.path.join(folder, each)) for each in os.listdir(folder)
-               if each.startswith(prefix)) / 2**20
+    return sum(os.path.getsize(os.path.join(folder, file)) for file in os.listdir(folder)
+               if file.startswith(prefix)) / 2**20
 
 
-def peak_memory() -> float:
-    """Of this process, in MiB."""
-    try:
-        with open('/proc/self/status') as file:
-            return int(re.search(r'VmHWM:\s*(\d+) kB', file.read())[1]) / 2**10
-    except OSError:  # what follows counts, on Linux, the process that started this one too
-        unit = 2**20 if sys.platform == 'darwin' else 2**10
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def as_they_are(batch: np.ndarray) -> np.ndarray:
+def channels_last(batch: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(batch)
 
 
@@ -55,10 +39,11 @@ def channels_first(batch: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
 
 
-# Contestants: each returns what lays images out, what answers with logits, and MiB on the disk.
+# Each contestant returns a function that converts images to its layout, one that computes logits,
+# and its size on disk in MiB.
 
 def in_session(module, restore):
-    """A slim network's own graph, as the listing runs it."""
+    """The graph of a slim network in a Session, as in the example script of 2017."""
     import tensorflow.compat.v1 as tf
     import tf_slim as slim
 
@@ -68,10 +53,14 @@ def in_session(module, restore):
         logits, _ = getattr(module, network)(inputs, 1001, is_training=False)
     session = tf.Session()
     restore(session)
-    return as_they_are, lambda batch: session.run(logits, {inputs: batch}), size_of(checkpoint_path)
+    return (
+        channels_last,
+        lambda batch: session.run(logits, {inputs: batch}),
+        size_of(checkpoint_path),
+    )
 
 
-def listing():
+def original_graph():
     import inception_slim
     from inception_slim import checkpoint
 
@@ -81,7 +70,7 @@ def listing():
 def tf_slim_nets():
     import importlib
 
-    import inception_slim  # noqa: F401  makes tf_slim run
+    import inception_slim  # noqa: F401  patches tf_slim
     import tensorflow.compat.v1 as tf
 
     module = importlib.import_module(f'tf_slim.nets.{network}')
@@ -89,14 +78,14 @@ def tf_slim_nets():
         tf.model_variables()).restore(session, checkpoint_path))
 
 
-def fast_path(precision: str, engine: str = 'auto'):
+def load_predictor(precision: str, engine: str = 'auto'):
     from inception_slim import inference
 
-    # Speed alone: the ranges of int8 come from the images that it is timed with.
+    # Only speed is measured, so int8 may be calibrated on the same images.
     predictor = inference.load(checkpoint_path, precision=precision, engine=engine,
                                calibration_images=np.array(images[:8]))
     facts['engine'] = predictor.engine
-    return as_they_are, predictor.logits, size_of(checkpoint_path)
+    return channels_last, predictor.logits, size_of(checkpoint_path)
 
 
 def keras_applications():
@@ -110,26 +99,26 @@ def keras_applications():
     with tf.device('cpu'):
         model = tf.keras.applications.InceptionV3(weights=None, classes=1001,
                                                   classifier_activation=None)
-    layers = list(dict.fromkeys(key.rsplit('/', 1)[0] for key in names_as_built()
+    layers = list(dict.fromkeys(key.rsplit('/', 1)[0] for key in variable_names()
                                 if key.endswith('/weights') and 'Logits' not in key))
 
-    def built(kind):  # conv2d, conv2d_1, ... in the order they were built
-        found = [layer for layer in model.layers if type(layer).__name__ == kind]
-        return sorted(found, key=lambda layer: int(
+    def layers_of(kind):  # conv2d, conv2d_1, ... in the order of construction
+        matching = [layer for layer in model.layers if type(layer).__name__ == kind]
+        return sorted(matching, key=lambda layer: int(
             re.search(r'(?:_(\d+))?$', layer.name)[1] or 0))
 
-    for layer, conv, norm in zip(layers, built('Conv2D'), built('BatchNormalization')):
+    for layer, conv, norm in zip(layers, layers_of('Conv2D'), layers_of('BatchNormalization')):
         conv.set_weights([weights[f'{layer}/weights']])
-        norm.set_weights([weights[f'{layer}/BatchNorm/{each}']
-                          for each in ('beta', 'moving_mean', 'moving_variance')])
+        norm.set_weights([weights[f'{layer}/BatchNorm/{key}']
+                          for key in ('beta', 'moving_mean', 'moving_variance')])
     classifier = 'Logits/Conv2d_1c_1x1/'
     model.layers[-1].set_weights([weights[classifier + 'weights'][0, 0],
                                   weights[classifier + 'biases']])
-    return as_they_are, model.predict_on_batch, size_of(checkpoint_path)
+    return channels_last, model.predict_on_batch, size_of(checkpoint_path)
 
 
-def names_as_built() -> list[str]:
-    """Of Inception V3's variables, in the order in which the network makes them."""
+def variable_names() -> list[str]:
+    """The variables of Inception V3, in the order in which the network creates them."""
     import inception_slim
     import tensorflow.compat.v1 as tf
     import tf_slim as slim
@@ -137,7 +126,7 @@ def names_as_built() -> list[str]:
     with tf.Graph().as_default():
         with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
             inception_slim.inception_v3(tf.zeros((1, 299, 299, 3)), 1001)
-        return [each.op.name.split('/', 1)[1] for each in tf.model_variables()]
+        return [variable.op.name.split('/', 1)[1] for variable in tf.model_variables()]
 
 
 def folded_graph():
@@ -150,7 +139,7 @@ def folded_graph():
     return inference.constant_graph(info, inference.fold_batch_norm(weights))
 
 
-def saved(content: bytes, suffix: str) -> str:
+def save(content: bytes, suffix: str) -> str:
     path = os.path.join(tempfile.mkdtemp(dir=os.path.dirname(checkpoint_path)), 'model' + suffix)
     with open(path, 'wb') as file:
         file.write(content)
@@ -161,7 +150,7 @@ def onnx_runtime():
     import onnxruntime
     from other_runtimes import onnx_model
 
-    path = saved(onnx_model(folded_graph()), '.onnx')
+    path = save(onnx_model(folded_graph()), '.onnx')
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cores
     session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
@@ -172,14 +161,14 @@ def openvino(precision: str):
     import openvino
     from other_runtimes import onnx_model
 
-    path = saved(onnx_model(folded_graph()), '.onnx')
+    path = save(onnx_model(folded_graph()), '.onnx')
     model = openvino.Core().read_model(path)
     if precision == 'int8':
         import nncf
 
         nncf.set_log_level(40)
         calibration = channels_first(images[:8])
-        model = nncf.quantize(model, nncf.Dataset([each[None] for each in calibration]),
+        model = nncf.quantize(model, nncf.Dataset([image[None] for image in calibration]),
                               subset_size=8)
     compiled = openvino.Core().compile_model(model, 'CPU', {
         'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bfloat16' else 'f32',
@@ -188,7 +177,7 @@ def openvino(precision: str):
 
 
 def torch(compiled: bool, precision: str = 'float32'):
-    # For GPUs; its LLVM and TensorFlow's, in one process, end it.
+    # Triton is for GPUs; its LLVM and TensorFlow's crash in one process.
     sys.modules['triton'] = None
     from other_runtimes import torch_model
     import torch
@@ -197,20 +186,20 @@ def torch(compiled: bool, precision: str = 'float32'):
     model = torch_model(folded_graph()).to(memory_format=torch.channels_last)
     if precision == 'bfloat16':
         model = model.to(torch.bfloat16)
-    path = saved(b'', '.pt')
+    path = save(b'', '.pt')
     torch.save(model.state_dict(), path)
     call = torch.compile(model) if compiled else model
 
     def run(batch):
         with torch.inference_mode():
-            tensor = torch.from_numpy(batch).permute(0, 3, 1, 2)  # so channels are last inside
+            tensor = torch.from_numpy(batch).permute(0, 3, 1, 2)  # channels-last in memory
             return call(tensor.to(next(model.buffers()).dtype)).float().numpy()
 
-    return as_they_are, run, size_of(path)
+    return channels_last, run, size_of(path)
 
 
 CONTESTANTS = {
-    'listing': listing,
+    'original graph': original_graph,
     'tf_slim.nets': tf_slim_nets,
     'keras.applications': keras_applications,
     'ONNX Runtime': onnx_runtime,
@@ -223,35 +212,27 @@ CONTESTANTS = {
 }
 
 
-def contestant():
-    """By its name; ours is `inception_slim PRECISION`, or `inception_slim PRECISION (ENGINE)`."""
+def build_contestant():
+    """Ours are named `inception_slim PRECISION` or `inception_slim PRECISION (ENGINE)`."""
     ours = re.fullmatch(r'inception_slim (\w+)(?: \((\w+)\))?', name)
-    return fast_path(ours[1], ours[2] or 'auto') if ours else CONTESTANTS[name]()
+    return load_predictor(ours[1], ours[2] or 'auto') if ours else CONTESTANTS[name]()
 
 
-def answer_lines() -> None:
-    lay_out, answer, size = contestant()
-    answer(lay_out(images[:1]))
-    print(json.dumps({'size': size, **facts}), file=answers, flush=True)
-    for line in sys.stdin:
-        verb, _, argument = line.strip().partition(' ')
-        if verb == 'run':
-            size, count = map(int, argument.split())
-            batch, durations = lay_out(images[:size]), []
-            for _ in range(count):
-                start = time.perf_counter()
-                answer(batch)
-                durations.append(time.perf_counter() - start)
-            print(json.dumps(durations), file=answers, flush=True)
-        elif verb == 'logits':
-            np.save(argument, answer(lay_out(images[:2])))
-            print('saved', file=answers, flush=True)
-        else:
-            print(peak_memory(), file=answers, flush=True)
+to_layout, predict, size = build_contestant()
+predict(to_layout(images[:1]))
 
 
-try:
-    answer_lines()
-except Exception as error:
-    print(json.dumps({'error': f'{type(error).__name__}: {error}'}), file=answers, flush=True)
-    raise
+def run(batch_size, count):
+    batch, durations = to_layout(images[:int(batch_size)]), []
+    for _ in range(int(count)):
+        start = time.perf_counter()
+        predict(batch)
+        durations.append(time.perf_counter() - start)
+    return durations
+
+
+def logits(path):
+    np.save(path, predict(to_layout(images[:2])))
+
+
+serve({'size': size, **facts}, run=run, logits=logits)

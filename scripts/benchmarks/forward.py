@@ -1,15 +1,13 @@
 """Times an Inception network in a TensorFlow Session: the forward pass of a batch of random images.
 
-Prints a line for every tenth step, and at the end the mean and its deviation, then images per
-second, the rate of arithmetic, peak memory, and what it ran on.
+Prints a line for every tenth step, then the mean and standard deviation, images per second, GFLOP
+per second, peak memory, versions and the processor.
 """
 
 import argparse
-from collections.abc import Sequence
 import json
 import os
 import platform
-import resource
 import sys
 import tempfile
 
@@ -18,6 +16,7 @@ from inception_slim import _tf_logging
 _tf_logging.import_tensorflow_quietly()
 
 from inception_slim import checkpoint
+from inception_slim._atomic_write import atomic_write
 from inception_slim.benchmark import Timing, count_multiply_adds, time_tensorflow_run
 from inception_slim.inference import PRECISIONS, load
 from inception_slim.nets import registry
@@ -25,6 +24,9 @@ from inception_slim.tf_slim_compat import TF_SLIM
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
+
+from scripts.benchmarks._common import fill_with_random_weights, processor
+from scripts.benchmarks.peak_memory import peak_memory
 
 
 def positive(text: str) -> int:
@@ -44,16 +46,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--width', type=positive, metavar='PIXELS',
                         help="by default the network's own")
     parser.add_argument('--num-batches', type=positive, default=100, metavar='N',
-                        help='steps that count (default: 100)')
+                        help='counted steps (default: 100)')
     parser.add_argument('--num-steps-burn-in', type=int, default=10, metavar='N',
-                        help='steps before them that do not (default: 10)')
+                        help='steps before them that are not counted (default: 10)')
     parser.add_argument('--checkpoint', metavar='PATH',
                         help='weights to restore; random ones by default')
     parser.add_argument('--forward-backward', action='store_true',
-                        help='then time the gradient of every weight too')
+                        help='also time the gradients of all weights')
     parser.add_argument('--precision', choices=PRECISIONS,
-                        help='run the fast path of inception_slim.inference instead, in this')
-    parser.add_argument('--json', metavar='FILE', help='write the figures there as well')
+                        help='time inception_slim.inference instead, in this precision')
+    parser.add_argument('--json', metavar='FILE', help='also write the results there')
     arguments = parser.parse_args()
     side = registry.NETWORKS[arguments.network].image_size
     arguments.height, arguments.width = arguments.height or side, arguments.width or side
@@ -63,30 +65,12 @@ def parse_arguments() -> argparse.Namespace:
         parser.error(f'argument --json: there is no folder for {arguments.json}')
     if arguments.precision and (arguments.forward_backward or
                                 (arguments.height, arguments.width) != (side, side)):
-        parser.error(f'argument --precision: the fast path is forward, at {side}x{side}')
+        parser.error(f'argument --precision: only for the forward pass at {side}x{side}')
     return arguments
 
 
-def processor() -> str:
-    """The processor's name, as the system gives it."""
-    try:
-        with open('/proc/cpuinfo') as file:
-            for line in file:
-                if line.startswith('model name'):
-                    return line.split(':', 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def peak_memory() -> float:
-    """Peak memory of this process, in GiB."""
-    unit = 1 if sys.platform == 'darwin' else 1024  # bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-
-
 def report(timing: Timing, operations: int, batch_size: int) -> dict:
-    figures = {
+    results = {
         'seconds_per_batch': timing.mean,
         'standard_deviation': timing.standard_deviation,
         'images_per_second': batch_size / timing.mean,
@@ -94,43 +78,13 @@ def report(timing: Timing, operations: int, batch_size: int) -> dict:
         'durations': timing.durations,
     }
     print('%.1f images / sec, %.0f GFLOP / sec (%.1f GFLOP an image)' % (
-        figures['images_per_second'], figures['gflop_per_second'],
+        results['images_per_second'], results['gflop_per_second'],
         operations / batch_size / 1e9), flush=True)
-    return figures
-
-
-def fill_with_random_weights(session: tf.Session, variables: Sequence[tf.Variable]) -> None:
-    """Weights of a scale that neither dies out nor grows over a hundred layers."""
-    chance = np.random.RandomState(0)
-
-    def value(shape: list[int], kind: str) -> np.ndarray:
-        if kind == 'moving_variance':
-            return np.ones(shape, np.float32)
-        scale = np.sqrt(2 / np.prod(shape[:-1])) if kind.endswith('weights') else 0.1
-        return chance.standard_normal(shape).astype(np.float32) * np.float32(scale)
-
-    # All at once: a run for each variable would take a minute.
-    session.run([each.initializer for each in variables], {
-        each.initializer.inputs[1]: value(each.shape.as_list(), each.op.name.rsplit('/', 1)[-1])
-        for each in variables})
-
-
-def random_checkpoint(name: str, folder: str) -> tuple[str, int]:
-    """A full-width checkpoint of 1,001 classes, and the multiply-adds of one image."""
-    network = registry.NETWORKS[name]
-    with tf.Graph().as_default(), tf.Session() as session:
-        with slim.arg_scope(network.arg_scope()):
-            logits, _ = network.function(tf.zeros((1, network.image_size, network.image_size, 3)),
-                                         1001, is_training=False)
-        variables = slim.get_model_variables()
-        fill_with_random_weights(session, variables)
-        path = tf.train.Saver(variables).save(session, os.path.join(folder, 'model.ckpt'),
-                                              write_meta_graph=False)
-        return path, count_multiply_adds(logits)
+    return results
 
 
 def build(name: str, inputs: tf.Tensor):
-    """A network as its arg scope has it, for inference."""
+    """Builds a network for inference under its arg scope."""
     network = registry.NETWORKS[name]
     with slim.arg_scope(network.arg_scope()):
         return network.function(inputs, is_training=False)
@@ -139,7 +93,7 @@ def build(name: str, inputs: tf.Tensor):
 def run(arguments: argparse.Namespace) -> dict:
     tf.get_logger().setLevel('ERROR')
     if arguments.precision:
-        return run_fast_path(arguments)
+        return run_predictor(arguments)
     results = {}
     with tf.Graph().as_default(), tf.Session() as session:
         inputs = tf.random_uniform(
@@ -153,22 +107,23 @@ def run(arguments: argparse.Namespace) -> dict:
         timing = time_tensorflow_run(session, logits, 'Forward', *steps)
         results['forward'] = report(timing, operations, arguments.batch_size)
         if arguments.forward_backward:
-            weights = [each for each in tf.trainable_variables() if 'AuxLogits' not in each.name]
+            weights = [variable for variable in tf.trainable_variables()
+                       if 'AuxLogits' not in variable.name]
             gradients = tf.gradients(tf.nn.l2_loss(logits), weights)
             timing = time_tensorflow_run(session, gradients, 'Forward-backward', *steps)
-            # The gradients of weights and of activations each cost a forward pass.
+            # The gradients of weights and of activations cost a forward pass each.
             results['forward_backward'] = report(timing, 3 * operations, arguments.batch_size)
     return results
 
 
-class AsSession:
-    """A predictor that is run as a session is."""
+class PredictorSession:
+    """A predictor with the interface of a session."""
 
     def __init__(self, predictor):
         self.run = predictor.logits
 
 
-def run_fast_path(arguments: argparse.Namespace) -> dict:
+def run_predictor(arguments: argparse.Namespace) -> dict:
     size = arguments.batch_size
     images = np.random.uniform(
         -1, 1, (size, arguments.height, arguments.width, 3)).astype(np.float32)
@@ -180,11 +135,11 @@ def run_fast_path(arguments: argparse.Namespace) -> dict:
                 fill_with_random_weights(session, slim.get_model_variables())
                 path = tf.train.Saver(slim.get_model_variables()).save(
                     session, os.path.join(folder, 'random'), write_meta_graph=False)
-        # Of speed alone: int8 finds its ranges on the very images that it is timed with.
+        # Only speed is measured, so int8 may be calibrated on the same images.
         with load(path, precision=arguments.precision,
                   calibration_images=images[:8]) as predictor:
             timing = time_tensorflow_run(
-                AsSession(predictor), images, f'Forward in {predictor.precision}',
+                PredictorSession(predictor), images, f'Forward in {predictor.precision}',
                 arguments.num_batches, arguments.num_steps_burn_in)
         return {'precision': predictor.precision,
                 'forward': report(timing, 2 * count_multiply_adds(logits), size)}
@@ -198,16 +153,16 @@ def main() -> int:
         print(str(error), file=sys.stderr)
         return 1
     machine = {
-        'peak_memory_gib': peak_memory(), 'tensorflow': tf.__version__, 'tf_slim': TF_SLIM,
+        'peak_memory_gib': peak_memory() / 1024, 'tensorflow': tf.__version__, 'tf_slim': TF_SLIM,
         'python': platform.python_version(), 'processor': processor(), 'cores': os.cpu_count(),
     }
     print('peak memory %.2f GiB' % machine['peak_memory_gib'])
     print('TensorFlow %s, TF-Slim %s, Python %s, %s, %d cores' % tuple(
         machine[key] for key in ('tensorflow', 'tf_slim', 'python', 'processor', 'cores')))
     if arguments.json:
-        with open(arguments.json + '.partial', 'w') as file:
-            json.dump({'arguments': vars(arguments), **results, **machine}, file, indent=2)
-        os.replace(arguments.json + '.partial', arguments.json)
+        with atomic_write(arguments.json) as file:
+            file.write(json.dumps({'arguments': vars(arguments), **results, **machine},
+                                  indent=2).encode())
     return 0
 
 

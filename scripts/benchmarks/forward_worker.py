@@ -1,16 +1,14 @@
-"""One contestant of a comparison: builds a network, then times a forward pass for every line read.
+"""A benchmark worker (see `worker_protocol`) that runs the forward pass of a network.
 
     python forward_worker.py NETWORK BATCH_SIZE
 
-NETWORK is `tf.contrib.slim`, `tf_slim.nets` or `inception_slim`. Runs on Python 3.7 too, for the
-first. Prints its TensorFlow's version when it is ready, then a duration in seconds for each line
-of its input, and ends with its input.
+NETWORK is `tf.contrib.slim` (on Python 3.7), `tf_slim.nets` or `inception_slim`.
 """
 
 import os
 import sys
 
-from worker_protocol import take_turns
+from worker_protocol import serve_steps
 
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 
@@ -33,4 +31,4 @@ with tf.Graph().as_default():
         logits, _ = module.inception_v3(inputs, is_training=False)
     session = tf.Session()
     session.run(tf.global_variables_initializer())
-take_turns(tf.__version__, lambda: session.run(logits))
+serve_steps(tf.__version__, lambda: session.run(logits))

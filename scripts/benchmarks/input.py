@@ -1,8 +1,8 @@
-"""Times classifying a folder of JPEGs, from the files to the answers, beside the network alone.
+"""Times classifying a folder of JPEGs compared with the network alone.
 
-One run, interleaved, on a full-width network and images of the size of a web photo; prints images
-per second of each, and the median of their ratios; likewise of the seconds of processor time, which
-a busy machine changes less.
+One interleaved run with a full-width network and images of the size of a web photo. Prints images
+per second of both and the median of their ratios, and the same for processor time, on which other
+load has less effect.
 """
 
 import argparse
@@ -21,11 +21,11 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from scripts.benchmarks.forward import random_checkpoint
+from scripts.benchmarks._common import random_checkpoint
 
 
 def write_images(folder: str, count: int, width: int, height: int) -> list[str]:
-    """Images with edges and grain, so that their JPEGs are about as large as those of photos."""
+    """Writes images with edges and noise, so that their files are as large as photos."""
     random = np.random.default_rng(0)
     os.makedirs(folder)
     files = []
@@ -69,23 +69,23 @@ def main() -> int:
                 os.path.join(folder, 'images')), arguments.batch_size))
 
         ready = [batch['image'] for batch in read()]
-        predictor.predictions(ready[0])
+        predictor.predict(ready[0])
         figures = {'network alone': [], 'folder of JPEGs': []}
         seconds = {name: [] for name in figures}
         for _ in tqdm(range(arguments.rounds), unit='round', disable=None):
             for name, batches in (('network alone', ready),
-                                  ('folder of JPEGs', (each['image'] for each in read()))):
+                                  ('folder of JPEGs', (batch['image'] for batch in read()))):
                 start, worked = time.perf_counter(), time.process_time()
-                count = sum(len(predictor.predictions(batch)) for batch in batches)
+                count = sum(len(predictor.predict(batch)) for batch in batches)
                 figures[name].append(count / (time.perf_counter() - start))
                 seconds[name].append((time.process_time() - worked) / count)
-    for name, each in figures.items():
-        print(f'{name:16} {statistics.median(each):6.1f} images/s, '
+    for name, rates in figures.items():
+        print(f'{name:16} {statistics.median(rates):6.1f} images/s, '
               f'{statistics.median(seconds[name]):.3f} s of processor time an image')
-    for what, ratios in (
-            ('ratio', [ours / alone for alone, ours in zip(*figures.values())]),
-            ('of processor time', [alone / ours for alone, ours in zip(*seconds.values())])):
-        print(f'{what:17}{statistics.median(ratios):6.2f} '
+    for name, ratios in (
+            ('ratio', [files / alone for alone, files in zip(*figures.values())]),
+            ('of processor time', [alone / files for alone, files in zip(*seconds.values())])):
+        print(f'{name:17}{statistics.median(ratios):6.2f} '
               f'({min(ratios):.2f} to {max(ratios):.2f})')
     return 0
 

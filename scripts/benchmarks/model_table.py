@@ -1,8 +1,8 @@
-"""Prints the Inception family in a table, with AlexNet and VGG-16 from tf_slim.nets beside it.
+"""Prints a table of the Inception networks, with AlexNet and VGG-16 of tf_slim.nets.
 
-Layers, parameters and multiply-adds are counted in the graphs, of 1,000 classes; seconds are those
-of a forward pass of a batch of random images, by the network's own graph in a Session, and by the
-fast path of `inception_slim.inference` in each precision.
+Layers, parameters and multiply-adds are counted in graphs with 1,000 classes. Seconds are those of
+a forward pass of random images, by the original graph in a Session and by
+`inception_slim.inference` in each precision.
 """
 
 import argparse
@@ -28,16 +28,16 @@ import tf_slim as slim
 from tf_slim.nets import alexnet, vgg
 from tqdm import tqdm
 
-from scripts.benchmarks.forward import fill_with_random_weights, processor
+from scripts.benchmarks._common import fill_with_random_weights, machine
 
 CLASSES = 1000
-GRAPH = 'its own graph'
+GRAPH = 'original graph'
 REFERENCE = 'inception_v3'
 
 
 @dataclass(frozen=True)
 class Row:
-    """A network, and what its paper says of it."""
+    """A network, and the error and remarks from its paper."""
 
     title: str
     build: Callable
@@ -46,13 +46,13 @@ class Row:
     note: str
 
 
-def of_family(name: str, top_5_error: str, note: str) -> Row:
+def inception_row(name: str, top_5_error: str, note: str) -> Row:
     network = registry.NETWORKS[name]
     return Row(network.title, registry.get_network_fn(name, CLASSES), network.image_size,
                top_5_error, note)
 
 
-def of_tf_slim(title: str, function: Callable, arg_scope: Callable, top_5_error: str,
+def tf_slim_row(title: str, function: Callable, arg_scope: Callable, top_5_error: str,
                note: str) -> Row:
     def build(images):
         with slim.arg_scope(arg_scope()):
@@ -61,40 +61,49 @@ def of_tf_slim(title: str, function: Callable, arg_scope: Callable, top_5_error:
     return Row(title, build, function.default_image_size, top_5_error, note)
 
 
-# The errors are the papers', in percent, of the single figure that each is known for.
+# The top-5 errors are those of the papers, in percent.
 ROWS = {
-    'alexnet': of_tf_slim(
-        'AlexNet', alexnet.alexnet_v2, alexnet.alexnet_v2_arg_scope, '15.3',
-        "the one-column variant of 2014; the paper's two columns have 60 M parameters"),
-    'vgg_16': of_tf_slim('VGG-16', vgg.vgg_16, vgg.vgg_arg_scope, '7.3', ''),
-    'inception_v1': of_family(
-        'inception_v1', '6.67', 'batch norm, 3x3 for 5x5, and no auxiliary heads'),
-    'inception_v2': of_family('inception_v2', '4.8', 'the first convolution is separable'),
-    'inception_v3': of_family('inception_v3', '3.5', 'one auxiliary head, with batch norm'),
-    'inception_v4': of_family('inception_v4', '3.08', "the error is the paper's ensemble of four"),
-    'inception_resnet_v2': of_family(
-        'inception_resnet_v2', '3.08',
-        "the stem is V3's, blocks scaled 0.17, 0.10, 0.20; the error is the ensemble's"),
+    'alexnet': tf_slim_row(
+        'AlexNet',
+        alexnet.alexnet_v2,
+        alexnet.alexnet_v2_arg_scope,
+        '15.3',
+        "the one-column variant of 2014; the paper's two columns have 60 M parameters",
+    ),
+    'vgg_16': tf_slim_row('VGG-16', vgg.vgg_16, vgg.vgg_arg_scope, '7.3', ''),
+    'inception_v1': inception_row(
+        'inception_v1', '6.67', 'batch norm, 3x3 for 5x5, and no auxiliary heads'
+    ),
+    'inception_v2': inception_row('inception_v2', '4.8', 'the first convolution is separable'),
+    'inception_v3': inception_row('inception_v3', '3.5', 'one auxiliary head, with batch norm'),
+    'inception_v4': inception_row(
+        'inception_v4', '3.08', "the error is the paper's ensemble of four"
+    ),
+    'inception_resnet_v2': inception_row(
+        'inception_resnet_v2',
+        '3.08',
+        "the stem is V3's, blocks scaled 0.17, 0.10, 0.20; the error is the ensemble's",
+    ),
 }
 
 
-def layers_deep(target: tf.Tensor) -> int:
-    """The most convolutions and dense layers in a row; a separable convolution counts as one."""
-    deep, waiting = {}, [target.op]
-    while waiting:
-        op = waiting[-1]
-        before = [each.op for each in op.inputs]
-        unknown = [each for each in before if each not in deep]
-        if op in deep or not unknown:
-            waiting.pop()
-            deep[op] = max((deep[each] for each in before), default=0) + (
+def depth(target: tf.Tensor) -> int:
+    """The longest path of convolutions and dense layers; a separable convolution counts as one."""
+    depths, stack = {}, [target.op]
+    while stack:
+        op = stack[-1]
+        inputs = [tensor.op for tensor in op.inputs]
+        unknown = [other for other in inputs if other not in depths]
+        if op in depths or not unknown:
+            stack.pop()
+            depths[op] = max((depths[other] for other in inputs), default=0) + (
                 op.type in ('Conv2D', 'MatMul'))
-        waiting += unknown
-    return deep[target.op]
+        stack += unknown
+    return depths[target.op]
 
 
 @dataclass
-class Built:
+class SessionNetwork:
     """A network in a session."""
 
     session: tf.Session
@@ -102,26 +111,27 @@ class Built:
     logits: tf.Tensor
 
 
-def build(row: Row, batch_size: int) -> Built:
+def build(row: Row, batch_size: int) -> SessionNetwork:
     with tf.Graph().as_default():
         inputs = tf.placeholder(tf.float32, (batch_size, row.image_size, row.image_size, 3))
         logits, _ = row.build(inputs)
-        return Built(tf.Session(), inputs, logits)
+        return SessionNetwork(tf.Session(), inputs, logits)
 
 
-def build_with_weights(row: Row, batch_size: int) -> Built:
+def build_with_weights(row: Row, batch_size: int) -> SessionNetwork:
     built = build(row, batch_size)
     with built.session.graph.as_default():
         fill_with_random_weights(built.session, slim.get_model_variables())
     return built
 
 
-def counts(built: Built) -> dict[str, int]:
-    """Layers, parameters (with the auxiliary head and without) and multiply-adds of an image."""
+def count(built: SessionNetwork) -> dict[str, int]:
+    """Layers, parameters (with and without the auxiliary head) and multiply-adds of an image."""
     with built.session.graph.as_default():
-        sizes = {each.op.name: each.shape.num_elements() for each in tf.trainable_variables()}
+        sizes = {variable.op.name: variable.shape.num_elements()
+                 for variable in tf.trainable_variables()}
     return {
-        'layers': layers_deep(built.logits),
+        'layers': depth(built.logits),
         'parameters': sum(size for name, size in sizes.items() if 'AuxLogits' not in name),
         'with_aux': sum(sizes.values()),
         'multiply_adds': count_multiply_adds(built.logits) // built.inputs.shape[0],
@@ -129,8 +139,10 @@ def counts(built: Built) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def contestants(name: str, built: Built, images: np.ndarray) -> Iterator[dict[str, Callable]]:
-    """What there is to time of a network: its own graph, and the fast path in each precision."""
+def contestants(
+    name: str, built: SessionNetwork, images: np.ndarray
+) -> Iterator[dict[str, Callable]]:
+    """The functions to time: the original graph, and a predictor in each precision."""
     run = built.session.make_callable(built.logits.op, feed_list=[built.inputs])
     calls = {GRAPH: lambda: run(images)}
     if name not in registry.NETWORKS:
@@ -144,7 +156,7 @@ def contestants(name: str, built: Built, images: np.ndarray) -> Iterator[dict[st
         for precision in inference.PRECISIONS:
             if precision == 'bfloat16' and not inference.has_bfloat16():
                 continue
-            # Of speed alone: int8 finds its ranges on some of the images that it is timed with.
+            # Only speed is measured, so int8 may be calibrated on the same images.
             predictor = stack.enter_context(inference.load(
                 path, precision=precision, calibration_images=images[:4]))
             calls[precision] = partial(predictor.logits, images)
@@ -152,23 +164,23 @@ def contestants(name: str, built: Built, images: np.ndarray) -> Iterator[dict[st
 
 
 def measure(batch_size: int, rounds: int) -> tuple[dict, dict]:
-    """Each network's counts, and the median seconds of a batch of each of its contestants.
+    """The counts of each network, and the median seconds of a batch by each function.
 
-    One network after the other, so that the memory of one is enough; its contestants and Inception
-    V3's graph take turns in every round, so that what is compared sees the same machine.
+    The networks are timed one after the other to save memory. The functions of one alternate with
+    the graph of Inception V3, so that other load on the machine affects all of them.
     """
     counted, seconds = {}, {}
     bar = tqdm(total=len(ROWS) * (rounds + 2), disable=None, dynamic_ncols=True)
     reference = build_with_weights(ROWS[REFERENCE], batch_size)
-    of_reference = partial(reference.session.run, reference.logits.op,
-                           {reference.inputs: images_for(ROWS[REFERENCE], batch_size)})
+    run_reference = partial(reference.session.run, reference.logits.op,
+                           {reference.inputs: random_images(ROWS[REFERENCE], batch_size)})
     for name, row in ROWS.items():
         bar.set_description(row.title)
         built = reference if name == REFERENCE else build_with_weights(row, batch_size)
-        counted[name] = counts(built)
-        with contestants(name, built, images_for(row, batch_size)) as calls:
+        counted[name] = count(built)
+        with contestants(name, built, random_images(row, batch_size)) as calls:
             bar.update()
-            calls[REFERENCE] = of_reference
+            calls[REFERENCE] = run_reference
             durations = {kind: [] for kind in calls}
             for number in range(rounds + 1):
                 for kind, call in calls.items():
@@ -177,31 +189,42 @@ def measure(batch_size: int, rounds: int) -> tuple[dict, dict]:
                     if number:  # the first round warms up
                         durations[kind].append(time.perf_counter() - start)
                 bar.update()
-        seconds[name] = {kind: statistics.median(found) for kind, found in durations.items()}
+        seconds[name] = {kind: statistics.median(values) for kind, values in durations.items()}
         if built is not reference:
             built.session.close()
     bar.close()
     return counted, seconds
 
 
-def images_for(row: Row, batch_size: int) -> np.ndarray:
+def random_images(row: Row, batch_size: int) -> np.ndarray:
     return np.random.RandomState(0).uniform(
         -1, 1, (batch_size, row.image_size, row.image_size, 3)).astype(np.float32)
 
 
-def table(counted: dict, seconds: dict, batch_size: int) -> list[str]:
-    """The lines of a Markdown table, its columns as wide as what is in them."""
+def build_table(counted: dict, seconds: dict, batch_size: int) -> list[str]:
+    """The lines of a Markdown table with aligned columns."""
     lines = [('network', 'image', 'layers deep', 'parameters', 'without aux', 'multiply-adds',
               'top-5 error', f's / {batch_size} images', 'to V3', *inference.PRECISIONS)]
     for name, row in ROWS.items():
-        each, found = counted[name], seconds[name]
-        to_v3 = 1 if name == REFERENCE else found[GRAPH] / found[REFERENCE]
-        lines.append((
-            row.title, f'{row.image_size}', f'{each["layers"]}', f'{each["with_aux"] / 1e6:.2f} M',
-            f'{each["parameters"] / 1e6:.2f} M', f'{each["multiply_adds"] / 1e9:.2f} G',
-            f'{row.top_5_error} %', f'{found[GRAPH]:.3f}', f'{to_v3:.2f}',
-            *(f'{found[GRAPH] / found[kind]:.2f}' if kind in found else '-'
-              for kind in inference.PRECISIONS)))
+        counts, medians = counted[name], seconds[name]
+        to_v3 = 1 if name == REFERENCE else medians[GRAPH] / medians[REFERENCE]
+        lines.append(
+            (
+                row.title,
+                f'{row.image_size}',
+                f'{counts["layers"]}',
+                f'{counts["with_aux"] / 1e6:.2f} M',
+                f'{counts["parameters"] / 1e6:.2f} M',
+                f'{counts["multiply_adds"] / 1e9:.2f} G',
+                f'{row.top_5_error} %',
+                f'{medians[GRAPH]:.3f}',
+                f'{to_v3:.2f}',
+                *(
+                    f'{medians[GRAPH] / medians[kind]:.2f}' if kind in medians else '-'
+                    for kind in inference.PRECISIONS
+                ),
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*lines)]
     lines.insert(1, ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])])
     return ['| ' + ' | '.join(
@@ -216,12 +239,13 @@ def main() -> None:
     tf.get_logger().setLevel('ERROR')
     batch_size, rounds = (8, 1) if arguments.quick else (32, 4)
     counted, seconds = measure(batch_size, rounds)
-    print('\n'.join(table(counted, seconds, batch_size)))
-    print("Seconds are of the network's own graph in a Session, beside V3's in the next column; "
-          'after it, how many\ntimes as fast inception_slim.inference answers, in each precision. '
-          f'{rounds} rounds, in turn;\n{processor()}, {os.cpu_count()} cores, '
-          f'TensorFlow {tf.__version__}.')
-    print("Where TF-Slim's network differs from its paper's:")
+    print('\n'.join(build_table(counted, seconds, batch_size)))
+    print(
+        'Seconds are of the original graph in a Session; "to V3" is relative to Inception V3; the '
+        'last columns\nare the speed-up of inception_slim.inference in each precision. '
+        f'{rounds} interleaved rounds;\n{machine()}, TensorFlow {tf.__version__}.'
+    )
+    print('Differences of the TF-Slim networks from the papers:')
     for row in ROWS.values():
         if row.note:
             print(f'  {row.title}: {row.note}')

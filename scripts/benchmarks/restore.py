@@ -1,6 +1,6 @@
-"""Times checkpoint.restore beside TensorFlow's own Saver.restore, on a full-width checkpoint.
+"""Times checkpoint.restore compared with tf.train.Saver.restore, on a full-width checkpoint.
 
-One run, interleaved; prints medians, their ratio, and how far each one's memory rises.
+One interleaved run; prints the medians, their ratio, and the increase of memory.
 """
 
 import argparse
@@ -22,37 +22,33 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from tqdm import tqdm
 
-
-def resident() -> int:
-    """Bytes of memory that this process holds."""
-    with open('/proc/self/statm') as file:
-        return int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+from scripts.benchmarks._common import resident_memory
 
 
-class Watch:
-    """Measures seconds, and the rise of memory while they pass."""
+class Measurement:
+    """A context that measures its duration and the increase of memory in it."""
 
     def __enter__(self):
-        self.before = self.peak = resident()
+        self.before = self.peak = resident_memory()
         self.running = True
-        self.thread = threading.Thread(target=self.look)
+        self.thread = threading.Thread(target=self.sample)
         self.thread.start()
         self.start = time.perf_counter()
         return self
 
-    def look(self):
+    def sample(self):
         while self.running:
-            self.peak = max(self.peak, resident())
+            self.peak = max(self.peak, resident_memory())
             time.sleep(0.002)
 
     def __exit__(self, *error):
         self.seconds = time.perf_counter() - self.start
         self.running = False
         self.thread.join()
-        self.rise = (self.peak - self.before) / 2**20
+        self.increase = (self.peak - self.before) / 2**20
 
 
-def network() -> tuple[tf.Session, tf.train.Saver]:
+def build_network() -> tuple[tf.Session, tf.train.Saver]:
     graph = tf.Graph()
     with graph.as_default():
         with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
@@ -61,30 +57,30 @@ def network() -> tuple[tf.Session, tf.train.Saver]:
         return tf.Session(), tf.train.Saver(slim.get_model_variables())
 
 
-def saver_and_restore(session, saver, path):
+def create_and_restore(session, saver, path):
     with session.graph.as_default():
         tf.train.Saver(slim.get_model_variables()).restore(session, path)
 
 
-WAYS = {
-    'Saver().restore': saver_and_restore,
+METHODS = {
+    'Saver().restore': create_and_restore,
     'checkpoint.restore': lambda session, saver, path: checkpoint.restore(session, path),
-    'restore of a Saver kept': lambda session, saver, path: saver.restore(session, path),
+    'restore, existing Saver': lambda session, saver, path: saver.restore(session, path),
 }
 
 
 def measure_first(name: str, path: str) -> None:
-    """In a process of its own: the first restore, and what it adds to the memory."""
-    session, saver = network()
-    with Watch() as watch:
-        WAYS[name](session, saver, path)
-    print(watch.seconds, watch.rise)
+    """Prints the duration and the memory of the first restore of this process."""
+    session, saver = build_network()
+    with Measurement() as measurement:
+        METHODS[name](session, saver, path)
+    print(measurement.seconds, measurement.increase)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--rounds', type=int, default=9, metavar='N')
-    parser.add_argument('--first', nargs=2, metavar=('WAY', 'PATH'), help=argparse.SUPPRESS)
+    parser.add_argument('--first', nargs=2, metavar=('METHOD', 'PATH'), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error('--rounds must be at least 1')
@@ -94,28 +90,28 @@ def main() -> int:
         measure_first(*arguments.first)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        session, saver = network()
+        session, saver = build_network()
         with session.graph.as_default():
             initialize = tf.global_variables_initializer()
         session.run(initialize)
         path = saver.save(session, os.path.join(folder, 'model.ckpt'), write_meta_graph=False)
         size = os.path.getsize(path + '.data-00000-of-00001') / 2**20
         print(f'A checkpoint of Inception V3 with 1,001 classes, {size:.0f} MiB', flush=True)
-        first, again = {}, {name: [] for name in WAYS}
-        for name in WAYS:
-            done = subprocess.run([sys.executable, '-m', 'scripts.benchmarks.restore', '--first',
+        first, again = {}, {name: [] for name in METHODS}
+        for name in METHODS:
+            process = subprocess.run([sys.executable, '-m', 'scripts.benchmarks.restore', '--first',
                                    name, path],
                                   capture_output=True, text=True, check=True)
-            first[name] = [float(figure) for figure in done.stdout.split()]
+            first[name] = [float(figure) for figure in process.stdout.split()]
         for _ in tqdm(range(arguments.rounds), unit='round', disable=None):
-            for name, way in WAYS.items():
+            for name, method in METHODS.items():
                 start = time.perf_counter()
-                way(session, saver, path)
+                method(session, saver, path)
                 again[name].append(time.perf_counter() - start)
     reference = statistics.median(again['Saver().restore'])
-    for name in WAYS:
+    for name in METHODS:
         median = statistics.median(again[name])
-        print(f'{name:24} first {first[name][0]:.3f} sec, memory up by {first[name][1]:.0f} MiB; '
+        print(f'{name:24} first {first[name][0]:.3f} sec, memory +{first[name][1]:.0f} MiB; '
               f'then {median:.3f} sec, {median / reference:.2f} times Saver().restore')
     return 0
 

@@ -1,8 +1,8 @@
-"""Times the start: from a process's first moment to its first answer from a checkpoint.
+"""Times a process from its start to its first prediction from a checkpoint.
 
-Beside it what cannot be avoided, `import tensorflow` and one forward pass; one run, interleaved,
-each in a process of its own, after a round that does not count. int8 is calibrated on eight
-images each time; 'kept' is a start that finds it calibrated in a cache.
+For comparison it times `import tensorflow` and one forward pass. One interleaved run, each in a
+process of its own, after a round that is not counted. int8 is calibrated on eight images each time;
+'cached' reads the calibrated network from the cache.
 """
 
 import argparse
@@ -18,17 +18,17 @@ from inception_slim import _tf_logging
 _tf_logging.import_tensorflow_quietly()
 
 from inception_slim.inference import PRECISIONS
-from inception_slim.inference.cpu_features import available_cores, cpu_summary, has_bfloat16
+from inception_slim.inference.cpu_features import has_bfloat16
 from inception_slim.inference.engines.selection import PRECISIONS_OF, is_installed
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from scripts.benchmarks.forward import processor, random_checkpoint
+from scripts.benchmarks._common import machine, random_checkpoint
 
 IMPORT_TENSORFLOW = 'import tensorflow'
-IMPORT_US = 'import inception_slim'
-# Prints how long its second answer took, which is a forward pass and nothing else.
-ANSWER = '''
+IMPORT_PACKAGE = 'import inception_slim'
+# Prints the duration of later predictions too, which are a forward pass and nothing else.
+PREDICT = '''
 import sys, time
 from inception_slim import inference
 import numpy as np
@@ -37,13 +37,13 @@ images = np.random.RandomState(0).uniform(-1, 1, (8, 299, 299, 3)).astype('f')
 predictor = inference.load(checkpoint, precision=precision, engine=engine, cache=cache or None,
                            calibration_images=images)
 predictor.logits(images[:1])
-print('answered', flush=True)
+print('ready', flush=True)
 times = []
 for _ in range(5):
     start = time.perf_counter()
     predictor.logits(images[:1])
     times.append(time.perf_counter() - start)
-try:  # in MiB; not of the process that started this one, which getrusage would count
+try:  # in MiB; getrusage would count the parent process too
     with open('/proc/self/status') as file:
         peak = next(int(line.split()[1]) for line in file if line.startswith('VmHWM')) / 2**10
 except OSError:
@@ -53,8 +53,8 @@ print(sorted(times)[2], peak)
 '''
 
 
-def until_first_line(code: str, *arguments: str) -> tuple[float, str]:
-    """Seconds until the process prints or ends, and what it prints after its first line."""
+def time_to_first_line(code: str, *arguments: str) -> tuple[float, str]:
+    """Seconds until a process prints or ends, and what it prints after its first line."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, '-c', code, *arguments], stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True)
@@ -75,42 +75,44 @@ def main() -> int:
     tf.disable_eager_execution()
     tf.get_logger().setLevel('ERROR')
     starts = [
-        (precision, engine, kept)
+        (precision, engine, cached)
         for precision in PRECISIONS
-        for engine, able in PRECISIONS_OF.items()
-        if precision in able and is_installed(engine)
-        for kept in (False, True)
-        if (precision == 'int8' or not kept) and (precision != 'bfloat16' or has_bfloat16())
+        for engine, supported in PRECISIONS_OF.items()
+        if precision in supported and is_installed(engine)
+        for cached in (False, True)
+        if (precision == 'int8' or not cached) and (precision != 'bfloat16' or has_bfloat16())
     ]
     durations: dict[object, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, _ = random_checkpoint('inception_v3', folder)
         for number in tqdm(range(arguments.rounds + 1), unit='round', disable=None):
-            done = {code: until_first_line(code)[0] for code in (IMPORT_TENSORFLOW, IMPORT_US)}
-            for each in starts:
-                precision, engine, kept = each
-                cache = os.path.join(folder, 'cache') if kept else ''
-                done[each], rest = until_first_line(ANSWER, precision, engine, cache, checkpoint)
-                done[each, 'pass'], done[each, 'memory'] = map(float, rest.split())
+            values = {
+                code: time_to_first_line(code)[0] for code in (IMPORT_TENSORFLOW, IMPORT_PACKAGE)
+            }
+            for start in starts:
+                precision, engine, cached = start
+                cache = os.path.join(folder, 'cache') if cached else ''
+                values[start], rest = time_to_first_line(
+                    PREDICT, precision, engine, cache, checkpoint
+                )
+                values[start, 'pass'], values[start, 'memory'] = map(float, rest.split())
             if number:
-                for key, value in done.items():
+                for key, value in values.items():
                     durations.setdefault(key, []).append(value)
-    medians = {key: statistics.median(each) for key, each in durations.items()}
+    medians = {key: statistics.median(seconds) for key, seconds in durations.items()}
     base = medians[IMPORT_TENSORFLOW]
-    print(
-        f'{processor()} ({cpu_summary()}), {available_cores()} cores; TensorFlow {tf.__version__}'
-    )
+    print(f'{machine()}; TensorFlow {tf.__version__}')
     print(f'{IMPORT_TENSORFLOW:38} {base:6.2f} sec')
-    print(f'{IMPORT_US:38} {medians[IMPORT_US]:6.2f} sec, {medians[IMPORT_US] / base:.2f} times '
-          'import tensorflow')
+    seconds = medians[IMPORT_PACKAGE]
+    print(f'{IMPORT_PACKAGE:38} {seconds:6.2f} sec, {seconds / base:.2f} times import tensorflow')
     float32 = medians['float32', 'session', False]
-    for each in starts:
-        precision, engine, kept = each
-        least = base + medians[each, 'pass']
-        name = f'first answer in {precision}, {engine}' + (', kept' if kept else '')
-        print(f'{name:38} {medians[each]:6.2f} sec, {medians[each] / least:.2f} times import '
-              f'tensorflow and a forward pass, {medians[each] / float32:.2f} times float32; peak '
-              f'{medians[each, "memory"]:5.0f} MiB')
+    for start in starts:
+        precision, engine, cached = start
+        least = base + medians[start, 'pass']
+        name = f'first prediction, {precision}, {engine}' + (', cached' if cached else '')
+        print(f'{name:38} {medians[start]:6.2f} sec, {medians[start] / least:.2f} times import '
+              f'tensorflow and a forward pass, {medians[start] / float32:.2f} times float32; peak '
+              f'{medians[start, "memory"]:5.0f} MiB')
     return 0
 
 

@@ -1,10 +1,10 @@
-"""PyTorch as a contestant of `make bench-train`: Inception V3 as torchvision shapes it.
+"""A benchmark worker (see `worker_protocol`) that trains Inception V3 in PyTorch.
 
     python train_torch_worker.py 'PyTorch [compiled ]PRECISION' BATCH_SIZE
 
-The network is written from what is known of it, with its auxiliary head; torchvision is not needed.
-Losses, RMSProp and the weights' moving averages have the figures that ours have. L2 is the
-optimizer's `weight_decay`, and the gradients are clipped by their norm in all, as PyTorch does it.
+The layers are those of torchvision, which is not needed, with the auxiliary head. Losses, RMSProp
+and the moving averages of the weights have the same settings as here. L2 is the optimizer's
+`weight_decay`, and gradients are clipped by their global norm, as usual in PyTorch.
 """
 
 import os
@@ -13,7 +13,7 @@ import sys
 import torch
 from torch import nn
 from torch.nn import functional
-from worker_protocol import take_turns
+from worker_protocol import serve_steps
 
 CLASSES = 1001
 
@@ -31,8 +31,8 @@ class Conv(nn.Module):
         return functional.relu(self.bn(self.conv(images)), inplace=True)
 
 
-class Together(nn.Module):
-    """Branches on one input, side by side."""
+class Concat(nn.Module):
+    """Branches on one input, concatenated."""
 
     def __init__(self, *branches):
         super().__init__()
@@ -43,18 +43,15 @@ class Together(nn.Module):
 
 
 def convs(inputs, *layers):
-    """Convolutions on top of each other: (channels, kernel) without, (…, stride) with a stride.
-
-    Those without are padded so that the grid stays.
-    """
-    built = []
+    """Convolutions: (channels, kernel) with padding, or (channels, kernel, stride) without."""
+    layers = []
     for channels, kernel, *stride in layers:
         sides = kernel if isinstance(kernel, tuple) else (kernel, kernel)
         padding = (0, 0) if stride else tuple(side // 2 for side in sides)
-        built.append(Conv(inputs, channels, sides, stride=stride[0] if stride else 1,
+        layers.append(Conv(inputs, channels, sides, stride=stride[0] if stride else 1,
                           padding=padding))
         inputs = channels
-    return nn.Sequential(*built)
+    return nn.Sequential(*layers)
 
 
 def pooled(inputs, channels):
@@ -62,13 +59,13 @@ def pooled(inputs, channels):
 
 
 def block_35x35(inputs, pool):
-    return Together(convs(inputs, (64, 1)), convs(inputs, (48, 1), (64, 5)),
+    return Concat(convs(inputs, (64, 1)), convs(inputs, (48, 1), (64, 5)),
                     convs(inputs, (64, 1), (96, 3), (96, 3)), pooled(inputs, pool))
 
 
 def block_17x17(inner):
     wide, high = (1, 7), (7, 1)
-    return Together(
+    return Concat(
         convs(768, (192, 1)), convs(768, (inner, 1), (inner, wide), (192, high)),
         convs(768, (inner, 1), (inner, high), (inner, wide), (inner, high), (192, wide)),
         pooled(768, 192))
@@ -76,10 +73,10 @@ def block_17x17(inner):
 
 def block_8x8(inputs):
     def spread(*layers):
-        body = convs(inputs, *layers)
-        return nn.Sequential(body, Together(convs(384, (384, (1, 3))), convs(384, (384, (3, 1)))))
+        base = convs(inputs, *layers)
+        return nn.Sequential(base, Concat(convs(384, (384, (1, 3))), convs(384, (384, (3, 1)))))
 
-    return Together(convs(inputs, (320, 1)), spread((384, 1)), spread((448, 1), (384, 3)),
+    return Concat(convs(inputs, (320, 1)), spread((384, 1)), spread((448, 1), (384, 3)),
                     pooled(inputs, 192))
 
 
@@ -91,11 +88,11 @@ class Inception(nn.Module):
             convs(3, (32, 3, 2), (32, 3, 1), (64, 3)), nn.MaxPool2d(3, 2),
             convs(64, (80, 1), (192, 3, 1)), nn.MaxPool2d(3, 2),
             block_35x35(192, 32), block_35x35(256, 64), block_35x35(288, 64),
-            Together(convs(288, (384, 3, 2)), convs(288, (64, 1), (96, 3), (96, 3, 2)),
+            Concat(convs(288, (384, 3, 2)), convs(288, (64, 1), (96, 3), (96, 3, 2)),
                      nn.MaxPool2d(3, 2)),
             block_17x17(128), block_17x17(160), block_17x17(160), block_17x17(192))
         self.after = nn.Sequential(
-            Together(convs(768, (192, 1), (320, 3, 2)),
+            Concat(convs(768, (192, 1), (320, 3, 2)),
                      convs(768, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2)),
                      nn.MaxPool2d(3, 2)),
             block_8x8(1280), block_8x8(2048), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
@@ -108,15 +105,15 @@ class Inception(nn.Module):
         return self.after(grid), self.aux(grid)
 
 
-def step_of(batch_size: int, compiled: bool, bfloat16: bool):
-    """A function that makes one step, and returns its loss."""
+def build_step(batch_size: int, compiled: bool, bfloat16: bool):
+    """Returns a function that runs one training step and returns its loss."""
     torch.manual_seed(0)
     model = Inception().to(memory_format=torch.channels_last).train()
     images = torch.rand(batch_size, 3, 299, 299).mul_(2).sub_(1).to(
         memory_format=torch.channels_last)
     labels = torch.randint(CLASSES, (batch_size,))
-    kernels = [each for each in model.parameters() if each.ndim > 1]
-    others = [each for each in model.parameters() if each.ndim == 1]
+    kernels = [value for value in model.parameters() if value.ndim > 1]
+    others = [value for value in model.parameters() if value.ndim == 1]
     optimizer = torch.optim.RMSprop(
         [{'params': kernels, 'weight_decay': 0.00004}, {'params': others}], lr=0.01, alpha=0.9,
         eps=1.0, momentum=0.9, foreach=True)
@@ -145,9 +142,9 @@ def main():
     name, batch_size = sys.argv[1], int(sys.argv[2])
     if hasattr(os, 'sched_getaffinity'):
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-    step = step_of(batch_size, 'compiled' in name, 'bfloat16' in name)
+    step = build_step(batch_size, 'compiled' in name, 'bfloat16' in name)
     step()  # compiles
-    take_turns(f'PyTorch {torch.__version__}', step)
+    serve_steps(f'PyTorch {torch.__version__}', step)
 
 
 if __name__ == '__main__':

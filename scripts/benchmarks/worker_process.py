@@ -1,66 +1,97 @@
-"""A contestant's process as the one that asks sees it, and which contestants were asked for."""
+"""The client's side of the benchmark protocol: worker processes, and the option `--only`."""
+
+from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Collection
+import json
 import os
 import signal
 import subprocess
 import tempfile
+from typing import Any
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-class Process:
-    """A worker that answers a line for each line it is given.
+class WorkerFailed(RuntimeError):
+    """A worker ended before it replied; the message has the reason."""
+
+
+class Worker:
+    """A worker process (see `worker_protocol`), started and ready.
 
     Attributes:
-      process: what was started.
-      errors: the file that its errors go to.
+      process: the process.
+      facts: what the worker printed when it was ready.
     """
 
     def __init__(self, command: list[str], cores: set[int] | None = None,
-                 environment: dict[str, str] | None = None):
-        self.errors = tempfile.TemporaryFile('w+')
+                 environment: dict[str, str] | None = None, wait: bool = True):
+        """Starts the process; without `wait`, call `read_facts` before the first request."""
+        self._errors = tempfile.TemporaryFile('w+')
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=self.errors, text=True,
+                                        stderr=self._errors, text=True,
                                         env={**os.environ, **(environment or {})})
         if cores:
             os.sched_setaffinity(self.process.pid, cores)
+        self.facts: dict[str, Any] = {}
+        if wait:
+            self.read_facts()
 
-    def send(self, question: str) -> None:
-        """Asks; that a process has ended, and why, is found where its answer is read."""
+    def read_facts(self) -> None:
+        self.facts = self.receive()
+
+    def send(self, command: str) -> None:
         try:
-            self.process.stdin.write(question + '\n')
+            self.process.stdin.write(command + '\n')
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass
+            pass  # `receive` reports why the process ended
 
-    def why_it_ended(self) -> str:
-        """Of a process that said nothing itself: its signal, or the last line of its errors."""
+    def receive(self) -> Any:
+        line = self.process.stdout.readline()
+        if not line:
+            raise WorkerFailed(self._failure())
+        return json.loads(line)
+
+    def request(self, command: str) -> Any:
+        """Sends a command and returns the reply.
+
+        Raises:
+          WorkerFailed: the process ended.
+        """
+        self.send(command)
+        return self.receive()
+
+    def _failure(self) -> str:
+        """The signal that ended the process, or its status and the last line of its errors."""
         status = self.process.wait()
         if status < 0:
-            hint = ', as where memory runs out' if -status == signal.SIGKILL else ''
-            return f'it was killed by {signal.Signals(-status).name}{hint}'
-        self.errors.seek(0)
-        lines = self.errors.read().strip().splitlines() or ['it said nothing']
-        return f'it ended with status {status}: {lines[-1]}'
+            hint = ' (perhaps out of memory)' if -status == signal.SIGKILL else ''
+            return f'killed by {signal.Signals(-status).name}{hint}'
+        self._errors.seek(0)
+        lines = self._errors.read().strip().splitlines() or ['no error message']
+        return f'ended with status {status}: {lines[-1]}'
 
     def close(self) -> None:
         self.process.stdin.close()
         self.process.wait()
 
 
-def add_only(parser: argparse.ArgumentParser, known: Collection[str],
+def add_only(parser: argparse.ArgumentParser, names: Collection[str],
              reference: str) -> Callable[[argparse.Namespace], list[str]]:
-    """Adds `--only`; what is returned says which contestants were asked for, and the reference."""
+    """Adds `--only`; returns a function that gives the selected names and the reference."""
     parser.add_argument('--only', metavar='NAME,...',
-                        help=f'of these contestants alone: {", ".join(known)}')
+                        help=f'only these of {", ".join(names)}')
 
-    def chosen(arguments: argparse.Namespace) -> list[str]:
+    def select(arguments: argparse.Namespace) -> list[str]:
         if not arguments.only:
-            return list(known)
-        wanted = arguments.only.split(',')
-        unknown = [name for name in wanted if name not in known]
+            return list(names)
+        selected = arguments.only.split(',')
+        unknown = [name for name in selected if name not in names]
         if unknown:
             parser.error(f'--only: there is no contestant {unknown[0]!r}')
-        return [name for name in known if name in wanted or name == reference]
+        return [name for name in names if name in selected or name == reference]
 
-    return chosen
+    return select

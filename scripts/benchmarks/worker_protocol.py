@@ -1,43 +1,45 @@
-"""A contestant's side of taking turns; runs on Python 3.7 too.
+"""The worker's side of the benchmark protocol; runs on Python 3.7 too.
 
-From its import on, the answers have the standard output to themselves; what libraries print goes
-where errors go.
+A worker prints one line of JSON when it is ready, then one line for each line of its input, which
+is a command and its arguments; it ends with its input. Standard output belongs to the protocol from
+the import of this module on: what libraries print goes to standard error.
 """
 
+import json
 import os
-import resource
 import sys
 import time
 
-answers = os.fdopen(os.dup(1), 'w')
+from peak_memory import peak_memory
+
+_output = os.fdopen(os.dup(1), 'w')
 os.dup2(2, 1)
 
 
-def take_turns(version, run):
-    """Prints the version when all is ready; then an answer for each line read.
+def serve(facts, **commands):
+    """Prints `facts` and then the result of each command that is read.
 
-    To `memory`, the most memory that the process had, in MiB; to any other, the seconds of a run.
+    Args:
+      facts: a dict that describes the worker.
+      commands: functions by the name of the command; they take its arguments as strings. The
+        command `memory` returns the peak memory of the process in MiB.
     """
-    answer(version)
+    reply(facts)
     for line in sys.stdin:
-        if line.strip() == 'memory':
-            answer(peak_memory())
-        else:
-            start = time.time()
-            run()
-            answer(time.time() - start)
+        words = line.split()
+        reply(peak_memory() if words[0] == 'memory' else commands[words[0]](*words[1:]))
 
 
-def answer(value):
-    answers.write(f'{value}\n')
-    answers.flush()
+def serve_steps(version, run):
+    """Serves the command `step`, which runs `run` once and returns its duration in seconds."""
+    def step():
+        start = time.time()
+        run()
+        return time.time() - start
+
+    serve({'version': version}, step=step)
 
 
-def peak_memory():
-    """In MiB. What getrusage says counts the process that this one was started from."""
-    try:
-        with open('/proc/self/status') as file:
-            return next(int(line.split()[1]) for line in file if line.startswith('VmHWM:')) / 2**10
-    except OSError:
-        unit = 2**20 if sys.platform == 'darwin' else 2**10  # of bytes there, of KiB elsewhere
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / float(unit)
+def reply(value):
+    _output.write(json.dumps(value) + '\n')
+    _output.flush()

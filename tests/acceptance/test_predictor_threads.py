@@ -13,7 +13,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from scripts.benchmarks.restore import resident
+from scripts.benchmarks._common import resident_memory
 
 pytestmark = pytest.mark.acceptance
 CALLS = 2000
@@ -51,7 +51,7 @@ def test_threads_agree_and_memory_is_flat(precision, tmp_path):
                     size = next(sizes, None)
                     if size is None:
                         return
-                    memory.append(resident() / 2**20)
+                    memory.append(resident_memory() / 2**20)
                 if np.abs(predictor.logits(images[:size]) - expected[size]).max() > tolerance:
                     wrong.append(size)
 

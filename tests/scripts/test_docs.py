@@ -17,7 +17,11 @@ def test_reports_broken_markdown_links(tmp_path):
         '[a](docs/b.md) [a](docs/b.md#one-heading-here) [a](https://nowhere.invalid/x)\n'
         '[bad](docs/c.md) [bad](docs/b.md#three) [split\n](docs/d.md) `[code](docs/e.md)`\n')
     links = docs.broken_markdown_links(docs.markdown_files(str(tmp_path)))
-    assert [re.sub('.*: ', '', link) for link in links] == ['docs/c.md', 'docs/b.md#three', 'docs/d.md']
+    assert [re.sub('.*: ', '', link) for link in links] == [
+        'docs/c.md',
+        'docs/b.md#three',
+        'docs/d.md',
+    ]
 
 
 def test_reports_broken_html_links(tmp_path):
