@@ -1,9 +1,9 @@
-"""From images to answers, command by command, as a newcomer would go: scikit-learn's digits.
+"""Trains, evaluates, classifies, fine-tunes and exports on scikit-learn's digits (no download).
 
-1,797 real images of ten classes, no download. They are written as TFRecords and as folders of
-PNGs; a narrow Inception V3 is trained on them, evaluated, asked, fine-tuned to other classes, and
-exported in every format. Each export is then run in its own runtime on all held-out images. Ends
-with 1 and a sentence where an accuracy is not what it should be.
+1,797 real images of ten classes are written as TFRecords and as folders of PNG files. A narrow
+Inception V3 is trained on them, evaluated, fine-tuned to other classes and exported in every
+format; each export is run in its own runtime on all held-out images. Exits with 1 if an accuracy is
+too low.
 """
 
 import argparse
@@ -33,11 +33,11 @@ import tensorflow.compat.v1 as tf
 
 COMMAND = os.path.join(os.path.dirname(sys.executable), 'inception-slim')
 HELD_OUT = 400
-BATCH = 50  # of which HELD_OUT is a multiple
-SIDE = 96  # pixels of a PNG, from the 8 of a digit
-WANTED = 95.0  # percent of the held-out images
+BATCH = 50  # divides HELD_OUT
+SIDE = 96  # pixels of a PNG file, enlarged from the 8 of a digit
+MIN_ACCURACY = 95.0  # percent of the held-out images
 OPENVINO = importlib.util.find_spec('openvino') is not None
-EXPORTS = (  # the name of the file, and the flags
+EXPORTS = (  # file name and options
     ('saved', ('--format', 'saved-model')),
     ('frozen.pb', ('--format', 'frozen')),
     ('float32.tflite', ('--format', 'tflite')),
@@ -51,12 +51,12 @@ EXPORTS = (  # the name of the file, and the flags
        ('openvino-int8', ('--format', 'openvino', '--quantize', 'int8'))) if OPENVINO else ()))
 
 
-class Missed(Exception):
-    """Something did not come out as it should; one sentence says what."""
+class DemoFailed(Exception):
+    """A command failed or missed its accuracy."""
 
 
 def run(*arguments: str) -> str:
-    """Prints a command, runs it, prints its output as it comes, and returns that."""
+    """Prints a command, runs it, and prints and returns its output."""
     print(f'\n$ inception-slim {shlex.join(arguments)}', flush=True)
     process = subprocess.Popen([COMMAND, *arguments], stdout=subprocess.PIPE, text=True)
     lines = []
@@ -64,22 +64,22 @@ def run(*arguments: str) -> str:
         print(line, end='', flush=True)
         lines.append(line)
     if process.wait():
-        raise Missed(f'inception-slim {arguments[0]} ended with {process.returncode}.')
+        raise DemoFailed(f'inception-slim {arguments[0]} ended with {process.returncode}.')
     return ''.join(lines)
 
 
 def write_digits() -> None:
-    """`digits` and `parity`, folders of PNGs, and `records`, TFRecords; each in two splits."""
+    """Writes `digits` and `parity`, PNG files, and `records`, TFRecords, each in two splits."""
     digits, labels = load_digits(return_X_y=True)
     order = np.random.RandomState(0).permutation(len(digits))
     images = tensorflow.image.resize(digits[order].reshape(-1, 8, 8, 1) * (255 / 16), (SIDE, SIDE))
-    encoded = [tensorflow.io.encode_png(each).numpy()
-               for each in tensorflow.cast(tensorflow.round(images), tensorflow.uint8)]
+    encoded = [tensorflow.io.encode_png(image).numpy()
+               for image in tensorflow.cast(tensorflow.round(images), tensorflow.uint8)]
     labels = labels[order].tolist()
     for split, part in (('validation', slice(HELD_OUT)), ('train', slice(HELD_OUT, None))):
         examples = list(zip(encoded[part], labels[part]))
         data.write_tfrecords('records', 'digits', split, examples,
-                             [str(each) for each in range(10)], num_shards=2)
+                             [str(digit) for digit in range(10)], num_shards=2)
         for number, (png, label) in enumerate(examples):
             for name in (f'digits/{split}/{label}', f'parity/{split}/{("even", "odd")[label % 2]}'):
                 os.makedirs(name, exist_ok=True)
@@ -89,26 +89,26 @@ def write_digits() -> None:
               f'digits/{split} and parity/{split}')
 
 
-def evaluated(*arguments: str) -> float:
-    """Percent of top-1 that `inception-slim evaluate` prints."""
+def evaluate(*arguments: str) -> float:
+    """The top-1 accuracy that `inception-slim evaluate` prints, in percent."""
     return float(re.search(r'top-1 accuracy +([\d.]+)%', run('evaluate', *arguments))[1])
 
 
-def must_reach(accuracy: float, what: str) -> None:
-    if accuracy < WANTED:
-        raise Missed(f'{what} is right on {accuracy:.2f} % of the held-out images, not on '
-                     f'{WANTED:g} %.')
+def check_accuracy(accuracy: float, network: str) -> None:
+    if accuracy < MIN_ACCURACY:
+        raise DemoFailed(f'{network} has a top-1 accuracy of {accuracy:.2f} % on held-out images; '
+                         f'expected at least {MIN_ACCURACY:g} %.')
 
 
-# Each loads an export in its own runtime; what it returns gives `[N, 10]` probabilities, of images
-# `[N, 299, 299, 3]` in [-1, 1] or of the bytes of their files.
+# Each loads an export in its own runtime and returns a function from images `[N, 299, 299, 3]` in
+# [-1, 1] and the bytes of their files to probabilities `[N, 10]`.
 
 def saved_model(path):
     serve = tensorflow.saved_model.load(path).signatures['serving_default']
     return lambda images, _: serve(images=tensorflow.constant(images))['predictions'].numpy()
 
 
-def saved_model_of_bytes(path):
+def saved_model_from_bytes(path):
     serve = tensorflow.saved_model.load(path).signatures['encoded']
     return lambda _, files: serve(encoded=tensorflow.constant(files))['predictions'].numpy()
 
@@ -124,18 +124,18 @@ def frozen(path):
 
 def tflite(path):
     with suppress_stderr(), warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # the interpreter announces its move to another package
+        warnings.simplefilter('ignore')  # tf.lite.Interpreter is deprecated
         interpreter = tf.lite.Interpreter(model_path=path, num_threads=os.cpu_count())
         source = interpreter.get_input_details()[0]['index']
         interpreter.resize_tensor_input(source, (BATCH, 299, 299, 3))
         interpreter.allocate_tensors()
 
-    def answer(images, _):
+    def predict(images, _):
         interpreter.set_tensor(source, images)
         interpreter.invoke()
         return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
 
-    return answer
+    return predict
 
 
 def keras_model(path):
@@ -148,16 +148,16 @@ def onnx(path):
     return lambda images, _: session.run(None, {'input:0': images})[0]
 
 
-def of_openvino(path):
+def load_openvino(path):
     import openvino
 
     model = openvino.Core().compile_model(os.path.join(path, 'openvino_model.xml'), 'CPU')
     return lambda images, _: model({'input': images})['predictions']
 
 
-RUNTIMES = (  # the file, what it is called in the table, what loads it, points it may lose
+RUNTIMES = (  # file, name in the table, loader, percentage points that it may lose
     ('saved', 'saved-model', saved_model, 0),
-    ('saved', 'saved-model, PNG bytes', saved_model_of_bytes, 0),
+    ('saved', 'saved-model, PNG bytes', saved_model_from_bytes, 0),
     ('frozen.pb', 'frozen', frozen, 0),
     ('float32.tflite', 'tflite', tflite, 0),
     ('float16.tflite', 'tflite float16', tflite, 0),
@@ -166,8 +166,8 @@ RUNTIMES = (  # the file, what it is called in the table, what loads it, points 
     ('model.h5', 'keras, HDF5', keras_model, 0),
     ('model.onnx', 'onnx', onnx, 0),
     ('int8.onnx', 'onnx int8', onnx, 1),
-    *((('openvino', 'openvino', of_openvino, 0.25),  # it may take bfloat16 by itself
-       ('openvino-int8', 'openvino int8', of_openvino, 1)) if OPENVINO else ()))
+    *((('openvino', 'openvino', load_openvino, 0.25),  # it may choose bfloat16
+       ('openvino-int8', 'openvino int8', load_openvino, 1)) if OPENVINO else ()))
 
 
 def size(path: str) -> int:
@@ -178,7 +178,7 @@ def size(path: str) -> int:
 
 
 def compare(accuracy: float) -> None:
-    """The table of the exports; each accuracy must be the checkpoint's, as `evaluate` found it."""
+    """Prints the accuracy of each export, which must agree with the checkpoint's."""
     dataset = data.open_dataset('digits', 'validation')
     batches = list(data.as_numpy_batches(lambda: data.batches(dataset, BATCH)))
     encoded = []
@@ -188,51 +188,52 @@ def compare(accuracy: float) -> None:
     print(f'\nEach export in its own runtime, on the {HELD_OUT} held-out digits')
     print(f'{"":24}{"MB":>6}{"top-1":>10}')
     print(f'{"checkpoint":24}{"":6}{accuracy:>8.2f} %', flush=True)
-    missed = []
-    for path, name, load, may_lose in RUNTIMES:
-        answer, right = load(path), 0
+    failures = []
+    for path, name, load, max_loss in RUNTIMES:
+        predict, correct = load(path), 0
         for number, batch in enumerate(batches):
-            answers = answer(batch['image'], encoded[BATCH * number:BATCH * (number + 1)])
-            right += int((answers.argmax(axis=1) == batch['label']).sum())
-        found = 100 * right / HELD_OUT
-        print(f'{name:24}{size(path) / 1e6:6.1f}{found:8.2f} %', flush=True)
-        if abs(found - accuracy) > may_lose + 0.005:  # of rounding in what evaluate prints
-            missed.append(f'{name} is right on {found:.2f} %, the checkpoint on {accuracy:.2f} %')
-    if missed:
-        raise Missed('; '.join(missed) + '.')
+            probabilities = predict(batch['image'], encoded[BATCH * number:BATCH * (number + 1)])
+            correct += int((probabilities.argmax(axis=1) == batch['label']).sum())
+        top_1 = 100 * correct / HELD_OUT
+        print(f'{name:24}{size(path) / 1e6:6.1f}{top_1:8.2f} %', flush=True)
+        if abs(top_1 - accuracy) > max_loss + 0.005:  # evaluate prints two decimals
+            failures.append(f'{name} has {top_1:.2f} %, the checkpoint {accuracy:.2f} %')
+    if failures:
+        raise DemoFailed('; '.join(failures) + '.')
 
 
 def demonstrate(steps: int, more_steps: int) -> None:
     write_digits()
-    recipe = ('--depth-multiplier', '0.1', '--batch-size', '16', '--learning-rate', '0.05',
+    options = ('--depth-multiplier', '0.1', '--batch-size', '16', '--learning-rate', '0.05',
               '--decay-factor', '0.5', '--batch-norm-decay', '0.95', '--no-distort')
     run('train', 'records', '--split', 'train', '--train-dir', 'model', '--steps', str(steps),
-        '--epochs-per-decay', '0.75', *recipe)
-    accuracy = evaluated('model', 'records', '--split', 'validation')
-    must_reach(accuracy, 'The trained network')
-    of_folders = evaluated('model', 'digits', '--split', 'validation')
-    if of_folders != accuracy:
-        raise Missed(f'Of the same images, {accuracy} % as TFRecords, but {of_folders} % as PNGs.')
-    some = [f'digits/validation/{label}/{sorted(os.listdir(f"digits/validation/{label}"))[0]}'
+        '--epochs-per-decay', '0.75', *options)
+    accuracy = evaluate('model', 'records', '--split', 'validation')
+    check_accuracy(accuracy, 'The trained network')
+    from_folders = evaluate('model', 'digits', '--split', 'validation')
+    if from_folders != accuracy:
+        raise DemoFailed(f'The same images give {accuracy} % as TFRecords, but {from_folders} % as '
+                         'PNG files.')
+    images = [f'digits/validation/{label}/{sorted(os.listdir(f"digits/validation/{label}"))[0]}'
             for label in (3, 7)]
-    run('classify', 'model', *some, '--top', '2')
+    run('classify', 'model', *images, '--top', '2')
     run('train', 'parity', '--split', 'train', '--train-dir', 'parity-model', '--from', 'model',
         '--exclude-scopes', 'Logits,AuxLogits', '--steps', str(more_steps),
-        '--epochs-per-decay', '0.25', *recipe)
-    must_reach(evaluated('parity-model', 'parity', '--split', 'validation'),
+        '--epochs-per-decay', '0.25', *options)
+    check_accuracy(evaluate('parity-model', 'parity', '--split', 'validation'),
                'The fine-tuned network')
-    for name, flags in EXPORTS:
-        run('export', 'model', *flags, '--calibration', 'digits/train', '--output', name)
+    for name, options in EXPORTS:
+        run('export', 'model', *options, '--calibration', 'digits/train', '--output', name)
     compare(accuracy)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--folder', metavar='DIR',
-                        help='an empty folder to keep everything in; else it is removed at the end')
+                        help='an empty folder for all files; by default a temporary one')
     parser.add_argument('--steps', type=int, default=250, metavar='N')
     parser.add_argument('--more-steps', type=int, default=80, metavar='N',
-                        help='of fine-tuning (%(default)s)')
+                        help='steps of fine-tuning (%(default)s)')
     arguments = parser.parse_args()
     if min(arguments.steps, arguments.more_steps) < 1:
         parser.error('--steps and --more-steps must be at least 1')
@@ -241,18 +242,18 @@ def main() -> int:
     os.makedirs(folder, exist_ok=True)
     if os.listdir(folder):
         parser.error(f'{folder} is not empty')
-    began = time.monotonic()
+    start = time.monotonic()
     print(f'$ cd {folder}')
     os.chdir(folder)
     try:
         demonstrate(arguments.steps, arguments.more_steps)
-    except Missed as error:
+    except DemoFailed as error:
         print(f'\n{error}', file=sys.stderr)
         return 1
     finally:
         if not arguments.folder:
             shutil.rmtree(folder)
-    print(f'\nAll of it took {(time.monotonic() - began) / 60:.1f} minutes.')
+    print(f'\nTotal time: {(time.monotonic() - start) / 60:.1f} minutes.')
     return 0
 
 

@@ -1,5 +1,4 @@
-"""TensorFlow 1.15 in environments of its own: 1.15.5 where a Python 3.7 is found, and 1.15.0, the
-last that Python 2 has, where a Python 2.7 is."""
+"""Installs TensorFlow 1.15.5 for Python 3.7, and 1.15.0, the last for Python 2, for Python 2.7."""
 
 from collections.abc import Callable, Sequence
 import os
@@ -8,11 +7,11 @@ import subprocess
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLD = os.path.join(ROOT, '.venv-1.15')
 OLD_PYTHON = os.path.join(OLD, 'bin', 'python')
-# The last two are what scripts of the day read their images with.
+# Scripts of the time read images with the last two.
 OLD_PACKAGES = ('tensorflow==1.15.5', 'protobuf<3.21', 'numpy<1.19', 'pillow<10', 'scipy<1.2')
-# Python 2.7 has no venv: its packages are those of a user whose home this is.
+# Python 2.7 has no venv; its packages are installed into this PYTHONUSERBASE.
 OLDER = os.path.join(ROOT, '.venv-1.15-python2.7')
-# The last grpcio that came ready-made.
+# Later versions of grpcio have no wheel.
 OLDER_PACKAGES = ('tensorflow==1.15.0', 'grpcio<1.40', 'pillow<7', 'scipy<1.2')
 
 
@@ -31,8 +30,8 @@ def runs(command: list[str], code: str) -> bool:
         return False
 
 
-def find_python(version: str, fits: Callable[[list[str]], bool]) -> list[str] | None:
-    """The command of a Python of a version: on the path, or kept by pyenv."""
+def find_python(version: str, is_usable: Callable[[list[str]], bool]) -> list[str] | None:
+    """The command of a Python version, on the path or installed by pyenv."""
     candidates = [[f'python{version}']]
     try:
         versions = subprocess.run(['pyenv', 'prefix', version], capture_output=True, text=True)
@@ -40,7 +39,7 @@ def find_python(version: str, fits: Callable[[list[str]], bool]) -> list[str] | 
                        for line in versions.stdout.splitlines()]
     except OSError:
         pass
-    return next((each for each in candidates if fits(each)), None)
+    return next((command for command in candidates if is_usable(command)), None)
 
 
 def find_python_3_7() -> list[str] | None:
@@ -48,40 +47,39 @@ def find_python_3_7() -> list[str] | None:
 
 
 def is_set_up(folder: str, packages: Sequence[str]) -> bool:
-    """Whether these very packages were installed there before."""
+    """Whether exactly these packages have been installed there."""
     try:
         with open(os.path.join(folder, 'installed')) as file:
-            return file.read() == listed(packages)
+            return file.read() == stamp(packages)
     except OSError:
         return False
 
 
-def listed(packages: Sequence[str]) -> str:
+def stamp(packages: Sequence[str]) -> str:
     return '\n'.join(packages) + '\n'
 
 
 def set_up_tensorflow_1_15() -> bool:
-    """Makes the environment of TensorFlow 1.15.5, if that can be done and was not done before."""
+    """Installs TensorFlow 1.15.5 once; returns whether it is installed."""
     if is_set_up(OLD, OLD_PACKAGES):
         return True
     python = find_python_3_7()
     if python is None:
-        print('No Python 3.7 was found, so TensorFlow 1.15.5 is left out; put one on the path, or '
-              'install it with pyenv, to compare with it.')
+        print('TensorFlow 1.15.5 is omitted: it needs Python 3.7, on the path or by pyenv.')
         return False
     print('Setting up .venv-1.15 with TensorFlow 1.15.5 (once, a few minutes)', flush=True)
     subprocess.run([*python, '-m', 'venv', '--clear', OLD], check=True)
     subprocess.run([OLD_PYTHON, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check',
                     *OLD_PACKAGES], check=True)
     with open(os.path.join(OLD, 'installed'), 'w') as file:
-        file.write(listed(OLD_PACKAGES))
+        file.write(stamp(OLD_PACKAGES))
     return True
 
 
 def set_up_python_2_7() -> list[str] | None:
-    """The command of a Python 2.7 that has TensorFlow 1.15.0, if there is one or can be.
+    """Installs TensorFlow 1.15.0 once; returns the command of its Python 2.7, or None without one.
 
-    It is to be run with `PYTHONUSERBASE` set to `OLDER`.
+    Run it with `PYTHONUSERBASE` set to `OLDER`.
     """
     python = find_python('2.7', runs_python_2_7)
     if python is None or is_set_up(OLDER, OLDER_PACKAGES):
@@ -93,5 +91,5 @@ def set_up_python_2_7() -> list[str] | None:
          '--no-warn-script-location', *OLDER_PACKAGES], check=True, cwd=os.sep,
         env=dict(os.environ, PYTHONUSERBASE=OLDER, PYTHONWARNINGS='ignore'))
     with open(os.path.join(OLDER, 'installed'), 'w') as file:
-        file.write(listed(OLDER_PACKAGES))
+        file.write(stamp(OLDER_PACKAGES))
     return python
