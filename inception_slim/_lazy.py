@@ -13,13 +13,13 @@ from typing import Any
 
 
 class _LazyPackage(ModuleType):
-    """A package whose exported functions may have the name of the submodule that defines them."""
+    """A package whose exports may have the name of one of its submodules."""
 
-    _same_names: frozenset[str] = frozenset()
+    _exports: Mapping[str, str] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
         # The import system binds a submodule here after importing it, whoever asked for it.
-        if name in self._same_names and isinstance(value, ModuleType):
+        if name in self._exports and isinstance(value, ModuleType):
             value = getattr(value, name)
         super().__setattr__(name, value)
 
@@ -49,10 +49,8 @@ def lazy_exports(package: str, exports: Mapping[str, str]
     sources = {name: submodule if submodule.startswith(root) else f'{package}.{submodule}'
                for submodule, names in exports.items() for name in names.split()}
     module = sys.modules[package]
-    same_names = frozenset(sources).intersection(exports)
-    if same_names:
-        module.__class__ = _LazyPackage
-        module.__dict__['_same_names'] = same_names
+    module.__class__ = _LazyPackage
+    module.__dict__['_exports'] = sources
 
     def get_attribute(name: str) -> Any:
         if name in sources:
@@ -65,6 +63,6 @@ def lazy_exports(package: str, exports: Mapping[str, str]
         return value
 
     def list_attributes() -> list[str]:
-        return sorted({*module.__dict__, *sources})
+        return sorted({*module.__dict__, *sources, *exports})
 
     return get_attribute, list_attributes, sorted(sources)

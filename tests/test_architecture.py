@@ -4,6 +4,7 @@ import ast
 import configparser
 import glob
 import importlib
+import inspect
 import os
 import re
 
@@ -18,11 +19,10 @@ FLOORS = [
     {'inference'},
     {'checkpoint'},
     {'nets'},
-    {'tf_slim_compat', '_slim_layers'},
+    {'tf_slim_compat', '_slim_layers', '_tf_slim_finder'},
     {'data'},
     {'errors', '_atomic_write', '_lazy', '_module_proxy', '_optional', 'options', '_tf_logging',
-     'benchmark'},
-    {'_tf_slim_finder'},
+     'benchmark', '_example'},
 ]
 # Modules at the top of the package that belong to a layer.
 ROOMS = {'inception_v3_arg_scope': 'nets', '__main__': 'cli'}
@@ -168,13 +168,18 @@ def test_public_names_stay(module):
 def test_lazy_exports_match_their_types(package):
     """What type checkers see of a package is what it exports, and from where."""
     module = importlib.import_module(f'inception_slim.{package}'.removesuffix('.__init__'))
-    typed = {alias.name: node.module
-             for block in parsed(module.__file__).body
-             if isinstance(block, ast.If) and ast.unparse(block.test) == 'TYPE_CHECKING'
-             for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert set(typed) <= set(module.__all__) <= set(dir(module))
-    for name, source in typed.items():
-        assert getattr(module, name) is getattr(importlib.import_module(source), name)
+    typed = {}
+    for block in parsed(module.__file__).body:
+        if isinstance(block, ast.If) and ast.unparse(block.test) == 'TYPE_CHECKING':
+            for node in block.body:
+                source = importlib.import_module(node.module)
+                for alias in node.names:
+                    names = ([name for name in module.__all__ if hasattr(source, name)]
+                             if alias.name == '*' else [alias.name])
+                    typed |= {name: getattr(source, name) for name in names}
+    public = {name for name, value in typed.items() if not inspect.ismodule(value)}
+    assert public <= set(module.__all__) <= set(dir(module))
+    assert all(getattr(module, name) is value for name, value in typed.items())
 
 
 def test_names_at_the_top_stay():

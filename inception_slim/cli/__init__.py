@@ -1,17 +1,25 @@
-"""The command line, `inception-slim VERB`: arguments in, one library call, lines out."""
+"""The command line, `inception-slim COMMAND`: parse arguments, make one library call, print.
+
+The parser is built without TensorFlow, which takes seconds to import; a command imports it.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+import contextlib
+from importlib import metadata
+import logging
 import os
+import platform
+import re
 import sys
+import traceback
+from typing import Any, TextIO
 import warnings
 
+import inception_slim
 from inception_slim import _tf_logging
-
-if _tf_logging.is_command() or _tf_logging.quiet_requested():
-    _tf_logging.import_tensorflow_quietly()
-
 from inception_slim.cli import (
     bulk,
     checkpoints,
@@ -22,54 +30,191 @@ from inception_slim.cli import (
     run,
     training,
 )
-from inception_slim.cli.arguments import Run
+from inception_slim.cli.arguments import Parser, Run, print_message
 from inception_slim.errors import InceptionSlimError
-import tensorflow.compat.v1 as tf
+
+_SHELLS = ('bash', 'zsh', 'tcsh')
+# The distributions that `--version` lists, the first of each that is installed.
+_DISTRIBUTIONS = {
+    'TensorFlow': ('tensorflow', 'tensorflow-cpu', 'tf-nightly'), 'tf-slim': ('tf-slim',),
+    'tf-keras': ('tf-keras',), 'NumPy': ('numpy',), 'OpenVINO': ('openvino',),
+    'ONNX Runtime': ('onnxruntime', 'onnxruntime-gpu')}
 
 
 def parser() -> argparse.ArgumentParser:
-    """All verbs and their flags."""
-    main_parser = argparse.ArgumentParser(
-        prog='inception-slim', description='TF-Slim Inception checkpoints on today\'s TensorFlow.')
-    verbs = main_parser.add_subparsers(title='verbs', metavar='VERB', required=True)
+    """Returns the parser of all commands and their options."""
+    main_parser = Parser(
+        prog='inception-slim', description='TF-Slim Inception checkpoints on current TensorFlow.',
+        epilog='inception-slim COMMAND --help shows the options of a command.')
+    main_parser.add_argument('--version', action=_VersionAction, nargs=0,
+                             help='print the versions of this package and of what it runs on')
+    main_parser.add_argument('--print-completion', action=_CompletionAction, choices=_SHELLS,
+                             help='print a script that completes commands and options in a shell')
+    _add_output_options(main_parser)
+    commands = main_parser.add_subparsers(title='commands', metavar='COMMAND')
 
     def verb(name: str, function: Run, help: str, *,
              of_checkpoint: bool = True) -> argparse.ArgumentParser:
-        added = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + '.')
-        added.set_defaults(function=function)
+        command = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + '.')
+        command.set_defaults(function=function, parser=command)
+        _add_output_options(command)
         if of_checkpoint:
-            added.add_argument('--checkpoint-scope', metavar='SCOPE',
-                               help='which network to take, where a file holds more than one')
-        return added
+            command.add_argument('--checkpoint-scope', metavar='SCOPE',
+                                 help='which network to use, if a file holds more than one')
+        return command
 
-    for group in (checkpoints, download, predict, metrics, bulk, training, export, run):
-        group.add(verb)
+    for module in (checkpoints, download, predict, metrics, bulk, training, export, run):
+        module.add(verb)
     return main_parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs one verb; returns 0, or 1 for bad input. Bad usage exits with 2."""
-    argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ['run']:  # the script's own process from here on, in all that shows
-        return run.run(run.parse(parser(), argv))
-    tf.get_logger().setLevel('ERROR')
-    arguments = parser().parse_args(argv)
-    arguments.argv = argv
-    if hasattr(sys.stdout, 'reconfigure'):
-        sys.stdout.reconfigure(errors='surrogateescape')  # a file name need not be text
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    # Without defaults, or a command's would replace what was given before its name.
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument('--quiet', action='store_true', default=argparse.SUPPRESS,
+                       help='print results and errors only: no warnings and no progress')
+    group.add_argument('--verbose', action='store_true', default=argparse.SUPPRESS,
+                       help="print TensorFlow's log messages too, and tracebacks of errors")
+
+
+class _VersionAction(argparse.Action):
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        rows = [('inception-slim', inception_slim.__version__),
+                ('Python', platform.python_version())]
+        rows += [(title, _installed_version(names)) for title, names in _DISTRIBUTIONS.items()]
+        print('\n'.join(f'{title:16}{version}' for title, version in rows))
+        parser.exit()
+
+
+def _installed_version(names: Sequence[str]) -> str:
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(name)
+    return 'not installed'
+
+
+class _CompletionAction(argparse.Action):
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+                 shell: Any, *_: Any) -> None:
+        from inception_slim._optional import require
+        shtab = require('shtab', 'Shell completion', InceptionSlimError)
+        for command in (parser, *_commands_of(parser).values()):
+            for action in command._actions:
+                kind = re.match('(DIR|FOLDER)|FILE|PATH|CKPT|IMAGES|FIRST|SECOND|SRC|DST|SOURCE|'
+                                'DATASET|SCRIPT', str(action.metavar))
+                if kind:
+                    action.complete = (  # type: ignore[attr-defined]
+                        shtab.DIRECTORY if kind[1] else shtab.FILE)
+        print(shtab.complete(parser, shell))
+        parser.exit()
+
+
+def _commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    return next(action.choices for action in parser._actions
+                if isinstance(action, argparse._SubParsersAction))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+      argv: the arguments; by default those of the process.
+
+    Returns:
+      The exit code: 0, or 1 for input that cannot be used.
+
+    Raises:
+      SystemExit: with 2 for bad usage, and with 0 after `--help` and `--version`.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if sys.stdout is None:
+        print_message('Standard output is closed.')
+        return 1
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f'inception-slim: {message}',
-                                                             file=sys.stderr)
+        try:
+            arguments = _parse(argv)
+        finally:
+            sys.stdout.flush()  # the help
+        if not hasattr(arguments, 'function'):
+            parser().print_help()
+            sys.stdout.flush()
+            return 0
+        if arguments.function is run.run:  # from here on the process is the script's
+            _import_tensorflow(arguments)
+            return run.run(arguments)
+        with _output_settings(arguments):
             code = arguments.function(arguments)
             sys.stdout.flush()
+        return code or 0
     except InceptionSlimError as error:
-        print(f'inception-slim: {error}', file=sys.stderr)
-        return 1
+        if '--verbose' in argv:
+            traceback.print_exc()
+        message = str(error)
+    except UnicodeEncodeError as error:  # TensorFlow takes UTF-8 alone
+        message = f'{error.object} is not a name in UTF-8; rename the file.'
     except KeyboardInterrupt:
-        print('inception-slim: interrupted', file=sys.stderr)
+        print_message('interrupted')
         return 130
-    except BrokenPipeError:  # as in `| head`: whoever read has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # as in `| head`: the reader needs no more
+        _discard_output()
         return 0
-    return code or 0
+    except OSError as error:
+        message = (f'{os.fspath(error.filename)}: {error.strerror}.'
+                   if isinstance(error.filename, (str, os.PathLike)) else
+                   f'The output cannot be written: {error.strerror or error}.')
+        _discard_output()
+    print_message(message)
+    return 1
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    command = next((argument for argument in argv if not argument.startswith('-')), None)
+    if command == 'run':
+        return run.parse(parser(), argv)
+    arguments = parser().parse_args(argv)
+    arguments.argv = argv
+    return arguments
+
+
+def _import_tensorflow(arguments: argparse.Namespace) -> None:
+    """Imports TensorFlow without its log messages, unless the user asks for them."""
+    if getattr(arguments, 'uses_tensorflow', True) and not getattr(arguments, 'verbose', False):
+        _tf_logging.import_tensorflow_quietly()
+
+
+@contextlib.contextmanager
+def _output_settings(arguments: argparse.Namespace):
+    """Prints warnings as lines of the command; hides them and progress bars if `--quiet`."""
+    _import_tensorflow(arguments)
+    quiet, verbose = (getattr(arguments, name, False) for name in ('quiet', 'verbose'))
+    if not verbose:
+        logging.getLogger('tensorflow').setLevel('ERROR')
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        if quiet:
+            warnings.simplefilter('ignore')
+            # tqdm shows no bar, and training no line, where standard error is not a terminal.
+            stack.enter_context(contextlib.redirect_stderr(_NotATerminal(sys.stderr)))
+        elif not verbose:
+            warnings.showwarning = lambda message, *_: print_message(str(message))
+        yield
+
+
+class _NotATerminal:
+    """A stream that says that it is not a terminal."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _discard_output() -> None:
+    """Lets Python flush standard output at exit without another error."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,64 +1,241 @@
-"""What the verbs have in common: flags made of options, and what is said at the end."""
+"""What the commands share: the parser, arguments from options, image arguments and printing."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
+import csv
 import dataclasses
+import difflib
+import glob
+import io
+import itertools
+import json
+import os
+import re
 import sys
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
+import unicodedata
+
+from inception_slim._atomic_write import atomic_write, check_writable
+from inception_slim.errors import DatasetError
+from inception_slim.options import check
+
+CHECKPOINT_HELP = ('a checkpoint: its prefix, one of its files, its folder, or a file of another '
+                   'format')
+LABELS_HELP = ("the names of the classes: lines like 0:daisy, or one name a line; imagenet for "
+               "ImageNet's (labels.txt beside the checkpoint)")
+IMAGES_HELP = ('images, folders of images, quoted patterns, or - for a list of paths on standard '
+               'input')
 
 Run = Callable[[argparse.Namespace], int | None]
 
 
 class Verb(Protocol):
-    """Adds a verb to the command line; its parser wants the verb's own arguments then."""
+    """Adds a command; the caller adds the command's own arguments to the returned parser."""
 
     def __call__(self, name: str, function: Run, help: str, *,
                  of_checkpoint: bool = True) -> argparse.ArgumentParser: ...
 
 
-def add_options(parser: argparse.ArgumentParser, kind: type, leave: Collection[str] = ()) -> None:
-    """A flag for each option of a dataclass that has a text, but for those to be left out."""
+class Parser(argparse.ArgumentParser):
+    """Takes no abbreviations of options; suggests what a misspelt option or choice may mean."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(allow_abbrev=False, **settings)
+        self.has_commands = False
+
+    def add_subparsers(self, **settings: Any) -> Any:
+        self.has_commands = True
+        return super().add_subparsers(**settings)
+
+    def parse_known_args(self, args: Sequence[str] | None = None,  # type: ignore[override]
+                         namespace: argparse.Namespace | None = None) -> Any:
+        # Before argparse can report what else is missing because of the misspelt option.
+        for argument in itertools.takewhile(lambda argument: argument != '--', args or ()):
+            name = argument.partition('=')[0]
+            if self.has_commands and not name.startswith('-'):
+                break
+            if name.startswith('--') and name not in self._option_string_actions \
+                    and ' ' not in argument:
+                self.error(f'unrecognized option {printable(name)}'
+                           + _suggestion(name, self._option_string_actions))
+        return super().parse_known_args(args, namespace)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            raise argparse.ArgumentError(action, f'{printable(str(value))} is not a choice' + (
+                _suggestion(str(value), choices) or f'; choose from {", ".join(choices)}'))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            (file or sys.stderr).write(message)  # argparse's own ignores errors of writing
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f'{self.prog}: {message}\nSee {self.prog} --help\n')
+
+
+def _suggestion(word: str, words: Iterable[str]) -> str:
+    similar = difflib.get_close_matches(word, list(words), n=1)
+    return f'; did you mean {similar[0]}?' if similar else ''
+
+
+def add_options(parser: argparse.ArgumentParser, kind: type,
+                leave: Collection[str] = ()) -> None:
+    """Adds a command-line option for each field of an options dataclass that has a help text."""
     for field in dataclasses.fields(kind):
-        wanted = field.metadata
-        if not wanted.get('text') or field.name in leave:
+        settings = field.metadata
+        if not settings.get('text') or field.name in leave:
             continue
-        flag = wanted['flag'] or '--' + field.name.replace('_', '-')
+        flag = settings['flag'] or '--' + field.name.replace('_', '-')
         if isinstance(field.default, bool):
-            parser.add_argument(flag, dest=field.name, help=wanted['text'],
+            parser.add_argument(flag, dest=field.name, help=settings['text'],
                                 action='store_false' if field.default else 'store_true')
             continue
-        shown = '' if field.default in (None, ()) else ' (%(default)s)'
-        parse = wanted['parse'] or (str if field.default is None else type(field.default))
-        metavar = wanted['metavar'] or ('X' if parse is float else 'N' if parse is int else None)
-        if parse is int and wanted['at_least'] == 1:
-            parse = positive_int
-        parser.add_argument(flag, dest=field.name, default=field.default, type=parse,
-                            choices=wanted['choices'], metavar=metavar,
-                            help=wanted['text'] + shown)
+        default = '' if field.default in (None, ()) else ' (%(default)s)'
+        parse = settings['parse'] or (str if field.default is None else type(field.default))
+        metavar = settings['metavar'] or ('X' if parse is float else 'N' if parse is int else None)
+        parser.add_argument(flag, dest=field.name, default=field.default,
+                            type=_checked(parse, settings) if parse in (int, float) else parse,
+                            choices=settings['choices'], metavar=metavar,
+                            help=settings['text'] + default)
+
+
+def _checked(parse: Callable[[str], Any], settings: Any) -> Callable[[str], Any]:
+    """Parses a number and checks its range, so that one out of range is bad usage."""
+    def parse_number(text: str) -> Any:
+        value = parse(text)
+        check('the value', value, settings, argparse.ArgumentTypeError)
+        return value
+
+    parse_number.__name__ = parse.__name__  # argparse names the type of a value that is no number
+    return parse_number
+
+
+positive_int = _checked(int, {'at_least': 1})
 
 
 def options_of(arguments: argparse.Namespace, kind: type) -> dict[str, Any]:
-    """The options that were given on the command line, as arguments of the library."""
+    """The values of an options dataclass's fields, as keyword arguments of the library."""
     return {field.name: getattr(arguments, field.name) for field in dataclasses.fields(kind)
             if hasattr(arguments, field.name)}
 
 
-def print_warnings(found: Any) -> None:
-    """Says on standard error what was assumed, and which images were left out."""
-    note = getattr(found, 'note', None)
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Adds `--json`."""
+    parser.add_argument('--json', action='store_true', help='print the result as JSON')
+
+
+def expand_images(arguments: Iterable[str]) -> list[str]:
+    """Replaces patterns such as 'images/*.jpg' by the files, and `-` by standard input's lines.
+
+    Raises:
+      DatasetError: no file matches a pattern, or standard input names none.
+    """
+    paths: list[str] = []
+    for argument in arguments:
+        if argument == '-':
+            listed = [line for line in re.split('[\n\0]', sys.stdin.read()) if line]
+            if not listed:
+                raise DatasetError('Standard input is empty; write the path of an image in each '
+                                   'line.')
+            paths += listed
+        elif glob.has_magic(argument) and '://' not in argument and not os.path.exists(argument):
+            matches = sorted(glob.glob(argument, recursive=True))
+            if not matches:
+                raise DatasetError(f'No file matches {argument}.')
+            paths += matches
+        else:
+            paths.append(argument)
+    return paths
+
+
+_CHECKPOINT_FILE = re.compile(
+    r'.*\.(index|meta|ckpt.*|data-\d+-of-\d+|pb|h5|hdf5|keras|pth|pt|safetensors|onnx|xml|tflite)')
+_IMAGE_FILE = re.compile(r'.*\.(jpe?g?|png|gif|bmp|webp|npz|tfrecords?)|.*-\d{5}-of-\d{5}',
+                         re.IGNORECASE)
+
+
+def check_order(arguments: argparse.Namespace, images: Iterable[str]) -> None:
+    """Ends the command with bad usage if the checkpoint and the images are the wrong way round."""
+    checkpoint = arguments.checkpoint
+    if _holds(checkpoint, _CHECKPOINT_FILE) or not _holds(checkpoint, _IMAGE_FILE):
+        return
+    for path in images:
+        if _holds(path, _CHECKPOINT_FILE) and not _holds(path, _IMAGE_FILE):
+            arguments.parser.error(
+                f'{printable(checkpoint)} looks like images and {printable(path)} like a '
+                'checkpoint; swap them: the checkpoint is the first argument')
+
+
+def _holds(path: str, pattern: re.Pattern[str]) -> bool:
+    """Whether a path, or a file in the folder or in one below it, has a name like that."""
+    if not os.path.isdir(path):
+        return bool(pattern.fullmatch(os.path.basename(path))) or (
+            pattern is _CHECKPOINT_FILE and os.path.exists(path + '.index'))
+    for folder, folders, names in os.walk(path):
+        if any(pattern.fullmatch(name) for name in names):
+            return True
+        if folder != path:
+            folders.clear()
+    return False
+
+
+def printable(text: str) -> str:
+    """Escapes what a terminal would not show as text: control characters, undecodable bytes."""
+    return ''.join(char if unicodedata.category(char)[0] != 'C' else
+                   f'\\x{ord(char) & 0xff:02x}' if '\udc80' <= char <= '\udcff' else
+                   char.encode('unicode_escape').decode('ascii') for char in text)
+
+
+def print_line(text: str = '') -> None:
+    """Prints a line to standard output."""
+    print(printable(text))
+
+
+def print_message(text: str) -> None:
+    """Prints a line about the command to standard error."""
+    print(f'inception-slim: {printable(text)}', file=sys.stderr, flush=True)
+
+
+def print_json(result: Any) -> None:
+    """Prints a result dataclass or a dictionary as JSON."""
+    content = result if isinstance(result, dict) else dataclasses.asdict(result)
+    print(json.dumps(content, indent=2, default=_to_json))
+
+
+def _to_json(value: Any) -> Any:
+    return value.tolist() if hasattr(value, 'tolist') else os.fspath(value)
+
+
+def write_csv(path: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a table; to standard output if the path is `-`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(header)
+    writer.writerows(rows)
+    if path == '-':
+        sys.stdout.write(text.getvalue())
+        return
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode('utf-8', 'surrogateescape'))
+
+
+def check_csv(path: str | None) -> None:
+    """Raises DatasetError if `--csv` names a file that cannot be written."""
+    if path not in (None, '-'):
+        check_writable(path)
+
+
+def print_warnings(arguments: argparse.Namespace, result: Any) -> None:
+    """Prints a result's warning and its unreadable images to standard error."""
+    if getattr(arguments, 'quiet', False):
+        return
+    note = getattr(result, 'note', None)
     if note:
-        print(note, file=sys.stderr)
-    if found.bad:
-        print(f'Left out as damaged or unreadable: {len(found.bad):,}', file=sys.stderr)
-    for name in found.bad:
-        print(f'  {name}', file=sys.stderr)
-
-
-def positive_int(text: str) -> int:
-    """A whole number from 1 on; what argparse makes of the ValueError is bad usage."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+        print(printable(note), file=sys.stderr)
+    if result.bad:
+        print(f'Skipped unreadable images: {len(result.bad):,}', file=sys.stderr)
+    for name in result.bad:
+        print(f'  {printable(name)}', file=sys.stderr)

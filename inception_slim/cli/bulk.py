@@ -7,22 +7,38 @@ import contextlib
 import sys
 
 from inception_slim import bulk
-from inception_slim.bulk.manifest import DAMAGED
 from inception_slim.bulk.options import BulkOptions
-from inception_slim.cli.arguments import Verb, add_options, options_of
+from inception_slim.cli.arguments import (
+    Verb,
+    add_json,
+    add_options,
+    check_order,
+    expand_images,
+    options_of,
+    print_json,
+    print_line,
+    printable,
+)
 
 
 def run_bulk(arguments: argparse.Namespace) -> None:
+    check_order(arguments, arguments.sources)
     with contextlib.redirect_stdout(sys.stderr):  # for what Ray remarks of hosts that are lost
-        done = bulk.run(arguments.checkpoint, arguments.sources, arguments.output,
+        done = bulk.run(arguments.checkpoint, expand_images(arguments.sources), arguments.output,
                         labels=arguments.labels, **options_of(arguments, BulkOptions))
+    if arguments.json:
+        print_json(done)
+        return
     before = f'; {done.before:,} of them were there already' if done.before else ''
-    print(f'Wrote {done.path}: {done.images:,} images in {done.shards:,} '
-          f'{"shard" if done.shards == 1 else "shards"}{before}')
+    print_line(f'Wrote {done.path}: {done.images:,} images in {done.shards:,} '
+               f'{"shard" if done.shards == 1 else "shards"}{before}')
+    if getattr(arguments, 'quiet', False):
+        return
     if done.note:
-        print(done.note, file=sys.stderr)
+        print(printable(done.note), file=sys.stderr)
     if done.damaged:
-        print(f'Left out as damaged or unreadable: {done.damaged:,}, named in '
+        from inception_slim.bulk.manifest import DAMAGED
+        print(f'Skipped unreadable images: {done.damaged:,}, listed in '
               f'{done.path.rstrip("/")}/{DAMAGED}', file=sys.stderr)
 
 
@@ -40,4 +56,5 @@ def add(verb: Verb) -> None:
     added.add_argument('--labels', metavar='FILE',
                        help='the names of the classes: lines like 0:daisy, or one name a line; '
                        "imagenet for ImageNet's (labels.txt beside the checkpoint)")
+    add_json(added)
     add_options(added, BulkOptions, leave=['checkpoint_scope'])

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 
 from inception_slim import checkpoint, formats
 from inception_slim.checkpoint import SourceOptions
 from inception_slim.cli import export
-from inception_slim.cli.arguments import Verb, add_options, options_of
+from inception_slim.cli.arguments import (
+    Verb,
+    add_json,
+    add_options,
+    options_of,
+    print_json,
+    print_line,
+)
 from inception_slim.errors import InceptionSlimError
 from inception_slim.nets import registry
 
@@ -87,15 +92,16 @@ def loading_code(info: checkpoint.CheckpointInfo) -> list[str]:
 def inspect(arguments: argparse.Namespace) -> None:
     info = checkpoint.inspect(arguments.path, checkpoint_scope=arguments.checkpoint_scope)
     if arguments.json:
-        print(json.dumps(dataclasses.asdict(info), indent=2))
+        print_json(info)
     else:
-        print(describe(info))
+        for line in describe(info).splitlines():
+            print_line(line)
 
 
 def convert(arguments: argparse.Namespace) -> None:
     options = options_of(arguments, SourceOptions)
     if arguments.to != _SLIM:
-        export.print_export(formats.export(
+        export.print_export(arguments, formats.export(
             arguments.source, arguments.destination, format=arguments.to,
             quantize=arguments.quantize, labels=arguments.labels,
             calibration_images=arguments.calibration, overwrite=arguments.overwrite, **options))
@@ -105,8 +111,11 @@ def convert(arguments: argparse.Namespace) -> None:
                                  '--calibration and --quantize out.')
     info = checkpoint.convert(arguments.source, arguments.destination,
                               overwrite=arguments.overwrite, **options)
-    print(f'Wrote {info.path}: {registry.NETWORKS[info.network].title}, '
-          f'{info.parameters:,} parameters')
+    if arguments.json:
+        print_json(info)
+        return
+    print_line(f'Wrote {info.path}: {registry.NETWORKS[info.network].title}, '
+               f'{info.parameters:,} parameters')
 
 
 def add(verb: Verb) -> None:
@@ -114,7 +123,7 @@ def add(verb: Verb) -> None:
     added = verb('inspect', inspect, 'say what a checkpoint holds and how to load it')
     added.add_argument('path', metavar='PATH', help='a prefix, a file of it, its folder, or a file '
                        'of another format')
-    added.add_argument('--json', action='store_true', help='print JSON')
+    add_json(added)
 
     added = verb('convert', convert,
                  'rewrite a checkpoint, or a network in another format, as V2 in TF-Slim\'s names '

@@ -1,26 +1,46 @@
-"""`download`: a published checkpoint, to begin with."""
+"""The commands `download` and `example`, which write a checkpoint to start with."""
 
 from __future__ import annotations
 
 import argparse
 
-from inception_slim.checkpoint import _download
-from inception_slim.cli.arguments import Verb
+from inception_slim import checkpoint
+from inception_slim.checkpoint.published import PUBLISHED, SITE
+from inception_slim.cli.arguments import Verb, add_json, print_json, print_line, printable
 from inception_slim.nets import registry
 
 
 def download(arguments: argparse.Namespace) -> None:
-    info = _download.download(arguments.name, arguments.to, site=arguments.site)
-    print(f'{info.path}: {registry.NETWORKS[info.network].title}, {info.num_classes:,} classes, '
-          f'{info.parameters:,} parameters')
+    """Downloads a published checkpoint."""
+    info = checkpoint.download(arguments.name, arguments.output, site=arguments.site)
+    if arguments.json:
+        print_json(info)
+        return
+    print_line(f'{info.path}: {registry.NETWORKS[info.network].title}, '
+               f'{info.num_classes:,} classes, {info.parameters:,} parameters')
+
+
+def example(arguments: argparse.Namespace) -> None:
+    """Writes a small checkpoint, its labels and images."""
+    from inception_slim._example import create_example
+    folder = printable(create_example(arguments.folder))
+    print(f'Wrote {folder}: a small checkpoint, labels.txt and images. Try\n'
+          f'  inception-slim inspect {folder}\n'
+          f'  inception-slim classify {folder} {folder}/images')
 
 
 def add(verb: Verb) -> None:
-    """The verb that fetches what TensorFlow's site has published."""
-    added = verb('download', download, 'fetch a published checkpoint', of_checkpoint=False)
-    added.add_argument('name', metavar='NAME', choices=_download.PUBLISHED,
-                       help='one of ' + ', '.join(_download.PUBLISHED))
-    added.add_argument('--to', metavar='FOLDER', default='.',
-                       help='where to; the checkpoint gets the folder NAME in it (%(default)s)')
-    added.add_argument('--site', metavar='URL', default=_download.SITE,
-                       help='where the archives are (%(default)s)')
+    """Adds the commands."""
+    command = verb('download', download, 'download a published checkpoint', of_checkpoint=False)
+    command.add_argument('name', metavar='NAME', choices=tuple(PUBLISHED),
+                         help='one of ' + ', '.join(PUBLISHED))
+    command.add_argument('--output', metavar='FOLDER', default='.',
+                         help='where to write the folder NAME of the checkpoint (%(default)s)')
+    command.add_argument('--site', metavar='URL', default=SITE,
+                         help='where the archives are: the site, or a copy of it (%(default)s)')
+    add_json(command)
+
+    command = verb('example', example, 'write a small checkpoint with labels and images, to try '
+                   'the other commands', of_checkpoint=False)
+    command.add_argument('folder', metavar='FOLDER', help='the folder to write')
+    command.set_defaults(uses_tensorflow=False)

@@ -6,19 +6,22 @@ import argparse
 
 from inception_slim import formats
 from inception_slim.checkpoint import SourceOptions
-from inception_slim.cli.arguments import Verb, add_options, options_of
+from inception_slim.cli.arguments import Verb, add_json, add_options, options_of, print_json
 
 
 def export(arguments: argparse.Namespace) -> None:
-    print_export(formats.export(
+    print_export(arguments, formats.export(
         arguments.checkpoint, arguments.output, format=arguments.format,
         quantize=arguments.quantize, labels=arguments.labels,
         calibration_images=arguments.calibration, overwrite=arguments.overwrite,
         **options_of(arguments, SourceOptions)))
 
 
-def print_export(done: formats.ExportResult) -> None:
+def print_export(arguments: argparse.Namespace, done: formats.ExportResult) -> None:
     """What was written, and how its answers compare."""
+    if arguments.json:
+        print_json(done)
+        return
     of = 'generated images; --calibration FOLDER compares real ones' if done.generated else 'images'
     print(f'Wrote {done.path}: {done.format}, {done.quantize}, {done.size / 1e6:.1f} MB')
     print(f'Loaded again, its probabilities differ from the checkpoint\'s by at most '
@@ -49,4 +52,5 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--quantize', choices=formats.QUANTIZATIONS, default='float32',
                         help='for tflite, onnx and openvino: what the weights are kept in '
                         '(%(default)s)')
+    add_json(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace what is there')

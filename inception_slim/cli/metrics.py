@@ -1,88 +1,111 @@
-"""`fid`, `score` and `statistics`: what Inception networks measure other networks' images by."""
+"""The commands `fid`, `inception-score` and `fid-statistics`."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
-import sys
-from typing import Any
 
+from inception_slim import evaluation
 from inception_slim.cli.arguments import (
+    CHECKPOINT_HELP,
+    IMAGES_HELP,
     Run,
     Verb,
+    add_json,
     add_options,
+    check_order,
+    expand_images,
     options_of,
     positive_int,
+    print_json,
+    print_line,
     print_warnings,
 )
-from inception_slim.evaluation import metrics
+from inception_slim.evaluation.options import MeasureOptions
 
 
 def fid(arguments: argparse.Namespace) -> None:
-    found = metrics.fid(arguments.checkpoint, arguments.first, arguments.second,
-                         kid=arguments.kid, kid_subsets=arguments.kid_subsets,
-                         kid_subset_size=arguments.kid_subset_size,
-                         **options_of(arguments, metrics.MeasureOptions))
-    if _printed(arguments, found):
+    """Prints the Fréchet Inception Distance of two sets of images."""
+    if arguments.first == arguments.second == '-':
+        arguments.parser.error('only one of FIRST and SECOND can be read from standard input')
+    check_order(arguments, [arguments.first, arguments.second])
+    result = evaluation.fid(
+        arguments.checkpoint, _images([arguments.first]), _images([arguments.second]),
+        kid=arguments.kid, kid_subsets=arguments.kid_subsets,
+        kid_subset_size=arguments.kid_subset_size, **options_of(arguments, MeasureOptions))
+    if arguments.json:
+        print_json(result)
         return
-    print(f'FID  {found.fid:.6g}')
-    if found.kid is not None:
-        print(f'KID  {found.kid:.6g} +/- {found.kid_deviation:.2g}')
-    print_warnings(found)
+    print_line(f'FID  {result.fid:.6g}')
+    if result.kid is not None:
+        print_line(f'KID  {result.kid:.6g} +/- {result.kid_deviation:.2g}')
+    print_warnings(arguments, result)
 
 
 def inception_score(arguments: argparse.Namespace) -> None:
-    found = metrics.inception_score(arguments.checkpoint, arguments.images, splits=arguments.splits,
-                           **options_of(arguments, metrics.MeasureOptions))
-    if _printed(arguments, found):
+    """Prints the Inception Score of images."""
+    check_order(arguments, arguments.images)
+    result = evaluation.inception_score(
+        arguments.checkpoint, _images(arguments.images), splits=arguments.splits,
+        **options_of(arguments, MeasureOptions))
+    if arguments.json:
+        print_json(result)
         return
-    print(f'Inception Score  {found.mean:.6g} +/- {found.deviation:.2g}, of {found.count:,} images')
-    print_warnings(found)
+    print_line(f'Inception Score  {result.mean:.6g} +/- {result.deviation:.2g}, '
+               f'{result.count:,} images')
+    print_warnings(arguments, result)
 
 
 def fid_statistics(arguments: argparse.Namespace) -> None:
-    found = metrics.compute_statistics(arguments.checkpoint, arguments.images, arguments.output,
-                                **options_of(arguments, metrics.MeasureOptions))
-    print(f'Wrote {arguments.output}: mu and sigma of {len(found.mu):,} numbers, of '
-          f'{found.count:,} images')
-
-
-def _printed(arguments: argparse.Namespace, found: Any) -> bool:
+    """Writes the mean and the covariance of the features of images."""
+    check_order(arguments, arguments.images)
+    result = evaluation.compute_statistics(
+        arguments.checkpoint, _images(arguments.images), arguments.output,
+        **options_of(arguments, MeasureOptions))
     if arguments.json:
-        json.dump(dataclasses.asdict(found), sys.stdout, indent=2)
-        print()
-    return arguments.json
+        print_json({'path': arguments.output, 'features': len(result.mu), 'count': result.count})
+        return
+    print_line(f'Wrote {arguments.output}: mean and covariance of {len(result.mu):,} features of '
+               f'{result.count:,} images')
+
+
+def _images(arguments: list[str]) -> str | list[str]:
+    """One path as it is, which may be TFRecords or statistics; or else the paths of images."""
+    paths = expand_images(arguments)
+    return paths[0] if paths == arguments and len(paths) == 1 else paths
 
 
 def add(verb: Verb) -> None:
-    """The verbs that measure."""
+    """Adds the commands."""
 
-    def measure(name: str, function: Run, help: str, *images: str) -> argparse.ArgumentParser:
-        added = verb(name, function, help)
-        for each in images:
-            added.add_argument(each, metavar='IMAGES' if each == 'images' else each.upper(),
-                               help='a folder of images or TFRecords'
-                               + ('' if each == 'images' else ', or an .npz file of statistics'))
-        added.add_argument('--checkpoint', required=True, metavar='CKPT',
-                           help='the network that looks; papers mean that of December 2015')
-        add_options(added, metrics.MeasureOptions, leave=['checkpoint_scope'])
-        return added
+    def add_command(name: str, function: Run, help: str) -> argparse.ArgumentParser:
+        command = verb(name, function, help)
+        command.add_argument('checkpoint', metavar='CKPT',
+                             help=CHECKPOINT_HELP + '; papers use the network of December 2015')
+        add_options(command, MeasureOptions, leave=['checkpoint_scope'])
+        add_json(command)
+        return command
 
-    added = measure('fid', fid, 'measure how far apart two sets of images are', 'first', 'second')
-    added.add_argument('--kid', action='store_true', help='the Kernel Inception Distance too')
-    added.add_argument('--kid-subsets', type=positive_int, default=100, metavar='N',
-                       help='subsets that it is averaged over (%(default)s)')
-    added.add_argument('--kid-subset-size', type=positive_int, default=1000, metavar='N',
-                       help='images of each in a subset (%(default)s)')
-    added.add_argument('--json', action='store_true', help='print JSON')
-    added = measure(
-        'score', inception_score, 'measure how sure and how different answers are', 'images'
-    )
-    added.add_argument('--splits', type=positive_int, default=10, metavar='N',
-                       help='parts that are scored apart (%(default)s)')
-    added.add_argument('--json', action='store_true', help='print JSON')
-    added = measure(
-        'statistics', fid_statistics, 'write the statistics that fid compares', 'images'
-    )
-    added.add_argument('--output', required=True, metavar='FILE.npz', help='where to write')
+    command = add_command('fid', fid, 'compute the Fréchet Inception Distance of two sets of '
+                          'images')
+    for name in ('first', 'second'):
+        command.add_argument(name, metavar=name.upper(),
+                             help='a folder of images or TFRecords, an .npz file of statistics, a '
+                             'quoted pattern, or - for a list of paths on standard input')
+    command.add_argument('--kid', action='store_true',
+                         help='compute the Kernel Inception Distance too')
+    command.add_argument('--kid-subsets', type=positive_int, default=100, metavar='N',
+                         help='random subsets that KID is averaged over (%(default)s)')
+    command.add_argument('--kid-subset-size', type=positive_int, default=1000, metavar='N',
+                         help='images of each set in a subset (%(default)s)')
+
+    images_help = f'{IMAGES_HELP}; or one folder of TFRecords'
+    command = add_command('inception-score', inception_score, 'compute the Inception Score of '
+                          'images')
+    command.add_argument('images', nargs='+', metavar='IMAGES', help=images_help)
+    command.add_argument('--splits', type=positive_int, default=10, metavar='N',
+                         help='parts of the images that are scored separately (%(default)s)')
+
+    command = add_command('fid-statistics', fid_statistics, 'write the statistics of images that '
+                          'fid compares')
+    command.add_argument('images', nargs='+', metavar='IMAGES', help=images_help)
+    command.add_argument('--output', required=True, metavar='FILE.npz', help='the file to write')

@@ -1,121 +1,162 @@
-"""`classify`, `features` and `evaluate`: what a checkpoint says of images."""
+"""The commands `classify`, `features` and `evaluate`."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import os
 
 from inception_slim import evaluation
 from inception_slim.cli.arguments import (
+    CHECKPOINT_HELP,
+    IMAGES_HELP,
+    LABELS_HELP,
     Run,
     Verb,
+    add_json,
     add_options,
+    check_csv,
+    check_order,
+    expand_images,
     options_of,
     positive_int,
+    print_json,
+    print_line,
     print_warnings,
+    write_csv,
 )
 from inception_slim.evaluation.options import EvaluationOptions
 
 
 def classify(arguments: argparse.Namespace) -> None:
-    found = evaluation.classify(arguments.checkpoint, arguments.images, labels=arguments.labels,
-                                top=arguments.top, **_report(arguments),
-                                **options_of(arguments, EvaluationOptions))
+    """Prints the most likely classes of images."""
+    report = _report_arguments(arguments)
+    check_order(arguments, arguments.images)
+    check_csv(arguments.csv)
+    result = evaluation.classify(
+        arguments.checkpoint, expand_images(arguments.images), labels=arguments.labels,
+        top=arguments.top, **report, **options_of(arguments, EvaluationOptions))
+    if arguments.csv:
+        write_csv(arguments.csv, ('image', 'rank', 'class', 'label', 'probability'), (
+            (prediction.name, rank, *values) for prediction in result.answers
+            for rank, values in enumerate(zip(prediction.classes, prediction.labels,
+                                              prediction.probabilities), start=1)))
     if arguments.json:
-        print(json.dumps(dataclasses.asdict(found), indent=2))
-        return
-    for answer in found.answers:
-        print(answer.name)
-        for label, probability in zip(answer.labels, answer.probabilities):
-            print(f'  {probability:7.2%}  {label}')
-    _say_report(arguments)
-    print_warnings(found)
-
-
-def _report(arguments: argparse.Namespace) -> dict:
-    if arguments.heatmap and arguments.report is None:
-        arguments.bad_usage('--heatmap lays over the images of a report: give --report FILE.html '
-                            'too')
-    return {'report': arguments.report, 'heatmap': arguments.heatmap}
-
-
-def _say_report(arguments: argparse.Namespace) -> None:
-    if arguments.report is not None:
-        size = os.path.getsize(arguments.report)
-        print(f'\nWrote {arguments.report}, '
-              + (f'{size / 1e6:.1f} MB' if size >= 1e6 else f'{size / 1e3:.0f} KB'))
+        print_json(result)
+    elif arguments.csv != '-':
+        for prediction in result.answers:
+            print_line(prediction.name)
+            for label, probability in zip(prediction.labels, prediction.probabilities):
+                print_line(f'  {probability:7.2%}  {label}')
+        _print_written(arguments)
+    print_warnings(arguments, result)
 
 
 def features(arguments: argparse.Namespace) -> None:
-    found = evaluation.features(arguments.checkpoint, arguments.images, arguments.output,
-                                **options_of(arguments, EvaluationOptions))
-    rows, columns = found.shape
-    print(f'Wrote {found.path}: {rows:,} vectors of {columns:,}; their files are in '
-          f'{found.list_path}')
-    print_warnings(found)
+    """Writes the features of images to a file."""
+    check_order(arguments, arguments.images)
+    result = evaluation.features(arguments.checkpoint, expand_images(arguments.images),
+                                 arguments.output, **options_of(arguments, EvaluationOptions))
+    if arguments.json:
+        print_json(result)
+    else:
+        rows, columns = result.shape
+        print_line(f'Wrote {result.path}: features of {rows:,} images, {columns:,} each; their '
+                   f'names are in {result.list_path}')
+    print_warnings(arguments, result)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    found = evaluation.evaluate(arguments.checkpoint, arguments.dataset, split=arguments.split,
-                                confusion=arguments.confusion, **_report(arguments),
-                                **options_of(arguments, EvaluationOptions))
+    """Prints the accuracy of a checkpoint on a labeled dataset."""
+    report = _report_arguments(arguments)
+    check_order(arguments, [arguments.dataset])
+    check_csv(arguments.csv)
+    result = evaluation.evaluate(
+        arguments.checkpoint, arguments.dataset, split=arguments.split,
+        confusion=arguments.confusion, **report, **options_of(arguments, EvaluationOptions))
+    if arguments.csv:
+        columns = ('label', 'name', 'images', 'correct', 'accuracy')
+        write_csv(arguments.csv, columns,
+                  ([row[column] for column in columns] for row in result.per_class))
     if arguments.json:
-        keys = ('num_examples', 'top_1', 'top_5', 'per_class', 'class_names', 'answer_names',
-                'bad', 'note', 'images_per_second')
-        print(json.dumps({**{key: getattr(found, key) for key in keys},
-                          'confusion': found.confusion.tolist()}, indent=2))
-        return
-    print(f'images             {found.num_examples:,}, of {len(found.class_names):,} classes; '
-          f'{len(found.bad):,} bad')
-    print(f'top-1 accuracy     {found.top_1:.2%}')
-    print(f'top-5 (Recall_5)   {found.top_5:.2%}')
-    print(f'images per second  {found.images_per_second:.1f}')
-    print('\naccuracy  right of   class')
-    for row in found.per_class:
-        accuracy = '-' if row['accuracy'] is None else f'{row["accuracy"]:.2%}'
-        print(f'{accuracy:>8}  {row["correct"]:>5,} {row["images"]:<5,}{row["name"]}')
-    _say_report(arguments)
-    print_warnings(found)
+        fields = ('num_examples', 'top_1', 'top_5', 'per_class', 'class_names', 'answer_names',
+                  'bad', 'note', 'images_per_second', 'confusion')
+        print_json({field: getattr(result, field) for field in fields})
+    elif arguments.csv != '-':
+        print_line(f'images             {result.num_examples:,} of {len(result.class_names):,} '
+                   f'classes; {len(result.bad):,} unreadable')
+        print_line(f'top-1 accuracy     {result.top_1:.2%}')
+        print_line(f'top-5 accuracy     {result.top_5:.2%}')
+        print_line(f'images per second  {result.images_per_second:.1f}')
+        print_line()
+        print_line('accuracy  correct of images  class')
+        for row in result.per_class:
+            accuracy = '-' if row['accuracy'] is None else f'{row["accuracy"]:.2%}'
+            print_line(f'{accuracy:>8}  {row["correct"]:>7,} of {row["images"]:<6,}  '
+                       f'{row["name"]}')
+        _print_written(arguments)
+    print_warnings(arguments, result)
+
+
+def _report_arguments(arguments: argparse.Namespace) -> dict:
+    if arguments.heatmap and arguments.report is None:
+        arguments.parser.error('--heatmap draws on the images of a report; add '
+                               '--report FILE.html')
+    return {'report': arguments.report, 'heatmap': arguments.heatmap}
+
+
+def _print_written(arguments: argparse.Namespace) -> None:
+    written = [path for path in (arguments.csv, arguments.report) if path is not None]
+    if written:
+        print_line()
+    for path in written:
+        size = os.path.getsize(path)
+        print_line(f'Wrote {path}, '
+                   + (f'{size / 1e6:.1f} MB' if size >= 1e6 else f'{size / 1e3:.0f} KB'))
 
 
 def add(verb: Verb) -> None:
-    """The verbs that show images to a network."""
+    """Adds the commands."""
 
-    def network_verb(name: str, function: Run, help: str) -> argparse.ArgumentParser:
-        added = verb(name, function, help)
-        added.add_argument('checkpoint', metavar='CKPT',
-                           help='a prefix, a file of it, or its folder')
-        add_options(added, EvaluationOptions, leave=['checkpoint_scope'])
-        return added
+    def add_command(name: str, function: Run, help: str) -> argparse.ArgumentParser:
+        command = verb(name, function, help)
+        command.add_argument('checkpoint', metavar='CKPT', help=CHECKPOINT_HELP)
+        add_options(command, EvaluationOptions, leave=['checkpoint_scope'])
+        add_json(command)
+        return command
 
-    def report_flags(added: argparse.ArgumentParser, what: str, where: str) -> None:
-        added.add_argument('--report', metavar='FILE.html', help=f'write a page {what}')
-        added.add_argument('--heatmap', action='store_true',
-                           help=f'lay over {where} of the report where the answer came from')
-        added.set_defaults(bad_usage=added.error)
+    def add_report_options(command: argparse.ArgumentParser, table: str, contents: str,
+                           images: str) -> None:
+        command.add_argument('--csv', metavar='FILE', help=f'write {table} as CSV; - prints it')
+        command.add_argument('--report', metavar='FILE.html', help=f'write a page with {contents}')
+        command.add_argument('--heatmap', action='store_true',
+                             help=f'show on {images} of the report which regions the prediction '
+                             'depends on (Grad-CAM)')
 
-    added = network_verb('classify', classify, 'name what is in images')
-    added.add_argument('images', nargs='+', metavar='IMAGE|FOLDER')
-    added.add_argument('--labels', metavar='FILE',
-                       help='the names of the classes: lines like 0:daisy, or one name a line; '
-                       "imagenet for ImageNet's (labels.txt beside the checkpoint)")
-    added.add_argument('--top', type=positive_int, default=5, metavar='N',
-                       help='how many classes to name (%(default)s)')
-    report_flags(added, 'that shows the images with their answers', 'the images')
-    added.add_argument('--json', action='store_true', help='print JSON')
+    classify_command = add_command('classify', classify, 'name what images show')
+    classify_command.add_argument('images', nargs='+', metavar='IMAGES', help=IMAGES_HELP)
+    classify_command.add_argument('--labels', metavar='FILE', help=LABELS_HELP)
+    classify_command.add_argument('--top', type=positive_int, default=5, metavar='N',
+                                  help='how many classes to print (%(default)s)')
+    add_report_options(classify_command, 'the predictions', 'the images and their predictions',
+                       'the images')
 
-    added = network_verb('features', features, 'write what the classifier sees of images')
-    added.add_argument('images', nargs='+', metavar='IMAGE|FOLDER')
-    added.add_argument('--output', required=True, metavar='FILE.npy',
-                       help='where to write; the list of the images goes beside it, as .txt')
+    features_command = add_command('features', features,
+                                   'write the features of images: the input of the classifier')
+    features_command.add_argument('images', nargs='+', metavar='IMAGES', help=IMAGES_HELP)
+    features_command.add_argument('--output', required=True, metavar='FILE.npy',
+                                  help='the file to write; the names of the images go beside it, '
+                                  'in a .txt file')
 
-    added = network_verb('evaluate', evaluate, 'compare answers with the labels of a dataset')
-    added.add_argument('dataset', metavar='DATASET',
-                       help='a folder of TFRecords, or one with a sub-folder for each class')
-    added.add_argument('--split', metavar='NAME', help='which part of it, such as validation')
-    added.add_argument('--confusion', metavar='FILE.csv',
-                       help='write the confusion matrix; as a picture if it ends in .png')
-    report_flags(added, 'to look at: figures, confusion matrix, mistakes', 'the surest mistakes')
-    added.add_argument('--json', action='store_true', help='print JSON')
+    evaluate_command = add_command('evaluate', evaluate,
+                                   'measure the accuracy on a labeled dataset')
+    evaluate_command.add_argument('dataset', metavar='DATASET',
+                                  help='a folder of TFRecords, or one with a sub-folder of images '
+                                  'for each class')
+    evaluate_command.add_argument('--split', metavar='NAME',
+                                  help='the split of the dataset, such as validation')
+    evaluate_command.add_argument('--confusion', metavar='FILE.csv',
+                                  help='write the confusion matrix; as a picture if it ends in '
+                                  '.png')
+    add_report_options(evaluate_command, 'the accuracy of each class',
+                       'metrics, confusion matrix and misclassified images',
+                       'the misclassified images')

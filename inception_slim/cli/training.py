@@ -7,14 +7,23 @@ import os
 import sys
 
 from inception_slim import training
-from inception_slim.cli.arguments import Verb, add_options, options_of, positive_int, print_warnings
+from inception_slim.cli.arguments import (
+    Verb,
+    add_json,
+    add_options,
+    options_of,
+    positive_int,
+    print_json,
+    print_warnings,
+)
 from inception_slim.errors import TrainingError, WorkerLostError
 
 
 def train(arguments: argparse.Namespace) -> int | None:
     if arguments.workers is not None:
         return _launch_workers(arguments)
-    log = None if sys.stderr.isatty() else lambda line: print(line, flush=True)
+    log = None if sys.stderr.isatty() or getattr(arguments, 'quiet', False) else (
+        lambda line: print(line, file=sys.stderr if arguments.json else sys.stdout, flush=True))
     try:
         done = training.train(arguments.dataset, arguments.train_dir, log=log,
                               **options_of(arguments, training.TrainingOptions))
@@ -24,8 +33,10 @@ def train(arguments: argparse.Namespace) -> int | None:
         print(f'inception-slim: {error} Beginning again.', file=sys.stderr, flush=True)
         # A server of TensorFlow's runtime ends with its process alone.
         os.execv(sys.executable, sys.orig_argv)
-    print_warnings(done)
-    if done.checkpoint is None:
+    print_warnings(arguments, done)
+    if arguments.json:
+        print_json(done)
+    elif done.checkpoint is None:
         print(f'Ended after step {done.step:,}; the chief has the checkpoint')
     elif done.interrupted:
         print(f'Stopped at step {done.step:,}; the same command goes on from {done.checkpoint}')
@@ -59,6 +70,7 @@ def add(verb: Verb) -> None:
                        help='where checkpoints and summaries go; an earlier run there is gone on '
                        'with')
     add_options(added, training.TrainingOptions, leave=['checkpoint_scope'])
+    add_json(added)
     added.add_argument('--workers', type=positive_int, metavar='N',
                        help='train in N processes on this machine, each on its share of the cores; '
                        'workers on several machines are named by TF_CONFIG')

@@ -546,7 +546,7 @@ class TestCommand:
         assert cli.main(arguments) == 0
         printed = capsys.readouterr()
         assert printed.out == f'Wrote {tmp_path}/out: 29 images in 2 shards\n'
-        assert printed.err == ('Left out as damaged or unreadable: 1, named in '
+        assert printed.err == ('Skipped unreadable images: 1, listed in '
                                f'{tmp_path}/out/_damaged.csv\n')
         assert cli.main(arguments) == 0
         assert '; 29 of them were there already\n' in capsys.readouterr().out

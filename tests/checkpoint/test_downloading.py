@@ -232,7 +232,7 @@ def test_what_is_in_the_way(site, tmp_path):
 
 
 def test_command(site, tmp_path):
-    done = fork_server.command('download', 'inception_v3', '--to', tmp_path, '--site', site.url)
+    done = fork_server.command('download', 'inception_v3', '--output', tmp_path, '--site', site.url)
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout == (f'{tmp_path}/inception_v3/inception_v3.ckpt: Inception V3, 11 classes, '
                            '63,069 parameters\n')

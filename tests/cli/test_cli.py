@@ -1,34 +1,283 @@
-"""The command line, as processes: what it prints, its exit codes, and no noise beside them."""
+"""The command line: exit codes, messages, options that all commands share, `inspect`, `convert`."""
 
+import argparse
+import contextlib
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 
 import fork_server
 from helpers import GOLDEN
+from inception_slim import cli, evaluation
+from inception_slim.cli import arguments
+from inception_slim.errors import DatasetError
+from inception_slim.evaluation.options import EvaluationOptions
+import numpy as np
 import pytest
 
 FIRST_RELEASE = os.path.join(GOLDEN, 'checkpoints', 'first_release', 'model.ckpt-157585')
 GAMMA = os.path.join(GOLDEN, 'checkpoints', 'gamma', 'model.ckpt-157585')
+SCRIPTS = os.path.join(GOLDEN, 'legacy_scripts')
+IMAGES = os.path.join(SCRIPTS, 'images')
+COMMANDS = ('inspect convert download example classify features evaluate fid inception-score '
+            'fid-statistics bulk train export run').split()
 
 
-def test_inspect():
-    """From the start, as a user's: without TensorFlow's own lines."""
+@pytest.fixture
+def call(capsys):
+    """Runs a command in this process; returns its exit code, output and messages."""
+    def call(*argv):
+        capsys.readouterr()
+        try:
+            code = cli.main([str(argument) for argument in argv])
+        except SystemExit as error:
+            code = error.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+    return call
+
+
+def real_process(*argv, **streams):
+    """`inception-slim` as a user starts it; not forked from a process with TensorFlow."""
     environment = {key: value for key, value in os.environ.items() if key != 'TF_CPP_MIN_LOG_LEVEL'}
-    done = subprocess.run([sys.executable, '-m', 'inception_slim', 'inspect', FIRST_RELEASE],
-                          text=True, capture_output=True, env=environment)
-    assert (done.returncode, done.stderr) == (0, '')
-    for line in ('  network            Inception V3\n',
-                 '  written as         V1 checkpoint at step 157585\n',
-                 '  names              first release (March 2016)\n',
-                 '  moving averages    yes\n'):
-        assert line in done.stdout
-    assert len(done.stdout.splitlines()) <= 30
+    return subprocess.run([sys.executable, '-m', 'inception_slim', *argv], env=environment,
+                          text=True, **(streams or {'capture_output': True}))
+
+
+class TestStart:
+
+    def test_tensorflow_is_silent(self):
+        done = real_process('inspect', FIRST_RELEASE)
+        assert (done.returncode, done.stderr) == (0, '')
+        for line in ('  network            Inception V3\n',
+                     '  written as         V1 checkpoint at step 157585\n',
+                     '  moving averages    yes\n'):
+            assert line in done.stdout
+        assert len(done.stdout.splitlines()) <= 30
+
+    def test_parsing_does_not_import_tensorflow(self):
+        code = '''
+            import contextlib, io, sys
+            from inception_slim import cli
+            for argv in (['--help'], ['--version'], [], ['classify', '--help'], ['classify'],
+                         ['train', 'a', '--train-dir', 'b', '--steps', 'x'], ['exprt']):
+                with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()), \\
+                        contextlib.redirect_stderr(io.StringIO()):
+                    cli.main(argv)
+            cli.parser().parse_args(['fid', 'a', 'b', 'c', '--kid'])
+            heavy = {'tensorflow', 'tf_slim', 'numpy', 'shtab'} & set(sys.modules)
+            assert not heavy, heavy
+        '''
+        code = '\n'.join(line[12:] for line in code.splitlines())
+        done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True)
+        assert (done.returncode, done.stderr) == (0, '')
+
+
+class TestHelp:
+
+    def test_no_arguments_print_the_help(self, call):
+        code, out, err = call()
+        assert (code, err) == (0, '')
+        assert re.findall('^    ([a-z-]+)', out, re.MULTILINE) == COMMANDS
+
+    @pytest.mark.parametrize('command', COMMANDS)
+    def test_command(self, call, command):
+        code, out, err = call(command, '--help')
+        assert (code, err) == (0, '') and out.startswith(f'usage: inception-slim {command} ')
+
+    def test_version(self, call):
+        code, out, err = call('--version')
+        assert (code, err) == (0, '')
+        rows = dict(re.split('  +', line) for line in out.splitlines())
+        assert rows['Python'] == sys.version.split()[0]
+        assert rows['NumPy'] == np.__version__
+        assert {'inception-slim', 'TensorFlow', 'tf-slim', 'OpenVINO', 'ONNX Runtime'} <= set(rows)
+
+    @pytest.mark.parametrize('shell', ['bash', 'zsh', 'tcsh'])
+    def test_completion(self, call, shell):
+        shtab = pytest.importorskip('shtab')
+        code, out, err = call('--print-completion', shell)
+        assert (code, err) == (0, '') and 'inception-slim' in out
+        if shell != 'tcsh':  # for which shtab completes the first word only
+            assert 'inception-score' in out and '--batch-size' in out
+            assert shtab.FILE[shell] in out and shtab.DIRECTORY[shell] in out
+
+    def test_checkpoint_is_the_first_argument(self):
+        group, = [action for action in cli.parser()._actions
+                  if isinstance(action, argparse._SubParsersAction)]
+        for name in set(COMMANDS) - {'inspect', 'convert', 'download', 'example', 'train', 'run'}:
+            first = next(action for action in group.choices[name]._actions
+                         if not action.option_strings)
+            assert (first.dest, first.metavar) == ('checkpoint', 'CKPT')
+
+    def test_results_can_be_json(self):
+        group, = [action for action in cli.parser()._actions
+                  if isinstance(action, argparse._SubParsersAction)]
+        assert {name for name, command in group.choices.items()
+                if '--json' not in command._option_string_actions} == {'example', 'run'}
+
+
+class TestBadUsage:
+
+    @pytest.mark.parametrize('argv, message', [
+        (['clasify'], 'did you mean classify?'),
+        (['nothing'], 'choose from inspect, convert'),
+        (['inspect'], 'required: PATH'),
+        (['convert', 'one'], 'required: DST'),
+        (['classify', 'a', 'b', '--tpo', '2'], 'unrecognized option --tpo; did you mean --top?'),
+        (['export', '--fromat', 'onnx'], 'did you mean --format?'),
+        (['--verison'], 'did you mean --version?'),
+        (['classify', 'a', 'b', '--precision', 'int9'], 'did you mean int8?'),
+        (['classify', 'a', 'b', '--top', '0'], '--top: the value must be at least 1, but is 0'),
+        (['classify', 'a', 'b', '--top', 'two'], "--top: invalid int value: 'two'"),
+        (['train', 'a', '--train-dir', 'b', '--label-smoothing', '1'], 'less than 1, but is 1'),
+        (['train', 'a', '--train-dir', 'b', '--worker', '2'], 'did you mean --workers?'),
+        (['fid', 'a', '-', '-'], 'only one of FIRST and SECOND'),
+        (['classify', '--quiet', '--verbose', 'a', 'b'], 'not allowed with'),
+    ])
+    def test_message(self, call, argv, message):
+        code, out, err = call(*argv)
+        assert (code, out) == (2, '') and message in err
+        assert re.search(r'\nSee inception-slim( [a-z]+)? --help\n$', err)
+
+    @pytest.mark.parametrize('command', ['classify', 'evaluate', 'fid'])
+    def test_swapped_checkpoint_and_images(self, call, command, tmp_path):
+        more = [IMAGES] if command == 'fid' else []
+        code, out, err = call(command, IMAGES, FIRST_RELEASE, *more)
+        assert (code, out) == (2, '') and 'swap them' in err
+
+    def test_order_of_a_folder_with_both(self):
+        """Its images do not make it less of a checkpoint."""
+        names = argparse.Namespace(checkpoint=SCRIPTS, parser=cli.parser())
+        arguments.check_order(names, [GAMMA])
+
+
+class TestBadInput:
+
+    @pytest.mark.parametrize('argv', [
+        ['inspect', 'no/such/file'], ['inspect', __file__], ['classify', GAMMA, 'no/such.jpg'],
+        ['classify', GAMMA, 'no/such/*.jpg'], ['classify', GAMMA, IMAGES, '--csv', 'no/such.csv']])
+    def test_message(self, call, argv):
+        code, out, err = call(*argv)
+        assert (code, out) == (1, '')
+        assert err.startswith('inception-slim: ') and len(err.splitlines()) == 1
+
+    def test_control_characters_are_escaped(self, call, tmp_path):
+        code, out, err = call('inspect', tmp_path / 'a\x1b[31m\nb\udcff')
+        assert code == 1 and '\x1b' not in err and len(err.splitlines()) == 1
+        assert 'a\\x1b[31m\\nb\\xff' in err
+
+    def test_verbose_prints_the_traceback(self, call):
+        code, out, err = call('inspect', 'no/such/file', '--verbose')
+        assert code == 1 and err.startswith('Traceback') and 'inception-slim: ' in err
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='needs /dev/full')
+class TestOutput:
+
+    @pytest.mark.parametrize('argv', [['--help'], ['inspect', FIRST_RELEASE]])
+    def test_full(self, argv):
+        with open('/dev/full', 'w') as full:
+            done = real_process(*argv, stdout=full, stderr=subprocess.PIPE)
+        assert (done.returncode, done.stderr) == (1, (
+            'inception-slim: The output cannot be written: No space left on device.\n'))
+
+    def test_closed(self):
+        done = subprocess.run(['sh', '-c', '"$0" -m inception_slim --version >&-', sys.executable],
+                              text=True, capture_output=True)
+        assert (done.returncode, done.stderr) == (
+            1, 'inception-slim: Standard output is closed.\n')
+
+    def test_reader_that_left(self):
+        done = subprocess.run(
+            ['sh', '-c', '"$0" -c "$1" | true', sys.executable,
+             'import time; from inception_slim import cli; time.sleep(.5); cli.main([])'],
+            text=True, capture_output=True)
+        assert (done.returncode, done.stderr) == (0, '')
+
+
+class TestImages:
+    """`classify` as an example, without running a network."""
+
+    @pytest.fixture
+    def given(self, monkeypatch):
+        given = {}
+
+        def classify(checkpoint, images, **options):
+            given.update(options, checkpoint=checkpoint, images=images)
+            prediction = evaluation.Prediction('a\tb.jpg', [1, 0], ['one', 'two'], [0.75, 0.25])
+            return evaluation.Classification([prediction], ['bad\x1b.jpg'], 'A warning.')
+
+        monkeypatch.setattr(evaluation, 'classify', classify)
+        return given
+
+    def test_pattern(self, call, given, tmp_path):
+        for name in ('b.jpg', 'a.jpg', 'c.png'):
+            (tmp_path / name).touch()
+        assert call('classify', 'model', tmp_path / '*.jpg')[0] == 0
+        assert given['images'] == [f'{tmp_path}/a.jpg', f'{tmp_path}/b.jpg']
+
+    def test_file_that_looks_like_a_pattern(self, call, given, tmp_path):
+        (tmp_path / '[1].jpg').touch()
+        assert call('classify', 'model', tmp_path / '[1].jpg')[0] == 0
+        assert given['images'] == [f'{tmp_path}/[1].jpg']
+
+    @pytest.mark.parametrize('text', ['one.jpg\ntwo words.jpg\n', 'one.jpg\0two words.jpg\0'])
+    def test_standard_input(self, call, given, monkeypatch, text):
+        monkeypatch.setattr(sys, 'stdin', io.StringIO(text))
+        assert call('classify', 'model', '-', 'last.jpg')[0] == 0
+        assert given['images'] == ['one.jpg', 'two words.jpg', 'last.jpg']
+
+    def test_empty_standard_input(self, monkeypatch):
+        monkeypatch.setattr(sys, 'stdin', io.StringIO('\n'))
+        with pytest.raises(DatasetError, match='Standard input is empty'):
+            arguments.expand_images(['-'])
+
+    def test_options(self, call, given):
+        options = ['--ema', '--precision', 'int8', '--top', '3']
+        assert call('classify', 'model', 'a.jpg', *options)[0] == 0
+        assert (given['use_ema'], given['precision'], given['top']) == (True, 'int8', 3)
+        assert given['batch_size'] == EvaluationOptions().batch_size
+
+    def test_text(self, call, given):
+        code, out, err = call('classify', 'model', 'a.jpg')
+        assert (code, out) == (0, 'a\\tb.jpg\n   75.00%  one\n   25.00%  two\n')
+        assert err == 'A warning.\nSkipped unreadable images: 1\n  bad\\x1b.jpg\n'
+
+    def test_quiet(self, call, given):
+        for argv in (['--quiet', 'classify', 'model', 'a.jpg'],
+                     ['classify', 'model', 'a.jpg', '--quiet']):
+            code, out, err = call(*argv)
+            assert (code, err) == (0, '') and 'one' in out
+
+    def test_json(self, call, given):
+        code, out, err = call('classify', 'model', 'a.jpg', '--json')
+        assert code == 0 and 'Skipped' in err
+        assert json.loads(out)['bad'] == ['bad\x1b.jpg']
+
+    def test_csv(self, call, given, tmp_path):
+        expected = ('image,rank,class,label,probability\n'
+                    'a\tb.jpg,1,1,one,0.75\na\tb.jpg,2,0,two,0.25\n')
+        assert call('classify', 'model', 'a.jpg', '--csv', '-')[:2] == (0, expected)
+        path = tmp_path / 'out.csv'
+        code, out, err = call('classify', 'model', 'a.jpg', '--csv', path)
+        assert code == 0 and path.read_text() == expected and f'Wrote {path}, ' in out
+
+
+def test_quiet_hides_progress(monkeypatch):
+    monkeypatch.setattr(sys, 'stderr', io.StringIO())
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True, raising=False)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(cli._output_settings(argparse.Namespace(quiet=True)))
+        assert not sys.stderr.isatty()
+    assert sys.stderr.isatty()
 
 
 @pytest.mark.parametrize('path', [FIRST_RELEASE, GAMMA])
-def test_the_lines_that_inspect_prints_load_the_checkpoint(path):
+def test_printed_code_loads_the_checkpoint(path):
     lines = fork_server.command('inspect', path).stdout.split('To load it:\n')[1]
     code = '\n'.join(line[4:] for line in lines.splitlines())
     done = fork_server.python(code + '\n    print(logits.shape)')
@@ -36,33 +285,30 @@ def test_the_lines_that_inspect_prints_load_the_checkpoint(path):
     assert done.stdout == '(None, 11)\n' or done.stdout == '(?, 11)\n'
 
 
-def test_inspect_json():
-    done = fork_server.command('inspect', GAMMA, '--json')
-    assert (done.returncode, done.stderr) == (0, '')
-    found = json.loads(done.stdout)
-    assert found['has_gammas'] is True and found['num_classes'] == 11
-    assert found['depth_multiplier'] == 0.05
+def test_inspect_json(call):
+    code, out, err = call('inspect', GAMMA, '--json')
+    assert (code, err) == (0, '')
+    info = json.loads(out)
+    assert info['has_gammas'] is True and info['num_classes'] == 11
+    assert info['depth_multiplier'] == 0.05
 
 
-def test_convert(tmp_path):
-    done = fork_server.command('convert', FIRST_RELEASE, tmp_path / 'new', '--ema')
-    assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout == f'Wrote {tmp_path}/new: Inception V3, 63,069 parameters\n'
-    again = fork_server.command('convert', FIRST_RELEASE, tmp_path / 'new')
-    assert (again.returncode, again.stdout) == (1, '')
-    assert again.stderr == (f'inception-slim: {tmp_path}/new exists; give another name, or '
-                            'overwrite it.\n')
-    assert (
-        fork_server.command('convert', FIRST_RELEASE, tmp_path / 'new', '--overwrite').returncode
-        == 0
-    )
+def test_convert(call, tmp_path):
+    assert call('convert', FIRST_RELEASE, tmp_path / 'new', '--ema') == (
+        0, f'Wrote {tmp_path}/new: Inception V3, 63,069 parameters\n', '')
+    code, out, err = call('convert', FIRST_RELEASE, tmp_path / 'new')
+    assert (code, out) == (1, '') and f'{tmp_path}/new exists' in err
+    code, out, err = call('convert', FIRST_RELEASE, tmp_path / 'new', '--overwrite', '--json')
+    assert code == 0 and json.loads(out)['num_classes'] == 11
 
 
-@pytest.mark.parametrize('arguments, code', [
-    ([], 2), (['nothing'], 2), (['inspect'], 2), (['convert', 'one'], 2),
-    (['inspect', 'no/such/file'], 1), (['inspect', __file__], 1)])
-def test_refuses(arguments, code):
-    done = fork_server.command(*arguments)
-    assert done.returncode == code and done.stdout == ''
-    assert done.stderr and 'Traceback' not in done.stderr
-    assert code == 2 or len(done.stderr.splitlines()) == 1
+def test_example(call, tmp_path):
+    folder = tmp_path / 'example'
+    for _ in range(2):  # a second time replaces the files
+        code, out, err = call('example', folder)
+        assert (code, err) == (0, '') and f'inception-slim inspect {folder}\n' in out
+    code, out, err = call('classify', folder, folder / 'images', '--top', '1', '--json')
+    assert code == 0
+    predictions = json.loads(out)['answers']
+    right = [prediction['labels'][0] in prediction['name'] for prediction in predictions]
+    assert len(right) == 6 and sum(right) >= 3

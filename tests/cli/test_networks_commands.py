@@ -139,7 +139,7 @@ class TestVerbs:
         rows = np.load(tmp_path / 'rows.npy')
         width = tf.train.load_checkpoint(case.path).get_variable_to_shape_map()[
             f'{case.network.scope}/{case.network.classifier}/weights'][-2]
-        assert rows.shape == (4, width) and f'4 vectors of {width:,}' in said
+        assert rows.shape == (4, width) and f'features of 4 images, {width:,} each' in said
         expected = case.predictor.features(batch)
         np.testing.assert_allclose(rows, expected, **close_to(expected))
 

@@ -321,7 +321,7 @@ class TestCommands:
         assert lines[0] == str(folder / '0' / '00.png')
         best = answers()[0][0].argmax()
         assert lines[1].endswith(f'%  name {best}') and len(lines) % 3 == 0
-        assert done.stderr == ('Left out as damaged or unreadable: 1\n'
+        assert done.stderr == ('Skipped unreadable images: 1\n'
                                f'  {data.image_files(folder)[DAMAGED]}\n')
 
     def test_classify_json(self, call, folder):
@@ -334,8 +334,8 @@ class TestCommands:
         code, out, err = call('features', ELEVEN, folder / '2', '--output', tmp_path / 'new.npy')
         assert (code, err) == (0, '')
         rows, columns = np.load(tmp_path / 'new.npy').shape
-        assert out == (f'Wrote {tmp_path}/new.npy: {rows} vectors of {columns}; their files are in '
-                       f'{tmp_path}/new.txt\n')
+        assert out == (f'Wrote {tmp_path}/new.npy: features of {rows} images, {columns} each; their '
+                       f'names are in {tmp_path}/new.txt\n')
 
     def test_evaluate(self, call, records, tmp_path):
         code, out, err = call('evaluate', ELEVEN, records, '--split', 'validation',
@@ -343,7 +343,7 @@ class TestCommands:
         assert (code, err) == (0, '')
         right = int((answers(good=False)[0].argmax(axis=1) == digits()[1]).sum())
         assert f'top-1 accuracy     {right / COUNT:.2%}\n' in out
-        assert out.startswith(f'images             {COUNT}, of 11 classes; 0 bad\n')
+        assert out.startswith(f'images             {COUNT} of 11 classes; 0 unreadable\n')
         assert os.path.exists(tmp_path / 'new.csv')
         code, out, err = call('evaluate', ELEVEN, records, '--json')
         assert json.loads(out)['top_1'] == right / COUNT

@@ -168,18 +168,16 @@ def test_memory_does_not_grow():
 
 
 def test_commands(folders, tmp_path):
-    done = fork_server.command('statistics', folders / 'first', '--checkpoint', NARROW, '--output',
-                         tmp_path / 'first.npz')
-    assert done.stdout == (f'Wrote {tmp_path}/first.npz: mu and sigma of 101 numbers, of 40 '
+    done = fork_server.command('fid-statistics', NARROW, folders / 'first', '--output',
+                               tmp_path / 'first.npz')
+    assert done.stdout == (f'Wrote {tmp_path}/first.npz: mean and covariance of 101 features of 40 '
                            'images\n')
     done = fork_server.command(
-        'fid', tmp_path / 'first.npz', folders / 'second', '--checkpoint', NARROW, '--json'
+        'fid', NARROW, tmp_path / 'first.npz', folders / 'second', '--json'
     )
     assert done.returncode == 0 and json.loads(done.stdout)['fid'] > 0, done.stderr
-    done = fork_server.command('score', folders / 'first', '--checkpoint', NARROW, '--splits', 4)
+    done = fork_server.command('inception-score', NARROW, folders / 'first', '--splits', 4)
     assert done.stdout.startswith('Inception Score  ') and done.returncode == 0
-    done = fork_server.command(
-        'fid', tmp_path / 'none.npz', folders / 'second', '--checkpoint', NARROW
-    )
+    done = fork_server.command('fid', NARROW, tmp_path / 'none.npz', folders / 'second')
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert fork_server.command('fid', folders / 'first', '--checkpoint', NARROW).returncode == 2
+    assert fork_server.command('fid', NARROW, folders / 'first').returncode == 2

@@ -298,7 +298,7 @@ class TestCalls:
             with pytest.raises(SystemExit) as ended:
                 cli.main([verb, ELEVEN, str(digits), '--heatmap'])
             assert ended.value.code == 2
-            assert b'give --report FILE.html too' in capsysbinary.readouterr().err
+            assert b'add --report FILE.html' in capsysbinary.readouterr().err
 
 
 @pytest.fixture(scope='module')
