@@ -14,6 +14,7 @@ from inception_slim.bulk.shard_writer import Shard, serialize_shard, shard_name
 from inception_slim.bulk.sources import WorkUnit
 from inception_slim.errors import DatasetError
 from inception_slim.inference import InferenceOptions
+from inception_slim.inference.cpu_features import available_cores
 from inception_slim.options import as_dict, option_names
 import numpy as np
 
@@ -68,7 +69,7 @@ class Worker:
 
     def __init__(self, job: Job, checkpoint: str | os.PathLike, threads: int | None = None):
         self._job = job
-        self._decoder = Decoder(job.image_size, threads or _cores(), job.folder)
+        self._decoder = Decoder(job.image_size, threads or available_cores(), job.folder)
         calibration_images = None
         if job.options.precision == 'int8':
             calibration_images = np.stack(
@@ -79,7 +80,7 @@ class Worker:
             **as_dict(job.options, option_names(InferenceOptions)))
         output_type = job.options.output_type
         self._answer = (self._predictor.features if output_type == 'features'
-                        else self._predictor.predictions)
+                        else self._predictor.predict)
 
     def close(self) -> None:
         self._decoder.close()
@@ -151,10 +152,3 @@ class Worker:
                 if number not in each.done:
                     yield example
             yield _End(each.number, max(count - 1, 0) // size, True)
-
-
-def _cores() -> int:
-    """Those that this process may use, where the system says."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -117,7 +117,7 @@ def classify(
           Heatmaps(checkpoint, **as_dict(chosen, HEATMAP_OPTIONS)) if heatmap else nothing as maps):
         for batch in progress(load_images(info, files, chosen.batch_size, chosen.strict, bad),
                               len(files), bad):
-            probabilities = predictor.predictions(batch['image'])
+            probabilities = predictor.predict(batch['image'])
             best = np.argsort(-probabilities, axis=1, kind='stable')[:, :top]
             for name, classes, row in zip(batch['name'], best.tolist(), probabilities):
                 answers.append(

@@ -12,7 +12,6 @@ from typing import Any
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError, ExportError
-from inception_slim.formats.folded import export_ops
 from inception_slim.formats.frozen_graph import classic_frozen_graph
 from inception_slim.formats.node_names import (
     detect_pooling,
@@ -22,6 +21,8 @@ from inception_slim.formats.node_names import (
 )
 from inception_slim.formats.writing import PredictFn
 from inception_slim.inference import fold_batch_norm
+from inception_slim.inference.calibration import export_ops
+from inception_slim.inference.engines import warm_up
 from inception_slim.inference.graph import graph_with_placeholders
 from inception_slim.nets import registry
 import numpy as np
@@ -113,7 +114,13 @@ def _asked(path: str) -> PredictFn:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
-    return lambda batch: session.run(None, {session.get_inputs()[0].name: batch})[0]
+    inputs = session.get_inputs()[0]
+
+    def predict(batch: np.ndarray) -> np.ndarray:
+        return session.run(None, {inputs.name: batch})[0]
+
+    warm_up('onnxruntime', lambda: predict(np.zeros((1, *inputs.shape[1:]), np.float32)))
+    return predict
 
 
 def _write_in_bytes(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
@@ -129,9 +136,9 @@ def _write_in_bytes(info: CheckpointInfo, weights: dict[str, np.ndarray], path: 
     values = fold_batch_norm(weights)
     graph, _ = graph_with_placeholders(info, dict(values), classify=True)
     output = graph.get_operation_by_name('predictions').inputs[0].name  # as in float32
-    network, last = export_ops(info, values, 'onnxruntime', images)
-    model = build_model(network, registry.NETWORKS[info.network].image_size, last=last,
-                     input_name='input:0', output='predictions', output_name=output)
+    network, head = export_ops(info, values, 'onnxruntime', images)
+    model = build_model(network, registry.NETWORKS[info.network].image_size, head=head,
+                        input_name='input:0', output='predictions', output_name=output)
     with open(path, 'wb') as file:
         file.write(model)
     return _asked(path)

@@ -12,7 +12,6 @@ from typing import Any
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError, ExportError
-from inception_slim.formats.folded import export_ops
 from inception_slim.formats.node_names import (
     detect_pooling,
     layer_and_kind,
@@ -21,6 +20,8 @@ from inception_slim.formats.node_names import (
 )
 from inception_slim.formats.writing import PredictFn
 from inception_slim.inference import fold_batch_norm
+from inception_slim.inference.calibration import export_ops
+from inception_slim.inference.engines import warm_up
 from inception_slim.nets import registry
 import numpy as np
 
@@ -102,11 +103,11 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str, quant
         raise ExportError(f'openvino cannot be imported ({error}); {_EXTRA}') from None
     from inception_slim.inference.engines.openvino_engine import build_model
 
-    network, last = export_ops(info, fold_batch_norm(weights), 'openvino',
+    network, head = export_ops(info, fold_batch_norm(weights), 'openvino',
                                  images if quantize == 'int8' else None)
-    model = build_model(network, registry.NETWORKS[info.network].image_size, last=last,
-                     input_name='input', outputs={'logits': last[0].output,
-                                                  'predictions': last[1].output})
+    image_size = registry.NETWORKS[info.network].image_size
+    model = build_model(network, image_size, head=head, input_name='input',
+                        outputs={'logits': head[0].output, 'predictions': head[1].output})
     os.mkdir(path)
     file = os.path.join(path, FILE)
     openvino.save_model(model, file, compress_to_fp16=quantize == 'float16')
@@ -114,4 +115,9 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str, quant
     # Without mapping the file, so that the folder can be moved wherever that is not allowed.
     loaded = core.compile_model(core.read_model(file), 'CPU', {
         'INFERENCE_PRECISION_HINT': 'f32', 'ENABLE_MMAP': False})
-    return lambda batch: loaded(batch)['predictions']
+
+    def predict(batch: np.ndarray) -> np.ndarray:
+        return loaded(batch)['predictions']
+
+    warm_up('openvino', lambda: predict(np.zeros((1, image_size, image_size, 3), np.float32)))
+    return predict

@@ -5,6 +5,7 @@ from __future__ import annotations
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.formats.frozen_graph import folded_graph
 from inception_slim.formats.writing import PredictFn
+from inception_slim.inference.engines import warm_up
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -28,12 +29,15 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str, quant
         file.write(model)
     interpreter = tf.lite.Interpreter(model_path=path)
 
-    def answer(batch):
-        source = interpreter.get_input_details()[0]['index']
-        interpreter.resize_tensor_input(source, batch.shape)
+    source = interpreter.get_input_details()[0]
+
+    def predict(batch: np.ndarray) -> np.ndarray:
+        index = source['index']
+        interpreter.resize_tensor_input(index, batch.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(source, batch)
+        interpreter.set_tensor(index, batch)
         interpreter.invoke()
         return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
 
-    return answer
+    warm_up('tflite', lambda: predict(np.zeros((1, *source['shape'][1:]), np.float32)))
+    return predict

@@ -1,4 +1,4 @@
-"""A network in eight bits: from the cache, or calibrated now."""
+"""Networks in the form that engines and exporters take: float ops, or calibrated int8."""
 
 from __future__ import annotations
 
@@ -8,82 +8,119 @@ import os
 
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.inference import calibration_cache, tf_graph_builder
-from inception_slim.inference.cpu_features import has_bfloat16, has_vnni
+from inception_slim.inference.cpu_features import available_cores, has_bfloat16, has_vnni
 from inception_slim.inference.engines.session import SessionEngine, malloc_trim
 from inception_slim.inference.graph import graph_with_placeholders
-from inception_slim.inference.ir import Op, to_ops
+from inception_slim.inference.ir import Op, head_ops, to_ops
 from inception_slim.inference.quantization import CalibrationStats, QuantizedNetwork, calibrate
+from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-_LARGEST_PIECE = 2  # what is looked at is all there at once, and takes memory
+# Images in one run: all measured values of a run are in memory at once.
+_MAX_MICRO_BATCH = 2
+# Part of the cache key; to be raised whenever calibration gives another result.
+_CACHE_FORMAT = 3
+
+
+def pool_before_conv(engine: str) -> bool:
+    """Whether the pooled branches of an int8 network pool uint8 values before the 1×1 convolution.
+
+    OpenVINO can return float32 from an int8 convolution, and then pools fewer channels after it.
+    """
+    return engine != 'openvino'
 
 
 def load_or_calibrate(info: CheckpointInfo, values: dict[str, np.ndarray],
-                       images: Callable[[], np.ndarray], fixed: bool,
-                       cache: str | os.PathLike | None, threads: int,
-                       pool_first: bool) -> QuantizedNetwork:
-    """The network in eight bits.
+                      images: Callable[[], np.ndarray], same_images: bool,
+                      cache: str | os.PathLike | None, threads: int,
+                      pool_first: bool) -> QuantizedNetwork:
+    """The int8 network, from the cache if possible.
 
     Args:
       info: from `checkpoint.read`.
-      values: from `fold_batch_norm`, without the classifier's; used up.
-      images: gives the calibration images, checked.
-      fixed: whether what is kept must have been calibrated on the same images.
-      cache: the folder of what is kept, if there is to be one.
+      values: from `fold_batch_norm`, without the classifier's; consumed.
+      images: returns the validated calibration images.
+      same_images: use a cached network only if it was calibrated on the same images.
+      cache: the directory of the cache; None calibrates without one.
       threads: to calibrate on.
-      pool_first: see `calibrated_now`.
+      pool_first: from `pool_before_conv`.
     """
     if cache is None:
         return calibrate_network(info, values, images(), threads, has_vnni(), pool_first)
-    key = calibration_cache.cache_key(values, network=info.network, pooling=info.pooling, format=2,
-                      tensorflow=tf.__version__, calibrated_in=_dtype().name, vnni=has_vnni(),
-                      pool_first=pool_first)
+    key = calibration_cache.cache_key(
+        values, network=info.network, pooling=info.pooling, format=_CACHE_FORMAT,
+        tensorflow=tf.__version__, calibrated_in=_calibration_dtype().name, vnni=has_vnni(),
+        pool_first=pool_first)
     path = calibration_cache.cache_path(cache, info.network, key)
-    found = calibration_cache.load(
-        path, key, calibration_cache.images_digest(images()) if fixed else None
-    )
-    if found is None:
-        images_found = images()
-        found = calibrate_network(info, values, images_found, threads, has_vnni(), pool_first)
-        calibration_cache.save(path, key, calibration_cache.images_digest(images_found), found)
-    return found
+    network = calibration_cache.load(
+        path, key, calibration_cache.images_digest(images()) if same_images else None)
+    if network is None:
+        batch = images()
+        network = calibrate_network(info, values, batch, threads, has_vnni(), pool_first)
+        calibration_cache.save(path, key, calibration_cache.images_digest(batch), network)
+    return network
 
 
 def calibrate_network(info: CheckpointInfo, values: dict[str, np.ndarray], images: np.ndarray,
-                   threads: int, every_product_fits: bool, pool_first: bool) -> QuantizedNetwork:
-    """The network in eight bits, for a processor that adds products in 32 bits, or for any.
+                      threads: int, accumulates_in_int32: bool,
+                      pool_first: bool) -> QuantizedNetwork:
+    """Quantizes a network to int8 by the ranges of its values on images.
 
     Args:
-      info, values, images, threads: see `calibrated_network`.
-      every_product_fits: whether the processor adds in 32 bits.
-      pool_first: averages bytes before the 1×1 convolution of a pooled branch; else its floats
-        after it, of which there are fewer, for runtimes that give floats where they are wanted.
+      info, values, threads, pool_first: see `load_or_calibrate`.
+      images: `[N, image_size, image_size, 3]` float32 in [-1, 1].
+      accumulates_in_int32: True for processors that add products in 32 bits only; False gives a
+        network that any processor can run.
     """
     graph, weights = graph_with_placeholders(info, values, pool_first=pool_first)
-    found = calibrate(
-        list(to_ops(graph, weights, 'features')), images, every_product_fits,
-        lambda network, images: _measured(network, images, _dtype(), threads))
+    network = calibrate(to_ops(graph, weights, 'features'), images, accumulates_in_int32,
+                        lambda ops, images: _measure(ops, images, _calibration_dtype(), threads))
     del graph, weights
-    # Graphs hold on to themselves, and the one that was measured to all weights: an engine is
-    # built next, which would have its memory beside theirs.
+    # Graphs are reference cycles, and the measured one holds all weights. The caller builds an
+    # engine next, whose memory would come on top.
     gc.collect()
     malloc_trim()
-    return found
+    return network
 
 
-def _dtype() -> tf.DType:
-    """What to calibrate in: in cheap numbers where there are such, since a range need not be exact.
+def export_ops(info: CheckpointInfo, values: dict[str, np.ndarray], engine: str,
+               images: np.ndarray | None) -> tuple[Sequence[Op] | QuantizedNetwork, list[Op]]:
+    """The ops of a network for exporters to the file format of another runtime.
+
+    Args:
+      info: from `checkpoint.read`.
+      values: from `fold_batch_norm`; consumed.
+      engine: the engine of the runtime that the file is for.
+      images: calibrate an int8 network on them that any processor can run; None exports float ops.
+
+    Returns:
+      The network up to 'features', and the float32 ops from there to the logits and
+      'predictions'.
     """
+    network = registry.NETWORKS[info.network]
+    weights, biases = (values.pop(f'{network.classifier}/{name}') for name in ('weights', 'biases'))
+    # The name in TF-Slim's graph, so that the file can be read again.
+    kind = 'Conv2D' if weights.ndim == 4 else 'MatMul'
+    head = head_ops(weights, biases, f'{network.scope}/{network.classifier}/{kind}')
+    if images is None:
+        return to_ops(*graph_with_placeholders(info, values), 'features'), head
+    return calibrate_network(info, values, images, available_cores(), accumulates_in_int32=False,
+                             pool_first=pool_before_conv(engine)), head
+
+
+def _calibration_dtype() -> tf.DType:
+    """bfloat16 where it is fast: a range need not be exact."""
     return tf.bfloat16 if has_bfloat16() else tf.float32
 
 
-def _measured(network: Sequence[Op], images: np.ndarray, dtype: tf.DType,
-              threads: int) -> CalibrationStats:
-    # A range need not be exact, and these weights need half of float32's memory.
-    graph = tf_graph_builder.calibration_graph(network, images.shape[1], dtype, kept_in=tf.bfloat16)
-    engine = SessionEngine(graph, threads, None, _LARGEST_PIECE)
+def _measure(ops: Sequence[Op], images: np.ndarray, dtype: tf.DType,
+             threads: int) -> CalibrationStats:
+    # Weights in bfloat16 need half the memory of float32, and a range need not be exact.
+    graph = tf_graph_builder.calibration_graph(ops, images.shape[1], dtype,
+                                               weights_dtype=tf.bfloat16)
+    engine = SessionEngine(graph, threads, None, _MAX_MICRO_BATCH)
     try:
-        return tf_graph_builder.parse_calibration_output(network, engine.features(images))
+        return tf_graph_builder.parse_calibration_output(ops, engine.features(images))
     finally:
         engine.close()

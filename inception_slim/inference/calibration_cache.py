@@ -1,7 +1,7 @@
-"""Calibrated networks kept in a folder, so that a second start need not calibrate.
+"""A directory of calibrated int8 networks, so that later starts need not calibrate.
 
-A file holds one network in eight bits. It is written whole or not at all, and believed only where
-its checksum and what it says it was made from are as they should be: else it is made again.
+A file holds one network. Written atomically. Used only if the checksum and the cache key match;
+otherwise the network is recalibrated.
 """
 
 from __future__ import annotations
@@ -16,31 +16,35 @@ import warnings
 import zipfile
 
 from inception_slim._atomic_write import atomic_write
-from inception_slim.errors import DatasetError
+from inception_slim.errors import DatasetError, error_summary
 from inception_slim.inference.ir import Op
 from inception_slim.inference.quantization import QuantizedNetwork
 import numpy as np
 
-_FIRST_LINE = b'inception_slim network in int8, 1\n'
+_FIRST_LINE = b'inception_slim network in int8, 2\n'
 _DIGITS = 64  # of a SHA-256
-_ARRAYS = ('weights', 'biases', 'unit')
+_ARRAYS = ('weights', 'biases', 'scales')
 
 
 def images_digest(images: np.ndarray) -> str:
-    """By which the same images are known again."""
+    """Identifies calibration images by their content."""
     return _digest({'images': images}, {})
 
 
-def cache_key(values: Mapping[str, np.ndarray], **made_from: Any) -> str:
-    """What a network in eight bits is made from but for the images: weights, versions, processor.
+def cache_key(values: Mapping[str, np.ndarray], **origin: Any) -> str:
+    """Identifies everything but the images that an int8 network depends on.
 
-    By the weights themselves, so that a checkpoint may move, or change its format.
+    By the content of the weights, so that a checkpoint may move or be converted.
+
+    Args:
+      values: the weights.
+      **origin: versions, options and the processor's features; JSON values.
     """
-    return _digest(values, made_from)
+    return _digest(values, origin)
 
 
-def _digest(values: Mapping[str, np.ndarray], more: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(more, sort_keys=True).encode())
+def _digest(values: Mapping[str, np.ndarray], origin: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode())
     for name in sorted(values):
         value = np.ascontiguousarray(values[name])
         digest.update(f'{name} {value.dtype.str} {value.shape}\n'.encode())
@@ -49,17 +53,17 @@ def _digest(values: Mapping[str, np.ndarray], more: Mapping[str, Any]) -> str:
 
 
 def cache_path(folder: str | os.PathLike, network: str, key: str) -> str:
-    """The file of a network in the folder."""
+    """Path of a network's file in the directory."""
     return os.path.join(os.fspath(folder), f'{network}-{key[:16]}.int8')
 
 
 def load(path: str, key: str, images: str | None) -> QuantizedNetwork | None:
-    """The network that was kept, or None where there is none that can be trusted.
+    """Reads a cached network; None if there is none or it cannot be trusted.
 
     Args:
-      path: of `path_of`.
-      key: of `key_of`; that of the file must be the same.
-      images: the digest of the calibration images; None takes those that it was made from.
+      path: from `cache_path`.
+      key: from `cache_key`; the file must have the same one.
+      images: digest of the calibration images; None accepts any.
     """
     try:
         with open(path, 'rb') as file:
@@ -75,31 +79,31 @@ def load(path: str, key: str, images: str | None) -> QuantizedNetwork | None:
             plan = json.loads(arrays['plan'].tobytes())
             if plan['key'] != key or images not in (None, plan['images']):
                 return None
-            steps = [_step(fields, {each: arrays[f'{number}/{each}'] for each in _ARRAYS
-                                    if f'{number}/{each}' in arrays})
-                     for number, fields in enumerate(plan['steps'])]
-        return QuantizedNetwork(steps, plan['ranges'], plan['side'])
+            ops = [_read_op(fields, {name: arrays[f'{index}/{name}'] for name in _ARRAYS
+                                     if f'{index}/{name}' in arrays})
+                   for index, fields in enumerate(plan['ops'])]
+        return QuantizedNetwork(ops, plan['ranges'], plan['image_size'])
     except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
-        return None  # its checksum is right, but it was not written by this
+        return None  # the checksum is right, but the file was not written by `save`
 
 
-def _step(fields: dict[str, Any], arrays: dict[str, Any]) -> Op:
+def _read_op(fields: dict[str, Any], arrays: dict[str, Any]) -> Op:
     fields['kernel'], fields['padding'] = tuple(fields['kernel']), tuple(fields['padding'])
     return Op(**fields, **arrays)
 
 
 def save(path: str, key: str, images: str, network: QuantizedNetwork) -> None:
-    """Keeps a network; where that cannot be, warns and goes on without."""
-    arrays, steps = {}, []
-    for number, step in enumerate(network.steps):
-        fields = step._asdict()
-        for each in _ARRAYS:
-            value = fields.pop(each)
+    """Writes a network to the cache; warns if that fails."""
+    arrays, ops = {}, []
+    for index, op in enumerate(network.ops):
+        fields = op._asdict()
+        for name in _ARRAYS:
+            value = fields.pop(name)
             if value is not None:
-                arrays[f'{number}/{each}'] = value
-        steps.append(fields)
-    plan = {'key': key, 'images': images, 'side': network.side, 'ranges': network.ranges,
-            'steps': steps}
+                arrays[f'{index}/{name}'] = value
+        ops.append(fields)
+    plan = {'key': key, 'images': images, 'image_size': network.image_size,
+            'ranges': network.ranges, 'ops': ops}
     content = io.BytesIO()
     np.savez(content, plan=np.frombuffer(json.dumps(plan, default=int).encode(), np.uint8),
              **arrays)
@@ -110,5 +114,5 @@ def save(path: str, key: str, images: str, network: QuantizedNetwork) -> None:
             file.write(hashlib.sha256(content.getbuffer()).hexdigest().encode())
             file.write(content.getbuffer())
     except (OSError, DatasetError) as error:
-        reason = str(error) if isinstance(error, DatasetError) else f'{path}: {error.strerror}.'
-        warnings.warn(f'The calibrated network is not kept: {reason}', stacklevel=5)
+        warnings.warn(f'The calibrated network is not cached in {os.path.dirname(path)}: '
+                      f'{error_summary(error)}.', stacklevel=5)

@@ -1,4 +1,8 @@
-"""What this processor multiplies in, as far as the system tells."""
+"""Instruction sets of this processor, from the operating system.
+
+Read from /proc/cpuinfo, so Linux only: py-cpuinfo, which knows other systems, starts subprocesses
+and takes a second, which is more than loading a small checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ import os
 
 _BFLOAT16 = ('avx512_bf16', 'amx_bf16', 'avx_ne_convert')
 _VNNI = ('avx512_vnni', 'avx_vnni')
-# What oneDNN may use of them where ONEDNN_MAX_CPU_ISA says so; other values of it take none away.
-_WITHIN = {
+# Flags that oneDNN may use under a value of ONEDNN_MAX_CPU_ISA; other values are no limit here.
+_ALLOWED = {
     'SSE41': (),
     'AVX': (),
     'AVX2': ('avx2',),
@@ -21,9 +25,13 @@ _WITHIN = {
 
 @functools.cache
 def _flags() -> frozenset[str]:
-    """Of the processor, without those that oneDNN was told to leave alone when it was loaded."""
+    """Flags of the processor, without those that ONEDNN_MAX_CPU_ISA forbids.
+
+    Cached, because oneDNN reads the variable once too.
+    """
     limit = os.environ.get('ONEDNN_MAX_CPU_ISA', '').upper()
-    return _all_flags().intersection(_WITHIN[limit]) if limit in _WITHIN else _all_flags()
+    flags = _all_flags()
+    return flags.intersection(_ALLOWED[limit]) if limit in _ALLOWED else flags
 
 
 def _all_flags() -> frozenset[str]:
@@ -38,29 +46,29 @@ def _all_flags() -> frozenset[str]:
 
 
 def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 numbers in hardware, as far as it tells."""
+    """Whether this processor multiplies bfloat16 in hardware; False if unknown."""
     return not _flags().isdisjoint(_BFLOAT16)
 
 
 def has_vnni() -> bool:
-    """Whether this processor adds products of bytes in 32 bits, as far as it tells."""
+    """Whether this processor adds int8 products in 32 bits (VNNI); False if unknown."""
     return not _flags().isdisjoint(_VNNI)
 
 
 def has_avx512() -> bool:
-    """Whether this processor has registers of 512 bits, as far as it tells."""
+    """Whether this processor has AVX-512; False if unknown."""
     return 'avx512f' in _flags()
 
 
 def cpu_summary() -> str:
-    """In a few words, for the heading of a table: 'AVX-512, VNNI, bfloat16', 'AVX2'."""
-    words = ['AVX-512' if has_avx512() else 'AVX2' if 'avx2' in _flags() else '']
-    words += ['VNNI' if has_vnni() else '', 'bfloat16' if has_bfloat16() else '']
-    return ', '.join(filter(None, words)) or 'instructions unknown'
+    """A short description for table headings, such as 'AVX-512, VNNI, bfloat16' or 'AVX2'."""
+    names = ['AVX-512' if has_avx512() else 'AVX2' if 'avx2' in _flags() else '',
+             'VNNI' if has_vnni() else '', 'bfloat16' if has_bfloat16() else '']
+    return ', '.join(filter(None, names)) or 'instructions unknown'
 
 
 def available_cores() -> int:
-    """Those that this process may use, where the system says."""
+    """Number of cores that this process may use, where the system tells; else of all."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The inference graph of a network, with its folded weights in it as constants."""
+"""The inference graph of a network, with batch norm folded into its convolutions."""
 
 from __future__ import annotations
 
@@ -12,29 +12,60 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
+BATCH_NORM_EPSILON = 0.001
+
+
+def fold_batch_norm(weights: dict[str, np.ndarray],
+                    epsilon: float = BATCH_NORM_EPSILON) -> dict[str, np.ndarray]:
+    """Folds batch norm into the weights and biases of the convolutions.
+
+    Args:
+      weights: variables by their names in the network's scope, from `checkpoint.read`. The
+        arrays are consumed, so that no weight is in memory twice.
+      epsilon: what batch norm adds to the variance.
+
+    Returns:
+      float32 variables that end in `weights` and `biases` only.
+    """
+    folded = {}
+    for name in [name for name in weights if name.endswith(('weights', '/biases'))]:
+        value = folded[name] = weights.pop(name)
+        layer, _, parameter = name.rpartition('/')
+        variance = weights.get(f'{layer}/BatchNorm/moving_variance')
+        if variance is None or parameter in ('biases', 'depthwise_weights'):
+            continue
+        # In float64, so that folding itself adds no rounding error.
+        scale = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
+        scale *= weights.get(f'{layer}/BatchNorm/gamma', 1.0)
+        mean = weights[f'{layer}/BatchNorm/moving_mean']
+        np.multiply(value, scale, out=value, casting='same_kind')
+        folded[f'{layer}/biases'] = (
+            weights[f'{layer}/BatchNorm/beta'] - mean * scale).astype(np.float32)
+    return folded
+
 
 def constant_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
                    dtype: tf.DType = tf.float32, *, classify: bool = True) -> tf.Graph:
-    """The network's inference graph with folded weights in it as constants.
+    """Builds the inference graph with the folded weights as constants.
 
     Args:
       info: from `checkpoint.read`.
-      values: from `fold_batch_norm`; taken out as they are put in, so as not to be held twice.
-      dtype: what to multiply in, tf.float32 or tf.bfloat16.
+      values: from `fold_batch_norm`; consumed, so that no weight is in memory twice.
+      dtype: dtype of the multiplications, tf.float32 or tf.bfloat16.
       classify: False leaves the classifier out.
 
     Returns:
-      A graph from `inputs` to `features` and, with the classifier, `logits` and `predictions`; all
-      float32.
+      A graph from `inputs` to `features` and, with the classifier, `logits` and `predictions`;
+      inputs and outputs are float32.
 
     Raises:
-      CheckpointError: the values are not those of the network.
+      CheckpointError: the values do not fit the network.
     """
     def constant(name: str, value: np.ndarray) -> tf.Tensor:
-        # The slash at its end makes this the whole name, whatever scope is open.
+        # With a slash at its end the name is absolute, whatever scope is open.
         return tf.constant(value.astype(dtype.as_numpy_dtype, copy=False), name=name + '/')
 
-    return _graph(info, values, constant, dtype, classify, pool_first=False)
+    return _build_graph(info, values, constant, dtype, classify, pool_first=False)
 
 
 def graph_with_placeholders(
@@ -44,52 +75,55 @@ def graph_with_placeholders(
     classify: bool = False,
     pool_first: bool = False,
 ) -> tuple[tf.Graph, dict[str, np.ndarray]]:
-    """The same graph with a placeholder for each of its weights, and the weights by op name.
+    """Builds the inference graph with a placeholder for each weight.
 
-    For those who read the graph to build it elsewhere: the weights stay where they are, uncopied.
+    For readers of the graph that build it for another runtime: the weights are not copied.
 
     Args:
       info, values, classify: see `constant_graph`.
-      pool_first: leave the pooled branches as the network has them.
+      pool_first: pool before the 1×1 convolution of a pooled branch, as the network is defined;
+        False pools after it, where there are fewer channels.
+
+    Returns:
+      The graph, and the weights by the op name of their placeholders.
     """
     weights = {}
 
-    def named(name: str, value: np.ndarray) -> tf.Tensor:
-        placeholder = tf.placeholder(tf.float32, value.shape, name + '/')
-        weights[placeholder.op.name] = value
-        return placeholder
+    def placeholder(name: str, value: np.ndarray) -> tf.Tensor:
+        tensor = tf.placeholder(tf.float32, value.shape, name + '/')
+        weights[tensor.op.name] = value
+        return tensor
 
-    return _graph(info, values, named, tf.float32, classify, pool_first), weights
+    return _build_graph(info, values, placeholder, tf.float32, classify, pool_first), weights
 
 
-def _graph(info: CheckpointInfo, values: dict[str, np.ndarray],
-           placed: Callable[[str, np.ndarray], tf.Tensor], dtype: tf.DType, classify: bool,
-           pool_first: bool) -> tf.Graph:
-    """The graph, with what `placed` gives in the place of each variable."""
+def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
+                 make_tensor: Callable[[str, np.ndarray], tf.Tensor], dtype: tf.DType,
+                 classify: bool, pool_first: bool) -> tf.Graph:
+    """Builds the graph with the tensors of `make_tensor` in place of the variables."""
     network = registry.NETWORKS[info.network]
     arguments = {}
     if info.depth_multiplier is not None and network.channels:
         arguments = {'depth_multiplier': info.depth_multiplier, 'min_depth': info.min_depth}
     if network.aux_classifier:
         arguments['create_aux_logits'] = False
-    side = network.image_size
+    image_size = network.image_size
 
-    def variable(getter, name, shape=None, **_):
-        """In the place of a variable."""
+    def get_variable(getter, name, shape=None, **_):
         value = values.pop(name.removeprefix(network.scope + '/'), None)
         if value is None:
-            raise CheckpointError(f'{info.path} does not fit {network.title}: it has '
-                                  f'no {name}; find the whole of the checkpoint.')
-        wanted = tf.TensorShape(shape).as_list()
-        if wanted != list(value.shape):
+            raise CheckpointError(f'{info.path} does not fit {network.title}: {name} is missing; '
+                                  'use the complete checkpoint.')
+        expected = tf.TensorShape(shape).as_list()
+        if expected != list(value.shape):
             raise CheckpointError(
-                f'{info.path} does not fit {network.title}: {name} is {list(value.shape)} in it, '
-                f'not {wanted}; its width is that of no depth_multiplier.')
-        return placed(name, value)
+                f'{info.path} does not fit {network.title}: {name} has the shape '
+                f'{list(value.shape)}, not {expected}; no depth_multiplier gives that width.')
+        return make_tensor(name, value)
 
     with tf.Graph().as_default() as graph:
-        images = tf.placeholder(tf.float32, (None, side, side, 3), name='inputs')
-        with tf.variable_scope('', custom_getter=variable), \
+        images = tf.placeholder(tf.float32, (None, image_size, image_size, 3), name='inputs')
+        with tf.variable_scope('', custom_getter=get_variable), \
                 slim.arg_scope(network.arg_scope(use_batch_norm=False)), \
                 slim.arg_scope([pooled_conv], pool_first=pool_first, pooling=info.pooling):
             net, end_points = network.function(
@@ -106,7 +140,7 @@ def _graph(info: CheckpointInfo, values: dict[str, np.ndarray],
 
 def frozen_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
                  outputs: Sequence[str]) -> tf.GraphDef:
-    """What of `constant_graph` the outputs need, to be written or translated."""
+    """The part of `constant_graph` that the outputs need, for writing or conversion."""
     return extract_subgraph(constant_graph(info, values).as_graph_def(), outputs)
 
 
@@ -118,7 +152,7 @@ def extract_subgraph(definition: tf.GraphDef, outputs: Sequence[str]) -> tf.Grap
         name = waiting.pop()
         if name not in needed:
             needed.add(name)
-            waiting += [each.lstrip('^').split(':')[0] for each in nodes[name].input]
+            waiting += [source.lstrip('^').split(':')[0] for source in nodes[name].input]
     part = tf.GraphDef(versions=definition.versions)
     part.node.extend(node for node in definition.node if node.name in needed)
     return part

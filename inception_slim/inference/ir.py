@@ -1,13 +1,13 @@
-"""A network as a list of steps, from which engines other than TensorFlow's are built.
+"""The intermediate representation (IR) of a network: a list of ops that every engine is built from.
 
-An Inception network's inference graph is convolutions, pools, concatenations and sums. It is read
-from the graph that this package runs itself, so that what that has learnt (folded batch norm,
-pooling after the 1×1 convolution) is in every engine.
+The inference graph of an Inception network consists of convolutions, pools, concatenations and
+sums. The ops are read from the graph that this package itself runs, so that every engine gets the
+folded batch norm and the pooling after the 1×1 convolution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,138 +17,200 @@ INPUTS = 'inputs'
 
 
 class Op(NamedTuple):
-    """One operation: what kind, from which values, to which, and how; channels come first."""
+    """One operation; tensors are channels first.
 
-    # conv, dense, relu, max_pool, avg_pool, concat, add, scale, shift, flatten, softmax
+    Attributes:
+      kind: conv, dense, relu, max_pool, avg_pool, concat, add, scale, shift, flatten or softmax.
+      inputs: names of the values that it takes.
+      output: name of the value that it computes.
+      weights: `[out, in / groups, height, width]`; of a dense layer, `[in, out]`.
+      biases: `[out]`.
+      kernel: height and width of the window.
+      stride: the same in both directions.
+      padding: top, left, bottom, right.
+      groups: of a convolution; as many as input channels if it is depthwise.
+      factor: of the kind 'scale'.
+      count_include_pad: an average counts the zeros of the padding.
+      scales: `[out]`, the quantization scales of int8 weights.
+    """
+
     kind: str
     inputs: list[str]
     output: str
-    # An array where the kind has weights: [out, in / groups, height, width]; of dense [in, out].
     weights: Any = None
-    biases: Any = None  # likewise, [out]
+    biases: Any = None
     kernel: tuple[int, int] = (1, 1)
     stride: int = 1
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     groups: int = 1
     factor: float = 1.0
-    counts_padding: bool = False  # an average counts the zeros around the grid
-    unit: Any = None  # [out], of weights in eight bits: what a 1 in them stands for
+    count_include_pad: bool = False
+    scales: Any = None
 
 
 def to_ops(graph: tf.Graph, weights: Mapping[str, np.ndarray] | None = None,
-          output: str = 'logits') -> Iterator[Op]:
-    """The operations from 'inputs' to an output, in order.
+           output: str = 'logits') -> list[Op]:
+    """Reads the ops from 'inputs' to an output, in execution order.
 
     Args:
-      graph: of `inference.constant_graph`, or of `inference.graph.outline`.
-      weights: of the outline, by op name.
-      output: 'logits' or 'features'; the last step has that name, and gives `[N, channels]`.
+      graph: from `constant_graph` or `graph_with_placeholders`.
+      weights: from `graph_with_placeholders`.
+      output: 'logits' or 'features'; the last op has that name and computes `[N, channels]`.
 
     Raises:
-      ValueError: the graph has an operation of another kind.
+      ValueError: the graph has an operation of an unsupported type.
     """
-    values = _Values(weights or {})
     last = graph.get_operation_by_name(output)
-    needed, waiting = set(), [last]
-    while waiting:
-        op = waiting.pop()
-        if op not in needed:
-            needed.add(op)
-            waiting += [each.op for each in op.inputs]
-    same: dict[str, str] = {}  # a value that is another one, by another name
-    # A value with zeros around it: the value, and the zeros.
-    padded: dict[str, tuple[str, Any]] = {}
-
-    def source(name: str) -> str:
-        while name in same:
-            name = same[name]
-        return name
-
-    for op in graph.get_operations():
-        if op not in needed or op.type in ('Placeholder', 'Const'):
-            continue
-        inputs = [source(each.op.name) for each in op.inputs]
-        if op.type in ('Conv2D', 'DepthwiseConv2dNative', 'MatMul'):
-            yield _multiplication(op, inputs, values)
-            for added in op.outputs[0].consumers():
-                if added.type == 'BiasAdd':
-                    same[added.name] = op.name
-        elif op.type in ('MaxPool', 'AvgPool'):
-            kernel = tuple(op.get_attr('ksize')[1:3])
-            stride = op.get_attr('strides')[1]
-            value, zeros = padded.get(inputs[0], (inputs[0], None))
-            yield Op('max_pool' if op.type == 'MaxPool' else 'avg_pool', [value], op.name,
-                       kernel=kernel, stride=stride, counts_padding=zeros is not None,
-                       padding=zeros or _padding(op, kernel, stride))
-        elif op.type == 'Pad':  # before an average
-            (top, bottom), (left, right) = values.of(op.inputs[1])[1:3].tolist()
-            padded[op.name] = inputs[0], (top, left, bottom, right)
-        elif op.type == 'Mean':  # over the whole grid
-            height, width = op.inputs[0].shape.as_list()[1:3]
-            yield Op('avg_pool', inputs[:1], op.name, kernel=(height, width))
-        elif op.type == 'Relu':
-            yield Op('relu', inputs, op.name)
-        elif op.type == 'ConcatV2':
-            yield Op('concat', inputs[:-1], op.name)
-        elif op.type == 'AddV2':
-            yield Op('add', inputs, op.name)
-        elif op.type == 'Mul':  # a residual branch, by a constant
-            at = [each.op.type for each in op.inputs].index('Const')
-            yield Op('scale', [inputs[1 - at]], op.name, factor=float(values.of(op.inputs[at])))
-        elif op.type in ('Squeeze', 'Reshape'):
-            yield Op('flatten', inputs[:1], op.name)
-        elif op.type == 'Identity' and op is not last:
-            same[op.name] = inputs[0]
-        elif op.type not in ('BiasAdd', 'Identity'):
-            raise ValueError(f'{op.name} is a {op.type}, which is not written for others yet')
-    yield Op('flatten', [source(last.inputs[0].op.name)], output)
+    return _GraphReader(graph, last, weights or {}).read()
 
 
 def head_ops(weights: np.ndarray, biases: np.ndarray, name: str = 'logits') -> list[Op]:
-    """From 'features' to the logits, of this name, and 'predictions'.
+    """The ops from 'features' to the logits and 'predictions'.
 
     Args:
-      weights: of a 1×1 convolution, or of a dense layer.
+      weights: of a 1×1 convolution or of a dense layer.
+      biases: `[num_classes]`.
+      name: of the logits.
     """
     return [Op('dense', ['features'], name, weights.reshape(weights.shape[-2:]), biases),
             Op('softmax', [name], 'predictions')]
 
 
-class _Values:
-    """Constants of a graph, whether they are in it or beside it."""
+class _GraphReader:
+    """Translates TensorFlow operations to ops."""
 
-    def __init__(self, weights: Mapping[str, np.ndarray]):
+    def __init__(self, graph: tf.Graph, last: tf.Operation, weights: Mapping[str, np.ndarray]):
+        self._last = last
         self._weights = weights
+        needed, waiting = set(), [last]
+        while waiting:
+            operation = waiting.pop()
+            if operation not in needed:
+                needed.add(operation)
+                waiting += [tensor.op for tensor in operation.inputs]
+        self._operations = [op for op in graph.get_operations() if op in needed and op is not last]
+        self._aliases: dict[str, str] = {}  # a value -> the value that it equals
+        # A padded value -> the value inside, and the zeros around it.
+        self._padded: dict[str, tuple[str, tuple[int, int, int, int]]] = {}
 
-    def of(self, tensor: tf.Tensor) -> np.ndarray:
-        found = self._weights.get(tensor.op.name)
-        return tf.make_ndarray(tensor.op.get_attr('value')) if found is None else found
+    def read(self) -> list[Op]:
+        ops = []
+        for operation in self._operations:
+            if operation.type not in _HANDLERS:
+                raise ValueError(f'{operation.name} has the type {operation.type}, which is not '
+                                 'supported.')
+            handler = _HANDLERS[operation.type]
+            if handler is not None:
+                op = handler(self, operation)
+                if op is not None:
+                    ops.append(op)
+        return [*ops, Op('flatten', self._inputs(self._last)[:1], self._last.name)]
+
+    def _inputs(self, operation: tf.Operation) -> list[str]:
+        return [self._resolve(tensor.op.name) for tensor in operation.inputs]
+
+    def _resolve(self, name: str) -> str:
+        while name in self._aliases:
+            name = self._aliases[name]
+        return name
+
+    def _constant(self, tensor: tf.Tensor) -> np.ndarray:
+        value = self._weights.get(tensor.op.name)
+        return tf.make_ndarray(tensor.op.get_attr('value')) if value is None else value
+
+    def _biases(self, operation: tf.Operation, channels: int) -> np.ndarray:
+        """The biases that are added to a product, or zeros; their sum becomes its alias."""
+        for consumer in operation.outputs[0].consumers():
+            if consumer.type == 'BiasAdd':
+                self._aliases[consumer.name] = operation.name
+                return self._constant(consumer.inputs[1])
+        return np.zeros(channels, np.float32)
+
+    # Handlers of operation types. None stands for no op of its own.
+
+    def _alias(self, operation: tf.Operation) -> None:
+        self._aliases[operation.name] = operation.inputs[0].op.name
+
+    def _pad(self, operation: tf.Operation) -> None:  # before an average pool
+        (top, bottom), (left, right) = self._constant(operation.inputs[1])[1:3].tolist()
+        self._padded[operation.name] = self._inputs(operation)[0], (top, left, bottom, right)
+
+    def _conv(self, operation: tf.Operation) -> Op:
+        weights = self._constant(operation.inputs[1])
+        kernel, stride, groups = weights.shape[:2], operation.get_attr('strides')[1], 1
+        if operation.type == 'Conv2D':
+            weights = weights.transpose(3, 2, 0, 1)
+        else:  # depthwise: each input channel is a group
+            groups = weights.shape[2]
+            weights = weights.transpose(2, 3, 0, 1).reshape(-1, 1, *kernel)
+        return Op('conv', self._inputs(operation)[:1], operation.name, weights,
+                  self._biases(operation, len(weights)), kernel, stride,
+                  _padding(operation, kernel, stride), groups)
+
+    def _dense(self, operation: tf.Operation) -> Op:
+        weights = self._constant(operation.inputs[1])
+        return Op('dense', self._inputs(operation)[:1], operation.name, weights,
+                  self._biases(operation, weights.shape[1]))
+
+    def _pool(self, operation: tf.Operation) -> Op:
+        kernel = tuple(operation.get_attr('ksize')[1:3])
+        stride = operation.get_attr('strides')[1]
+        source = self._inputs(operation)[0]
+        source, zeros = self._padded.get(source, (source, None))
+        return Op('max_pool' if operation.type == 'MaxPool' else 'avg_pool', [source],
+                  operation.name, kernel=kernel, stride=stride,
+                  padding=zeros or _padding(operation, kernel, stride),
+                  count_include_pad=zeros is not None)
+
+    def _mean(self, operation: tf.Operation) -> Op:  # over the whole grid
+        height, width = operation.inputs[0].shape.as_list()[1:3]
+        return Op('avg_pool', self._inputs(operation)[:1], operation.name, kernel=(height, width))
+
+    def _relu(self, operation: tf.Operation) -> Op:
+        return Op('relu', self._inputs(operation), operation.name)
+
+    def _concat(self, operation: tf.Operation) -> Op:
+        return Op('concat', self._inputs(operation)[:-1], operation.name)
+
+    def _add(self, operation: tf.Operation) -> Op:
+        return Op('add', self._inputs(operation), operation.name)
+
+    def _scale(self, operation: tf.Operation) -> Op:  # a residual branch, by a constant
+        position = [tensor.op.type for tensor in operation.inputs].index('Const')
+        return Op('scale', [self._inputs(operation)[1 - position]], operation.name,
+                  factor=float(self._constant(operation.inputs[position])))
+
+    def _flatten(self, operation: tf.Operation) -> Op:
+        return Op('flatten', self._inputs(operation)[:1], operation.name)
 
 
-def _multiplication(op: tf.Operation, inputs: list[str], values: _Values) -> Op:
-    weights = values.of(op.inputs[1])
-    added = [each for each in op.outputs[0].consumers() if each.type == 'BiasAdd']
-    biases = values.of(added[0].inputs[1]) if added else None
-    if op.type == 'MatMul':
-        return Op('dense', inputs[:1], op.name, weights, biases)
-    kernel, stride, groups = weights.shape[:2], op.get_attr('strides')[1], 1
-    if op.type == 'Conv2D':
-        weights = weights.transpose(3, 2, 0, 1)
-    else:  # each input channel has outputs of its own
-        groups = weights.shape[2]
-        weights = weights.transpose(2, 3, 0, 1).reshape(-1, 1, *kernel)
-    if biases is None:
-        biases = np.zeros(len(weights), np.float32)
-    return Op('conv', inputs[:1], op.name, weights, biases, kernel, stride,
-                _padding(op, kernel, stride), groups)
+_HANDLERS: dict[str, Callable[[_GraphReader, tf.Operation], Op | None] | None] = {
+    'Placeholder': None,
+    'Const': None,
+    'Identity': _GraphReader._alias,
+    'BiasAdd': None,  # read with the product before it
+    'Pad': _GraphReader._pad,
+    'Conv2D': _GraphReader._conv,
+    'DepthwiseConv2dNative': _GraphReader._conv,
+    'MatMul': _GraphReader._dense,
+    'MaxPool': _GraphReader._pool,
+    'AvgPool': _GraphReader._pool,
+    'Mean': _GraphReader._mean,
+    'Relu': _GraphReader._relu,
+    'ConcatV2': _GraphReader._concat,
+    'AddV2': _GraphReader._add,
+    'Mul': _GraphReader._scale,
+    'Squeeze': _GraphReader._flatten,
+    'Reshape': _GraphReader._flatten,
+}
 
 
-def _padding(op: tf.Operation, kernel: tuple[int, int],
+def _padding(operation: tf.Operation, kernel: tuple[int, int],
              stride: int) -> tuple[int, int, int, int]:
-    """What TensorFlow's 'SAME' adds, which is more at the end where it is odd."""
-    if op.get_attr('padding') == b'VALID':
+    """The zeros of TensorFlow's 'SAME'; an odd one is at the bottom or on the right."""
+    if operation.get_attr('padding') == b'VALID':
         return 0, 0, 0, 0
-    sides = op.inputs[0].shape.as_list()[1:3]
-    height, width = (max(0, (-(-side // stride) - 1) * stride + wide - side)
-                     for side, wide in zip(sides, kernel))
+    sides = operation.inputs[0].shape.as_list()[1:3]
+    height, width = (max(0, (-(-side // stride) - 1) * stride + window - side)
+                     for side, window in zip(sides, kernel))
     return height // 2, width // 2, height - height // 2, width - width // 2

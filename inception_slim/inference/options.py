@@ -1,4 +1,4 @@
-"""How a checkpoint is read and run, declared once for all that run one."""
+"""Options of loading a checkpoint for inference, shared by the library and the command line."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ ENGINES = ('auto', 'session', 'tflite', 'onnxruntime', 'openvino')
 
 @dataclass(frozen=True)
 class InferenceOptions(CheckpointOptions):
-    """What `inference.load` takes, and every call that loads by it.
+    """Options of `inference.load` and of the functions that call it.
 
     Attributes:
-      precision: 'float32', the answers of the original to 1e-4 of the largest logit; 'bfloat16',
-        faster where the processor multiplies such numbers, and float32 with a warning where not;
-        or 'int8', faster still.
-      engine: what runs it: 'session', TensorFlow's own; 'tflite', 'onnxruntime' or 'openvino'; or
-        'auto', the fastest of those that are installed on a processor like this.
-      cache: a folder in which a network calibrated for int8 is kept, so that the next start need
-        not calibrate it; what is damaged or made from something else there is made again.
-      use_ema: take the moving averages of the weights, where the checkpoint has them.
-      checkpoint_scope: which network to take, where the file holds more than one.
+      precision: dtype of the multiplications. 'float32': logits within 1e-4 of the original's,
+        relative to the largest; 'bfloat16': faster on processors with bfloat16 instructions,
+        float32 with a warning on others; 'int8': fastest, needs calibration images.
+      engine: the runtime: 'session' (TensorFlow), 'tflite', 'onnxruntime' or 'openvino'; 'auto'
+        takes the fastest that is installed for this processor.
+      cache: a directory for calibrated int8 networks, so that later starts need not calibrate.
+        A file that is damaged or was made from other weights or images is replaced.
+      use_ema: read the moving averages of the weights, where the checkpoint has them.
+      checkpoint_scope: the scope of the network to read, if the file holds more than one.
     """
 
-    precision: str = option('float32', 'what to multiply in', choices=PRECISIONS)
-    engine: str = option('auto', 'what runs the network', choices=ENGINES)
+    precision: str = option('float32', 'dtype of the multiplications', choices=PRECISIONS)
+    engine: str = option('auto', 'runtime of the network', choices=ENGINES)
     cache: str | os.PathLike | None = option(
-        None, 'a folder in which networks calibrated for int8 are kept', metavar='DIR')
+        None, 'directory for calibrated int8 networks', metavar='DIR')

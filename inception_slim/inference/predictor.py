@@ -1,30 +1,31 @@
-"""A checkpoint made into the fastest thing that gives the same answers.
+"""Loads a checkpoint for fast inference.
 
-Batch norm is folded into the convolutions at the level of the variables: the same network is built
-with `use_batch_norm=False` on the folded weights and biases, as constants. The auxiliary head is
-never built, and what is left is run in cheaper numbers where that is asked.
+Batch norm is folded into the convolutions: the same network is built with `use_batch_norm=False`
+on the folded weights and biases, as constants and without the auxiliary head, and an engine runs
+it in the requested precision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import os
+from typing import Literal
 import warnings
 
 from inception_slim import checkpoint as checkpoints
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.errors import CheckpointError, InceptionSlimError
-from inception_slim.inference.batch_norm_folding import fold_batch_norm
-from inception_slim.inference.calibration import load_or_calibrate
+from inception_slim.inference.calibration import load_or_calibrate, pool_before_conv
 from inception_slim.inference.cpu_features import available_cores, has_bfloat16
 from inception_slim.inference.engines import ClassifierHead, Engine
 from inception_slim.inference.engines.factory import (
     build_float_engine,
     build_head,
     build_int8_engine,
-    pools_first,
 )
 from inception_slim.inference.engines.selection import select_engine
+from inception_slim.inference.graph import fold_batch_norm
+from inception_slim.inference.image_input import ImageInput, ImagePreparer, validate_images
 from inception_slim.inference.options import InferenceOptions
 from inception_slim.nets import registry
 from inception_slim.options import build_options, check
@@ -34,50 +35,76 @@ _AT_LEAST_ONE = {'at_least': 1}
 
 
 class Predictor:
-    """Answers for images, from one checkpoint. Made by `load`; safe to call from many threads.
+    """Runs one checkpoint on images. Built by `load`; safe to call from several threads.
+
+    Not usable in a forked child process, because the threads of the engines do not survive a fork.
 
     Attributes:
-      info: what the checkpoint holds.
-      precision: what it multiplies in: 'float32', 'bfloat16' or 'int8'.
-      engine: what runs it: 'session', 'tflite', 'onnxruntime' or 'openvino'.
+      info: what the checkpoint contains.
+      precision: 'float32', 'bfloat16' or 'int8'.
+      engine: 'session', 'tflite', 'onnxruntime' or 'openvino'.
     """
 
-    def __init__(self, info: CheckpointInfo, precision: str, engine_name: str,
-                 engine: Engine, classifier: ClassifierHead):
+    def __init__(self, info: CheckpointInfo, precision: str, engine_name: str, engine: Engine,
+                 head: ClassifierHead, threads: int):
         self.info = info
         self.precision = precision
         self.engine = engine_name
         self._engine: Engine | None = engine
-        self._classifier = classifier
-        self._side = registry.NETWORKS[info.network].image_size
+        self._head = head
+        self._image_size = registry.NETWORKS[info.network].image_size
+        self._input_shape = (self._image_size, self._image_size, 3)
+        self._preparer = ImagePreparer(self._image_size, threads)
+        self._process = os.getpid()
 
-    def logits(self, images: np.ndarray) -> np.ndarray:
-        """Logits of images, `[N, num_classes]` float32.
+    def predict(self, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
+        """Class probabilities of images.
 
         Args:
-          images: `[N, 299, 299, 3]` floating point in [-1, 1] (224 where the network wants that);
-            N may differ from call to call, and be 0.
+          images: one image, or a list of images of any sizes, each of them
+            - a path of an image file;
+            - a PIL image;
+            - a uint8 array, `[height, width, 3]` (also with 1 or 4 channels, or `[height, width]`);
+            - a floating-point array `[height, width, 3]` in [0, 1];
+            or a batch as one array, `[N, height, width, 3]`. All of these are prepared as
+            `evaluation.classify` prepares files (`preprocessing.for_evaluation`: the central
+            87.5 % is cropped and resized): equal pixels give equal results. Grayscale is
+            replicated, alpha is dropped, an EXIF orientation is ignored. (PIL decodes JPEG files to
+            slightly different pixels than TensorFlow, which decodes paths.)
+
+            Exception: a floating-point array of exactly the network's input size,
+            `[N, 299, 299, 3]` or `[299, 299, 3]` (224 for some networks), is taken as prepared
+            already, in [-1, 1]. It goes to the network unchanged, and N may be 0; this is the
+            fastest path. A warning is given if its values look like [0, 1] or [0, 255].
+            Floating-point arrays of other sizes are rejected unless they are in [0, 1].
+
+        Returns:
+          `[N, num_classes]` float32.
 
         Raises:
-          ValueError: the images have another shape or type, or are not all numbers.
-          RuntimeError: the predictor was closed.
+          DatasetError: a file does not exist or cannot be decoded.
+          ValueError: an object is no image, or its values are out of range.
+          RuntimeError: the predictor is closed, or was loaded in another process.
         """
-        return self._answer('logits', images)
+        return self._run('predictions', images)
 
-    def predictions(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities of the classes, `[N, num_classes]` float32; see `logits`."""
-        return self._answer('predictions', images)
+    def logits(self, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
+        """Logits of images, `[N, num_classes]` float32; see `predict`."""
+        return self._run('logits', images)
 
-    def features(self, images: np.ndarray) -> np.ndarray:
-        """What the classifier sees, `[N, 2048]` float32 at full width; see `logits`."""
-        return self._answer('features', images)
+    def features(self, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
+        """Pre-logits of images, `[N, 2048]` float32 at full width; see `predict`."""
+        return self._run('features', images)
 
     def close(self) -> None:
-        """Frees what the predictor holds; closing it twice is nothing more."""
+        """Frees the memory and threads of the predictor. Closing it twice is allowed."""
+        if os.getpid() != self._process:
+            return  # in a forked child, closing would wait for threads that do not exist
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
-            self._classifier.close()
+            self._head.close()
+            self._preparer.close()
 
     def __enter__(self) -> Predictor:
         return self
@@ -85,42 +112,29 @@ class Predictor:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _answer(self, output: str, images: np.ndarray) -> np.ndarray:
+    def _run(self, output: str, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
         engine = self._engine
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                f'This predictor was loaded in process {self._process}, and its threads do not '
+                f'survive the fork to process {os.getpid()}; load it after forking, or start '
+                "processes with multiprocessing's 'spawn' method.")
         if engine is None:
-            raise RuntimeError('This predictor was closed; load() another.')
-        images = validate_images(images, self._side)
-        if not len(images):
-            features = np.zeros((0, self._classifier.channels), np.float32)
+            raise RuntimeError('This predictor is closed; load another one.')
+        if (isinstance(images, np.ndarray) and images.shape[-3:] == self._input_shape
+                and images.dtype.kind == 'f'):
+            batch = images if images.ndim > 3 else images[np.newaxis]
+            features = self._features(engine, validate_images(batch, self._image_size))
         else:
-            features = engine.features(images)
-        return features if output == 'features' else getattr(self._classifier, output)(features)
+            parts = [engine.features(part) for part in self._preparer.batches(images)]
+            features = np.concatenate(parts) if parts else self._no_features()
+        return features if output == 'features' else getattr(self._head, output)(features)
 
+    def _features(self, engine: Engine, images: np.ndarray) -> np.ndarray:
+        return engine.features(images) if len(images) else self._no_features()
 
-def validate_images(images: np.ndarray, side: int) -> np.ndarray:
-    """Images as the network wants them, `[N, side, side, 3]` float32; warns of a wrong range.
-
-    Raises:
-      ValueError: they have another shape or type, or are not all numbers.
-    """
-    images = np.asarray(images)
-    if images.ndim != 4 or images.shape[1:] != (side, side, 3):
-        raise ValueError(f'images must be [N, {side}, {side}, 3], but are {list(images.shape)}; '
-                         'resize them, and give one image as image[None].')
-    if not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(f'images must be floating point in [-1, 1], but are {images.dtype}; '
-                         'use images / 127.5 - 1.')
-    images = np.ascontiguousarray(images, np.float32)
-    if len(images):
-        low, high = images.min(), images.max()
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise ValueError('images must be finite, but some pixels are NaN or infinite; '
-                             'see where they come from.')
-        if low < -2 or high > 2:
-            warnings.warn(f'images are meant to be in [-1, 1], but these are in [{low:g}, '
-                          f'{high:g}]; if they are in [0, 255], use images / 127.5 - 1.',
-                          stacklevel=4)
-    return images
+    def _no_features(self) -> np.ndarray:
+        return np.zeros((0, self._head.channels), np.float32)
 
 
 def load(
@@ -131,75 +145,81 @@ def load(
     num_threads: int | None = None,
     use_ema: bool = False,
     checkpoint_scope: str | None = None,
-    precision: str = 'float32',
-    engine: str = 'auto',
+    precision: Literal['float32', 'bfloat16', 'int8'] = 'float32',
+    engine: Literal['auto', 'session', 'tflite', 'onnxruntime', 'openvino'] = 'auto',
     cache: str | os.PathLike | None = None,
 ) -> Predictor:
-    """Makes a predictor of a checkpoint.
+    """Loads a checkpoint for inference.
 
     Args:
-      checkpoint: any that `inception_slim.checkpoint` reads.
-      batch_size: images in one run, at most; TensorFlow's own engine fills up what is missing.
-        None takes a few at a time, as many as suit the threads. TFLite takes them one by one.
-      calibration_images: for int8, `[N, 299, 299, 3]` in [-1, 1]: real images like those to come,
-        a hundred or so, by which the range of each layer is found; or a function that gives them,
-        which is asked only where `cache` has no calibrated network. They may be left out where it
-        has one.
-      num_threads: threads to run on; as many as there are cores by default.
-      **options: those of `InferenceOptions`: precision, engine, cache, use_ema, checkpoint_scope.
+      checkpoint: any file or folder that `inception_slim.checkpoint` reads.
+      batch_size: maximum number of images in one run of the network. The session engine pads
+        smaller runs to it; TFLite ignores it and runs single images. None uses a few images, as
+        many as suit the threads.
+      calibration_images: for int8, `[N, 299, 299, 3]` in [-1, 1]: about a hundred real images
+        like those to come, from which the range of each layer is found; or a function that
+        returns them, called only if `cache` has no calibrated network. Not needed if it has one.
+      num_threads: threads to run on; by default the number of available cores.
+      use_ema: read the moving averages of the weights, where the checkpoint has them.
+      checkpoint_scope: the scope of the network to read, if the file holds more than one.
+      precision: the dtype of the multiplications; see `InferenceOptions`.
+      engine: the runtime; see `InferenceOptions`.
+      cache: a directory for calibrated int8 networks; see `InferenceOptions`.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
       InceptionSlimError: an argument is out of its range, or the engine is not installed or does
-        not do that precision.
+        not support the precision.
 
     Example:
       >>> import numpy as np
       >>> from inception_slim import inference
       >>> with inference.load('tests/golden/checkpoints/slim_v2') as predictor:
-      ...     predictor.predictions(np.zeros((3, 299, 299, 3), np.float32)).shape
+      ...     predictor.predict(np.zeros((3, 299, 299, 3), np.float32)).shape
+      ...     predictor.predict('tests/golden/legacy_scripts/images/checks_01.jpg').shape
       (3, 11)
+      (1, 11)
     """
-    chosen = build_options(InferenceOptions, locals(), InceptionSlimError)
+    options = build_options(InferenceOptions, locals(), InceptionSlimError)
     for name, value in (('batch_size', batch_size), ('num_threads', num_threads)):
         check(name, value, _AT_LEAST_ONE, InceptionSlimError)
-    precision = chosen.precision
-    if precision == 'int8' and chosen.cache is None and not _given(calibration_images):
-        raise InceptionSlimError('int8 needs calibration_images: real images, by which the range '
-                                 'of each layer is found; noise would give wrong ranges.')
-    if precision == 'bfloat16' and not has_bfloat16():
-        warnings.warn('This processor has no bfloat16 instructions, which would make bfloat16 '
-                      'slower; staying in float32.', stacklevel=2)
-        precision = 'float32'
-    engine_name = select_engine(chosen.engine, precision)
-    info, weights = checkpoints.read(checkpoint, use_ema=chosen.use_ema,
-                                     checkpoint_scope=chosen.checkpoint_scope)
+    dtype = options.precision
+    if dtype == 'int8' and options.cache is None and not _is_given(calibration_images):
+        raise InceptionSlimError('int8 needs calibration_images: real images, from which the range '
+                                 'of each layer is found. Random noise would give wrong ranges.')
+    if dtype == 'bfloat16' and not has_bfloat16():
+        warnings.warn('This processor has no bfloat16 instructions, so bfloat16 would be slower; '
+                      'using float32 instead.', stacklevel=2)
+        dtype = 'float32'
+    engine_name = select_engine(options.engine, dtype)
+    info, weights = checkpoints.read(checkpoint, use_ema=options.use_ema,
+                                     checkpoint_scope=options.checkpoint_scope)
     if info.num_classes is None:
-        raise CheckpointError(f'{info.path} has no classifier; it cannot answer.')
+        raise CheckpointError(f'{info.path} has no classifier, which inference needs.')
+    network = registry.NETWORKS[info.network]
     values = fold_batch_norm(weights)
-    layer = registry.NETWORKS[info.network].classifier
     threads = num_threads or available_cores()
-    last = values.pop(f'{layer}/weights'), values.pop(f'{layer}/biases')
-    if precision == 'int8':
-        side = registry.NETWORKS[info.network].image_size
+    head_weights, head_biases = (values.pop(f'{network.classifier}/{name}')
+                                 for name in ('weights', 'biases'))
+    if dtype == 'int8':
 
         def images() -> np.ndarray:
             given = calibration_images() if callable(calibration_images) else calibration_images
             if given is None or not len(given):
                 raise InceptionSlimError(
-                    f'int8 needs calibration_images: {chosen.cache} has no network calibrated for '
-                    f'{info.path}; give real images, by which the range of each layer is found.')
-            return validate_images(given, side)
+                    f'int8 needs calibration_images: {options.cache} has no network calibrated for '
+                    f'{info.path}; pass real images, from which the range of each layer is found.')
+            return validate_images(given, network.image_size)
 
-        fixed = _given(calibration_images) and not callable(calibration_images)
-        network = load_or_calibrate(info, values, images, fixed, chosen.cache, threads,
-                                     pools_first(engine_name))
-        engine = build_int8_engine(engine_name, network, threads, batch_size)
+        same_images = _is_given(calibration_images) and not callable(calibration_images)
+        quantized = load_or_calibrate(info, values, images, same_images, options.cache, threads,
+                                      pool_before_conv(engine_name))
+        built = build_int8_engine(engine_name, quantized, threads, batch_size)
     else:
-        engine = build_float_engine(engine_name, info, values, precision, threads, batch_size)
-    return Predictor(info, precision, engine_name, engine,
-                     build_head(engine_name, *last, threads))
+        built = build_float_engine(engine_name, info, values, dtype, threads, batch_size)
+    return Predictor(info, dtype, engine_name, built,
+                     build_head(engine_name, head_weights, head_biases, threads), threads)
 
 
-def _given(images: np.ndarray | Callable[[], np.ndarray] | None) -> bool:
+def _is_given(images: np.ndarray | Callable[[], np.ndarray] | None) -> bool:
     return images is not None and (callable(images) or len(images) > 0)

@@ -1,10 +1,10 @@
-"""A network in eight-bit integers: where they can be had, by which ranges, and at what rounding.
+"""Quantization of a network to int8: which ops, which ranges, and how weights are rounded.
 
-One quantization serves every engine. Weights are rounded in units of their output channel; values
-after a ReLU are bytes from 0 to a range found on real images; the mean of what rounding the
-weights adds to a channel is taken off its bias. Values that meet in a concatenation share a range,
-so that concatenating copies bytes. What is not between ReLUs (a residual sum, a depthwise
-convolution) stays in float32.
+One quantization serves every engine. Weights are symmetric with one scale per output channel.
+Values after a ReLU are uint8 from 0 to a range found on real images. The mean error that rounding
+the weights adds to a channel is subtracted from its bias. Values that meet in a concatenation
+share a range, so that concatenating copies bytes. Values that no ReLU bounds (residual sums,
+depthwise convolutions) stay in float32.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ import dataclasses
 from inception_slim.inference.ir import INPUTS, Op
 import numpy as np
 
-# Of the largest values of the calibration images: those above are outliers, and are clipped.
+# Of the largest value in each calibration image; values above it are outliers, and are clipped.
 PERCENTILE = 99
-# Of that, what the range of a value of the stem may be.
-_PARTS = np.arange(1, 0.475, -0.05)
+# Candidate ranges of a value before the first branch, as fractions of that percentile.
+_FRACTIONS = np.arange(1, 0.475, -0.05)
 SHIFTED = 'shifted_inputs'
-_LARGEST_WEIGHT = 127
-# Without VNNI a processor adds two products in sixteen bits: bytes of an image, which are large,
-# times large weights would not fit.
-_LARGEST_WEIGHT_OF_IMAGES = 63
+_MAX_WEIGHT = 127
+# Without VNNI a processor adds two products in 16 bits: the values of an image, which are large,
+# times large weights would overflow.
+_MAX_IMAGE_WEIGHT = 63
 
 
 @dataclasses.dataclass(frozen=True)
 class CalibrationStats:
-    """What calibration images do in a network.
+    """Statistics of the values of a network on calibration images.
 
     Attributes:
-      largest: of each value after a ReLU, the largest in each image, `[N]`.
-      means: of each value that a convolution takes, the mean of each channel, `[channels]`.
-      samples: of each value of `stem`, some of its numbers in each image, `[N, numbers]`.
+      largest: of each value after a ReLU, the maximum of each image, `[N]`.
+      means: of each input of a convolution, the mean of each channel, `[channels]`.
+      samples: of each value of `unbranched_relus`, some elements of each image, `[N, elements]`.
     """
 
     largest: dict[str, np.ndarray]
@@ -44,142 +44,142 @@ class CalibrationStats:
 
 @dataclasses.dataclass(frozen=True)
 class QuantizedNetwork:
-    """A network whose convolutions multiply bytes by eight-bit weights, where that can be.
+    """A network whose convolutions multiply uint8 values by int8 weights where possible.
 
     Attributes:
-      steps: those of the network; a convolution in eight bits has int8 `weights` and their `unit`.
-      ranges: of each value that is bytes, what 255 stands for; 0 stands for 0.
-      side: of the images.
+      ops: the ops of the network; an int8 convolution has int8 `weights` and their `scales`.
+      ranges: of each uint8 value, what 255 represents; 0 represents 0.
+      image_size: side of the images in pixels.
     """
 
-    steps: list[Op]
+    ops: list[Op]
     ranges: dict[str, float]
-    side: int
+    image_size: int
 
 
-def shift_inputs(steps: Sequence[Op]) -> list[Op]:
-    """The same network on images shifted to [0, 2], where that can be, so that they are bytes.
+def shift_inputs(ops: Sequence[Op]) -> list[Op]:
+    """Shifts the images to [0, 2], so that they can be uint8; the biases absorb the shift.
 
-    The first convolution must not pad: its zeros would have to be shifted too.
+    Returns the ops unchanged if the first convolution pads (its zeros would have to be shifted
+    too), is depthwise, or is not the only user of the images.
     """
-    first = next(step for step in steps if step.inputs[0] == INPUTS)
-    users = [step for step in steps if INPUTS in step.inputs]
+    first = next(op for op in ops if op.inputs[0] == INPUTS)
+    users = [op for op in ops if INPUTS in op.inputs]
     if len(users) > 1 or first.kind != 'conv' or first.groups > 1 or any(first.padding):
-        return list(steps)
+        return list(ops)
     biases = first.biases - first.weights.sum((1, 2, 3), dtype=np.float64)
-    moved = first._replace(inputs=[SHIFTED], biases=biases.astype(np.float32))
-    return [Op('shift', [INPUTS], SHIFTED),
-            *(moved if step is first else step for step in steps)]
+    shifted = first._replace(inputs=[SHIFTED], biases=biases.astype(np.float32))
+    return [Op('shift', [INPUTS], SHIFTED), *(shifted if op is first else op for op in ops)]
 
 
 def is_input_shifted(network: QuantizedNetwork) -> bool:
-    """Whether its images are shifted to [0, 2]; the step that does so is the first."""
-    return network.steps[0].output == SHIFTED
+    """Whether the network shifts its images to [0, 2]."""
+    return network.ops[0].output == SHIFTED
 
 
-def relu_outputs(steps: Sequence[Op]) -> list[str]:
-    """The values whose ranges must be found: what comes out of ReLUs."""
-    return [step.output for step in steps if step.kind == 'relu']
+def relu_outputs(ops: Sequence[Op]) -> list[str]:
+    """The outputs of ReLUs: the values whose ranges are calibrated."""
+    return [op.output for op in ops if op.kind == 'relu']
 
 
-def unbranched_relus(steps: Sequence[Op]) -> list[str]:
-    """The values that come out of ReLUs before the network first branches."""
-    users = collections.Counter(name for step in steps for name in step.inputs)
-    found, value = [], steps[0].inputs[0]
-    for step in steps:
-        if step.inputs != [value] or users[value] > 1:
+def unbranched_relus(ops: Sequence[Op]) -> list[str]:
+    """The outputs of ReLUs before the network first branches."""
+    users = collections.Counter(name for op in ops for name in op.inputs)
+    names, value = [], ops[0].inputs[0]
+    for op in ops:
+        if op.inputs != [value] or users[value] > 1:
             break
-        value = step.output
-        found += [value] * (step.kind == 'relu')
-    return found
+        value = op.output
+        if op.kind == 'relu':
+            names.append(value)
+    return names
 
 
-def conv_inputs(steps: Sequence[Op]) -> list[str]:
-    """The values that convolutions take, in whole bytes where they become bytes."""
-    return list(dict.fromkeys(step.inputs[0] for step in steps
-                              if step.kind == 'conv' and step.groups == 1))
+def conv_inputs(ops: Sequence[Op]) -> list[str]:
+    """The inputs of convolutions that are not depthwise, each once."""
+    return list(dict.fromkeys(op.inputs[0] for op in ops if op.kind == 'conv' and op.groups == 1))
 
 
-def quantize(steps: Sequence[Op], statistics: CalibrationStats, side: int,
-             every_product_fits: bool) -> QuantizedNetwork:
-    """The network in eight bits, by what calibration images did in it.
+def quantize(ops: Sequence[Op], stats: CalibrationStats, image_size: int,
+             accumulates_in_int32: bool) -> QuantizedNetwork:
+    """Quantizes a network by the statistics of calibration images.
 
     Args:
-      steps: of `shifted`.
-      statistics: of `ranged` and `multiplied` values of the same steps.
-      side: of the images.
-      every_product_fits: whether the processor adds products in 32 bits, as VNNI does.
+      ops: from `shift_inputs`.
+      stats: of the same ops.
+      image_size: side of the images in pixels.
+      accumulates_in_int32: whether the processor adds products in 32 bits, as VNNI does.
     """
-    ranges = _ranges(steps, statistics)
-    done = []
-    for step in steps:
-        if step.kind == 'conv' and step.groups == 1 and step.inputs[0] in ranges:
-            narrow = step.inputs[0] == SHIFTED and not every_product_fits
-            step = _rounded(step, statistics.means[step.inputs[0]],
-                            _LARGEST_WEIGHT_OF_IMAGES if narrow else _LARGEST_WEIGHT)
-        done.append(step)
-    return QuantizedNetwork(done, ranges, side)
+    ranges = _find_ranges(ops, stats)
+    quantized = []
+    for op in ops:
+        if op.kind == 'conv' and op.groups == 1 and op.inputs[0] in ranges:
+            may_overflow = op.inputs[0] == SHIFTED and not accumulates_in_int32
+            op = _quantize_conv(op, stats.means[op.inputs[0]],
+                                _MAX_IMAGE_WEIGHT if may_overflow else _MAX_WEIGHT)
+        quantized.append(op)
+    return QuantizedNetwork(quantized, ranges, image_size)
 
 
-def _least_error(largest: float, samples: np.ndarray) -> float:
-    """The range that rounds samples best, `largest` or less.
+def calibrate(ops: Sequence[Op], images: np.ndarray, accumulates_in_int32: bool,
+              measure: Callable[[Sequence[Op], np.ndarray], CalibrationStats]) -> QuantizedNetwork:
+    """Quantizes a network by the statistics that `measure` computes on images."""
+    ops = shift_inputs(ops)
+    return quantize(ops, measure(ops, images), images.shape[1], accumulates_in_int32)
 
-    By the mean over the images of the squared error as a part of what is squared: pale and dark
-    images, whose numbers are small in the stem, count as much as others.
+
+def _best_range(largest: float, samples: np.ndarray) -> float:
+    """The range, at most `largest`, with the lowest quantization error on samples.
+
+    The error is the squared error relative to the squared values, averaged over the images, so
+    that low-contrast images, whose values are small, weigh as much as others.
     """
     powers = np.maximum((samples**2).sum(1, dtype=np.float64), np.finfo(np.float32).tiny)
 
-    def error(part: float) -> float:
-        unit = np.float32(largest * part / 255)
-        wrong = np.minimum(np.rint(samples / unit), 255) * unit - samples
-        return float(((wrong**2).sum(1, dtype=np.float64) / powers).mean())
+    def relative_error(fraction: float) -> float:
+        scale = np.float32(largest * fraction / 255)
+        error = np.minimum(np.rint(samples / scale), 255) * scale - samples
+        return float(((error**2).sum(1, dtype=np.float64) / powers).mean())
 
-    return largest * min(_PARTS, key=error) if largest else 0.0
+    return largest * min(_FRACTIONS, key=relative_error) if largest else 0.0
 
 
-def _ranges(steps: Sequence[Op], statistics: CalibrationStats) -> dict[str, float]:
-    """Of each value that is bytes: the same for all that are pooled from or put beside another."""
-    parent: dict[str, str] = {}
+def _find_ranges(ops: Sequence[Op], stats: CalibrationStats) -> dict[str, float]:
+    """The range of each uint8 value; pooled and concatenated values share that of their inputs."""
+    parent: dict[str, str] = {}  # a forest of values with the same range
 
     def root(name: str) -> str:
         while parent[name] != name:
             name = parent[name]
         return name
 
-    found = {name: float(np.percentile(values, PERCENTILE))
-             for name, values in statistics.largest.items()}
-    for name, samples in statistics.samples.items():
-        found[name] = _least_error(found[name], samples)
-    found[SHIFTED] = 2.0
-    for step in steps:
-        if step.kind in ('relu', 'shift'):
-            parent[step.output] = step.output
-        elif step.kind in ('max_pool', 'avg_pool', 'concat') and all(
-                each in parent for each in step.inputs):
-            parent[step.output] = root(step.inputs[0])
-            for each in step.inputs:
-                parent[root(each)] = parent[step.output]
-    together: dict[str, float] = {}
+    ranges = {name: float(np.percentile(values, PERCENTILE))
+              for name, values in stats.largest.items()}
+    for name, samples in stats.samples.items():
+        ranges[name] = _best_range(ranges[name], samples)
+    ranges[SHIFTED] = 2.0
+    for op in ops:
+        if op.kind in ('relu', 'shift'):
+            parent[op.output] = op.output
+        elif op.kind in ('max_pool', 'avg_pool', 'concat') and all(
+                name in parent for name in op.inputs):
+            parent[op.output] = root(op.inputs[0])
+            for name in op.inputs:
+                parent[root(name)] = parent[op.output]
+    shared: dict[str, float] = {}
     for name in parent:
-        together[root(name)] = max(together.get(root(name), 0.0), found.get(name, 0.0))
-    # Where nothing but zeros was seen, any range will do.
-    return {name: together[root(name)] or 1.0 for name in parent}
+        shared[root(name)] = max(shared.get(root(name), 0.0), ranges.get(name, 0.0))
+    # If a value was always zero, any range is right.
+    return {name: shared[root(name)] or 1.0 for name in parent}
 
 
-def _rounded(step: Op, means: np.ndarray, largest: int) -> Op:
-    """A convolution with weights in eight bits, and biases without the mean error of that."""
-    weights = step.weights
-    unit = abs(weights).max((1, 2, 3)).astype(np.float32) / largest
-    unit[unit == 0] = 1.0
+def _quantize_conv(op: Op, means: np.ndarray, max_weight: int) -> Op:
+    """Rounds the weights to int8 and subtracts the mean error of that from the biases."""
+    weights = op.weights
+    scales = abs(weights).max((1, 2, 3)).astype(np.float32) / max_weight
+    scales[scales == 0] = 1.0
     shape = (-1, 1, 1, 1)
-    whole = np.clip(np.rint(weights / unit.reshape(shape)), -largest, largest)
-    error = (weights - whole * unit.reshape(shape)).sum((2, 3), dtype=np.float64)
-    return step._replace(weights=whole.astype(np.int8), unit=unit,
-                         biases=(step.biases + error @ means).astype(np.float32))
-
-
-def calibrate(steps: Sequence[Op], images: np.ndarray, every_product_fits: bool,
-               measure: Callable[[Sequence[Op], np.ndarray], CalibrationStats]) -> QuantizedNetwork:
-    """The network in eight bits, by ranges that `measure` finds on images."""
-    steps = shift_inputs(steps)
-    return quantize(steps, measure(steps, images), images.shape[1], every_product_fits)
+    quantized = np.clip(np.rint(weights / scales.reshape(shape)), -max_weight, max_weight)
+    error = (weights - quantized * scales.reshape(shape)).sum((2, 3), dtype=np.float64)
+    return op._replace(weights=quantized.astype(np.int8), scales=scales,
+                       biases=(op.biases + error @ means).astype(np.float32))

@@ -1,7 +1,7 @@
-"""A network's steps as a TensorFlow graph, in floating point or in bytes.
+"""Builds TensorFlow graphs from ops, in floating point or in int8.
 
-In bytes it is made of oneDNN's own operations, which TensorFlow has for graphs that were quantized
-elsewhere: they are named here, for want of a function for each.
+The int8 graph is made of oneDNN's own operations, which TensorFlow registers but has no Python
+functions for.
 """
 
 from __future__ import annotations
@@ -23,313 +23,333 @@ import tensorflow.compat.v1 as tf
 
 _CONV, _MAX_POOL = '_FusedQuantizedConv2D', '_MklQuantizedMaxPool'
 _AVG_POOL, _QUANTIZE = '_MklQuantizedAvgPool', '_MklQuantizeV2'
-_SAMPLE = 16384  # numbers of a value that are looked at one by one, in each image
+_SAMPLE_SIZE = 16384  # elements of a value that are sampled in each image
 
 
 def has_onednn_int8() -> bool:
-    """Whether this TensorFlow has oneDNN's operations on bytes, and uses oneDNN."""
+    """Whether this TensorFlow has oneDNN's int8 operations and uses oneDNN."""
     from tensorflow.python.framework import kernels
     from tensorflow.python.util import _pywrap_util_port
 
     return bool(_pywrap_util_port.IsMklEnabled()) and all(
-        kernels.get_registered_kernels_for_op(each).kernel
-        for each in (_CONV, _MAX_POOL, _AVG_POOL, _QUANTIZE))
+        kernels.get_registered_kernels_for_op(name).kernel
+        for name in (_CONV, _MAX_POOL, _AVG_POOL, _QUANTIZE))
 
 
-def calibration_graph(steps: Sequence[Op], side: int, dtype: tf.DType, *,
-                   kept_in: tf.DType | None = None) -> tf.Graph:
-    """From `inputs` to `features`, which are here `statistics_of`'s rows: what each image does.
+def calibration_graph(ops: Sequence[Op], image_size: int, dtype: tf.DType, *,
+                      weights_dtype: tf.DType | None = None) -> tf.Graph:
+    """Builds a graph whose 'features' are the statistics of each image.
 
     Args:
-      steps: of the network.
-      side: of the images.
-      dtype: to multiply in.
-      kept_in: of the weights as constants, of which a session has several copies; `dtype` if None.
+      ops: of the network.
+      image_size: side of the images in pixels.
+      dtype: dtype of the multiplications.
+      weights_dtype: dtype of the constants, of which a session holds several copies; by default
+        `dtype`.
+
+    Returns:
+      A graph from `inputs` to `features`, rows for `parse_calibration_output`.
     """
     with tf.Graph().as_default() as graph:
-        built = _Narrow(side, dtype, kept_in or dtype)
-        built.add_all(steps)
-        rows = [tf.reduce_max(tf.cast(built.values[name], tf.float32), (1, 2, 3))[:, tf.newaxis]
-                for name in relu_outputs(steps)]
-        rows += [tf.reduce_mean(tf.cast(built.values[name], tf.float32), (1, 2))
-                 for name in conv_inputs(steps)]
-        rows += [_sample(built.values[name]) for name in unbranched_relus(steps)]
+        builder = _CastWeightsBuilder(image_size, dtype, weights_dtype or dtype)
+        builder.add_all(ops)
+        values = builder.values
+        rows = [tf.reduce_max(tf.cast(values[name], tf.float32), (1, 2, 3))[:, tf.newaxis]
+                for name in relu_outputs(ops)]
+        rows += [tf.reduce_mean(tf.cast(values[name], tf.float32), (1, 2))
+                 for name in conv_inputs(ops)]
+        rows += [_sample(values[name]) for name in unbranched_relus(ops)]
         tf.concat(rows, 1, name='features')
     return graph
 
 
 def _sample(value: tf.Tensor) -> tf.Tensor:
-    """Numbers of each image from all over it and all channels, `[N, _SAMPLE]`."""
+    """Elements of each image, spread over all positions and channels, `[N, _SAMPLE_SIZE]`."""
     size = math.prod(value.shape[1:])
-    step = round(0.618 * size)  # far apart; and without a common factor none comes twice
-    while math.gcd(step, size) > 1:
+    step = round(0.618 * size)  # neighbours in the sample are far apart in the image
+    while math.gcd(step, size) > 1:  # so that no element is repeated before all were taken
         step += 1
-    at = np.arange(_SAMPLE, dtype=np.int64) * step % size
-    return tf.cast(tf.gather(tf.reshape(value, (-1, size)), at, axis=1), tf.float32)
+    indices = np.arange(_SAMPLE_SIZE, dtype=np.int64) * step % size
+    return tf.cast(tf.gather(tf.reshape(value, (-1, size)), indices, axis=1), tf.float32)
 
 
-def parse_calibration_output(steps: Sequence[Op], rows: np.ndarray) -> CalibrationStats:
-    """From the rows that `measured_graph` gave, one an image."""
-    names = relu_outputs(steps)
-    largest = {name: rows[:, at] for at, name in enumerate(names)}
-    means, at = {}, len(names)
-    widths = {step.inputs[0]: step.weights.shape[1] for step in steps
-              if step.kind == 'conv' and step.groups == 1}
-    for name in conv_inputs(steps):
-        means[name] = rows[:, at:at + widths[name]].mean(0, dtype=np.float64)
-        at += widths[name]
+def parse_calibration_output(ops: Sequence[Op], rows: np.ndarray) -> CalibrationStats:
+    """Reads the statistics from the output of `calibration_graph`, one row per image."""
+    names = relu_outputs(ops)
+    largest = {name: rows[:, column] for column, name in enumerate(names)}
+    channels = {op.inputs[0]: op.weights.shape[1] for op in ops
+                if op.kind == 'conv' and op.groups == 1}
+    means, column = {}, len(names)
+    for name in conv_inputs(ops):
+        means[name] = rows[:, column:column + channels[name]].mean(0, dtype=np.float64)
+        column += channels[name]
     samples = {}
-    for name in unbranched_relus(steps):
-        samples[name] = rows[:, at:at + _SAMPLE]
-        at += _SAMPLE
+    for name in unbranched_relus(ops):
+        samples[name] = rows[:, column:column + _SAMPLE_SIZE]
+        column += _SAMPLE_SIZE
     return CalibrationStats(largest, means, samples)
 
 
-def float_graph(steps: Sequence[Op], side: int, dtype: tf.DType) -> tf.Graph:
-    """From `inputs` to `features`, both float32, multiplying in `dtype` between them."""
+def float_graph(ops: Sequence[Op], image_size: int, dtype: tf.DType) -> tf.Graph:
+    """Builds a graph from `inputs` to `features`, both float32, that multiplies in `dtype`."""
     with tf.Graph().as_default() as graph:
-        built = _Building(side, dtype)
-        built.add_all(steps)
-        tf.identity(tf.cast(built.values['features'], tf.float32), 'features')
+        builder = _GraphBuilder(image_size, dtype)
+        builder.add_all(ops)
+        tf.identity(tf.cast(builder.values['features'], tf.float32), 'features')
     return graph
 
 
 def quantized_graph(network: QuantizedNetwork) -> tf.Graph:
-    """From `inputs` to `features`, its convolutions in bytes."""
+    """Builds a graph from `inputs` to `features`, both float32, with int8 convolutions."""
     with tf.Graph().as_default() as graph:
-        built = _Building(network.side, tf.float32, network.ranges)
-        built.add_all(network.steps)
-        tf.identity(built.floating('features'), 'features')
+        builder = _GraphBuilder(network.image_size, tf.float32, network.ranges)
+        builder.add_all(network.ops)
+        tf.identity(builder.dequantized('features'), 'features')
     return graph
 
 
 def fake_quant_graph(network: QuantizedNetwork) -> tf.Graph:
-    """In float32, with what rounds to bytes in it: for a converter.
+    """Builds a float32 graph with fake-quantization nodes, for a converter.
 
-    From `inputs`, shifted already where the network shifts them, to `features`, which are not
-    averaged yet, `[N, height, width, channels]`: the average would be rounded too.
+    Returns:
+      A graph from `inputs`, which are shifted already if the network shifts them, to `features`
+      before the last average pool, `[N, height, width, channels]`: a converter would quantize the
+      average too.
     """
-    last = max(at for at, step in enumerate(network.steps) if step.kind == 'avg_pool')
+    last = max(index for index, op in enumerate(network.ops) if op.kind == 'avg_pool')
     with tf.Graph().as_default() as graph:
-        built = _Rounding(network.side, tf.float32, network.ranges)
-        built.add_all(network.steps[:last])
-        tf.identity(built.values[network.steps[last].inputs[0]], 'features')
+        builder = _FakeQuantBuilder(network.image_size, tf.float32, network.ranges)
+        builder.add_all(network.ops[:last])
+        tf.identity(builder.values[network.ops[last].inputs[0]], 'features')
     return graph
 
 
-class _Building:
-    """A graph that grows by steps; channels are last in it.
+class _GraphBuilder:
+    """Adds ops to the default graph; tensors are channels last.
 
     Attributes:
-      values: what is there, by name: float32, or bytes where it has a range.
+      values: floating-point tensors by the name of their value.
     """
 
-    def __init__(self, side: int, dtype: tf.DType, ranges: dict[str, float] | None = None):
-        inputs = tf.placeholder(tf.float32, (None, side, side, 3), name=INPUTS)
+    def __init__(self, image_size: int, dtype: tf.DType, ranges: dict[str, float] | None = None):
+        inputs = tf.placeholder(tf.float32, (None, image_size, image_size, 3), name=INPUTS)
         self.values = {INPUTS: tf.cast(inputs, dtype)}
         self._dtype = dtype
         self._ranges = ranges or {}
-        self._bytes: dict[str, tf.Tensor] = {}
-        self._numbers: dict[float, tf.Tensor] = {}
+        self._quantized: dict[str, tf.Tensor] = {}  # quint8 tensors
+        self._scalars: dict[float, tf.Tensor] = {}
 
-    def add_all(self, steps: Sequence[Op]) -> None:
+    def add_all(self, ops: Sequence[Op]) -> None:
         users: dict[str, list[Op]] = {}
-        for step in steps:
-            for name in step.inputs:
-                users.setdefault(name, []).append(step)
-        done = set()
-        for step in steps:
-            if step.output in done:
+        for op in ops:
+            for name in op.inputs:
+                users.setdefault(name, []).append(op)
+        fused = set()
+        for op in ops:
+            if op.output in fused:
                 continue
-            then = users.get(step.output, [])
-            if step.unit is not None and [each.kind for each in then] == ['relu']:
-                self._bytes[then[0].output] = self._conv_in_bytes(step, then[0].output)
-                done.add(then[0].output)
-            elif step.kind in ('max_pool', 'concat') and all(
-                    name in self._bytes for name in step.inputs):
-                self._bytes[step.output] = self._moved(step)
-            elif step.kind == 'avg_pool' and step.padding != (0, 0, 0, 0) and (
-                    step.inputs[0] in self._bytes):
-                self._bytes[step.output] = self._averaged(step)
+            next_ops = users.get(op.output, [])
+            if op.scales is not None and [user.kind for user in next_ops] == ['relu']:
+                output = next_ops[0].output
+                self._quantized[output] = self._quantized_conv(op, output)
+                fused.add(output)
+            elif op.kind == 'concat' and self._are_quantized(op):
+                self._quantized[op.output] = tf.concat(
+                    [self._quantized[name] for name in op.inputs], 3)
+            elif op.kind == 'max_pool' and self._are_quantized(op):
+                self._quantized[op.output] = self._quantized_pool(
+                    _MAX_POOL, op, self._quantized[op.inputs[0]], _padding(op))
+            # An average without padding covers the whole grid: features stay floating point.
+            elif op.kind == 'avg_pool' and any(op.padding) and self._are_quantized(op):
+                self._quantized[op.output] = self._quantized_average(op)
             else:
-                inputs = [self.floating(name) for name in step.inputs]
-                self.values[step.output] = self._in_floats(step, inputs)
+                inputs = [self.dequantized(name) for name in op.inputs]
+                self.values[op.output] = self._float_op(op, inputs)
 
-    def floating(self, name: str) -> tf.Tensor:
+    def _are_quantized(self, op: Op) -> bool:
+        return all(name in self._quantized for name in op.inputs)
+
+    def dequantized(self, name: str) -> tf.Tensor:
+        """The floating-point tensor of a value."""
         if name not in self.values:
-            value = tf.cast(tf.bitcast(self._bytes[name], tf.uint8), tf.float32)
+            value = tf.cast(tf.bitcast(self._quantized[name], tf.uint8), tf.float32)
             self.values[name] = value * np.float32(self._ranges[name] / 255)
         return self.values[name]
 
-    def _in_bytes(self, name: str) -> tf.Tensor:
-        if name not in self._bytes:
+    def _quantize(self, name: str) -> tf.Tensor:
+        if name not in self._quantized:
             value = self.values[name]
-            self._bytes[name] = self._operation(
-                _QUANTIZE, [value, self._number(0), self._number(self._ranges[name])],
+            self._quantized[name] = self._add_node(
+                _QUANTIZE, [value, self._scalar(0), self._scalar(self._ranges[name])],
                 value.shape, T=tf.quint8, mode=b'SCALED', round_mode=b'HALF_TO_EVEN',
                 narrow_range=False, axis=-1)
-        return self._bytes[name]
+        return self._quantized[name]
 
-    def _number(self, value: float) -> tf.Tensor:
-        if value not in self._numbers:
-            self._numbers[value] = tf.constant(value, tf.float32)
-        return self._numbers[value]
+    def _scalar(self, value: float) -> tf.Tensor:
+        if value not in self._scalars:
+            self._scalars[value] = tf.constant(value, tf.float32)
+        return self._scalars[value]
 
-    def _conv_in_bytes(self, step: Op, output: str) -> tf.Tensor:
-        """Convolution, bias and ReLU at once, from bytes to bytes."""
-        source = self._in_bytes(step.inputs[0])
-        ends = step.unit * 127  # the operation takes 127 for the end of the weights' range
+    def _quantized_conv(self, op: Op, output: str) -> tf.Tensor:
+        """Convolution, bias, ReLU and requantization in one node."""
+        source = self._quantize(op.inputs[0])
+        limits = op.scales * 127  # the node takes the values of -127 and 127 as the range
         weights = tf.bitcast(tf.constant(
-            np.ascontiguousarray(step.weights.transpose(2, 3, 1, 0))), tf.qint8)
-        host = [self._number(0), self._number(self._ranges[step.inputs[0]]),
-                tf.constant(-ends), tf.constant(ends),
-                self._number(0), self._number(self._ranges[output])]
-        return self._operation(
-            _CONV, [source, weights, tf.constant(step.biases), *host],
-            self._shape(step, source, len(step.weights)), own_kernel=False,
+            np.ascontiguousarray(op.weights.transpose(2, 3, 1, 0))), tf.qint8)
+        ranges = [self._scalar(0), self._scalar(self._ranges[op.inputs[0]]),
+                  tf.constant(-limits), tf.constant(limits),
+                  self._scalar(0), self._scalar(self._ranges[output])]
+        return self._add_node(
+            _CONV, [source, weights, tf.constant(op.biases), *ranges],
+            self._output_shape(op, source, len(op.weights), _padding(op)), mkl_kernel=False,
             Tinput=tf.quint8, Tfilter=tf.qint8, Tbias=tf.float32, Tsummand=tf.quint8,
             out_type=tf.quint8, Tdevice_inputs=[tf.quint8, tf.qint8, tf.float32],
             Thost_inputs=[tf.float32] * 6, Tdevice_outputs=[tf.quint8],
-            Thost_outputs=[tf.float32] * 2, strides=[1, step.stride, step.stride, 1],
-            padding=_padding(step).encode(), data_format=b'NHWC', is_filter_const=True,
+            Thost_outputs=[tf.float32] * 2, strides=[1, op.stride, op.stride, 1],
+            padding=_padding(op).encode(), data_format=b'NHWC', is_filter_const=True,
             is_bias_const=True, dilations=[1] * 4,
             fused_ops=[b'BiasAdd', b'Relu', b'Requantize'])
 
-    def _moved(self, step: Op) -> tf.Tensor:
-        """Bytes put beside each other, or the largest of them."""
-        inputs = [self._bytes[name] for name in step.inputs]
-        if step.kind == 'concat':
-            return tf.concat(inputs, 3)
-        return self._pooled(_MAX_POOL, step, inputs[0], _padding(step))
+    def _quantized_average(self, op: Op) -> tf.Tensor:
+        source = self._quantized[op.inputs[0]]
+        if not op.count_include_pad:
+            return self._quantized_pool(_AVG_POOL, op, source, _padding(op))
+        source = tf.bitcast(_pad(tf.bitcast(source, tf.uint8), op), tf.quint8)
+        return self._quantized_pool(_AVG_POOL, op, source, 'VALID')
 
-    def _averaged(self, step: Op) -> tf.Tensor:
-        source = self._bytes[step.inputs[0]]
-        if not step.counts_padding:
-            return self._pooled(_AVG_POOL, step, source, _padding(step))
-        top, left, bottom, right = step.padding
-        source = tf.bitcast(tf.pad(tf.bitcast(source, tf.uint8), [
-            [0, 0], [top, bottom], [left, right], [0, 0]]), tf.quint8)
-        return self._pooled(_AVG_POOL, step, source, 'VALID')
-
-    def _pooled(self, kind: str, step: Op, source: tf.Tensor, padding: str) -> tf.Tensor:
-        high = self._number(self._ranges[step.inputs[0]])
-        return self._operation(
-            kind, [source, self._number(0), high],
-            self._shape(step, source, source.shape[3], padding), T=tf.quint8,
-            ksize=[1, *step.kernel, 1], strides=[1, step.stride, step.stride, 1],
+    def _quantized_pool(self, node_type: str, op: Op, source: tf.Tensor,
+                        padding: str) -> tf.Tensor:
+        high = self._scalar(self._ranges[op.inputs[0]])
+        return self._add_node(
+            node_type, [source, self._scalar(0), high],
+            self._output_shape(op, source, source.shape[3], padding), T=tf.quint8,
+            ksize=[1, *op.kernel, 1], strides=[1, op.stride, op.stride, 1],
             padding=padding.encode())
 
-    def _shape(self, step: Op, source: tf.Tensor, channels: int,
-               padding: str | None = None) -> tuple:
-        """Which these operations do not say themselves."""
-        if (padding or _padding(step)) == 'SAME':
-            sides = [-(-side // step.stride) for side in source.shape[1:3]]
+    def _output_shape(self, op: Op, source: tf.Tensor, channels: int, padding: str) -> tuple:
+        """The shape of a window op; these nodes have no shape inference."""
+        if padding == 'SAME':
+            sides = [-(-side // op.stride) for side in source.shape[1:3]]
         else:
-            sides = [(side - wide) // step.stride + 1
-                     for side, wide in zip(source.shape[1:3], step.kernel)]
+            sides = [(side - window) // op.stride + 1
+                     for side, window in zip(source.shape[1:3], op.kernel)]
         return None, *sides, channels
 
-    def _in_floats(self, step: Op, inputs: list[tf.Tensor]) -> tf.Tensor:
+    def _float_op(self, op: Op, inputs: list[tf.Tensor]) -> tf.Tensor:
         value = inputs[0]
-        if step.kind == 'conv':
-            return self._conv(step, value)
-        if step.kind == 'max_pool':
-            return tf.nn.max_pool(value, step.kernel, step.stride, _padding(step))
-        if step.kind == 'avg_pool':
-            if step.counts_padding:
-                top, left, bottom, right = step.padding
-                value = tf.pad(value, [[0, 0], [top, bottom], [left, right], [0, 0]])
-                return tf.nn.avg_pool(value, step.kernel, step.stride, 'VALID')
-            return tf.nn.avg_pool(value, step.kernel, step.stride, _padding(step))
-        return {'relu': lambda: tf.nn.relu(value), 'concat': lambda: tf.concat(inputs, 3),
-                'add': lambda: value + inputs[1], 'shift': lambda: value + 1,
-                'scale': lambda: value * np.asarray(step.factor, self._dtype.as_numpy_dtype),
-                'flatten': lambda: tf.reshape(value, (-1, value.shape[-1]))}[step.kind]()
+        if op.kind == 'conv':
+            return self._conv(op, value)
+        if op.kind == 'relu':
+            return tf.nn.relu(value)
+        if op.kind == 'max_pool':
+            return tf.nn.max_pool(value, op.kernel, op.stride, _padding(op))
+        if op.kind == 'avg_pool' and op.count_include_pad:
+            return tf.nn.avg_pool(_pad(value, op), op.kernel, op.stride, 'VALID')
+        if op.kind == 'avg_pool':
+            return tf.nn.avg_pool(value, op.kernel, op.stride, _padding(op))
+        if op.kind == 'concat':
+            return tf.concat(inputs, 3)
+        if op.kind == 'add':
+            return value + inputs[1]
+        if op.kind == 'shift':
+            return value + 1
+        if op.kind == 'scale':
+            return value * np.asarray(op.factor, self._dtype.as_numpy_dtype)
+        if op.kind == 'flatten':
+            return tf.reshape(value, (-1, value.shape[-1]))
+        raise ValueError(f'{op.output} has the kind {op.kind}, which is not supported here.')
 
-    def _conv(self, step: Op, value: tf.Tensor) -> tf.Tensor:
-        kind = self._dtype.as_numpy_dtype
-        weights = _weights_of(step)
-        if step.groups > 1:
-            each = len(weights) // step.groups
-            weights = weights.reshape(step.groups, each, *step.kernel).transpose(2, 3, 0, 1)
-            strides = [1, step.stride, step.stride, 1]
-            value = tf.nn.depthwise_conv2d(value, weights.astype(kind), strides, _padding(step))
+    def _conv(self, op: Op, value: tf.Tensor) -> tf.Tensor:
+        dtype = self._dtype.as_numpy_dtype
+        weights = _dequantized_weights(op)
+        if op.groups > 1:
+            multiplier = len(weights) // op.groups
+            weights = weights.reshape(op.groups, multiplier, *op.kernel).transpose(2, 3, 0, 1)
+            strides = [1, op.stride, op.stride, 1]
+            value = tf.nn.depthwise_conv2d(value, weights.astype(dtype), strides, _padding(op))
         else:
-            weights = np.ascontiguousarray(weights.transpose(2, 3, 1, 0), kind)
-            value = tf.nn.conv2d(value, self._rounded(step, weights), step.stride, _padding(step))
-        return tf.nn.bias_add(value, step.biases.astype(kind))
+            weights = np.ascontiguousarray(weights.transpose(2, 3, 1, 0), dtype)
+            value = tf.nn.conv2d(value, self._conv_weights(op, weights), op.stride, _padding(op))
+        return tf.nn.bias_add(value, op.biases.astype(dtype))
 
-    def _rounded(self, step: Op, weights: np.ndarray) -> np.ndarray | tf.Tensor:
+    def _conv_weights(self, op: Op, weights: np.ndarray) -> np.ndarray | tf.Tensor:
+        """The filter of a convolution that is not depthwise."""
         return weights
 
-    def _operation(self, kind: str, inputs: list[tf.Tensor], shape: Any, *,
-                   own_kernel: bool = True, **attributes: Any) -> tf.Tensor:
-        """An operation that has no function in Python; its first output."""
+    def _add_node(self, node_type: str, inputs: list[tf.Tensor], shape: Any, *,
+                  mkl_kernel: bool = True, **attributes: Any) -> tf.Tensor:
+        """Adds a node of a type that has no Python function; returns its first output."""
         graph = tf.get_default_graph()
-        node = tf.NodeDef(name=graph.unique_name(kind.strip('_')), op=kind)
-        node.input.extend(each.name for each in inputs)
+        node = tf.NodeDef(name=graph.unique_name(node_type.strip('_')), op=node_type)
+        node.input.extend(tensor.name for tensor in inputs)
         for name, value in attributes.items():
-            _set(node.attr[name], value)
-        if own_kernel:
+            _set_attribute(node.attr[name], value)
+        if mkl_kernel:
             node.attr['_kernel'].s = b'QuantizedMklOp'
         output = tf.Operation.from_node_def(node, graph, inputs).outputs[0]
         output.set_shape(shape)
         return output
 
 
-class _Narrow(_Building):
-    """Its weights are kept in another type than they are multiplied in, and cast for each run."""
+class _CastWeightsBuilder(_GraphBuilder):
+    """Stores weights in another dtype than that of the multiplications; each run casts them."""
 
-    def __init__(self, side: int, dtype: tf.DType, kept_in: tf.DType):
-        super().__init__(side, dtype)
-        self._kept_in = kept_in.as_numpy_dtype
+    def __init__(self, image_size: int, dtype: tf.DType, weights_dtype: tf.DType):
+        super().__init__(image_size, dtype)
+        self._weights_dtype = weights_dtype.as_numpy_dtype
 
-    def _rounded(self, step: Op, weights: np.ndarray) -> np.ndarray | tf.Tensor:
-        return tf.cast(weights.astype(self._kept_in), self._dtype)
+    def _conv_weights(self, op: Op, weights: np.ndarray) -> np.ndarray | tf.Tensor:
+        return tf.cast(weights.astype(self._weights_dtype), self._dtype)
 
 
-class _Rounding(_Building):
-    """All in float32, but told what may be bytes."""
+class _FakeQuantBuilder(_GraphBuilder):
+    """Builds float32 ops with fake-quantization nodes where values or weights may be quantized."""
 
-    def add_all(self, steps: Sequence[Op]) -> None:
-        for step in steps:
-            if step.kind == 'shift':
-                self.values[step.output] = self.values[step.inputs[0]]
+    def add_all(self, ops: Sequence[Op]) -> None:
+        for op in ops:
+            if op.kind == 'shift':
+                self.values[op.output] = self.values[op.inputs[0]]
                 continue
-            value = self._in_floats(step, [self.values[name] for name in step.inputs])
-            if step.output in self._ranges and step.kind not in ('max_pool', 'concat', 'avg_pool'):
+            value = self._float_op(op, [self.values[name] for name in op.inputs])
+            if op.output in self._ranges and op.kind not in ('max_pool', 'concat', 'avg_pool'):
                 value = tf.quantization.fake_quant_with_min_max_args(
-                    value, 0, self._ranges[step.output])
-            self.values[step.output] = value
+                    value, 0, self._ranges[op.output])
+            self.values[op.output] = value
 
-    def _rounded(self, step: Op, weights: np.ndarray) -> np.ndarray | tf.Tensor:
-        if step.unit is None:
+    def _conv_weights(self, op: Op, weights: np.ndarray) -> np.ndarray | tf.Tensor:
+        if op.scales is None:
             return weights
-        ends = step.unit * 127
+        limits = op.scales * 127
         return tf.quantization.fake_quant_with_min_max_vars_per_channel(
-            weights, -ends, ends, narrow_range=True)
+            weights, -limits, limits, narrow_range=True)
 
 
-def _weights_of(step: Op) -> np.ndarray:
-    """In float32, whether they are kept in eight bits or not."""
-    return step.weights if step.unit is None else step.weights * step.unit.reshape(-1, 1, 1, 1)
+def _dequantized_weights(op: Op) -> np.ndarray:
+    return op.weights if op.scales is None else op.weights * op.scales.reshape(-1, 1, 1, 1)
 
 
-def _set(attribute: Any, value: Any) -> None:
-    """An attribute of a node, of the type of its value."""
-    several = isinstance(value, list)
-    first = value[0] if several else value
-    place = attribute.list if several else attribute
-    kind, values = next((kind, [convert(each) for each in (value if several else [value])])
-                        for types, kind, convert in (
-        (bool, 'b', bool), (int, 'i', int), (bytes, 's', bytes),
-        (tf.DType, 'type', lambda each: each.as_datatype_enum)) if isinstance(first, types))
-    if several:
-        getattr(place, kind).extend(values)
+def _set_attribute(attribute: Any, value: Any) -> None:
+    """Sets an AttrValue: booleans, integers, bytes, dtypes, and lists of them."""
+    items = value if isinstance(value, list) else [value]
+    if isinstance(items[0], tf.DType):
+        field, items = 'type', [item.as_datatype_enum for item in items]
+    elif isinstance(items[0], bool):  # before int, of which it is a subclass
+        field = 'b'
+    elif isinstance(items[0], int):
+        field = 'i'
     else:
-        setattr(place, kind, values[0])
+        field = 's'
+    if isinstance(value, list):
+        getattr(attribute.list, field).extend(items)
+    else:
+        setattr(attribute, field, items[0])
 
 
-def _padding(step: Op) -> str:
-    """TensorFlow's name for it; all that is padded here is padded so."""
-    return 'SAME' if any(step.padding) else 'VALID'
+def _pad(value: tf.Tensor, op: Op) -> tf.Tensor:
+    top, left, bottom, right = op.padding
+    return tf.pad(value, [[0, 0], [top, bottom], [left, right], [0, 0]])
+
+
+def _padding(op: Op) -> str:
+    """TensorFlow's name of the padding; the ops here have no other kinds."""
+    return 'SAME' if any(op.padding) else 'VALID'

@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 def onnx_model(graph: tf.Graph) -> bytes:
     """An ONNX model from images `[N, 3, side, side]`, float32, to logits."""
     side = graph.get_tensor_by_name('inputs:0').shape[1]
-    return build_model(list(to_ops(graph)), side, output='logits', channels_last=False)
+    return build_model(to_ops(graph), side, output='logits', channels_last=False)
 
 
 def torch_model(graph: tf.Graph):

@@ -46,7 +46,7 @@ class _Shared:
     """A predictor that others need, too."""
 
     def __init__(self, predictor):
-        self.features, self.predictions = predictor.features, predictor.predictions
+        self.features, self.predict = predictor.features, predictor.predict
 
     def close(self):
         pass

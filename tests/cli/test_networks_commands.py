@@ -126,7 +126,7 @@ class TestVerbs:
     def test_classify_and_features(self, case, capsys, folder, tmp_path, monkeypatch):
         monkeypatch.setattr(inference, 'load', loading(case))
         batch = prepared(folder, case.side)
-        probabilities = case.predictor.predictions(batch)
+        probabilities = case.predictor.predict(batch)
         found = json.loads(run(capsys, 'classify', case.path, folder, '--top', 2, '--json'))
         for answer, row in zip(found['answers'], probabilities, strict=True):
             np.testing.assert_allclose(answer['probabilities'], np.sort(row)[:-3:-1], atol=1e-5)
@@ -188,7 +188,7 @@ class TestVerbs:
         batch, expected = case.images, softmax(case.logits)
         if quantize == 'int8':  # which knows the ranges of the images it was calibrated on alone
             batch = prepared(folder, case.side)
-            expected = case.predictor.predictions(batch)
+            expected = case.predictor.predict(batch)
         interpreter = tf.lite.Interpreter(model_path=str(file))
         source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
         interpreter.resize_tensor_input(source['index'], batch.shape)
@@ -270,7 +270,7 @@ class TestPrecisions:
             assert predictor.precision == 'int8'
             found = predictor.logits(case.images)
             np.testing.assert_allclose(found, case.logits, **close_to(case.logits, 0.25))
-            np.testing.assert_allclose(predictor.predictions(case.images), softmax(found),
+            np.testing.assert_allclose(predictor.predict(case.images), softmax(found),
                                        atol=1e-6)
             three = predictor.features(calibration[:3])
             assert three.shape[0] == 3

@@ -115,7 +115,7 @@ class TestFormats:
         assert kinds[0].count('Conv') == kinds[1].count('QLinearConv') == 94
         assert kinds[1].count('Conv') == 0
         weights = {each.name: each.data_type for each in onnx.load(file).graph.initializer
-                   if each.name.endswith(':weights:whole')}
+                   if each.name.endswith(':weights:quantized')}
         assert set(weights.values()) == {onnx.TensorProto.INT8} and len(weights) == 94
         with pytest.raises(CheckpointError, match='in eight bits, from which there is no way back'):
             checkpoint.read(file)

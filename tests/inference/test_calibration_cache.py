@@ -20,7 +20,7 @@ OTHER = os.path.join(CHECKPOINTS, 'gamma', 'model.ckpt-157585')
 NETWORK = QuantizedNetwork(
     [Op('conv', ['inputs'], 'conv', np.arange(-6, 6, dtype=np.int8).reshape(2, 6, 1, 1),
           np.array([0.5, -1], np.float32), (1, 1), 2, (0, 1, 0, 1), 1,
-          unit=np.array([0.1, 0.2], np.float32)),
+          scales=np.array([0.1, 0.2], np.float32)),
      Op('scale', ['conv'], 'half', factor=0.5), Op('relu', ['half'], 'features')],
     {'features': 1.5}, 299)
 
@@ -34,8 +34,8 @@ def answers(**options):
 def calibrations(monkeypatch):
     """How often a network was calibrated."""
     done = []
-    measured = calibration._measured
-    monkeypatch.setattr(calibration, '_measured',
+    measured = calibration._measure
+    monkeypatch.setattr(calibration, '_measure',
                         lambda *arguments: done.append(1) or measured(*arguments))
     return done
 
@@ -46,8 +46,8 @@ class TestFile:
         path = str(tmp_path / 'new' / 'file')
         calibration_cache.save(path, 'key', 'images', NETWORK)
         found = calibration_cache.load(path, 'key', 'images')
-        assert (found.ranges, found.side) == (NETWORK.ranges, NETWORK.side)
-        for read, written in zip(found.steps, NETWORK.steps, strict=True):
+        assert (found.ranges, found.image_size) == (NETWORK.ranges, NETWORK.image_size)
+        for read, written in zip(found.ops, NETWORK.ops, strict=True):
             for field in Op._fields:
                 expected = getattr(written, field)
                 if isinstance(expected, np.ndarray):
@@ -115,7 +115,7 @@ class TestFile:
 
     def test_no_place_to_write(self, tmp_path):
         (tmp_path / 'file').write_text('')
-        with pytest.warns(UserWarning, match='is not kept: .*file'):
+        with pytest.warns(UserWarning, match='is not cached in .*file'):
             calibration_cache.save(str(tmp_path / 'file' / 'below'), 'key', 'images', NETWORK)
 
 
@@ -149,5 +149,5 @@ class TestLoading:
         assert len(calibrations) == 2 and len(file.read_bytes()) == len(whole)
 
     def test_nothing_kept_and_no_images(self, tmp_path):
-        with pytest.raises(InceptionSlimError, match='has no network calibrated for .*give real'):
+        with pytest.raises(InceptionSlimError, match='has no network calibrated for .*pass real'):
             answers(cache=tmp_path)

@@ -96,7 +96,8 @@ import numpy as np
 from inception_slim import inference
 from inception_slim.inference import cpu_features
 images = np.load({str(tmp_path / 'images.npy')!r})
-assert not cpu_features.has_bfloat16() and not cpu_features.has_avx512() and not cpu_features.has_vnni()
+assert not cpu_features.has_bfloat16() and not cpu_features.has_vnni()
+assert not cpu_features.has_avx512()
 with inference.load({PATH!r}, precision='int8', calibration_images=images) as predictor:
     np.save({str(file)!r}, predictor.logits(images[:2]))
 """
@@ -136,13 +137,16 @@ class TestChoice:
     def test_not_installed(self, monkeypatch):
         monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
         for engine in ('openvino', 'onnxruntime'):
-            with pytest.raises(InceptionSlimError,
-                               match=rf"not installed; pip install 'inception_slim\[{engine}\]'"):
+            with pytest.raises(
+                    InceptionSlimError, match='not installed; install it with: pip install '
+                    rf"'inception_slim\[{engine}\]'"):
                 inference.load(PATH, engine=engine)
 
     @pytest.mark.parametrize('engine, precision, says', [
-        ('tflite', 'float32', 'tflite does not do float32, but int8; float32 is done by session, '),
-        ('onnxruntime', 'int8', 'onnxruntime does not do int8, but float32; int8 is done by '),
+        ('tflite', 'float32',
+         'tflite does not support float32, only int8; engines for float32: session, '),
+        ('onnxruntime', 'int8',
+         'onnxruntime does not support int8, only float32; engines for int8: session'),
         ('tensorrt', 'float32', "engine must be one of auto, session, .*, not 'tensorrt'"),
     ])
     def test_refuses(self, engine, precision, says):
@@ -173,4 +177,4 @@ def test_from_the_command_line(tmp_path, capsys):
     assert not cli.main(command)
     assert capsys.readouterr().out == first
     assert cli.main([*command, '--engine', 'onnxruntime']) == 1
-    assert 'onnxruntime does not do int8' in capsys.readouterr().err
+    assert 'onnxruntime does not support int8' in capsys.readouterr().err

@@ -55,7 +55,7 @@ class TestAnswers:
                 [end_points[name] for name in ('Logits', 'Predictions', 'PreLogits')],
                 {inputs: images(3)})
         for found, expected in ((predictor.logits, logits),
-                                (predictor.predictions, predictions),
+                                (predictor.predict, predictions),
                                 (predictor.features, features[:, 0, 0])):
             answer = found(images(3))
             assert answer.dtype == np.float32
@@ -79,7 +79,7 @@ class TestAnswers:
 
     def test_bfloat16_without_instructions(self, golden, monkeypatch):
         monkeypatch.setattr('inception_slim.inference.predictor.has_bfloat16', lambda: False)
-        with pytest.warns(UserWarning, match='no bfloat16 instructions.* staying in float32'):
+        with pytest.warns(UserWarning, match='no bfloat16 instructions.* using float32 instead'):
             loaded = inference.load(path_of('slim_v2'), precision='bfloat16')
         assert loaded.precision == 'float32'
         np.testing.assert_allclose(loaded.logits(images(2)), golden['slim_v2'],
@@ -91,10 +91,10 @@ class TestAnswers:
             expected = golden['slim_v2']
             np.testing.assert_allclose(loaded.logits(images(2)), expected,
                                        **close_to(expected, 0.25))
-            three = loaded.predictions(images(3))
+            three = loaded.predict(images(3))
             np.testing.assert_allclose(three.sum(axis=1), 1, rtol=1e-5)
             assert loaded.features(images(3)).shape == (3, 101)
-            np.testing.assert_allclose(three[:1], loaded.predictions(images(3)[:1]), atol=1e-6)
+            np.testing.assert_allclose(three[:1], loaded.predict(images(3)[:1]), atol=1e-6)
 
 
 class TestBatches:
@@ -143,15 +143,21 @@ class TestBatches:
 class TestBadInput:
 
     @pytest.mark.parametrize('bad, says', [
-        (np.zeros((299, 299, 3), 'f'), r'\[N, 299, 299, 3\], but are \[299, 299, 3\].*image\[None'),
-        (np.zeros((1, 224, 224, 3), 'f'), r'\[1, 224, 224, 3\]; resize'),
-        (np.zeros((1, 299, 299, 3), np.uint8), r'but are uint8; use images / 127\.5 - 1'),
         (np.full((1, 299, 299, 3), np.nan, 'f'), 'NaN or infinite'),
         (np.full((1, 299, 299, 3), np.inf, 'f'), 'NaN or infinite'),
     ])
     def test_images(self, predictor, bad, says):
         with pytest.raises(ValueError, match=says):
             predictor.logits(bad)
+
+    @pytest.mark.parametrize('bad, says', [
+        (np.zeros((299, 299, 3), 'f'), r'\[N, 299, 299, 3\], but are \[299, 299, 3\].*image\[None'),
+        (np.zeros((1, 224, 224, 3), 'f'), r'\[1, 224, 224, 3\]; resize'),
+        (np.zeros((1, 299, 299, 3), np.uint8), r'but are uint8; use images / 127\.5 - 1'),
+    ])
+    def test_calibration_images(self, bad, says):
+        with pytest.raises(ValueError, match=says):
+            inference.load(path_of('slim_v2'), precision='int8', calibration_images=bad)
 
     def test_range(self, predictor):
         with pytest.warns(UserWarning, match=r'\[0, 255\], use images / 127\.5 - 1') as caught:
@@ -162,7 +168,7 @@ class TestBadInput:
         loaded = inference.load(path_of('slim_v2'))
         loaded.close()
         loaded.close()
-        with pytest.raises(RuntimeError, match='was closed'):
+        with pytest.raises(RuntimeError, match='is closed'):
             loaded.logits(images(1))
 
     @pytest.mark.parametrize('arguments, says', [
@@ -183,10 +189,11 @@ class TestBadInput:
             inference.load(path_of('slim_v2'), use_ema=True)
 
 
-def test_says_nothing_and_leaves_tensorflow_as_it_was():
+def test_prints_nothing_and_does_not_change_global_state_of_tensorflow():
     code = f'''
-import inception_slim
-import tensorflow as tf
+from inception_slim._tf_logging import suppress_stderr
+with suppress_stderr():  # what TensorFlow itself prints
+    import tensorflow as tf
 from inception_slim import inference
 import numpy as np
 for arguments in ({{}}, {{'precision': 'int8',

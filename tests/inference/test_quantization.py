@@ -116,16 +116,16 @@ class TestRounding:
         network[2].biases[:] = -100
         answer = quantization.calibrate(network, IMAGES, True, measured)
         assert answer.ranges['b'] > 0
-        assert all(np.isfinite(step.unit).all() for step in answer.steps if step.unit is not None)
+        assert all(np.isfinite(step.scales).all() for step in answer.ops if step.scales is not None)
 
     def test_weights_and_biases(self, network):
         steps = quantization.shift_inputs(network)
         seen = measured(steps, IMAGES)
-        before, after = steps[3], quantization.quantize(steps, seen, 9, True).steps[3]
+        before, after = steps[3], quantization.quantize(steps, seen, 9, True).ops[3]
         assert after.weights.dtype == np.int8
         assert (abs(after.weights.astype(int)).max((1, 2, 3)) == 127).all()
-        restored = after.weights * after.unit[:, None, None, None]
-        assert (abs(restored - before.weights) <= after.unit[:, None, None, None] * 0.501).all()
+        restored = after.weights * after.scales[:, None, None, None]
+        assert (abs(restored - before.weights) <= after.scales[:, None, None, None] * 0.501).all()
         # At the mean of its inputs a channel's answer is what it was.
         means = seen.means[before.inputs[0]]
         np.testing.assert_allclose(restored.sum((2, 3)) @ means + after.biases,
@@ -134,7 +134,7 @@ class TestRounding:
     @pytest.mark.parametrize('fits, largest', [(True, 127), (False, 63)])
     def test_images_where_two_products_must_fit_in_sixteen_bits(self, network, fits, largest):
         answer = quantization.calibrate(network, IMAGES, fits, measured)
-        whole = [step for step in answer.steps if step.unit is not None]
+        whole = [step for step in answer.ops if step.scales is not None]
         assert abs(whole[0].weights.astype(int)).max() == largest
         assert abs(whole[1].weights.astype(int)).max() == 127
 

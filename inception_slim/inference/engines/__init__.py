@@ -1,26 +1,55 @@
-"""What runs a network: one file an engine, behind one small interface."""
+"""The engine interface; one module for each engine.
+
+What a library initialises at its first inference is initialised by one thread: OpenVINO deadlocks
+if two threads make its first `InferRequest.infer` at the same time (one waits in
+`__cxa_guard_acquire` with the GIL held; the other is inside that guard, in pybind11's `call_once`
+for NumPy's C API, and needs the GIL). Every engine therefore makes one inference in its
+constructor, before any thread pool runs, under `first_call_lock`; see `warm_up`. Code that calls
+one of the libraries directly does the same.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import threading
 from typing import Protocol
 
 import numpy as np
 
+first_call_lock = threading.Lock()
+_initialized: set[str] = set()
+
+
+def warm_up(library: str, infer: Callable[[], object]) -> None:
+    """Makes the first inference of a library in this process, one thread at a time.
+
+    Args:
+      library: its name, such as 'openvino'.
+      infer: runs an inference of the smallest batch; called only if no inference of the library
+        has succeeded in this process yet.
+    """
+    if library in _initialized:
+        return
+    with first_call_lock:
+        if library not in _initialized:
+            infer()
+            _initialized.add(library)
+
 
 class Engine(Protocol):
-    """From images to what the classifier sees of them."""
+    """Computes features of images."""
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """`[N, 299, 299, 3]` float32 in [-1, 1] to `[N, 2048]` float32; N is at least 1."""
 
     def close(self) -> None:
-        """Frees what the engine holds."""
+        """Frees the memory and the threads of the engine."""
 
 
 class ClassifierHead(Protocol):
-    """From what the classifier sees to its answers, in float32."""
+    """Computes logits and probabilities from features, in float32."""
 
-    channels: int  # that it sees
+    channels: int  # of the features
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """`[N, channels]` to `[N, num_classes]`."""
@@ -29,4 +58,4 @@ class ClassifierHead(Protocol):
         """`[N, channels]` to probabilities, `[N, num_classes]`."""
 
     def close(self) -> None:
-        """Frees what it holds."""
+        """Frees the memory of the head."""

@@ -1,7 +1,4 @@
-"""ONNX Runtime's engine, built from a network's steps: `pip install 'inception_slim[onnxruntime]'`.
-
-One image is shared by all threads; of a batch, each thread has pieces of its own.
-"""
+"""The ONNX Runtime engine: `pip install 'inception_slim[onnxruntime]'`."""
 
 from __future__ import annotations
 
@@ -10,23 +7,40 @@ from concurrent.futures import ThreadPoolExecutor
 import threading
 from typing import Any
 
+from inception_slim.inference.engines import warm_up
 from inception_slim.inference.ir import INPUTS, Op
 from inception_slim.inference.quantization import QuantizedNetwork
 import numpy as np
 
-_LARGEST_PIECE = 4
+_MAX_MICRO_BATCH = 4
+# Kind of an op -> operator of ONNX.
+_OPERATORS = {
+    'conv': 'Conv', 'dense': 'Gemm', 'max_pool': 'MaxPool', 'avg_pool': 'AveragePool',
+    'relu': 'Relu', 'concat': 'Concat', 'add': 'Add', 'scale': 'Mul', 'shift': 'Add',
+    'flatten': 'Flatten', 'softmax': 'Softmax',
+}
 
 
 class ONNXRuntimeEngine:
-    """The features of images, by ONNX Runtime on the processor."""
+    """Computes features of images in ONNX Runtime on the CPU.
+
+    A few images use all threads together; a batch is split into micro-batches, one per thread.
+
+    Args:
+      model: from `build_model`.
+      threads: to run on.
+      batch_size: images in a micro-batch; None takes a few.
+    """
 
     def __init__(self, model: bytes, threads: int, batch_size: int | None):
         self._model: bytes | None = model
-        self._threads, self._size = threads, batch_size
+        self._threads, self._batch_size = threads, batch_size
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
-        self._apart: Any = None  # made when a batch comes: many see one image at a time alone
-        self._together = self._session(threads)
+        self._single_threaded: Any = None  # built for the first batch; it has a copy of the weights
+        self._multi_threaded = self._session(threads)
+        shape = self._multi_threaded.get_inputs()[0].shape[1:]
+        warm_up('onnxruntime', lambda: self.features(np.zeros((1, *shape), np.float32)))
 
     def _session(self, threads: int) -> Any:
         import onnxruntime
@@ -34,109 +48,141 @@ class ONNXRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        # Memory that it kept for the largest batch so far would never be given back.
+        # The arena would keep the memory of the largest batch so far.
         options.enable_cpu_mem_arena = False
         return onnxruntime.InferenceSession(self._model, options,
                                             providers=['CPUExecutionProvider'])
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        size = self._size or min(_LARGEST_PIECE, -(-len(images) // self._threads))
+        size = self._batch_size or min(_MAX_MICRO_BATCH, -(-len(images) // self._threads))
         if self._threads == 1 or len(images) < 2 * self._threads:
-            return self._together.run(None, {INPUTS: images})[0]
+            return self._multi_threaded.run(None, {INPUTS: images})[0]
         with self._lock:
-            if self._apart is None:
-                self._apart = self._session(1)
-        pieces = [images[at:at + size] for at in range(0, len(images), size)]
+            if self._single_threaded is None:
+                self._single_threaded = self._session(1)
+        micro_batches = [images[start:start + size] for start in range(0, len(images), size)]
         return np.concatenate(list(self._workers.map(
-            lambda piece: self._apart.run(None, {INPUTS: piece})[0], pieces)))
+            lambda batch: self._single_threaded.run(None, {INPUTS: batch})[0], micro_batches)))
 
     def close(self) -> None:
         self._workers.shutdown()
-        self._together = self._apart = self._model = None
+        self._multi_threaded = self._single_threaded = self._model = None
 
 
-def build_model(network: Sequence[Op] | QuantizedNetwork, side: int, *, last: Sequence[Op] = (),
-             input_name: str = INPUTS, output: str = 'features', output_name: str | None = None,
-             channels_last: bool = True) -> bytes:
-    """An ONNX model of float32 images to `[N, channels]`.
+def build_model(network: Sequence[Op] | QuantizedNetwork, image_size: int, *,
+                head: Sequence[Op] = (), input_name: str = INPUTS, output: str = 'features',
+                output_name: str | None = None, channels_last: bool = True) -> bytes:
+    """Builds an ONNX model from float32 images to `[N, channels]`.
 
     Args:
-      network: its steps, or the same in eight bits: each value that is bytes is then quantized and
-        dequantized (QDQ), by which runtimes know what to multiply in bytes.
-      side: of the images.
-      last: more steps after these, in floats.
-      input_name: what the images are called.
-      output: the name of the step that is asked for.
-      output_name: what that is called in the model, if otherwise.
-      channels_last: False takes images `[N, 3, side, side]`.
+      network: its ops, or the quantized network: each uint8 value then has a pair of
+        QuantizeLinear and DequantizeLinear (QDQ) nodes, by which runtimes know what to run in int8.
+      image_size: side of the images in pixels.
+      head: float32 ops that follow the network, from `head_ops`.
+      input_name: name of the images in the model.
+      output: name of the value to return.
+      output_name: its name in the model, if different.
+      channels_last: False takes images `[N, 3, image_size, image_size]`.
+
+    Returns:
+      The serialized model.
     """
-    from onnx import TensorProto, checker, helper, numpy_helper
+    from onnx import TensorProto, checker, helper
 
-    steps, ranges = (network.steps, network.ranges) if isinstance(network, QuantizedNetwork) else (
-        network, {})
-    nodes, constants = [], []
-
-    def kept(name: str, value: Any, dtype: Any = np.float32) -> str:
-        constants.append(numpy_helper.from_array(np.asarray(value, dtype, order='C'), name))
-        return name
-
-    def unrounded(name: str, value: np.ndarray, unit: np.ndarray) -> str:
-        """Whole numbers of a kind, in units for each of their first dimension, as floats."""
-        whole = [kept(f'{name}:whole', value, value.dtype), kept(f'{name}:unit', unit),
-                 kept(f'{name}:zero', np.zeros(len(unit)), value.dtype)]
-        nodes.append(helper.make_node('DequantizeLinear', whole, [name], axis=0))
-        return name
-
-    def rounded(name: str) -> str:
-        """A value as what its nearest byte stands for."""
-        scale = [kept(f'{name}:unit', ranges[name] / 255), kept(f'{name}:zero', 0, np.uint8)]
-        for kind, source, target in (('QuantizeLinear', name, f'{name}:bytes'),
-                                     ('DequantizeLinear', f'{name}:bytes', f'{name}:rounded')):
-            nodes.append(helper.make_node(kind, [source, *scale], [target]))
-        return f'{name}:rounded'
-
-    names = {INPUTS: input_name}
+    ops, ranges = ((network.ops, network.ranges) if isinstance(network, QuantizedNetwork)
+                   else (network, {}))
+    builder = _ModelBuilder(ranges)
+    builder.names[INPUTS] = input_name
     if channels_last:
-        names[INPUTS] = 'channels_first'
-        nodes.append(helper.make_node('Transpose', [input_name], ['channels_first'],
-                                      perm=(0, 3, 1, 2)))
-    for step in [*steps, *last]:
-        name, inputs = step.output, [names[each] for each in step.inputs]
-        window = {'kernel_shape': step.kernel, 'strides': (step.stride, step.stride),
-                  'pads': step.padding}
-        if step.unit is not None:
-            unit = step.unit * np.float32(ranges[step.inputs[0]] / 255)
-            biases = np.rint(step.biases / unit).astype(np.int32)
-            inputs = [*inputs, unrounded(f'{name}:weights', step.weights, step.unit),
-                      unrounded(f'{name}:biases', biases, unit)]
-        elif step.kind in ('conv', 'dense'):
-            inputs = [*inputs, kept(f'{name}:weights', step.weights),
-                      kept(f'{name}:biases', step.biases)]
-        elif step.kind == 'shift':
-            inputs = [*inputs, kept(f'{name}:constant', 1)]
-        elif step.kind == 'scale':
-            inputs = [*inputs, kept(f'{name}:constant', step.factor)]
-        kinds: dict[str, tuple[str, dict[str, Any]]] = {
-            'conv': ('Conv', {**window, 'group': step.groups}), 'dense': ('Gemm', {}),
-            'max_pool': ('MaxPool', window),
-            'avg_pool': ('AveragePool', {**window, 'count_include_pad': int(step.counts_padding)}),
-            'relu': ('Relu', {}), 'concat': ('Concat', {'axis': 1}), 'add': ('Add', {}),
-            'scale': ('Mul', {}), 'shift': ('Add', {}), 'flatten': ('Flatten', {}),
-            'softmax': ('Softmax', {'axis': 1}),
-        }
-        operation, attributes = kinds[step.kind]
-        called = output_name if output_name and name == output else name
-        nodes.append(helper.make_node(operation, inputs, [called], name, **attributes))
-        # What is averaged over the whole grid is features, and stays in floats.
-        names[name] = called if name not in ranges or (
-            step.kind == 'avg_pool' and not any(step.padding)) else rounded(name)
-    shape = ('N', side, side, 3) if channels_last else ('N', 3, side, side)
+        builder.add('Transpose', [input_name], 'channels_first', perm=(0, 3, 1, 2))
+        builder.names[INPUTS] = 'channels_first'
+    for op in [*ops, *head]:
+        builder.add_op(op, output_name if output_name and op.output == output else op.output)
+    shape = (('N', image_size, image_size, 3) if channels_last
+             else ('N', 3, image_size, image_size))
     model = helper.make_model(
         helper.make_graph(
-            nodes, 'inception',
+            builder.nodes, 'inception',
             [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info(output_name or output, TensorProto.FLOAT, ('N', None))],
-            constants),
+            builder.constants),
         opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
     checker.check_model(model)
     return model.SerializeToString()
+
+
+class _ModelBuilder:
+    """Nodes and constants of an ONNX graph.
+
+    Attributes:
+      names: of each value of the ops, its name in the graph.
+    """
+
+    def __init__(self, ranges: dict[str, float]):
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.names: dict[str, str] = {}
+        self._ranges = ranges
+
+    def add(self, operator: str, inputs: list[str], output: str, name: str | None = None,
+            **attributes: Any) -> None:
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(operator, inputs, [output], name, **attributes))
+
+    def add_op(self, op: Op, output: str) -> None:
+        """Adds an op whose value has the name `output` in the graph."""
+        inputs = [self.names[name] for name in op.inputs] + self._constant_inputs(op)
+        self.add(_OPERATORS[op.kind], inputs, output, op.output, **_attributes(op))
+        # An average without padding covers the whole grid: features stay floating point.
+        is_features = op.kind == 'avg_pool' and not any(op.padding)
+        if op.output in self._ranges and not is_features:
+            output = self._quantize_dequantize(op.output)
+        self.names[op.output] = output
+
+    def _constant_inputs(self, op: Op) -> list[str]:
+        weights, biases = f'{op.output}:weights', f'{op.output}:biases'
+        if op.scales is not None:
+            scales = op.scales * np.float32(self._ranges[op.inputs[0]] / 255)
+            quantized_biases = np.rint(op.biases / scales).astype(np.int32)
+            return [self._dequantize(weights, op.weights, op.scales),
+                    self._dequantize(biases, quantized_biases, scales)]
+        if op.kind in ('conv', 'dense'):
+            return [self._constant(weights, op.weights), self._constant(biases, op.biases)]
+        if op.kind in ('shift', 'scale'):
+            return [self._constant(f'{op.output}:constant',
+                                   1 if op.kind == 'shift' else op.factor)]
+        return []
+
+    def _constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype, order='C'), name))
+        return name
+
+    def _dequantize(self, name: str, value: np.ndarray, scales: np.ndarray) -> str:
+        """A quantized constant with a scale for each index of its first dimension."""
+        inputs = [self._constant(f'{name}:quantized', value, value.dtype),
+                  self._constant(f'{name}:scale', scales),
+                  self._constant(f'{name}:zero', np.zeros(len(scales)), value.dtype)]
+        self.add('DequantizeLinear', inputs, name, axis=0)
+        return name
+
+    def _quantize_dequantize(self, name: str) -> str:
+        """The value rounded to the uint8 values of its range."""
+        scale = [self._constant(f'{name}:scale', self._ranges[name] / 255),
+                 self._constant(f'{name}:zero', 0, np.uint8)]
+        self.add('QuantizeLinear', [name, *scale], f'{name}:quantized')
+        self.add('DequantizeLinear', [f'{name}:quantized', *scale], f'{name}:dequantized')
+        return f'{name}:dequantized'
+
+
+def _attributes(op: Op) -> dict[str, Any]:
+    window = {'kernel_shape': op.kernel, 'strides': (op.stride, op.stride), 'pads': op.padding}
+    if op.kind == 'conv':
+        return {**window, 'group': op.groups}
+    if op.kind == 'max_pool':
+        return window
+    if op.kind == 'avg_pool':
+        return {**window, 'count_include_pad': int(op.count_include_pad)}
+    return {'axis': 1} if op.kind in ('concat', 'softmax') else {}

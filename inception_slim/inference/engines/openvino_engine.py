@@ -1,7 +1,7 @@
-"""OpenVINO's engine, built from a network's steps: `pip install 'inception_slim[openvino]'`.
+"""The OpenVINO engine: `pip install 'inception_slim[openvino]'`.
 
-One image is shared by all threads. A batch is cut into pieces that run side by side, a thread
-each: their activations fit into the caches, and no thread waits for another.
+A single image uses all threads. A batch is split into micro-batches that run side by side, one
+per thread: their activations fit into the caches, and no thread waits for another.
 """
 
 from __future__ import annotations
@@ -11,96 +11,115 @@ from concurrent.futures import ThreadPoolExecutor
 import threading
 from typing import Any
 
+from inception_slim.inference.engines import warm_up
 from inception_slim.inference.ir import INPUTS, Op, head_ops
 from inception_slim.inference.quantization import QuantizedNetwork
 import numpy as np
 
-# Images in one run of a thread; what is left over goes one by one.
-_PIECE = 4
+# Images in one run of a thread; the remaining ones run one by one.
+_MICRO_BATCH = 4
 
 
 class OpenVINOEngine:
-    """The features of images, by OpenVINO on the processor.
+    """Computes features of images in OpenVINO on the CPU.
 
-    What is compiled is for so many images and no others: memory is then planned once, and branches
-    are concatenated where they are.
+    Models are compiled for fixed batch sizes: memory is then planned once, and branches write
+    directly into the concatenated value.
+
+    Args:
+      model: from `build_model`.
+      precision: 'float32', 'bfloat16' or 'int8'.
+      threads: to run on.
+      batch_size: images in a micro-batch; None takes a few.
     """
 
     def __init__(self, model: Any, precision: str, threads: int, batch_size: int | None):
         self._model, self._precision, self._threads = model, precision, threads
-        # Of each there is a copy of the weights.
-        self._sizes = sorted({batch_size or _PIECE, 1} - ({1} if threads == 1 else set()),
+        # Every compiled size has a copy of the weights.
+        self._sizes = sorted({batch_size or _MICRO_BATCH, 1} - ({1} if threads == 1 else set()),
                              reverse=True)
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
-        self._of_thread = threading.local()
-        self._apart: dict[int, Any] = {}  # by images; when they come: many see one at a time alone
-        self._together = self._for(1, streams=1).create_infer_request()
+        self._per_thread = threading.local()
+        # Compiled models for one thread per request, by batch size; compiled for the first batch
+        # that needs them, because many callers only ever pass single images.
+        self._single_threaded: dict[int, Any] = {}
+        self._multi_threaded = self._compile(1, streams=1).create_infer_request()
+        shape = self._model.input(0).get_partial_shape().to_shape()
+        warm_up('openvino', lambda: self.features(np.zeros(tuple(shape), np.float32)))
 
-    def _for(self, images: int, streams: int) -> Any:
-        self._model.reshape([images, *self._model.input(0).get_partial_shape()[1:]])
-        return _compiled(self._model, self._precision, self._threads, streams)
+    def _compile(self, batch_size: int, streams: int) -> Any:
+        self._model.reshape([batch_size, *self._model.input(0).get_partial_shape()[1:]])
+        return _compile(self._model, self._precision, self._threads, streams)
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        found: list[np.ndarray] = []
+        results: list[np.ndarray] = []
         rest = np.ascontiguousarray(images)
         for size in self._sizes:
             count = len(rest) // (size * self._threads) * self._threads
             if count:
                 with self._lock:
-                    if size not in self._apart:
-                        self._apart[size] = self._for(size, self._threads)
-                pieces = np.split(rest[:count * size], count)
-                found += self._workers.map(self._alone, pieces)
+                    if size not in self._single_threaded:
+                        self._single_threaded[size] = self._compile(size, self._threads)
+                micro_batches = np.split(rest[:count * size], count)
+                results += self._workers.map(self._run_in_worker, micro_batches)
                 rest = rest[count * size:]
         with self._lock:
-            found += [_asked(self._together, image[np.newaxis])['features'] for image in rest]
-        return np.concatenate(found)
+            results += [_infer(self._multi_threaded, image[np.newaxis])['features']
+                        for image in rest]
+        return np.concatenate(results)
 
-    def _alone(self, images: np.ndarray) -> np.ndarray:
-        requests = vars(self._of_thread).setdefault('requests', {})
+    def _run_in_worker(self, images: np.ndarray) -> np.ndarray:
+        requests = vars(self._per_thread).setdefault('requests', {})
         if len(images) not in requests:
-            requests[len(images)] = self._apart[len(images)].create_infer_request()
-        return _asked(requests[len(images)], images)['features']
+            requests[len(images)] = self._single_threaded[len(images)].create_infer_request()
+        return _infer(requests[len(images)], images)['features']
 
     def close(self) -> None:
         self._workers.shutdown()
-        self._together = self._model = None
-        self._apart = {}
-        self._of_thread = threading.local()
+        self._multi_threaded = self._model = None
+        self._single_threaded = {}
+        self._per_thread = threading.local()
 
 
-class OpenVINOClassifier:
-    """What `Classifier` is, by the threads that found the features, which need not be woken."""
+class OpenVINOClassifierHead:
+    """The classifier layer in float32, on OpenVINO's threads, which are awake already.
+
+    Args:
+      weights: of a 1×1 convolution or of a dense layer.
+      biases: `[num_classes]`.
+      threads: to run on.
+    """
 
     def __init__(self, weights: np.ndarray, biases: np.ndarray, threads: int):
         import openvino
-        from openvino import opset8 as ops
+        from openvino import opset8
 
         self.channels = weights.shape[-2]
-        features = ops.parameter([-1, self.channels], np.float32)
+        features = opset8.parameter([-1, self.channels], np.float32)
         values = {'features': features.output(0)}
-        _build(head_ops(weights, biases), values, {})
-        model = openvino.Model(_results(values, {each: each for each in (
-            'logits', 'predictions')}), [features], 'classifier')
+        _add_ops(head_ops(weights, biases), values, {})
+        outputs = {name: name for name in ('logits', 'predictions')}
+        model = openvino.Model(_results(values, outputs), [features], 'classifier')
         self._lock = threading.Lock()
-        self._request = _compiled(model, 'float32', threads, 1).create_infer_request()
+        self._request = _compile(model, 'float32', threads, 1).create_infer_request()
+        warm_up('openvino', lambda: self.logits(np.zeros((1, self.channels), np.float32)))
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        return self._answer(features)['logits']
+        return self._infer(features)['logits']
 
     def predictions(self, features: np.ndarray) -> np.ndarray:
-        return self._answer(features)['predictions']
+        return self._infer(features)['predictions']
 
-    def _answer(self, features: np.ndarray) -> dict[str, np.ndarray]:
+    def _infer(self, features: np.ndarray) -> dict[str, np.ndarray]:
         with self._lock:
-            return _asked(self._request, features)
+            return _infer(self._request, features)
 
     def close(self) -> None:
         self._request = None
 
 
-def _compiled(model: Any, precision: str, threads: int, streams: int) -> Any:
+def _compile(model: Any, precision: str, threads: int, streams: int) -> Any:
     import openvino
 
     return openvino.Core().compile_model(model, 'CPU', {
@@ -108,105 +127,115 @@ def _compiled(model: Any, precision: str, threads: int, streams: int) -> Any:
         'INFERENCE_NUM_THREADS': threads, 'NUM_STREAMS': streams})
 
 
-def _asked(request: Any, value: np.ndarray) -> dict[str, np.ndarray]:
-    """The answers by name, copied: the request's own are overwritten by the next."""
-    return {each.get_any_name(): answer.copy()
-            for each, answer in request.infer(value, share_inputs=True).items()}
+def _infer(request: Any, value: np.ndarray) -> dict[str, np.ndarray]:
+    """The outputs by name, copied: the next inference overwrites those of the request."""
+    return {tensor.get_any_name(): output.copy()
+            for tensor, output in request.infer(value, share_inputs=True).items()}
 
 
-def build_model(network: Sequence[Op] | QuantizedNetwork, side: int, *, last: Sequence[Op] = (),
-             input_name: str = INPUTS, outputs: Mapping[str, str] | None = None) -> Any:
-    """An OpenVINO model, `[N, side, side, 3]` to `[N, channels]` of each output.
+def build_model(network: Sequence[Op] | QuantizedNetwork, image_size: int, *,
+                head: Sequence[Op] = (), input_name: str = INPUTS,
+                outputs: Mapping[str, str] | None = None) -> Any:
+    """Builds an OpenVINO model from float32 images to `[N, channels]`.
 
     Args:
-      network: its steps, or the same in eight bits.
-      side: of the images.
-      last: more steps after these, in floats.
-      input_name: what the images are called.
-      outputs: what is asked for, by the name that it gets: the output of a step. None asks for
-        the features alone.
+      network: its ops, or the quantized network.
+      image_size: side of the images in pixels.
+      head: float32 ops that follow the network, from `head_ops`.
+      input_name: name of the images in the model.
+      outputs: names of the model's outputs, and the values that they return; by default the
+        features only.
     """
     import openvino
-    from openvino import opset8 as ops
+    from openvino import opset8
 
-    inputs = ops.parameter([-1, side, side, 3], np.float32, name=input_name)
+    inputs = opset8.parameter([-1, image_size, image_size, 3], np.float32, name=input_name)
     inputs.output(0).set_names({input_name})
-    values = {INPUTS: ops.transpose(inputs, np.array([0, 3, 1, 2]))}
-    steps, ranges = (network.steps, network.ranges) if isinstance(network, QuantizedNetwork) else (
-        network, {})
-    _build([*steps, *last], values, ranges)
+    values = {INPUTS: opset8.transpose(inputs, np.array([0, 3, 1, 2]))}
+    ops, ranges = ((network.ops, network.ranges) if isinstance(network, QuantizedNetwork)
+                   else (network, {}))
+    _add_ops([*ops, *head], values, ranges)
     return openvino.Model(_results(values, outputs or {'features': 'features'}), [inputs],
                           'inception')
 
 
 def _results(values: Mapping[str, Any], outputs: Mapping[str, str]) -> list[Any]:
-    from openvino import opset8 as ops
+    from openvino import opset8
 
     results = []
     for name, output in outputs.items():
-        result = ops.result(values[output], name=f'{name}/result')
+        result = opset8.result(values[output], name=f'{name}/result')
         result.output(0).set_names({name})
         results.append(result)
     return results
 
 
-def _build(steps: Sequence[Op], values: dict[str, Any], ranges: Mapping[str, float]) -> None:
-    """Adds what each step gives to the values."""
-    from openvino import opset8 as ops
-
-    def rounded(value: Any, name: str) -> Any:
-        low, high = (ops.constant(np.float32(end)) for end in (0, ranges[name]))
-        return ops.fake_quantize(value, low, high, low, high, 256)
-
-    for step in steps:
-        value = values[step.inputs[0]]
-        begin, end = step.padding[:2], step.padding[2:]
-        if step.kind == 'conv':
-            value = _convolution(ops, step, value)
-            value.friendly_name = step.output  # by which its weights are found again
-            value = ops.add(value, ops.constant(step.biases.reshape(1, -1, 1, 1)))
-        elif step.kind == 'dense':
-            value = ops.matmul(value, ops.constant(step.weights), False, False)
-            value.friendly_name = step.output
-            value = ops.add(value, ops.constant(step.biases.reshape(1, -1)))
-        elif step.kind == 'softmax':
-            value = ops.softmax(value, 1)
-        elif step.kind == 'max_pool':
-            pool = ops.max_pool(value, [step.stride] * 2, [1, 1], begin, end, step.kernel)
-            pool.friendly_name = step.output
-            value = pool.output(0)
-        elif step.kind == 'avg_pool':
-            value = ops.avg_pool(value, [step.stride] * 2, begin, end, step.kernel,
-                                 not step.counts_padding)
-            value.friendly_name = step.output
-        elif step.kind == 'concat':
-            value = ops.concat([values[name] for name in step.inputs], 1)
-        elif step.kind == 'flatten':
-            value = ops.reshape(value, np.array([0, -1]), True)
-        elif step.kind == 'relu':
-            value = ops.relu(value)
-        elif step.kind == 'add':
-            value = ops.add(value, values[step.inputs[1]])
-        elif step.kind == 'shift':
-            value = ops.add(value, np.float32(1))
-        elif step.kind == 'scale':
-            value = ops.multiply(value, np.float32(step.factor))
-        else:
-            raise ValueError(f'{step.output} is a {step.kind}, which is not written here yet')
-        if step.output in ranges and (step.kind in ('relu', 'shift') or (
-                step.kind == 'avg_pool' and any(step.padding))):
-            value = rounded(value, step.output)
-        values[step.output] = value
+def _add_ops(ops: Sequence[Op], values: dict[str, Any], ranges: Mapping[str, float]) -> None:
+    """Adds the value of each op to `values`."""
+    for op in ops:
+        value = _translate(op, [values[name] for name in op.inputs])
+        # An average without padding covers the whole grid: features stay floating point.
+        if op.output in ranges and (op.kind in ('relu', 'shift')
+                                    or op.kind == 'avg_pool' and any(op.padding)):
+            value = _fake_quantize(value, ranges[op.output])
+        values[op.output] = value
 
 
-def _convolution(ops: Any, step: Op, value: Any) -> Any:
-    weights = np.ascontiguousarray(step.weights)
-    if step.groups > 1:
-        weights = weights.reshape(step.groups, -1, *weights.shape[1:])
-    factor = ops.constant(weights)
-    if step.unit is not None:
-        factor = ops.multiply(ops.convert(factor, np.float32),
-                              ops.constant(step.unit.reshape(-1, 1, 1, 1)))
-    convolution = ops.convolution if step.groups == 1 else ops.group_convolution
-    return convolution(value, factor, [step.stride] * 2, step.padding[:2], step.padding[2:],
-                       [1, 1])
+def _translate(op: Op, inputs: list[Any]) -> Any:
+    from openvino import opset8
+
+    value = inputs[0]
+    begin, end = op.padding[:2], op.padding[2:]
+    if op.kind == 'conv':
+        value = _convolution(op, value)
+        value.friendly_name = op.output  # readers of the file find the weights by this name
+        return opset8.add(value, opset8.constant(op.biases.reshape(1, -1, 1, 1)))
+    if op.kind == 'dense':
+        value = opset8.matmul(value, opset8.constant(op.weights), False, False)
+        value.friendly_name = op.output
+        return opset8.add(value, opset8.constant(op.biases.reshape(1, -1)))
+    if op.kind == 'max_pool':
+        pool = opset8.max_pool(value, [op.stride] * 2, [1, 1], begin, end, op.kernel)
+        pool.friendly_name = op.output
+        return pool.output(0)
+    if op.kind == 'avg_pool':
+        value = opset8.avg_pool(value, [op.stride] * 2, begin, end, op.kernel,
+                                not op.count_include_pad)
+        value.friendly_name = op.output
+        return value
+    if op.kind == 'relu':
+        return opset8.relu(value)
+    if op.kind == 'concat':
+        return opset8.concat(inputs, 1)
+    if op.kind == 'add':
+        return opset8.add(value, inputs[1])
+    if op.kind == 'shift':
+        return opset8.add(value, np.float32(1))
+    if op.kind == 'scale':
+        return opset8.multiply(value, np.float32(op.factor))
+    if op.kind == 'flatten':
+        return opset8.reshape(value, np.array([0, -1]), True)
+    if op.kind == 'softmax':
+        return opset8.softmax(value, 1)
+    raise ValueError(f'{op.output} has the kind {op.kind}, which is not supported here.')
+
+
+def _fake_quantize(value: Any, largest: float) -> Any:
+    from openvino import opset8
+
+    low, high = (opset8.constant(np.float32(limit)) for limit in (0, largest))
+    return opset8.fake_quantize(value, low, high, low, high, 256)
+
+
+def _convolution(op: Op, value: Any) -> Any:
+    from openvino import opset8
+
+    weights = np.ascontiguousarray(op.weights)
+    if op.groups > 1:
+        weights = weights.reshape(op.groups, -1, *weights.shape[1:])
+    kernel = opset8.constant(weights)
+    if op.scales is not None:
+        kernel = opset8.multiply(opset8.convert(kernel, np.float32),
+                                 opset8.constant(op.scales.reshape(-1, 1, 1, 1)))
+    convolution = opset8.convolution if op.groups == 1 else opset8.group_convolution
+    return convolution(value, kernel, [op.stride] * 2, op.padding[:2], op.padding[2:], [1, 1])

@@ -1,4 +1,4 @@
-"""Which engine runs a network: the one that was asked for, or the fastest at hand."""
+"""Chooses the engine: the requested one, or the fastest that is installed."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from inception_slim.inference.cpu_features import has_avx512
 from inception_slim.inference.tf_graph_builder import has_onednn_int8
 
 AUTO = 'auto'
-# Engine -> the precisions that it does.
+# Engine -> the precisions that it supports.
 PRECISIONS_OF = {
     'session': ('float32', 'bfloat16', 'int8'),
     'tflite': ('int8',),
     'onnxruntime': ('float32',),
     'openvino': ('float32', 'bfloat16', 'int8'),
 }
-# Engine -> what must be installed for it, by the extra of the same name.
-_NEEDS = {'onnxruntime': ('onnx', 'onnxruntime'), 'openvino': ('openvino',)}
+# Engine -> the modules that it needs; the extra that installs them has the engine's name.
+_MODULES = {'onnxruntime': ('onnx', 'onnxruntime'), 'openvino': ('openvino',)}
 
 
 def is_installed(engine: str) -> bool:
-    """Whether what the engine needs is there; it is looked for, not imported."""
-    return all(importlib.util.find_spec(each) is not None for each in _NEEDS.get(engine, ()))
+    """Whether the modules of an engine are installed; does not import them."""
+    return all(importlib.util.find_spec(name) is not None for name in _MODULES.get(engine, ()))
 
 
-def _order(precision: str) -> tuple[str, ...]:
-    """The engines, the fastest first, as `make compare-all` found them on such a processor."""
+def _by_speed(precision: str) -> tuple[str, ...]:
+    """The engines, the fastest first, as measured by `make compare-all`."""
     if precision == 'int8':
         return 'openvino', 'session', 'tflite'
     if precision == 'bfloat16':
@@ -35,28 +35,33 @@ def _order(precision: str) -> tuple[str, ...]:
 
 
 def select_engine(engine: str, precision: str) -> str:
-    """The name of the engine to run a precision.
+    """The name of the engine to use for a precision.
+
+    Args:
+      engine: the requested engine, or 'auto' for the fastest one that is installed.
+      precision: 'float32', 'bfloat16' or 'int8'.
 
     Raises:
-      InceptionSlimError: the engine is not installed, or does not do that precision here.
+      InceptionSlimError: the engine is not installed or does not support the precision here.
     """
     if engine == AUTO:
-        return next(each for each in _order(precision)
-                    if is_installed(each) and _does(each, precision))
+        return next(name for name in _by_speed(precision)
+                    if is_installed(name) and _is_supported(name, precision))
     if precision not in PRECISIONS_OF[engine]:
-        able = [each for each, does in PRECISIONS_OF.items() if precision in does]
+        others = [name for name, precisions in PRECISIONS_OF.items() if precision in precisions]
         raise InceptionSlimError(
-            f'The engine {engine} does not do {precision}, but {", ".join(PRECISIONS_OF[engine])}; '
-            f'{precision} is done by {", ".join(able)}.')
+            f'The engine {engine} does not support {precision}, only '
+            f'{", ".join(PRECISIONS_OF[engine])}; engines for {precision}: {", ".join(others)}.')
     if not is_installed(engine):
-        raise InceptionSlimError(f'The engine {engine} is not installed; pip install '
-                                 f"'inception_slim[{engine}]', or leave engine out.")
-    if not _does(engine, precision):
         raise InceptionSlimError(
-            f'The engine {engine} does not do {precision} here, since this TensorFlow multiplies '
-            'without oneDNN; use tflite, or leave TF_ENABLE_ONEDNN_OPTS as it is by default.')
+            f'The engine {engine} is not installed; install it with: pip install '
+            f"'inception_slim[{engine}]', or use the default engine.")
+    if not _is_supported(engine, precision):
+        raise InceptionSlimError(
+            f'The engine {engine} does not support {precision} in this TensorFlow, which runs '
+            'without oneDNN; use tflite, or leave TF_ENABLE_ONEDNN_OPTS at its default.')
     return engine
 
 
-def _does(engine: str, precision: str) -> bool:
+def _is_supported(engine: str, precision: str) -> bool:
     return (engine, precision) != ('session', 'int8') or has_onednn_int8()

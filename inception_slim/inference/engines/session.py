@@ -1,8 +1,8 @@
-"""TensorFlow's own engine: a Session that runs pieces of a batch side by side.
+"""The engine that is always there: a TensorFlow Session.
 
-A batch is run in small pieces, as many at a time as there are threads: their activations fit into
-the caches, a thread that is done takes the next piece instead of waiting for the others, and memory
-stays low.
+A batch is split into micro-batches, and as many run at a time as there are threads: their
+activations fit into the caches, a thread that finishes takes the next micro-batch instead of
+waiting for the others, and memory stays low.
 """
 
 from __future__ import annotations
@@ -11,62 +11,108 @@ from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import ctypes
 
+from inception_slim.inference.engines import first_call_lock
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 
 def single_thread_config(threads: int) -> tf.ConfigProto:
-    """A Session's options: an op after the other by the thread that asks, helped by others."""
+    """A Session config that runs ops one by one in the calling thread, with intra-op threads."""
     return tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=-1)
 
 
 class SessionEngine:
-    """The features of images, by a Session that runs pieces of a batch side by side."""
+    """Computes features of images in a Session, several micro-batches at a time.
 
-    def __init__(self, graph: tf.Graph, threads: int, batch_size: int | None, largest: int):
-        self._threads, self._batch_size, self._largest = threads, batch_size, largest
-        options = single_thread_config(threads)
-        # One call is all that is ever made of the graph: without these the session would keep
-        # the weights twice more.
-        options.experimental.optimize_for_static_graph = True
-        options.experimental.disable_output_partition_graphs = True
-        rewrites = options.graph_options.rewrite_options
-        # What is left to gain is the fusion of convolution, bias and ReLU (`remapping`, which
-        # stays on); the other passes copy the weights with the graph, and find nothing.
-        for each in ('constant_folding', 'function_optimization', 'loop_optimization',
-                     'dependency_optimization', 'arithmetic_optimization', 'layout_optimizer',
-                     'shape_optimization', 'common_subgraph_elimination'):
-            setattr(rewrites, each, rewrites.OFF)
+    Args:
+      graph: from `inputs` to `features`.
+      threads: micro-batches that run at a time, and intra-op threads.
+      batch_size: images in a run, to which smaller ones are padded; None takes up to
+        `max_micro_batch`.
+      max_micro_batch: images in a run at most if `batch_size` is None.
+    """
+
+    def __init__(self, graph: tf.Graph, threads: int, batch_size: int | None,
+                 max_micro_batch: int):
+        self._threads, self._batch_size = threads, batch_size
+        self._max_micro_batch = max_micro_batch
+        config = single_thread_config(threads)
+        # The session is only ever called by one callable; without these options it would keep
+        # two more copies of the weights.
+        config.experimental.optimize_for_static_graph = True
+        config.experimental.disable_output_partition_graphs = True
+        rewrites = config.graph_options.rewrite_options
+        # Only `remapping` is useful here: it fuses convolution, bias and ReLU. The other passes
+        # find nothing to do, and copy the graph with its weights.
+        for option in ('constant_folding', 'function_optimization', 'loop_optimization',
+                       'dependency_optimization', 'arithmetic_optimization', 'layout_optimizer',
+                       'shape_optimization', 'common_subgraph_elimination'):
+            setattr(rewrites, option, rewrites.OFF)
         rewrites.disable_tfg_optimizer = True
         rewrites.memory_optimization = rewrites.NO_MEM_OPT
         rewrites.meta_optimizer_iterations = rewrites.ONE
-        self._session = tf.Session(graph=graph, config=options)
+        self._session = tf.Session(graph=graph, config=config)
         self._call = self._session.make_callable(
             graph.get_tensor_by_name('features:0'),
             feed_list=[graph.get_tensor_by_name('inputs:0')])
-        # Always the same threads, since oneDNN keeps what it has prepared by thread.
+        # Always the same threads, because oneDNN caches prepared primitives per thread.
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
-        # The first run makes the session optimize the graph: better now than in the first answer,
-        # and in this thread, whose memory the others would not use again.
+        # The first run optimizes the graph: better at load time than in the first prediction, and
+        # in this thread, because memory freed in a worker thread would not be reused by others.
         malloc_trim()
-        self._call(np.zeros((1, *graph.get_tensor_by_name('inputs:0').shape[1:]), np.float32))
+        with first_call_lock:
+            self._call(np.zeros((1, *graph.get_tensor_by_name('inputs:0').shape[1:]), np.float32))
         malloc_trim()
 
     def features(self, images: np.ndarray) -> np.ndarray:
         count = len(images)
-        size = self._batch_size or min(self._largest, -(-count // self._threads))
+        size = self._batch_size or min(self._max_micro_batch, -(-count // self._threads))
         if self._batch_size and count % size:
             images = np.concatenate([
                 images, np.zeros((-count % size, *images.shape[1:]), np.float32)])
-        pieces = [images[start:start + size] for start in range(0, len(images), size)]
-        return np.concatenate(list(self._workers.map(self._call, pieces)))[:count]
+        micro_batches = [images[start:start + size] for start in range(0, len(images), size)]
+        return np.concatenate(list(self._workers.map(self._call, micro_batches)))[:count]
 
     def close(self) -> None:
         self._workers.shutdown()
         self._session.close()
 
 
+class SessionClassifierHead:
+    """The classifier layer in TensorFlow.
+
+    Always float32, whatever the precision of the engine: it is small, and its rounding would
+    decide the class. It uses TensorFlow because NumPy's thread pool would compete with
+    TensorFlow's.
+
+    Args:
+      weights: of a 1×1 convolution or of a dense layer.
+      biases: `[num_classes]`.
+      threads: to run on.
+    """
+
+    def __init__(self, weights: np.ndarray, biases: np.ndarray, threads: int):
+        weights = weights.reshape(weights.shape[-2:])
+        self.channels = len(weights)
+        with tf.Graph().as_default() as graph:
+            features = tf.placeholder(tf.float32, (None, self.channels))
+            variables = [tf.Variable(tf.placeholder(tf.float32, value.shape), use_resource=False)
+                         for value in (weights, biases)]
+            logits = tf.nn.bias_add(tf.matmul(features, variables[0]), variables[1])
+            predictions = tf.nn.softmax(logits)
+        self._session = tf.Session(graph=graph, config=single_thread_config(threads))
+        self._session.run(
+            [variable.initializer for variable in variables],
+            {variable.initializer.inputs[1]: value
+             for variable, value in zip(variables, (weights, biases))})
+        self.logits, self.predictions = (
+            self._session.make_callable(output, [features]) for output in (logits, predictions))
+
+    def close(self) -> None:
+        self._session.close()
+
+
 def malloc_trim() -> None:
-    """Returns what was freed to the system, where the C library is one that would keep it."""
+    """Returns freed memory to the system, if the C library is glibc."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,198 @@
+"""Prepares paths, PIL images and arrays exactly as the evaluation pipeline prepares files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+import warnings
+
+from inception_slim import data
+from inception_slim.data import filesystem, preprocessing
+from inception_slim.errors import DatasetError, error_summary
+from inception_slim.inference.engines.session import single_thread_config
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+ImageInput: TypeAlias = Union[str, os.PathLike, np.ndarray, 'Image']
+# Images that are prepared before the network runs: bounds the memory of a long list.
+BATCH_SIZE = 32
+# Modes of PIL whose conversion to RGB gives what the decoder gives for a file of that kind.
+_RGB_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX')
+
+
+def validate_images(images: np.ndarray, image_size: int) -> np.ndarray:
+    """Checks a batch in the network's input format and converts it to float32.
+
+    Warns if the values are outside [-2, 2], or look like [0, 1].
+
+    Args:
+      images: `[N, image_size, image_size, 3]` floating point in [-1, 1].
+      image_size: side of the network's input in pixels.
+
+    Returns:
+      The images as a contiguous float32 array; the same array where it is one already.
+
+    Raises:
+      ValueError: another shape or dtype, or some values are NaN or infinite.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1:] != (image_size, image_size, 3):
+        raise ValueError(f'images must be [N, {image_size}, {image_size}, 3], but are '
+                         f'{list(images.shape)}; resize them, and pass one image as image[None].')
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f'images must be floating point in [-1, 1], but are {images.dtype}; '
+                         'use images / 127.5 - 1.')
+    images = np.ascontiguousarray(images, np.float32)
+    if len(images):
+        low, high = images.min(), images.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ValueError('images must be finite, but some pixels are NaN or infinite.')
+        if low < -2 or high > 2:
+            warnings.warn(f'images must be in [-1, 1], but these are in [{low:g}, {high:g}]; '
+                          'if they are in [0, 255], use images / 127.5 - 1.', stacklevel=4)
+        # Photographs in [0, 1] reach almost to black. In [-1, 1] the same numbers would be a
+        # picture whose darkest value is just above middle grey, which is next to impossible.
+        elif 0 <= low < 0.02 and 0.5 < high <= 1:
+            warnings.warn(f'images must be in [-1, 1], but these are in [{low:g}, {high:g}]; '
+                          'if they are in [0, 1], use images * 2 - 1.', stacklevel=4)
+    return images
+
+
+class ImagePreparer:
+    """Decodes, crops and resizes images exactly as `data.image_batches` does for files.
+
+    Safe to call from several threads. Nothing is built before the first image.
+
+    Args:
+      image_size: side of the network's input in pixels.
+      threads: images to prepare at the same time.
+    """
+
+    def __init__(self, image_size: int, threads: int):
+        self._image_size, self._threads = image_size, threads
+        self._lock = threading.Lock()
+        self._session: tf.Session | None = None
+
+    def batches(self, images: ImageInput | Sequence[ImageInput]) -> Iterator[np.ndarray]:
+        """Yields the prepared images in order, at most BATCH_SIZE at a time.
+
+        Args:
+          images: see `Predictor.predict`.
+
+        Yields:
+          `[n, image_size, image_size, 3]` float32 in [-1, 1].
+
+        Raises:
+          DatasetError: a file does not exist or cannot be decoded.
+          ValueError: an object is no image, or its values are out of range.
+        """
+        items = self._split(images)
+        with ThreadPoolExecutor(self._threads, 'inception_slim') as pool:
+            for start in range(0, len(items), BATCH_SIZE):
+                yield np.stack(list(pool.map(self._prepare, items[start:start + BATCH_SIZE])))
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+
+    def _split(self, images: Any) -> Sequence[Any]:
+        """One item per image."""
+        if isinstance(images, (list, tuple)):
+            return images
+        if isinstance(images, (str, os.PathLike)) or _is_pil(images):
+            return [images]
+        array = np.asarray(images)
+        return list(array) if array.ndim == 4 else [images]
+
+    def _prepare(self, image: Any) -> np.ndarray:
+        if isinstance(image, (str, os.PathLike)):
+            return self._from_file(os.fspath(image))
+        if _is_pil(image):
+            return self._run('pixels', _pil_pixels(image))
+        array = np.asarray(image)
+        if array.dtype.kind not in 'uf' or array.dtype.kind == 'u' and array.dtype != np.uint8:
+            raise ValueError(
+                f'an image must be a path, a PIL image, or a uint8 or floating-point array, but '
+                f'is {type(image).__name__ if array.dtype.kind in "OSU" else array.dtype}.')
+        if array.dtype == np.uint8:
+            return self._run('pixels', _rgb(array))
+        if array.shape == (self._image_size, self._image_size, 3):
+            return validate_images(array[np.newaxis], self._image_size)[0]
+        array = _rgb(np.asarray(array, np.float32))
+        # Written so that NaN, for which every comparison is false, is refused too.
+        if not (array.min() >= 0 and array.max() <= 1):
+            raise ValueError(
+                f'a floating-point image of another size than the input of the network '
+                f'({self._image_size}x{self._image_size}) must be in [0, 1], but is '
+                f'{array.shape[0]}x{array.shape[1]} in [{array.min():g}, {array.max():g}]; '
+                'convert it to uint8 in [0, 255], or to [0, 1].')
+        return self._run('fractions', array)
+
+    def _from_file(self, path: str) -> np.ndarray:
+        if filesystem.is_dir(path):
+            raise DatasetError(f'{path} is a folder; list its images with '
+                               'inception_slim.data.image_files.')
+        try:
+            return self._run('path', os.fsencode(path))
+        except tf.errors.NotFoundError:
+            raise DatasetError(f'{path} does not exist; give an image file.') from None
+        except tf.errors.OpError as error:
+            raise DatasetError(f'{path} cannot be decoded ({error_summary(error)}); give a JPEG, '
+                               'PNG, GIF, BMP or WebP file.') from None
+
+    def _run(self, source: str, value: Any) -> np.ndarray:
+        with self._lock:
+            if self._session is None:
+                self._build()
+        return self._calls[source](value)
+
+    def _build(self) -> None:
+        with tf.Graph().as_default() as graph:
+            sources = {'path': tf.placeholder(tf.string, ()),
+                       'pixels': tf.placeholder(tf.uint8, (None, None, 3)),
+                       'fractions': tf.placeholder(tf.float32, (None, None, 3))}
+            decoded = {**sources, 'path': data.decode(tf.io.read_file(sources['path']))}
+            outputs = {name: preprocessing.for_evaluation(image, self._image_size)
+                       for name, image in decoded.items()}
+        # One image a thread: more threads for one image only get in each other's way.
+        self._session = tf.Session(graph=graph, config=single_thread_config(1))
+        self._calls = {name: self._session.make_callable(outputs[name], [sources[name]])
+                       for name in sources}
+
+
+def _is_pil(image: Any) -> bool:
+    # A PIL image exists only where its module was imported; so PIL itself stays optional.
+    module = sys.modules.get('PIL.Image')
+    return module is not None and isinstance(image, module.Image)
+
+
+def _pil_pixels(image: Any) -> np.ndarray:
+    """`[height, width, 3]` uint8 of a PIL image, as the decoder reads a file of its mode."""
+    if image.mode.startswith('I;16'):  # 16-bit grayscale: the decoder keeps the high byte
+        return _rgb((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.mode == 'CMYK':  # the decoder's formula, which is not that of PIL
+        inverted = 255 - np.asarray(image).astype(np.uint16)
+        return (inverted[..., :3] * inverted[..., 3:] // 255).astype(np.uint8)
+    if image.mode not in _RGB_MODES:
+        raise ValueError(f"a PIL image of mode {image.mode!r} is not supported; convert it with "
+                         "image.convert('RGB').")
+    return _rgb(np.asarray(image.convert('RGB')))
+
+
+def _rgb(array: np.ndarray) -> np.ndarray:
+    """Grayscale replicated to three channels; alpha dropped, as the decoder does."""
+    if array.ndim == 2:
+        array = array[..., np.newaxis]
+    if array.ndim != 3 or array.shape[-1] not in (1, 3, 4) or not array.size:
+        raise ValueError('an image must be [height, width, 3] (or 1 or 4 channels, or '
+                         f'[height, width]) and not empty, but is {list(array.shape)}.')
+    if array.shape[-1] == 1:
+        return np.repeat(array, 3, axis=-1)
+    return array[..., :3]
