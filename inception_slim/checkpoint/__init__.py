@@ -1,6 +1,6 @@
-"""What a checkpoint holds, and how it maps onto a network's variables.
+"""Inspect, read, restore, convert and download checkpoints.
 
-A file is opened, recognized and checked whole before the first variable is assigned.
+A file is opened, recognized and checked completely before the first variable is assigned.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
         RestoreResult as RestoreResult,
         restore as restore,
     )
+    from inception_slim.checkpoint._weight_source import (
+        WeightSource as WeightSource,
+        wrap_read_errors as wrap_read_errors,
+    )
+    from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS as INPUT_SCALINGS
     from inception_slim.checkpoint.naming import (
         FIRST_RELEASE_NAMES as FIRST_RELEASE_NAMES,
         MOVING_AVERAGE as MOVING_AVERAGE,
@@ -24,7 +29,6 @@ if TYPE_CHECKING:
         inspect as inspect,
     )
     from inception_slim.checkpoint.options import (
-        INPUT_SCALINGS as INPUT_SCALINGS,
         CheckpointOptions as CheckpointOptions,
         SourceOptions as SourceOptions,
     )
@@ -37,7 +41,6 @@ if TYPE_CHECKING:
         ImportedWeights as ImportedWeights,
         LazyTensor as LazyTensor,
         open_weights as open_weights,
-        wrap_read_errors as wrap_read_errors,
     )
     from inception_slim.errors import CheckpointError as CheckpointError
 else:
@@ -47,8 +50,10 @@ else:
         '_restore': 'RestoreResult restore',
         'naming': 'FIRST_RELEASE_NAMES MOVING_AVERAGE SLIM_NAMES CheckpointInfo inspect',
         'published': 'PUBLISHED PublishedCheckpoint',
-        'options': 'INPUT_SCALINGS CheckpointOptions SourceOptions',
+        '_weight_source': 'WeightSource wrap_read_errors',
+        'input_scaling': 'INPUT_SCALINGS',
+        'options': 'CheckpointOptions SourceOptions',
         'tf_checkpoint': 'find_prefix',
-        'weight_sources': 'ImportedWeights LazyTensor open_weights wrap_read_errors',
+        'weight_sources': 'ImportedWeights LazyTensor open_weights',
         'inception_slim.errors': 'CheckpointError',
     })

@@ -1,4 +1,4 @@
-"""Reading the weights of any generation, and writing them in today's names."""
+"""Read the weights of any supported file, and write them as a V2 checkpoint in TF-Slim's names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import shutil
 import tempfile
 
 from inception_slim._atomic_write import check_parent_folder
-from inception_slim.checkpoint.input_scaling import fold_input_scaling
+from inception_slim.checkpoint._weight_source import WeightSource, read_finite
+from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS, fold_input_scaling
 from inception_slim.checkpoint.naming import (
     FIRST_RELEASE,
     FIRST_RELEASE_NAMES,
@@ -20,19 +21,16 @@ from inception_slim.checkpoint.naming import (
     layer_name,
     recognize,
 )
-from inception_slim.checkpoint.options import INPUT_SCALINGS, SourceOptions
-from inception_slim.checkpoint.tf_checkpoint import (
-    POOLING,
-    TFCheckpoint,
-    error_summary,
-    read_finite,
-)
-from inception_slim.checkpoint.weight_sources import ImportedWeights, open_weights
-from inception_slim.errors import CheckpointError
+from inception_slim.checkpoint.options import SourceOptions
+from inception_slim.checkpoint.tf_checkpoint import POOLING
+from inception_slim.checkpoint.weight_sources import open_weights
+from inception_slim.errors import CheckpointError, error_summary
 from inception_slim.nets import registry
 from inception_slim.options import build_options
 import numpy as np
 import tensorflow.compat.v1 as tf
+
+_BATCH_NORM = {'BatchNorm/beta', 'BatchNorm/moving_mean', 'BatchNorm/moving_variance'}
 
 
 def read(
@@ -43,14 +41,19 @@ def read(
     input_range: str | None = None,
     pooling: str | None = None,
 ) -> tuple[CheckpointInfo, dict[str, np.ndarray]]:
-    """The weights of the network in a checkpoint, by TF-Slim's names inside its scope.
+    """Reads the weights of the network in a checkpoint.
 
     Args:
-      path: see `find_prefix`; or a file of another format that is known here.
-      **options: those of `SourceOptions`: use_ema, checkpoint_scope, input_range, pooling.
+      path: see `find_prefix`; or a file of another supported format.
+      use_ema: use the moving averages of the weights.
+      checkpoint_scope: the scope of the network to read, if the file holds several.
+      input_range: the input range of the training, one of `INPUT_SCALINGS`, if the file does not
+        record it; see `SourceOptions`.
+      pooling: how the network pools, one of `nets.POOLINGS`; see `SourceOptions`.
 
     Returns:
-      What the checkpoint holds, and `{'Conv2d_1a_3x3/weights': ..., ...}`, every value finite.
+      The description of the checkpoint, and its variables by TF-Slim's names without the scope,
+      `{'Conv2d_1a_3x3/weights': ..., ...}`; all values are finite.
 
     Raises:
       CheckpointError: the file cannot be read, or is incomplete.
@@ -61,33 +64,35 @@ def read(
       >>> weights['Conv2d_1a_3x3/weights'].shape
       (3, 3, 3, 4)
     """
-    chosen = build_options(SourceOptions, locals(), CheckpointError)
-    file = open_weights(path)
-    layout = recognize(file, chosen.checkpoint_scope)
-    info = build_info(file, layout)
-    if chosen.pooling is not None:
-        info = dataclasses.replace(info, pooling=chosen.pooling)
-    return info, read_network(file, layout, chosen.use_ema, chosen.input_range)
+    options = build_options(SourceOptions, locals(), CheckpointError)
+    source = open_weights(path)
+    mapping = recognize(source, options.checkpoint_scope)
+    info = build_info(source, mapping)
+    if options.pooling is not None:
+        info = dataclasses.replace(info, pooling=options.pooling)
+    return info, read_network(source, mapping, options.use_ema, options.input_range)
 
 
-def read_network(file: TFCheckpoint | ImportedWeights, layout: NameMapping, use_ema: bool,
+def read_network(source: WeightSource, mapping: NameMapping, use_ema: bool,
                  input_range: str | None = None) -> dict[str, np.ndarray]:
-    """Every variable of the network, in the shape that TF-Slim gives it."""
-    if use_ema and not layout.averages:
-        raise CheckpointError(f'{file.prefix} holds no moving averages; leave use_ema out.')
-    _check_complete(file, layout)
-    sources = {name: source for name in layout.tensors if (source := layout.source(name, use_ema))}
-    found = read_finite(file, sources.values(), copied=True)
-    network, values = layout.network, {}
-    for name, source in sources.items():
-        value = found.pop(source)
-        if layout.naming == FIRST_RELEASE_NAMES and value.ndim == 2 and (
-                layer_name(name) in (network.classifier, network.aux_classifier)):
-            value = value[np.newaxis, np.newaxis]  # it was a fully connected layer
+    """Reads all variables of a network, in TF-Slim's shapes; see `read`."""
+    if use_ema and not mapping.averages:
+        raise CheckpointError(f'{source.prefix} has no moving averages; leave out use_ema.')
+    _check_complete(source, mapping)
+    tensors = {name: tensor for name in mapping.tensors
+               if (tensor := mapping.tensor_for(name, use_ema))}
+    by_tensor = read_finite(source, tensors.values(), copy=True)
+    dense_layers = ((mapping.network.classifier, mapping.network.aux_classifier)
+                    if mapping.naming == FIRST_RELEASE_NAMES else ())
+    values = {}
+    for name, tensor in tensors.items():
+        value = by_tensor.pop(tensor)
+        if layer_name(name) in dense_layers and value.ndim == 2:
+            value = value[np.newaxis, np.newaxis]  # to a 1x1 convolution
         values[name] = value
-    scaling = file.input_scaling if input_range is None else INPUT_SCALINGS[input_range]
+    scaling = source.input_scaling if input_range is None else INPUT_SCALINGS[input_range]
     if scaling is not None and input_range != 'inception':
-        fold_input_scaling(values, scaling, file.prefix)
+        fold_input_scaling(values, scaling, source.prefix)
     return values
 
 
@@ -101,21 +106,24 @@ def convert(
     input_range: str | None = None,
     pooling: str | None = None,
 ) -> CheckpointInfo:
-    """Rewrites a checkpoint of any generation, or format, as a V2 checkpoint in TF-Slim's names.
+    """Converts a checkpoint, or a file of another format, to a V2 checkpoint in TF-Slim's names.
 
-    Keeps the model variables and the global step, and how the network pools where that is not as
-    TF-Slim's does. The index, which makes the new files a
-    checkpoint, is put in place last and at once: if this is interrupted, the old destination is
-    still there, whole, or the new one is.
+    Writes the model variables, the global step, and the pooling if it is not TF-Slim's. Writing is
+    atomic: the new index replaces the old one after all data files are written, so an interruption
+    leaves either the complete old checkpoint or the complete new one.
 
     Args:
-      source: see `find_prefix`; or a file of another format that is known here.
-      destination: the prefix to write.
-      overwrite: replace a destination that exists.
-      **options: those of `SourceOptions`: use_ema, checkpoint_scope, input_range, pooling.
+      source: see `find_prefix`; or a file of another supported format.
+      destination: the prefix of the new checkpoint.
+      overwrite: replace an existing destination.
+      use_ema: use the moving averages of the weights.
+      checkpoint_scope: the scope of the network to read, if the file holds several.
+      input_range: the input range of the training, one of `INPUT_SCALINGS`, if the file does not
+        record it; see `SourceOptions`.
+      pooling: how the network pools, one of `nets.POOLINGS`; see `SourceOptions`.
 
     Returns:
-      What the destination holds.
+      The description of the new checkpoint.
 
     Raises:
       CheckpointError: the source cannot be read or is incomplete, or the destination exists or
@@ -133,7 +141,7 @@ def convert(
     destination = os.fspath(destination)
     info, weights = read(source, use_ema=use_ema, checkpoint_scope=checkpoint_scope,
                          input_range=input_range, pooling=pooling)
-    old = _existing(destination)
+    old = _existing_files(destination)
     if old and not overwrite:
         raise CheckpointError(f'{destination} exists; give another name, or overwrite it.')
     check_parent_folder(destination, CheckpointError)
@@ -145,66 +153,74 @@ def convert(
         values['global_step'] = np.array(info.global_step, np.int64)
     if info.pooling != 'average':
         values[POOLING] = np.array(info.pooling, object)
-    # Data files of another number of parts than the old ones', so that neither stands in the
-    # other's way and the index alone decides.
-    parts = 2 if any(path.endswith('-of-00001') for path in old) else 1
+    # Another number of shards than the old checkpoint's, so that no old data file is replaced
+    # before the index is.
+    num_shards = 2 if any(path.endswith('-of-00001') for path in old) else 1
     try:
         scratch = tempfile.mkdtemp(prefix='.' + os.path.basename(destination),
                                    dir=os.path.dirname(os.path.abspath(destination)))
         try:
-            prefix = write_checkpoint(values, os.path.join(scratch, 'new'), parts)
-            new = [f'.data-{part:05d}-of-{parts:05d}' for part in range(parts)] + ['.index']
-            for suffix in new:
+            prefix = write_checkpoint(values, os.path.join(scratch, 'new'), num_shards)
+            suffixes = [f'.data-{shard:05d}-of-{num_shards:05d}' for shard in range(num_shards)]
+            suffixes.append('.index')  # last
+            for suffix in suffixes:
                 os.replace(prefix + suffix, destination + suffix)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        for path in set(old) - {destination + suffix for suffix in new}:
+        for path in set(old) - {destination + suffix for suffix in suffixes}:
             os.remove(path)
     except (OSError, tf.errors.OpError) as error:
         raise CheckpointError(f'{destination} cannot be written: {error_summary(error)}.') from None
     return inspect(destination)
 
 
-def _check_complete(file: TFCheckpoint | ImportedWeights, layout: NameMapping) -> None:
-    """Every layer has its weights and all that goes with them."""
+def _check_complete(source: WeightSource, mapping: NameMapping) -> None:
+    """Checks that every layer has weights, and batch norm or biases."""
     layers: dict[str, set[str]] = {}
-    for name in layout.tensors:
+    for name in mapping.tensors:
         layer = layer_name(name)
         layers.setdefault(layer, set()).add(name[len(layer) + 1:])
-    if layout.naming == FIRST_RELEASE_NAMES:
+    if mapping.naming == FIRST_RELEASE_NAMES:
         for layer in FIRST_RELEASE.values():
             layers.setdefault(layer, set())
     for layer, parameters in layers.items():
-        batch_norm = {'BatchNorm/beta', 'BatchNorm/moving_mean', 'BatchNorm/moving_variance'}
-        has_weights = any(each.endswith('weights') for each in parameters)
-        if not has_weights or 0 < len(parameters & batch_norm) < 3 or parameters == {'weights'}:
-            raise CheckpointError(f'{file.prefix} is incomplete: of the layer {layer} it has only '
-                                  f'{", ".join(sorted(parameters)) or "nothing"}; find the whole.')
+        has_weights = any(parameter.endswith('weights') for parameter in parameters)
+        partial_batch_norm = 0 < len(parameters & _BATCH_NORM) < len(_BATCH_NORM)
+        if not has_weights or partial_batch_norm or parameters == {'weights'}:
+            raise CheckpointError(f'{source.prefix} is incomplete: the layer {layer} has only '
+                                  f'{", ".join(sorted(parameters)) or "no variables"}; give a '
+                                  'complete checkpoint.')
 
 
-def _existing(destination: str) -> list[str]:
-    pattern = re.compile(re.escape(os.path.basename(destination))
-                         + r'(\.index|\.data-\d{5}-of-\d{5})?')
-    folder = os.path.dirname(os.path.abspath(destination))
+def _existing_files(prefix: str) -> list[str]:
+    """Lists the files of a V1 or V2 checkpoint that exist."""
+    pattern = re.compile(re.escape(os.path.basename(prefix)) + r'(\.index|\.data-\d{5}-of-\d{5})?')
+    folder = os.path.dirname(os.path.abspath(prefix))
     if not os.path.isdir(folder):
         return []
-    return [os.path.join(os.path.dirname(destination), name) for name in os.listdir(folder)
+    return [os.path.join(os.path.dirname(prefix), name) for name in os.listdir(folder)
             if pattern.fullmatch(name) and os.path.isfile(os.path.join(folder, name))]
 
 
-def write_checkpoint(values: dict[str, np.ndarray], prefix: str, parts: int) -> str:
-    """A V2 checkpoint in that many data files."""
+def write_checkpoint(values: dict[str, np.ndarray], prefix: str, num_shards: int = 1) -> str:
+    """Writes a V2 checkpoint; returns its prefix.
+
+    Args:
+      values: tensors by name.
+      prefix: the prefix to write.
+      num_shards: the number of data files.
+    """
     names = list(values)
-    written = []
+    parts = []
     with tf.Graph().as_default(), tf.Session() as session:
-        for part in range(parts):
-            mine = names[part::parts]
+        for shard in range(num_shards):
+            shard_names = names[shard::num_shards]
             feeds = {tf.placeholder(tf.as_dtype(value.dtype), value.shape): value
-                     for value in (values[name] for name in mine)}
-            written.append(f'{prefix}-{part}')
-            session.run(tf.raw_ops.SaveV2(prefix=written[-1], tensor_names=mine,
-                                          shape_and_slices=[''] * len(mine),
+                     for value in (values[name] for name in shard_names)}
+            parts.append(f'{prefix}-{shard}')
+            session.run(tf.raw_ops.SaveV2(prefix=parts[-1], tensor_names=shard_names,
+                                          shape_and_slices=[''] * len(shard_names),
                                           tensors=list(feeds)), feeds)
-        session.run(tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=written,
+        session.run(tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=parts,
                                                   destination_prefix=prefix))
     return prefix

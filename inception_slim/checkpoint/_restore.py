@@ -1,4 +1,4 @@
-"""Filling a graph from a checkpoint: all of it is checked before the first variable is assigned."""
+"""Restore the variables of a graph from a checkpoint, after checking all of it."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import difflib
 import os
 import warnings
 
+from inception_slim.checkpoint._weight_source import read_finite
 from inception_slim.checkpoint.diagnosis import check_compatible
 from inception_slim.checkpoint.input_scaling import fold_input_scaling
 from inception_slim.checkpoint.naming import recognize
-from inception_slim.checkpoint.tf_checkpoint import read_finite
 from inception_slim.checkpoint.weight_sources import open_weights
 from inception_slim.errors import CheckpointError
 from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-_CHUNK = 64 * 2**20  # bytes of weights to assign in one run of the session
+_CHUNK_BYTES = 64 * 2**20  # of weights, assigned in one run of the session
 
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What `restore` did.
+    """Result of `restore`.
 
     Attributes:
-      restored: the graph's variables that were assigned, by name.
-      excluded: those that were left as they are, as asked.
-      ignored: tensors of the file that the graph has no use for.
+      restored: names of the graph's variables that were assigned.
+      excluded: names of the variables that were left unchanged because of `exclude`.
+      ignored: names of the tensors in the file that the graph does not use.
     """
 
     restored: list[str]
@@ -44,22 +44,22 @@ def restore(
         use_ema: bool = False,
         exclude: Iterable[str] = (),
         checkpoint_scope: str | None = None) -> RestoreResult:
-    """Fills the model variables of the session's graph from a checkpoint of any generation.
+    """Restores the model variables of the session's graph from a checkpoint.
 
-    Every variable is accounted for, and every value read and checked, before the first is
-    assigned: if anything is wrong, nothing has changed.
+    All names, shapes and values are checked before the first variable is assigned: after an error
+    no variable has changed.
 
     Args:
-      session: a session of the graph that holds the network; the graph may be finalized.
-      path: see `find_prefix`; or a file of another format that is known here.
-      scope: the variable scope that the network was built under, in the graph; by default that
-        of the one network there, 'InceptionV3' if there are more.
-      use_ema: take the moving average of a variable wherever the file has one.
-      exclude: scopes to leave as they are, such as 'AuxLogits' or 'InceptionV3/Logits'.
-      checkpoint_scope: which network to take, where the file holds more than one.
+      session: a session of the graph with the network; the graph may be finalized.
+      path: see `find_prefix`; or a file of another supported format.
+      scope: the variable scope of the network in the graph; by default the scope of the only
+        network in the graph, or 'InceptionV3' if there are several.
+      use_ema: use the moving average of each variable that has one.
+      exclude: scopes to leave unchanged, such as 'AuxLogits' or 'InceptionV3/Logits'.
+      checkpoint_scope: the scope of the network in the file, if it holds several.
 
     Returns:
-      What was restored, excluded, and ignored in the file.
+      The names of the restored, excluded and ignored variables.
 
     Raises:
       CheckpointError: the file cannot be read, or does not fit the graph.
@@ -75,89 +75,100 @@ def restore(
       ...         logits, end_points = inception_slim.inception_v3(
       ...             images, num_classes=11, is_training=False, depth_multiplier=0.05, min_depth=4,
       ...             create_aux_logits=False)
-      ...     found = checkpoint.restore(session, 'tests/golden/checkpoints/slim_v2')
-      >>> found.restored[0]
+      ...     result = checkpoint.restore(session, 'tests/golden/checkpoints/slim_v2')
+      >>> result.restored[0]
       'InceptionV3/Conv2d_1a_3x3/weights'
     """
-    with session.graph.as_default():
-        found = sorted({variable.op.name.split('/')[0] for variable in tf.model_variables()})
-        if scope is None:
-            known = [each.scope for each in registry.NETWORKS.values() if each.scope in found]
-            scope = known[0] if len(known) == 1 else 'InceptionV3'
-        variables = {variable.op.name[len(scope) + 1:]: variable
-                     for variable in tf.model_variables()
-                     if variable.op.name.startswith(scope + '/')}
-        if not variables:
-            raise CheckpointError(
-                f'The graph has no model variables under the scope {scope!r}'
-                + (f', but under {", ".join(found)}; set scope=.' if found
-                   else '; build the network before restoring it.'))
+    scope, variables = _graph_variables(session.graph, scope)
     excluded = _excluded(variables, exclude, scope)
-    wanted = {name: variable for name, variable in variables.items() if name not in excluded}
-    file = open_weights(path)
-    layout = recognize(file, checkpoint_scope)
-    if use_ema and not layout.averages:
-        raise CheckpointError(f'{file.prefix} holds no moving averages; leave use_ema out.')
-    check_compatible(file, layout, wanted, use_ema)
-    sources = {name: source for name in wanted if (source := layout.source(name, use_ema))}
-    values = read_finite(file, sources.values())
-    if file.input_scaling is not None:
-        by_name = {name: values[source] for name, source in sources.items()}
-        fold_input_scaling(by_name, file.input_scaling, file.prefix)
-        values.update({source: by_name[name] for name, source in sources.items()})
-    _warn_of_pooling(file.pooling, session.graph, file.prefix)
-    for chunk in _chunks(wanted, values, sources):
-        # What is assigned is let go of, so that the weights are never in memory twice over.
-        session.run([wanted[name].initializer for name in chunk], {
-            wanted[name].initializer.inputs[1]:
-                values.pop(sources[name]).reshape(wanted[name].shape.as_list())
-            for name in chunk})
-    used = set(sources.values())
+    to_restore = {name: variable for name, variable in variables.items() if name not in excluded}
+    source = open_weights(path)
+    mapping = recognize(source, checkpoint_scope)
+    if use_ema and not mapping.averages:
+        raise CheckpointError(f'{source.prefix} has no moving averages; leave out use_ema.')
+    check_compatible(source, mapping, to_restore, use_ema)
+    tensors = {name: tensor for name in to_restore if (tensor := mapping.tensor_for(name, use_ema))}
+    values = read_finite(source, tensors.values())
+    if source.input_scaling is not None:
+        by_name = {name: values[tensor] for name, tensor in tensors.items()}
+        fold_input_scaling(by_name, source.input_scaling, source.prefix)
+        values.update({tensor: by_name[name] for name, tensor in tensors.items()})
+    _warn_of_pooling(source.pooling, session.graph, source.prefix)
+    for names in _chunks(to_restore, values, tensors):
+        # Values are released as they are assigned, so that memory never holds the weights twice.
+        session.run([to_restore[name].initializer for name in names], {
+            to_restore[name].initializer.inputs[1]:
+                values.pop(tensors[name]).reshape(to_restore[name].shape.as_list())
+            for name in names})
+    used = set(tensors.values())
     return RestoreResult(
-        restored=[variable.op.name for variable in wanted.values()],
+        restored=[variable.op.name for variable in to_restore.values()],
         excluded=[variables[name].op.name for name in variables if name in excluded],
-        ignored=sorted(name for name in file.shapes if name not in used))
+        ignored=sorted(name for name in source.shapes if name not in used))
+
+
+def _graph_variables(graph: tf.Graph, scope: str | None) -> tuple[str, dict[str, tf.Variable]]:
+    """Finds the scope of the network in a graph, and its variables by name without the scope."""
+    with graph.as_default():
+        model_variables = tf.model_variables()
+    scopes = sorted({variable.op.name.split('/')[0] for variable in model_variables})
+    if scope is None:
+        known = [network.scope for network in registry.NETWORKS.values() if network.scope in scopes]
+        scope = known[0] if len(known) == 1 else 'InceptionV3'
+    variables = {variable.op.name[len(scope) + 1:]: variable for variable in model_variables
+                 if variable.op.name.startswith(scope + '/')}
+    if not variables:
+        raise CheckpointError(
+            f'The graph has no model variables under the scope {scope!r}'
+            + (f', but under {", ".join(scopes)}; set scope=.' if scopes
+               else '; build the network before restoring it.'))
+    return scope, variables
 
 
 def _warn_of_pooling(pooling: str, graph: tf.Graph, path: str) -> None:
-    """Says so where a network's weights were made for another way to pool than its graph has."""
+    """Warns if the graph pools in another way than the network of the checkpoint."""
     names = [op.name for op in graph.get_operations() if '/Branch_3/' in op.name]
-    found = 'padded' if any('/PaddedAvgPool_0a_3x3' in name for name in names) else (
-        '2015' if any('/Mixed_7c/Branch_3/MaxPool_0a_3x3' in name for name in names)
-        else 'average')
-    if found != pooling:
-        warnings.warn(f'The pooled branches of {path} were made for pooling={pooling!r} and the '
-                      f'graph has {found!r}, which changes its answers a little; build it inside '
-                      f'"with slim.arg_scope([pooled_conv], pooling={pooling!r}):".', stacklevel=3)
+    if any('/PaddedAvgPool_0a_3x3' in name for name in names):
+        graph_pooling = 'padded'
+    elif any('/Mixed_7c/Branch_3/MaxPool_0a_3x3' in name for name in names):
+        graph_pooling = '2015'
+    else:
+        graph_pooling = 'average'
+    if graph_pooling != pooling:
+        warnings.warn(f'{path} was trained with pooling={pooling!r} and the graph has '
+                      f'{graph_pooling!r}, which changes its predictions slightly; build the '
+                      f'network inside "with slim.arg_scope([pooled_conv], pooling={pooling!r}):".',
+                      stacklevel=3)
 
 
 def _excluded(variables: Iterable[str], exclude: Iterable[str], scope: str) -> set[str]:
+    """Returns the variables under the excluded scopes."""
     if isinstance(exclude, str):
         raise CheckpointError(f'exclude must be a list of scopes, not {exclude!r}; '
                               f'write exclude=[{exclude!r}].')
     excluded = set()
-    for each in exclude:
-        inner = each.removeprefix(scope + '/').rstrip('/')
-        found = {name for name in variables if name == inner or name.startswith(inner + '/')}
-        if not found:
-            close = difflib.get_close_matches(inner, {name.split('/')[0] for name in variables})
-            raise CheckpointError(f'exclude names {each!r}, but the graph has no variable there'
-                                  + (f'; close to it is {close[0]}.' if close else '.'))
-        excluded |= found
+    for item in exclude:
+        prefix = item.removeprefix(scope + '/').rstrip('/')
+        names = {name for name in variables if name == prefix or name.startswith(prefix + '/')}
+        if not names:
+            similar = difflib.get_close_matches(prefix, {name.split('/')[0] for name in variables})
+            raise CheckpointError(f'exclude has {item!r}, but the graph has no variable there'
+                                  + (f'; a similar scope is {similar[0]}.' if similar else '.'))
+        excluded |= names
     return excluded
 
 
 def _chunks(names: Iterable[str], values: dict[str, np.ndarray],
-            sources: dict[str, str]) -> Iterator[list[str]]:
-    """The names, in lists that together hold about as many bytes as `_CHUNK`."""
+            tensors: dict[str, str]) -> Iterator[list[str]]:
+    """Splits the names into lists whose values have at most about `_CHUNK_BYTES` together."""
     chunk: list[str] = []
     size = 0
     for name in names:
-        bytes_of = values[sources[name]].nbytes
-        if chunk and size + bytes_of > _CHUNK:
+        value_size = values[tensors[name]].nbytes
+        if chunk and size + value_size > _CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0
         chunk.append(name)
-        size += bytes_of
+        size += value_size
     if chunk:
         yield chunk

@@ -1,166 +1,166 @@
-"""Why a checkpoint does not fit a graph: the one cause that explains it, and what to do."""
+"""Check that a checkpoint fits a graph; if not, name the single cause and the remedy."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 import difflib
+from typing import Any
 
+from inception_slim.checkpoint._weight_source import WeightSource
 from inception_slim.checkpoint.naming import NameMapping, layer_name
-from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
-from inception_slim.checkpoint.weight_sources import ImportedWeights
 from inception_slim.errors import CheckpointError
 from inception_slim.nets import registry
 import numpy as np
 
-_PAGE = 20  # lines of an error
+_MAX_LINES = 20  # of the list in an error message
 
 
-def check_compatible(
-    file: TFCheckpoint | ImportedWeights, layout: NameMapping, wanted: dict, use_ema: bool
-) -> None:
-    """The file has every wanted variable, in its shape; else the one cause that explains it."""
-    network = layout.network
-    in_graph = {layer_name(name) for name in wanted}
-    theirs = next((each for each in registry.NETWORKS.values() if each.fingerprint in in_graph),
-                  network)
-    if theirs is not network:
-        raise CheckpointError(f'{file.prefix} is a checkpoint of {network.title}, but the graph '
-                              f'holds {theirs.title}; build {network.name}.')
-    missing, misshapen, mistyped = [], {}, []
-    for name, variable in wanted.items():
-        source = layout.source(name, use_ema)
-        if source is None:
+def check_compatible(source: WeightSource, mapping: NameMapping, variables: Mapping[str, Any],
+                     use_ema: bool) -> None:
+    """Checks that a file has every variable of a graph, with its shape and dtype.
+
+    Args:
+      source: the opened file.
+      mapping: its tensors.
+      variables: the variables of the graph, by name without the scope.
+      use_ema: use moving averages.
+
+    Raises:
+      CheckpointError: it does not fit; the message names the most probable cause.
+    """
+    network = mapping.network
+    graph_layers = {layer_name(name) for name in variables}
+    graph_network = next((candidate for candidate in registry.NETWORKS.values()
+                          if candidate.fingerprint in graph_layers), network)
+    if graph_network is not network:
+        raise CheckpointError(f'{source.prefix} is a checkpoint of {network.title}, but the graph '
+                              f'is of {graph_network.title}; build {network.name}.')
+    missing: list[str] = []
+    wrong_shape: dict[str, str] = {}  # variable -> tensor
+    wrong_dtype: list[str] = []
+    for name, variable in variables.items():
+        tensor = mapping.tensor_for(name, use_ema)
+        if tensor is None:
             missing.append(name)
-        elif not _same_shape(variable.shape.as_list(), file.shapes[source], name, network):
-            misshapen[name] = source
-        elif file.dtypes[source] != variable.dtype.base_dtype:
-            mistyped.append(f'{source} is {file.dtypes[source].name}, not '
-                            f'{variable.dtype.base_dtype.name}')
-    in_file = {name for name in layout.tensors if layer_name(name) in in_graph}
-    _check_batch_norm(file, network, set(wanted), in_file, set(missing))
-    _check_aux(file, network, missing)
-    _check_classes(file, network, wanted, misshapen)
-    _check_width(file, network, wanted, misshapen)
-    if mistyped:
-        raise CheckpointError(f'{file.prefix} does not fit the graph: {mistyped[0]}.')
-    if missing or misshapen:
-        raise CheckpointError(_difference(file, layout, wanted, missing, misshapen))
+        elif not _same_shape(variable.shape.as_list(), list(source.shapes[tensor]), name, network):
+            wrong_shape[name] = tensor
+        elif source.dtypes[tensor] != variable.dtype.base_dtype:
+            wrong_dtype.append(f'{tensor} is {source.dtypes[tensor].name}, not '
+                               f'{variable.dtype.base_dtype.name}')
+    file_names = {name for name in mapping.tensors if layer_name(name) in graph_layers}
+    _check_batch_norm(source, network, set(variables), file_names, set(missing))
+    _check_aux_head(source, network, missing)
+    _check_num_classes(source, network, variables, wrong_shape)
+    _check_width(source, network, variables, wrong_shape)
+    if wrong_dtype:
+        raise CheckpointError(f'{source.prefix} does not fit the graph: {wrong_dtype[0]}.')
+    if missing or wrong_shape:
+        raise CheckpointError(_list_differences(source, mapping, variables, missing, wrong_shape))
 
 
-def _same_shape(wanted: list[int], found: list[int], name: str, network: registry.Network) -> bool:
-    # The first release had a fully connected classifier: [n, classes] for [1, 1, n, classes].
+def _same_shape(graph: list[int], file: list[int], name: str, network: registry.Network) -> bool:
+    # The first release had a dense classifier: [n, classes] instead of [1, 1, n, classes].
     dense = layer_name(name) in (network.classifier, network.aux_classifier)
-    return wanted == found or (dense and wanted == [1, 1, *found])
+    return graph == file or (dense and graph == [1, 1, *file])
 
 
-def _check_batch_norm(
-    file: TFCheckpoint | ImportedWeights,
-    network: registry.Network,
-    wanted: set[str],
-    in_file: set[str],
-    missing: set[str],
-) -> None:
+def _layers_with(names: Iterable[str], parameter: str) -> set[str]:
+    return {layer_name(name) for name in names if name.endswith('/' + parameter)}
+
+
+def _check_batch_norm(source: WeightSource, network: registry.Network, graph_names: set[str],
+                      file_names: set[str], missing: set[str]) -> None:
     arg_scope = network.arg_scope.__name__
-
-    def having(names, parameter):
-        return {layer_name(name) for name in names if name.endswith('/' + parameter)}
-
-    biased = having(missing, 'biases') & having(in_file, 'BatchNorm/beta')
-    if biased:
+    layers = _layers_with(missing, 'biases') & _layers_with(file_names, 'BatchNorm/beta')
+    if layers:
         raise CheckpointError(
-            f'The graph has biases where {file.prefix} has batch norm (in {len(biased)} layers): '
-            'it was built outside the arg scope; build the network inside '
+            f'The graph has biases and {source.prefix} has batch norm (in {len(layers)} layers): '
+            'the network was built outside of its arg scope; build it inside '
             f'"with slim.arg_scope({arg_scope}()):".')
-    normalized = having(missing, 'BatchNorm/beta') & having(in_file, 'biases')
-    if normalized:
+    layers = _layers_with(missing, 'BatchNorm/beta') & _layers_with(file_names, 'biases')
+    if layers:
         raise CheckpointError(
-            f'The graph has batch norm where {file.prefix} has biases (in {len(normalized)} '
-            f'layers); build it with {arg_scope}(use_batch_norm=False).')
-    gammas = having(in_file - wanted, 'BatchNorm/gamma') & having(wanted, 'BatchNorm/beta')
-    if gammas:
+            f'The graph has batch norm and {source.prefix} has biases (in {len(layers)} layers); '
+            f'build it with {arg_scope}(use_batch_norm=False).')
+    if _layers_with(file_names - graph_names, 'BatchNorm/gamma') & _layers_with(
+            graph_names, 'BatchNorm/beta'):
         raise CheckpointError(
-            f'{file.prefix} was trained with batch-norm gammas and the graph has none, which would '
-            f'change every answer; build it with {arg_scope}(batch_norm_scale=True).')
-    if having(missing, 'BatchNorm/gamma') & having(in_file, 'BatchNorm/beta'):
+            f'{source.prefix} was trained with batch-norm gammas and the graph has none, which '
+            f'would change every prediction; build it with {arg_scope}(batch_norm_scale=True).')
+    if _layers_with(missing, 'BatchNorm/gamma') & _layers_with(file_names, 'BatchNorm/beta'):
         raise CheckpointError(
-            f'The graph has batch-norm gammas and {file.prefix} has none; build it with '
+            f'The graph has batch-norm gammas and {source.prefix} has none; build it with '
             f'{arg_scope}(batch_norm_scale=False).')
 
 
-def _check_aux(
-    file: TFCheckpoint | ImportedWeights, network: registry.Network, missing: list[str]
-) -> None:
+def _check_aux_head(source: WeightSource, network: registry.Network, missing: list[str]) -> None:
     aux = [name for name in missing if name.startswith('AuxLogits/')]
     if aux and len(aux) == len(missing) and network.aux_classifier and (
             f'{network.aux_classifier}/weights' in aux):
         raise CheckpointError(
-            f'{file.prefix} has no auxiliary head and the graph has one; build it with '
-            "create_aux_logits=False, or leave it as it is with exclude=['AuxLogits'].")
+            f'{source.prefix} has no auxiliary head and the graph has one; build it with '
+            "create_aux_logits=False, or leave it unchanged with exclude=['AuxLogits'].")
 
 
-def _check_classes(file: TFCheckpoint | ImportedWeights, network: registry.Network, wanted: dict,
-                   misshapen: dict) -> None:
-    heads = [layer for layer in (network.classifier, network.aux_classifier) if layer]
-    differ = [name for name in misshapen if layer_name(name) in heads]
-    if differ and len(differ) == len(misshapen):
-        found = file.shapes[misshapen[differ[0]]][-1]
-        graph = wanted[differ[0]].shape.as_list()[-1]
-        if found != graph:
-            excluded = ', '.join(repr(head) for head in network.heads
-                                 if any(name.startswith(head + '/') for name in wanted))
-            raise CheckpointError(
-                f'{file.prefix} has {found} classes and the graph has {graph}; build it with '
-                f'num_classes={found}, or load all but the classifiers with exclude=[{excluded}].')
-
-
-def _check_width(file: TFCheckpoint | ImportedWeights, network: registry.Network, wanted: dict,
-                 misshapen: dict) -> None:
-    if not network.channels or len(misshapen) < 0.5 * len(wanted):
+def _check_num_classes(source: WeightSource, network: registry.Network,
+                       variables: Mapping[str, Any], wrong_shape: dict[str, str]) -> None:
+    classifiers = [layer for layer in (network.classifier, network.aux_classifier) if layer]
+    if not wrong_shape or any(layer_name(name) not in classifiers for name in wrong_shape):
         return
-
-    def shapes(names):
-        return {name: file.shapes[source] for name, source in names.items()}
-
-    theirs = _depth_of(network, shapes(misshapen))
-    ours = _depth_of(network, {name: wanted[name].shape.as_list() for name in misshapen})
-    if theirs and ours and theirs != ours:
+    name, tensor = next(iter(wrong_shape.items()))
+    in_file = source.shapes[tensor][-1]
+    in_graph = variables[name].shape.as_list()[-1]
+    if in_file != in_graph:
+        heads = ', '.join(repr(head) for head in network.heads
+                          if any(name.startswith(head + '/') for name in variables))
         raise CheckpointError(
-            f'{file.prefix} has another width than the graph: about {theirs:g} times the '
-            f'channels of the full network, where the graph has about {ours:g}; build it with '
-            'that depth_multiplier (inspect() says which).')
+            f'{source.prefix} has {in_file} classes and the graph has {in_graph}; build it with '
+            f'num_classes={in_file}, or load all but the classifiers with exclude=[{heads}].')
 
 
-def _depth_of(network: registry.Network, shapes: dict[str, list[int]]) -> float | None:
-    ratios = [shapes[f'{layer}/weights'][-1] / channels
-              for layer, channels in network.channels.items() if f'{layer}/weights' in shapes]
+def _check_width(source: WeightSource, network: registry.Network, variables: Mapping[str, Any],
+                 wrong_shape: dict[str, str]) -> None:
+    if not network.channels or len(wrong_shape) < 0.5 * len(variables):
+        return
+    in_file = _median_width(
+        network, {name: source.shapes[tensor][-1] for name, tensor in wrong_shape.items()})
+    in_graph = _median_width(
+        network, {name: variables[name].shape.as_list()[-1] for name in wrong_shape})
+    if in_file and in_graph and in_file != in_graph:
+        raise CheckpointError(
+            f'{source.prefix} has another width than the graph: about {in_file:g} times the '
+            f'channels of the full network, and the graph has about {in_graph:g}; build it with '
+            'the depth_multiplier that inspect() shows.')
+
+
+def _median_width(network: registry.Network, channels: dict[str, int]) -> float | None:
+    """Returns the median ratio of a network's channels to the full network's."""
+    ratios = [channels[f'{layer}/weights'] / full
+              for layer, full in network.channels.items() if f'{layer}/weights' in channels]
     return round(float(np.median(ratios)), 2) if ratios else None
 
 
-def _difference(
-    file: TFCheckpoint | ImportedWeights,
-    layout: NameMapping,
-    wanted: dict,
-    missing: list[str],
-    misshapen: dict[str, str],
-) -> str:
-    """Missing and misshapen variables by layer, the closest names beside them, on one page."""
-    lines = []
+def _list_differences(source: WeightSource, mapping: NameMapping, variables: Mapping[str, Any],
+                      missing: list[str], wrong_shape: dict[str, str]) -> str:
+    """Lists missing variables by layer with similar names, wrong shapes and unexpected layers."""
+    unexpected = sorted({layer_name(name) for name in mapping.tensors}
+                        - {layer_name(name) for name in variables})
     by_layer: dict[str, list[str]] = {}
     for name in missing:
         by_layer.setdefault(layer_name(name), []).append(name)
-    unused = sorted({layer_name(name) for name in layout.tensors}
-                    - {layer_name(name) for name in wanted})
+    lines = []
     for layer, names in by_layer.items():
-        close = difflib.get_close_matches(layer, unused, n=1, cutoff=0.7)
+        similar = difflib.get_close_matches(layer, unexpected, n=1, cutoff=0.7)
         parameters = ', '.join(name[len(layer) + 1:] for name in names)
-        lines.append(f'  missing     {layer}: {parameters}'
-                     + (f' (the file has {close[0]})' if close else ''))
-    for name, source in misshapen.items():
-        lines.append(f'  misshapen   {name}: {file.shapes[source]} in the file, '
-                     f'{wanted[name].shape.as_list()} in the graph')
-    lines += [f'  unexpected  {layer}' for layer in unused]
-    if len(lines) > _PAGE:
-        lines = [*lines[:_PAGE - 1], f'  and {len(lines) - _PAGE + 1} more']
+        lines.append(f'  missing      {layer}: {parameters}'
+                     + (f' (the file has {similar[0]})' if similar else ''))
+    for name, tensor in wrong_shape.items():
+        lines.append(f'  wrong shape  {name}: {list(source.shapes[tensor])} in the file, '
+                     f'{variables[name].shape.as_list()} in the graph')
+    lines += [f'  unexpected   {layer}' for layer in unexpected]
+    if len(lines) > _MAX_LINES:
+        lines = [*lines[:_MAX_LINES - 1], f'  and {len(lines) - _MAX_LINES + 1} more']
     return '\n'.join([
-        f'{file.prefix} does not fit the graph: {len(missing)} variables are missing in it and '
-        f'{len(misshapen)} have another shape; build the network that it was written from.',
-        *lines])
+        f'{source.prefix} does not fit the graph: {len(missing)} variables are missing in the '
+        f'file and {len(wrong_shape)} have another shape; build the network that it was written '
+        'from.', *lines])

@@ -1,8 +1,7 @@
-"""Whose names a checkpoint has, and what it holds by them.
+"""Recognize the network in a checkpoint by its variable names, and describe it.
 
-What a file is called inside depends on who wrote it, and when: TF-Slim's names, the names of the
-first release of March 2016, either of them under another scope, and moving averages of the weights
-beside them.
+The names depend on the program that wrote the file: TF-Slim's names, the names of the first release
+of March 2016, either of them under another scope, with or without moving averages.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from dataclasses import dataclass
 import os
 import re
 
-from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
-from inception_slim.checkpoint.weight_sources import ImportedWeights, open_weights
+from inception_slim.checkpoint._weight_source import WeightSource
+from inception_slim.checkpoint.weight_sources import open_weights
 from inception_slim.errors import CheckpointError
 from inception_slim.nets import registry
 import numpy as np
@@ -23,13 +22,11 @@ FIRST_RELEASE_NAMES = 'first release (March 2016)'
 
 _PARAMETERS = ('weights', 'biases', 'depthwise_weights', 'pointwise_weights', 'BatchNorm/beta',
                'BatchNorm/gamma', 'BatchNorm/moving_mean', 'BatchNorm/moving_variance')
-# A tensor of the model: its layer, its parameter, and whether it is that parameter's average.
 _MODEL_TENSOR = re.compile(
     rf'(?P<layer>.+?)/(?P<parameter>{"|".join(_PARAMETERS)})(?P<average>{MOVING_AVERAGE})?')
-_OPTIMIZERS = {  # by the slots that each leaves beside a variable
-    'RMSProp': 'RMSProp', 'Momentum': 'Momentum', 'Adam': 'Adam', 'Adagrad': 'Adagrad',
-    'Adadelta': 'Adadelta', 'Ftrl': 'Ftrl'}
-_OTHER_NETWORKS = {  # by a piece of a tensor's name
+# Optimizers, by the slot that each adds to a variable.
+_OPTIMIZERS = ('RMSProp', 'Momentum', 'Adam', 'Adagrad', 'Adadelta', 'Ftrl')
+_UNSUPPORTED_NETWORKS = {  # by a pattern in a tensor's name
     r'(^|/)resnet_v[12]_\d+/': 'ResNet', r'(^|/)vgg_(a|16|19)/': 'VGG',
     r'(^|/)alexnet_v2/': 'AlexNet', r'(^|/)overfeat/': 'OverFeat',
     r'(^|/)MobilenetV\d/': 'MobileNet', r'(^|/)(nasnet|pnasnet|cell_\d+/)': 'NASNet',
@@ -38,26 +35,27 @@ _OTHER_NETWORKS = {  # by a piece of a tensor's name
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What a checkpoint holds.
+    """Description of a checkpoint.
 
     Attributes:
-      path: the prefix by which TensorFlow opens it, or the path of another kind of file.
-      format: 'V1', one file, or 'V2', an index and its data; or what other kind of file it is.
-      naming: whose names the layers have: 'TF-Slim', 'first release (March 2016)', 'torchvision'...
-      network: the network's name, such as 'inception_v3'.
-      scope: what precedes the network's layers in the names; may be empty.
-      num_classes: width of the classifier; None without one.
-      has_background_class: whether class 0 is likely 'background', as in files of 1,001 classes.
-      global_step: the training step it was written at; None if it does not say.
-      has_moving_averages: whether it holds moving averages of the weights.
+      path: the prefix by which TensorFlow opens it, or the path of a file of another format.
+      format: 'V1' (one file) or 'V2' (an index and data files); else the kind of file.
+      naming: the naming scheme of the layers: 'TF-Slim', 'first release (March 2016)',
+        'torchvision'...
+      network: the name of the network, such as 'inception_v3'.
+      scope: the scope of the network's variables in the file; may be empty.
+      num_classes: the number of classes; None without a classifier.
+      has_background_class: whether class 0 is probably 'background', as in files of 1,001 classes.
+      global_step: the training step; None if it is not recorded.
+      has_moving_averages: whether the file has moving averages of the weights.
       has_gammas: whether batch norm was trained with `batch_norm_scale=True`.
-      has_aux_logits: whether it holds the auxiliary classifier.
-      optimizer: whose slots it holds; None if it holds none.
-      parameters: how many numbers the network has, without averages and slots.
-      depth_multiplier: factor of the channels; None if the network is not thinned by one.
-      min_depth: the fewest channels of a layer, where that shows.
-      pooling: how the pooled branches pool, one of `nets.POOLINGS`: 'average' as TF-Slim's.
-      notes: what else differs from TF-Slim's network and how it was mapped: a sentence each.
+      has_aux_logits: whether the file has the auxiliary classifier.
+      optimizer: the optimizer whose slots the file has; None without slots.
+      parameters: the number of parameters of the network, without moving averages and slots.
+      depth_multiplier: the factor of the channels; None for a network without this option.
+      min_depth: the minimum number of channels of a layer, if the shapes show it.
+      pooling: how the pooled branches pool, one of `nets.POOLINGS`; 'average' is TF-Slim's.
+      notes: other differences from TF-Slim's network, and how they were handled; sentences.
     """
 
     path: str
@@ -81,42 +79,79 @@ class CheckpointInfo:
 
 @dataclass(frozen=True)
 class NameMapping:
-    """Where a file has which variable of which network."""
+    """Maps the variables of a network to the tensors of a file.
+
+    Attributes:
+      network: the recognized network.
+      naming: the naming scheme of the file, `SLIM_NAMES` or `FIRST_RELEASE_NAMES`.
+      scope: the scope of the network's variables in the file; may be empty.
+      tensors: TF-Slim's name without the scope -> the tensor's name in the file.
+      averages: the same for the moving averages.
+    """
 
     network: registry.Network
     naming: str
     scope: str
-    tensors: dict[str, str]  # TF-Slim's name inside the scope -> name in the file
-    averages: dict[str, str]  # the same for the moving averages
+    tensors: dict[str, str]
+    averages: dict[str, str]
 
-    def source(self, name: str, use_ema: bool) -> str | None:
+    def tensor_for(self, name: str, use_ema: bool) -> str | None:
+        """Returns the tensor of a variable, or its moving average if `use_ema` and it has one."""
         return (self.averages.get(name) if use_ema else None) or self.tensors.get(name)
 
 
-def recognize(file: TFCheckpoint | ImportedWeights, scope: str | None = None) -> NameMapping:
-    """Finds the one network in a file, or says why there is none or more than one."""
+def inspect(path: str | os.PathLike, *, checkpoint_scope: str | None = None) -> CheckpointInfo:
+    """Describes a checkpoint without building a graph.
+
+    Args:
+      path: see `find_prefix`; or a file of another supported format.
+      checkpoint_scope: the scope of the network to describe, if the file holds several.
+
+    Raises:
+      CheckpointError: the file cannot be read, or holds no supported network.
+
+    Example:
+      >>> from inception_slim import checkpoint
+      >>> info = checkpoint.inspect('tests/golden/checkpoints/first_release/model.ckpt-157585')
+      >>> info.network, info.num_classes, info.global_step
+      ('inception_v3', 11, 157585)
+    """
+    source = open_weights(path)
+    return build_info(source, recognize(source, checkpoint_scope))
+
+
+def recognize(source: WeightSource, scope: str | None = None) -> NameMapping:
+    """Finds the network in an opened file.
+
+    Args:
+      source: the opened file.
+      scope: the scope of the network, if the file holds several.
+
+    Raises:
+      CheckpointError: the file holds no supported network, or several and `scope` is None.
+    """
     candidates = []
     for network in registry.NETWORKS.values():
-        fingerprints = [(SLIM_NAMES, f'{network.fingerprint}/{parameter}')
-                        for parameter in ('weights', 'depthwise_weights')]
+        patterns = [(SLIM_NAMES, f'{network.fingerprint}/{parameter}')
+                    for parameter in ('weights', 'depthwise_weights')]
         if network.name == 'inception_v3':
-            fingerprints.append((FIRST_RELEASE_NAMES, _FIRST_RELEASE_FINGERPRINT))
-        for naming, fingerprint in fingerprints:
-            for name in file.shapes:
-                if name == fingerprint or name.endswith('/' + fingerprint):
-                    candidates.append((network, naming, name[:-len(fingerprint)].rstrip('/')))
+            patterns.append((FIRST_RELEASE_NAMES, _FIRST_RELEASE_UNIQUE_TENSOR))
+        for naming, unique_tensor in patterns:
+            for name in source.shapes:
+                if name == unique_tensor or name.endswith('/' + unique_tensor):
+                    candidates.append((network, naming, name[:-len(unique_tensor)].rstrip('/')))
     if scope is not None:
-        candidates = [each for each in candidates if each[2] == scope]
+        candidates = [candidate for candidate in candidates if candidate[2] == scope]
     if not candidates:
-        raise CheckpointError(_what_else(file, scope))
+        raise CheckpointError(_unsupported_message(source, scope))
     if len(candidates) > 1:
-        scopes = ', '.join(repr(each[2]) for each in candidates[:8])
-        raise CheckpointError(f'{file.prefix} holds {len(candidates)} networks, under the scopes '
+        scopes = ', '.join(repr(scope) for _, _, scope in candidates[:8])
+        raise CheckpointError(f'{source.prefix} holds {len(candidates)} networks, under the scopes '
                               f'{scopes}; choose one with checkpoint_scope=.')
     network, naming, scope = candidates[0]
     tensors: dict[str, str] = {}
     averages: dict[str, str] = {}
-    for name in file.shapes:
+    for name in source.shapes:
         if scope and not name.startswith(scope + '/'):
             continue
         match = _MODEL_TENSOR.fullmatch(name[len(scope) + 1 if scope else 0:])
@@ -125,28 +160,89 @@ def recognize(file: TFCheckpoint | ImportedWeights, scope: str | None = None) ->
             if naming == FIRST_RELEASE_NAMES:
                 layer = FIRST_RELEASE.get(layer)
             if layer:
-                kind = averages if match['average'] else tensors
-                kind[f'{layer}/{match["parameter"]}'] = name
+                mapping = averages if match['average'] else tensors
+                mapping[f'{layer}/{match["parameter"]}'] = name
     return NameMapping(network, naming, scope, tensors, averages)
 
 
-def _what_else(file: TFCheckpoint | ImportedWeights, scope: str | None) -> str:
-    known = ', '.join(network.title for network in registry.NETWORKS.values())
+def _unsupported_message(source: WeightSource, scope: str | None) -> str:
+    supported = ', '.join(network.title for network in registry.NETWORKS.values())
     if scope is not None:
-        return f'{file.prefix} holds none of {known} under the scope {scope!r}.'
-    for pattern, title in _OTHER_NETWORKS.items():
-        if any(re.search(pattern, name) for name in file.shapes):
-            return (f'{file.prefix} is a checkpoint of {title}, but this reads {known}; '
-                    'give one of those.')
-    names = ', '.join(sorted(file.shapes)[:3])
-    kind = 'checkpoint' if file.version in ('V1', 'V2') else file.version
-    return (f'{file.prefix} is a{"n" if kind[0] in "AEIO" else ""} {kind} of another network than '
-            f'{known}: it holds {len(file.shapes)} tensors' + (f', such as {names}.' if names else
-                                                                ' of any.'))
+        return f'{source.prefix} holds none of {supported} under the scope {scope!r}.'
+    for pattern, title in _UNSUPPORTED_NETWORKS.items():
+        if any(re.search(pattern, name) for name in source.shapes):
+            return (f'{source.prefix} is a checkpoint of {title}, which is not supported; give a '
+                    f'checkpoint of {supported}.')
+    names = ', '.join(sorted(source.shapes)[:3])
+    kind = 'checkpoint' if source.version in ('V1', 'V2') else source.version
+    article = 'an' if kind[0] in 'AEIO' else 'a'
+    return (f'{source.prefix} is {article} {kind} of another network than {supported}: it holds '
+            f'{len(source.shapes)} tensors' + (f', such as {names}.' if names else '.'))
+
+
+def build_info(source: WeightSource, mapping: NameMapping) -> CheckpointInfo:
+    """Describes an opened file whose network was recognized."""
+    network = mapping.network
+    classifier = mapping.tensors.get(f'{network.classifier}/biases')
+    num_classes = source.shapes[classifier][-1] if classifier else None
+    steps = [name for name in source.shapes
+             if name.split('/')[-1] == 'global_step' and not source.shapes[name]]
+    slots = {name.rsplit('/', 1)[-1] for name in source.shapes}
+    depth_multiplier, min_depth = _infer_width(mapping, source)
+    aux = network.aux_classifier
+    return CheckpointInfo(
+        path=source.prefix, format=source.version, naming=source.naming or mapping.naming,
+        network=network.name, scope=mapping.scope, num_classes=num_classes,
+        has_background_class=num_classes == 1001,
+        global_step=int(source.read(min(steps, key=len))) if steps else None,
+        has_moving_averages=bool(mapping.averages),
+        has_gammas=any(name.endswith('/gamma') for name in mapping.tensors),
+        has_aux_logits=bool(aux and f'{aux}/weights' in mapping.tensors),
+        optimizer=next((name for name in _OPTIMIZERS if name in slots), None),
+        parameters=sum(int(np.prod(source.shapes[name])) for name in mapping.tensors.values()),
+        depth_multiplier=depth_multiplier, min_depth=min_depth,
+        pooling=source.pooling, notes=source.notes)
+
+
+def _infer_width(mapping: NameMapping, source: WeightSource) -> tuple[float | None, int]:
+    """Infers `depth_multiplier` and `min_depth` from the channels of some layers.
+
+    A layer has `max(int(full * depth_multiplier), min_depth)` channels.
+    """
+    pairs = [(full, source.shapes[mapping.tensors[f'{layer}/weights']][-1])
+             for layer, full in mapping.network.channels.items()
+             if f'{layer}/weights' in mapping.tensors]
+    if not pairs:
+        return None, 16
+    if all(full == actual for full, actual in pairs):
+        return 1.0, 16
+    fewest = min(actual for _, actual in pairs)
+    # Layers with more than the fewest channels are not limited by min_depth.
+    unlimited = [(full, actual) for full, actual in pairs if actual > fewest] or [max(pairs)]
+    low = max(actual / full for full, actual in unlimited)
+    high = min((actual + 1) / full for full, actual in unlimited)
+    # The shortest decimal number in [low, high).
+    for digits in range(1, 7):
+        multiplier = round(np.ceil(low * 10**digits - 1e-9) / 10**digits, digits)
+        if multiplier < high:
+            break
+    limited = any(int(full * multiplier) < actual for full, actual in pairs)
+    return float(multiplier), fewest if limited else min(fewest, 16)
+
+
+def layer_name(name: str) -> str:
+    """Returns the layer of a variable: its name without the parameter."""
+    match = _MODEL_TENSOR.fullmatch(name)
+    return match['layer'] if match else name
+
+
+def is_model_tensor(name: str) -> bool:
+    """Whether a tensor has the name of a variable of a network, such as `.../weights`."""
+    return _MODEL_TENSOR.fullmatch(name) is not None
 
 
 def _first_release_names() -> dict[str, str]:
-    """Layers of the first release -> TF-Slim's, in the order in which both were built."""
+    """Maps the layers of the first release to TF-Slim's, in the order in which both are built."""
     names = {'conv0': 'Conv2d_1a_3x3', 'conv1': 'Conv2d_2a_3x3', 'conv2': 'Conv2d_2b_3x3',
              'conv3': 'Conv2d_3b_1x1', 'conv4': 'Conv2d_4a_3x3',
              'aux_logits/proj': 'AuxLogits/Conv2d_1b_1x1',
@@ -184,82 +280,4 @@ def _first_release_names() -> dict[str, str]:
 
 
 FIRST_RELEASE = _first_release_names()
-_FIRST_RELEASE_FINGERPRINT = 'mixed_35x35x288a/branch5x5/Conv_1/weights'
-
-
-def _depth(layout: NameMapping, file: TFCheckpoint | ImportedWeights) -> tuple[float | None, int]:
-    """The depth multiplier and the minimum depth that explain the channels found."""
-    pairs = []
-    for layer, channels in layout.network.channels.items():
-        tensor = layout.tensors.get(f'{layer}/weights')
-        if tensor:
-            pairs.append((channels, file.shapes[tensor][-1]))
-    if not pairs:
-        return None, 16
-    if all(full == found for full, found in pairs):
-        return 1.0, 16
-    fewest = min(found for _, found in pairs)
-    # int(full * multiplier) == found, for every layer that is not held up by the minimum.
-    free = [(full, found) for full, found in pairs if found > fewest]
-    free = free or [max(pairs)]
-    low = max(found / full for full, found in free)
-    high = min((found + 1) / full for full, found in free)
-    for digits in range(1, 7):
-        multiplier = round(np.ceil(low * 10**digits - 1e-9) / 10**digits, digits)
-        if multiplier < high:
-            break
-    held_up = any(int(full * multiplier) < found for full, found in pairs)
-    return float(multiplier), fewest if held_up else min(fewest, 16)
-
-
-def build_info(file: TFCheckpoint | ImportedWeights, layout: NameMapping) -> CheckpointInfo:
-    classes = layout.tensors.get(f'{layout.network.classifier}/biases')
-    num_classes = file.shapes[classes][-1] if classes else None
-    steps = [name for name in file.shapes
-             if name.split('/')[-1] == 'global_step' and not file.shapes[name]]
-    slots = {name.rsplit('/', 1)[-1] for name in file.shapes}
-    optimizer = next((title for slot, title in _OPTIMIZERS.items() if slot in slots), None)
-    multiplier, min_depth = _depth(layout, file)
-    aux = layout.network.aux_classifier
-    return CheckpointInfo(
-        path=file.prefix, format=file.version,
-        naming=getattr(file, 'naming', layout.naming),
-        network=layout.network.name, scope=layout.scope, num_classes=num_classes,
-        has_background_class=num_classes == 1001,
-        global_step=int(file.read(min(steps, key=len))) if steps else None,
-        has_moving_averages=bool(layout.averages),
-        has_gammas=any(name.endswith('/gamma') for name in layout.tensors),
-        has_aux_logits=bool(aux and f'{aux}/weights' in layout.tensors),
-        optimizer=optimizer,
-        parameters=sum(int(np.prod(file.shapes[name])) for name in layout.tensors.values()),
-        depth_multiplier=multiplier, min_depth=min_depth, pooling=file.pooling, notes=file.notes)
-
-
-def inspect(path: str | os.PathLike, *, checkpoint_scope: str | None = None) -> CheckpointInfo:
-    """Says what a checkpoint holds, without a graph.
-
-    Args:
-      path: see `find_prefix`; or a file of another format that is known here.
-      checkpoint_scope: which network to look at, where the file holds more than one.
-
-    Raises:
-      CheckpointError: it cannot be read, or holds no network that is known here.
-
-    Example:
-      >>> from inception_slim import checkpoint
-      >>> info = checkpoint.inspect('tests/golden/checkpoints/first_release/model.ckpt-157585')
-      >>> info.network, info.num_classes, info.global_step
-      ('inception_v3', 11, 157585)
-    """
-    file = open_weights(path)
-    return build_info(file, recognize(file, checkpoint_scope))
-
-
-def layer_name(name: str) -> str:
-    match = _MODEL_TENSOR.fullmatch(name)
-    return match['layer'] if match else name
-
-
-def is_model_tensor(name: str) -> bool:
-    """Whether a tensor has the name of a variable of a network, such as `.../weights`."""
-    return _MODEL_TENSOR.fullmatch(name) is not None
+_FIRST_RELEASE_UNIQUE_TENSOR = 'mixed_35x35x288a/branch5x5/Conv_1/weights'

@@ -10,7 +10,7 @@ SITE = 'https://storage.googleapis.com/download.tensorflow.org'
 
 @dataclass(frozen=True)
 class PublishedCheckpoint:
-    """A checkpoint of TensorFlow's site: where it is, and what is in it."""
+    """A published checkpoint: the path of its archive on the site, and its network."""
 
     path: str
     network: str
@@ -28,7 +28,7 @@ PUBLISHED: dict[str, PublishedCheckpoint] = {
     'inception_v3_2016_03_01': PublishedCheckpoint(
         'models/image/imagenet/inception-v3-2016-03-01.tar.gz', 'inception_v3'
     ),
-    # Adversarially trained; on three or four networks where the name says ens.
+    # Adversarially trained, the ens ones with an ensemble of three or four networks.
     'adv_inception_v3': PublishedCheckpoint(
         'models/adv_inception_v3_2017_08_18.tar.gz', 'inception_v3'
     ),

@@ -12,22 +12,28 @@ from dataclasses import dataclass, field
 import importlib
 import os
 import struct
-from types import TracebackType
 from typing import Any
 
+from inception_slim.checkpoint._weight_source import WeightSource, wrap_read_errors
 from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
-from inception_slim.errors import CheckpointError, InceptionSlimError
+from inception_slim.errors import CheckpointError
 import numpy as np
 
-# No tensor of a known network is near this many bytes; a file that says so is damaged or hostile.
+# Sizes in bytes that no supported network reaches: a file with more is damaged or malicious.
 LARGEST_TENSOR = 2**29
-LARGEST_NETWORK = 2**31  # bytes of all tensors together
+LARGEST_NETWORK = 2**31  # all tensors together
 _HEAD = 512
 
 
 @dataclass(frozen=True)
 class LazyTensor:
-    """A variable of another format: its shape as TensorFlow has it, and its value on demand."""
+    """A variable of another format.
+
+    Attributes:
+      shape: its shape in TensorFlow's order.
+      dtype: its dtype.
+      load: reads its value.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -36,18 +42,18 @@ class LazyTensor:
 
 @dataclass
 class ImportedWeights:
-    """An opened file of another format, with the interface of `files.File`.
+    """An opened file of another format than TensorFlow's checkpoints; a `WeightSource`.
 
     Attributes:
       prefix: its path.
-      version: what kind of file it is, such as 'Keras HDF5 file'.
-      naming: whose names the layers had, such as 'torchvision'.
-      tensors: by TF-Slim's names, in the scope of the network.
+      version: the kind of file, such as 'Keras HDF5 file'.
+      naming: the naming scheme of the file, such as 'torchvision'.
+      tensors: the variables by TF-Slim's names, with the scope of the network.
       pooling: how the network pools, one of `nets.POOLINGS`.
-      input_scaling: the scale and the shift that make of images in [-1, 1] what the network wants, each
-        for three channels; None if it wants these.
-      notes: what else differs from TF-Slim's network, and what was made of it: a sentence each.
-      holding: what must live as long as this, such as a folder of what was unpacked.
+      input_scaling: `(scale, shift)`, each for three channels, which convert images in [-1, 1] to
+        the range that the network was trained on; None if it was trained on [-1, 1].
+      notes: other differences from TF-Slim's network, and how they were handled; sentences.
+      holding: an object that must live as long as this one, such as a temporary folder.
     """
 
     prefix: str
@@ -64,53 +70,40 @@ class ImportedWeights:
         for name, tensor in self.tensors.items():
             total += check_tensor_size(self.prefix, name, tensor.shape, tensor.dtype)
         if total > LARGEST_NETWORK:
-            raise CheckpointError(f'{self.prefix} says that it holds {total / 2**30:.1f} GiB of '
-                                  'weights, more than any network here has; it is damaged.')
+            raise CheckpointError(f'{self.prefix} declares {total / 2**30:.1f} GiB of weights, '
+                                  'more than any supported network has; it is damaged.')
 
     @property
     def shapes(self) -> dict[str, list[int]]:
+        """The shape of each tensor, by name."""
         return {name: list(tensor.shape) for name, tensor in self.tensors.items()}
 
     @property
     def dtypes(self) -> dict[str, Any]:
+        """The `tf.DType` of each tensor, by name."""
         import tensorflow.compat.v1 as tf
+
         return {name: tf.as_dtype(tensor.dtype) for name, tensor in self.tensors.items()}
 
     def read(self, name: str) -> np.ndarray:
+        """Returns the value of a tensor."""
         with wrap_read_errors(self.prefix):
             return self.tensors[name].load().reshape(self.tensors[name].shape)
 
 
 def check_tensor_size(path: str, name: str, shape: Iterable[int], dtype: np.dtype) -> int:
-    """The bytes of a tensor, once it is sure that they are as many as a network may have.
+    """Returns the size of a tensor in bytes.
 
     Raises:
-      CheckpointError: they are not.
+      CheckpointError: it is larger than any tensor of a supported network, or negative.
     """
     size = np.dtype(dtype).itemsize
-    for side in shape:
-        size *= int(side)
-        if side < 0 or size > LARGEST_TENSOR:
-            raise CheckpointError(f'{path} says that its tensor {name} is {list(shape)}, which no '
-                                  'network here has; it is damaged, or not what it seems.')
+    for length in shape:
+        size *= int(length)
+        if length < 0 or size > LARGEST_TENSOR:
+            raise CheckpointError(f'{path} declares the shape {list(shape)} for its tensor {name}, '
+                                  'which no supported network has; it is damaged or malicious.')
     return size
-
-
-class wrap_read_errors:  # noqa: N801  used as a function
-    """Turns whatever a reader raises, but this package's own errors, into one sentence."""
-
-    def __init__(self, path: str):
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        if isinstance(error, Exception) and not isinstance(error, InceptionSlimError):
-            what = (str(error).splitlines() or [''])[0].rstrip('.') or type(error).__name__
-            raise CheckpointError(f'{self._path} is damaged or cut short ({what[:200]}); '
-                                  'copy it again from where it came.') from None
 
 
 @dataclass(frozen=True)
@@ -172,7 +165,7 @@ _FOLDERS = (('saved_model.pb', 'saved_model'), ('model.safetensors', 'safetensor
             ('model.json', 'tfjs'), ('openvino_model.xml', 'openvino_format'))
 
 
-def open_weights(path: str | os.PathLike) -> TFCheckpoint | ImportedWeights:
+def open_weights(path: str | os.PathLike) -> WeightSource:
     """Opens a checkpoint, or the weights of a network in any other format that is known here.
 
     Raises:

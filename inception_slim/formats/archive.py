@@ -12,8 +12,7 @@ import shutil
 import tarfile
 import tempfile
 
-from inception_slim.checkpoint import ImportedWeights, open_weights
-from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
+from inception_slim.checkpoint import ImportedWeights, WeightSource, open_weights
 from inception_slim.checkpoint.weight_sources import LARGEST_NETWORK
 from inception_slim.errors import CheckpointError
 
@@ -22,7 +21,7 @@ _WANTED = re.compile(r'.*(\.ckpt(-\d+)?|\.index|\.data-\d{5}-of-\d{5}|\.pb|\.h5|
                      r'\.safetensors|\.onnx)')
 
 
-def read_weights(path: str) -> TFCheckpoint | ImportedWeights:
+def read_weights(path: str) -> WeightSource:
     scratch = tempfile.TemporaryDirectory(prefix='inception_slim.')
     try:
         files = _unpacked(path, scratch.name)
@@ -45,7 +44,7 @@ def read_weights(path: str) -> TFCheckpoint | ImportedWeights:
         f'{"" if isinstance(opened, ImportedWeights) else " checkpoint"} in an archive'
     )
     # It lives as long as what reads from it.
-    opened.unpacked = scratch  # type: ignore[union-attr]
+    opened.unpacked = scratch  # type: ignore[attr-defined]
     return opened
 
 

@@ -1,6 +1,6 @@
-"""Every legacy checkpoint loads, or one sentence says why not, and nothing has changed.
+"""Golden checkpoints load; others fail with one message and change no variable.
 
-The golden checkpoints and their logits are TensorFlow 1.15.5's.
+The golden checkpoints and their logits were written by TensorFlow 1.15.5.
 """
 
 import os
@@ -62,17 +62,17 @@ def values(session):
 
 
 def fill(session, value=0.25):
-    """Every variable the same, so that any assignment shows."""
+    """Sets all variables to one value, so that any assignment shows."""
     variables = session.graph.get_collection(tf.GraphKeys.MODEL_VARIABLES)
     session.run([each.initializer for each in variables], {
         each.initializer.inputs[1]: np.full(each.shape.as_list(), value, np.float32)
         for each in variables})
 
 
-def refused(session, path, says, **arguments):
-    """`restore` refuses, in those words, and has changed nothing."""
+def refused(session, path, message, **arguments):
+    """Asserts that `restore` fails with that message and changes no variable."""
     fill(session)
-    with pytest.raises(CheckpointError, match=says) as caught:
+    with pytest.raises(CheckpointError, match=message) as caught:
         checkpoint.restore(session, path, **arguments)
     assert all((each == 0.25).all() for each in values(session))
     assert len(str(caught.value).splitlines()) <= 22
@@ -120,8 +120,8 @@ class TestRestore:
                                    values(session)):
             assert (value == 0.25).all() == (variable.op.name in kept), variable.op.name
 
-    def test_exclude_that_names_nothing(self, narrow):
-        refused(narrow[0], path_of('slim_v2'), "'Logit', but .* close to it is Logits",
+    def test_rejects_unknown_exclude(self, narrow):
+        refused(narrow[0], path_of('slim_v2'), "'Logit', but .* a similar scope is Logits",
                 exclude=['Logit'])
         refused(narrow[0], path_of('slim_v2'), r"write exclude=\['Logits'\]", exclude='Logits')
 
@@ -156,7 +156,7 @@ class TestPaths:
         (folder / 'model.ckpt-157585.meta').touch()
         assert checkpoint.inspect(folder / given).path == str(folder / 'model.ckpt-157585')
 
-    def test_state_of_another_machine(self, folder):
+    def test_state_file_of_another_machine(self, folder):
         shutil.copy(path_of('slim_v1'), folder / 'model.ckpt-9')
         (folder / 'checkpoint').write_text(
             'model_checkpoint_path: "/home/someone/train/model.ckpt-9"\n'
@@ -164,8 +164,8 @@ class TestPaths:
         info = checkpoint.inspect(folder)
         assert (info.path, info.format) == (str(folder / 'model.ckpt-9'), 'V1')
         (folder / 'checkpoint').write_text('model_checkpoint_path: "model.ckpt-10"\n')
-        with pytest.raises(CheckpointError, match='names .*model.ckpt-10, which is not there; name '
-                                                  'one of: model.ckpt-157585'):
+        with pytest.raises(CheckpointError, match='names .*model.ckpt-10, which does not '
+                                                  'exist; give one of: model.ckpt-157585'):
             checkpoint.inspect(folder)
         (folder / 'checkpoint').write_text('nonsense {')
         with pytest.raises(CheckpointError, match='checkpoint'):
@@ -186,21 +186,21 @@ class TestPaths:
         np.testing.assert_allclose(session.run(end_points['Logits'], {inputs: images(2)}),
                                    golden['slim_v2'], atol=1e-4)
         os.remove(whole + '.data-00002-of-00004')
-        refused(session, whole, r'whole\.data-00002-of-00004 is missing: 3 of 4 parts')
+        refused(session, whole, r'whole\.data-00002-of-00004 is missing: 3 of 4 data files')
 
-    def test_missing_parts(self, folder):
+    def test_missing_files(self, folder):
         os.remove(folder / 'model.ckpt-157585.data-00000-of-00001')
         with pytest.raises(CheckpointError, match=r'data-00000-of-00001.* is missing'):
             checkpoint.inspect(folder / 'model.ckpt-157585')
         shutil.copy(path_of('slim_v2') + '.data-00000-of-00001', folder)
         os.remove(folder / 'model.ckpt-157585.index')
-        with pytest.raises(CheckpointError, match=r'157585\.index, which .* is not beside it'):
+        with pytest.raises(CheckpointError, match=r'its index .*157585\.index is missing'):
             checkpoint.inspect(folder / 'model.ckpt-157585.data-00000-of-00001')
 
-    def test_missing(self, folder):
-        with pytest.raises(CheckpointError, match='near it are: model.ckpt-157585'):
+    def test_missing_checkpoint(self, folder):
+        with pytest.raises(CheckpointError, match='similar names there: model.ckpt-157585'):
             checkpoint.inspect(folder / 'model.ckpt-157584')
-        with pytest.raises(CheckpointError, match='its folder, .*nowhere, does not exist'):
+        with pytest.raises(CheckpointError, match='the folder .*nowhere does not exist'):
             checkpoint.inspect(folder / 'nowhere' / 'model.ckpt')
         with pytest.raises(CheckpointError, match='is empty'):
             checkpoint.inspect('')
@@ -239,7 +239,7 @@ class TestDiagnosis:
     def test_outside_the_arg_scope(self):
         with tf.Graph().as_default(), tf.Session() as session:
             inception_slim.inception_v3(tf.zeros((1, 299, 299, 3)), **NARROW)
-            refused(session, path_of('slim_v2'), r'biases where .* batch norm \(in 96 layers\).*'
+            refused(session, path_of('slim_v2'), r'biases and .* batch norm \(in 96 layers\).*'
                                                  r'inception_v3_arg_scope\(\)')
 
     def test_gammas(self, narrow, with_gammas):
@@ -305,13 +305,13 @@ class TestDiagnosis:
         np.testing.assert_array_equal(narrow[0].run(first), one[first.op.name] + 1)
 
     @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
-    def test_numbers_that_are_none(self, narrow, tmp_path, bad):
+    def test_nan_and_infinity(self, narrow, tmp_path, bad):
         tensors = self.tensors()
         tensors['InceptionV3/Mixed_7c/Branch_0/Conv2d_0a_1x1/weights'].flat[5] = bad
         refused(narrow[0], self.write(tmp_path / 'bad', tensors),
-                r'NaN or infinite numbers in 1 tensors, such as InceptionV3/Mixed_7c/Branch_0')
+                r'NaN or infinite values in 1 tensors, such as InceptionV3/Mixed_7c/Branch_0')
 
-    def test_large_numbers_are_numbers(self, narrow, tmp_path):
+    def test_large_finite_values(self, narrow, tmp_path):
         tensors = self.tensors()
         tensors['InceptionV3/Mixed_7c/Branch_0/Conv2d_0a_1x1/weights'][:] = 3e38
         checkpoint.restore(narrow[0], self.write(tmp_path / 'large', tensors))
@@ -324,19 +324,19 @@ class TestDiagnosis:
             tensors[layer.replace('0b', '0a') + parameter] = tensors.pop(layer + parameter)
         tensors['InceptionV3/Conv2d_3b_1x1/weights'] = np.zeros((3, 3, 4, 4), np.float32)
         text = refused(narrow[0], self.write(tmp_path / 'other', tensors), '4 variables are miss')
-        assert ('  missing     Mixed_5c/Branch_1/Conv2d_0b_1x1: weights, BatchNorm/beta, '
+        assert ('  missing      Mixed_5c/Branch_1/Conv2d_0b_1x1: weights, BatchNorm/beta, '
                 'BatchNorm/moving_mean, BatchNorm/moving_variance '
                 '(the file has Mixed_5c/Branch_1/Conv2d_0a_1x1)') in text
-        assert ('  misshapen   Conv2d_3b_1x1/weights: [3, 3, 4, 4] in the file, [1, 1, 4, 4] in '
+        assert ('  wrong shape  Conv2d_3b_1x1/weights: [3, 3, 4, 4] in the file, [1, 1, 4, 4] in '
                 'the graph') in text
 
-    def test_at_most_a_screenful(self, narrow, tmp_path):
+    def test_long_lists_are_cut(self, narrow, tmp_path):
         tensors = {name: value for name, value in self.tensors().items()
                    if 'Branch_2' not in name and 'Branch_3' not in name}
         text = refused(narrow[0], self.write(tmp_path / 'part', tensors), 'does not fit the graph')
         assert re.search(r'  and \d+ more$', text)
 
-    def test_another_type(self, narrow, tmp_path):
+    def test_wrong_dtype(self, narrow, tmp_path):
         tensors = self.tensors()
         tensors['InceptionV3/Conv2d_1a_3x3/BatchNorm/beta'] = np.zeros(4, np.float64)
         refused(narrow[0], self.write(tmp_path / 'wide', tensors), 'is float64, not float32')
@@ -348,9 +348,9 @@ class TestDiagnosis:
         ('m.pth', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.' + b'\0' * 99,
          'no file of PyTorch'),
         ('m.pb', b'\n\x1f\n\x06inputs\x12\x0bPlaceholder', 'no graph of TensorFlow'),
-        ('notes.txt', b'hello, this is no checkpoint at all', 'no TensorFlow checkpoint'),
+        ('notes.txt', b'hello, this is no checkpoint at all', 'is not a TensorFlow checkpoint'),
         ('nothing', b'', 'is empty')])
-    def test_another_kind_of_file(self, narrow, tmp_path, name, content, says):
+    def test_other_kinds_of_files(self, narrow, tmp_path, name, content, says):
         (tmp_path / name).write_bytes(content)
         refused(narrow[0], tmp_path / name, says)
 
@@ -447,18 +447,18 @@ class TestConvert:
         assert checkpoint.inspect(tmp_path / 'model').format == 'V2'
         assert not (tmp_path / 'model').exists()
 
-    def test_bad_destinations(self, tmp_path):
+    def test_rejects_bad_destinations(self, tmp_path):
         with pytest.raises(CheckpointError, match='no folder .*; make it first'):
             checkpoint.convert(path_of('slim_v1'), tmp_path / 'no' / 'new')
         with pytest.raises(CheckpointError, match='is a folder'):
             checkpoint.convert(path_of('slim_v1'), tmp_path)
 
-    def test_incomplete_source(self, tmp_path):
+    def test_rejects_incomplete_source(self, tmp_path):
         reader = tf.train.load_checkpoint(path_of('slim_v2'))
         tensors = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
         del tensors['InceptionV3/Mixed_6c/Branch_1/Conv2d_0b_1x7/BatchNorm/moving_variance']
         path = TestDiagnosis().write(tmp_path / 'part', tensors)
-        with pytest.raises(CheckpointError, match='incomplete: of the layer Mixed_6c/Branch_1'):
+        with pytest.raises(CheckpointError, match='incomplete: the layer Mixed_6c/Branch_1'):
             checkpoint.convert(path, tmp_path / 'new')
 
     def test_killed_at_any_moment(self, tmp_path):

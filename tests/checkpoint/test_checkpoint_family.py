@@ -102,10 +102,10 @@ def case(request):
         yield request.param, tensors, session
 
 
-def refused(session, name, path, says, **arguments):
-    """`restore` refuses, in those words, and has changed nothing."""
+def refused(session, name, path, message, **arguments):
+    """Asserts that `restore` fails with that message and changes no variable."""
     before = held(session, name)
-    with pytest.raises(CheckpointError, match=says) as caught:
+    with pytest.raises(CheckpointError, match=message) as caught:
         checkpoint.restore(session, path, **arguments)
     assert_equal(held(session, name), before)
     assert len(str(caught.value).splitlines()) <= 22
@@ -224,7 +224,7 @@ class TestDiagnosis:
             fingerprint = f'{other.scope}/{other.fingerprint}/weights'
             path = write({fingerprint: np.zeros((1, 1, 1, 4), 'f')}, tmp_path / other.name)
             refused(session, name, path,
-                    f'checkpoint of {other.title}, but the graph holds '
+                    f'checkpoint of {other.title}, but the graph is of '
                     f'{registry.NETWORKS[name].title}; build {other.name}')
 
     def test_classes(self, case, tmp_path):
@@ -253,10 +253,10 @@ class TestDiagnosis:
                 biased[each.replace('BatchNorm/beta', 'biases')] = value
         layers = sum(each.endswith('BatchNorm/beta') for each in tensors)
         refused(session, name, write(under(scope, biased), tmp_path / 'biased'),
-                rf'batch norm where .* biases \(in {layers} .*{name}_arg_scope\(use_batch_norm=F')
+                rf'batch norm and .* biases \(in {layers} .*{name}_arg_scope\(use_batch_norm=F')
         with graph_of(name, biased) as outside:
             refused(outside, name, write(under(scope, tensors), tmp_path / 'normalized'),
-                    rf'biases where .* batch norm \(in {layers} .*slim.arg_scope\({name}_arg_sco')
+                    rf'biases and .* batch norm \(in {layers} .*slim.arg_scope\({name}_arg_sco')
 
     def test_aux_head(self, case, tmp_path):
         name, tensors, session = case
@@ -279,10 +279,10 @@ class TestDiagnosis:
     def test_no_moving_averages(self, case, tmp_path):
         name, tensors, session = case
         path = write(under(registry.NETWORKS[name].scope, tensors), tmp_path / 'plain')
-        refused(session, name, path, 'no moving averages; leave use_ema out', use_ema=True)
+        refused(session, name, path, 'no moving averages; leave out use_ema', use_ema=True)
 
     @pytest.mark.parametrize('bad', [np.nan, np.inf])
-    def test_numbers_that_are_none(self, case, tmp_path, bad):
+    def test_nan_and_infinity(self, case, tmp_path, bad):
         name, tensors, session = case
         scope = registry.NETWORKS[name].scope
         each = next(each for each in reversed(tensors) if each.endswith('weights'))
@@ -290,12 +290,12 @@ class TestDiagnosis:
         worse[each].flat[-1] = bad
         path = write(under(scope, worse), tmp_path / 'bad')
         refused(session, name, path,
-                f'NaN or infinite numbers in 1 tensors, such as {scope}/{each}')
+                f'NaN or infinite values in 1 tensors, such as {scope}/{each}')
         with pytest.raises(CheckpointError, match='NaN or infinite'):
             checkpoint.convert(path, tmp_path / 'new')
         assert not os.path.exists(tmp_path / 'new.index')
 
-    def test_parts_missing_and_misshapen(self, case, tmp_path):
+    def test_missing_variables_and_wrong_shapes(self, case, tmp_path):
         name, tensors, session = case
         scope = registry.NETWORKS[name].scope
         layers = [each.removesuffix('/BatchNorm/beta') for each in tensors
@@ -305,11 +305,11 @@ class TestDiagnosis:
                  if each != f'{lost}/BatchNorm/moving_variance'}
         other[f'{bent}/weights'] = np.zeros((3, 3, 5, 5), 'f')
         path = write(under(scope, other), tmp_path / 'other')
-        text = refused(session, name, path, '1 variables are missing in it and 1 have another')
-        assert f'  missing     {lost}: BatchNorm/moving_variance' in text
-        assert (f'  misshapen   {bent}/weights: [3, 3, 5, 5] in the file, '
+        text = refused(session, name, path, '1 variables are missing in the file and 1 have another')
+        assert f'  missing      {lost}: BatchNorm/moving_variance' in text
+        assert (f'  wrong shape  {bent}/weights: [3, 3, 5, 5] in the file, '
                 f'{list(tensors[f"{bent}/weights"].shape)} in the graph') in text
-        with pytest.raises(CheckpointError, match=f'incomplete: of the layer {lost} it has only'):
+        with pytest.raises(CheckpointError, match=f'incomplete: the layer {lost} has only'):
             checkpoint.convert(path, tmp_path / 'new')
 
 

@@ -169,7 +169,7 @@ def outside(kind):
     (GOOD[:-2000], 'is no archive'), (GOOD[:5000] + b'x' * 100 + GOOD[5100:], 'unpacked|damaged'),
     (archive([('readme.txt', b'nothing')]), 'holds no checkpoint: readme.txt'),
     (archive([]), 'holds no checkpoint'),
-    (archive([('inception_v3.ckpt', b'not one')]), 'is no TensorFlow checkpoint'),
+    (archive([('inception_v3.ckpt', b'not one')]), 'is not a TensorFlow checkpoint'),
     (archive([('', outside(tarfile.SYMTYPE))]), 'holds no checkpoint'),
     (archive([('inception_v1.ckpt.index', os.path.join(
         GOLDEN, 'checkpoints', 'inception_v1', 'model.ckpt-157585.index')),

@@ -105,7 +105,7 @@ class TestPyTorch:
             with zipfile.ZipFile(tmp_path / 'bad.pth', 'w') as archive:
                 for name, value in members.items():
                     archive.writestr(name, value.replace(old, new, 1))
-            refused(tmp_path / 'bad.pth', 'is damaged|which no network here has')
+            refused(tmp_path / 'bad.pth', 'is damaged|which no supported network has')
 
     def test_bomb(self, tmp_path):
         with zipfile.ZipFile(tmp_path / 'bomb.pth', 'w', zipfile.ZIP_DEFLATED) as archive, \
@@ -159,7 +159,7 @@ class TestKeras:
         with h5py.File(tmp_path / 'model.h5', 'w') as file:
             file.create_group('conv2d').create_dataset(
                 'kernel:0', (2**20, 2**20), np.float32, chunks=(1, 2**10), compression='gzip')
-        refused(tmp_path / 'model.h5', r'\[1048576, 1048576\], which no network here has')
+        refused(tmp_path / 'model.h5', r'\[1048576, 1048576\], which no supported network has')
 
     def test_a_group_in_itself(self, tmp_path):
         with h5py.File(tmp_path / 'model.h5', 'w') as file:
@@ -199,7 +199,7 @@ class TestGraphs:
     def test_a_constant_of_gigabytes(self, tmp_path, sizes):
         """One number and a shape are a few bytes, and would be all of the memory."""
         (tmp_path / 'graph.pb').write_bytes(self.node(sizes, [1.0]).SerializeToString())
-        refused(tmp_path / 'graph.pb', 'which no network here has')
+        refused(tmp_path / 'graph.pb', 'which no supported network has')
 
     def test_a_file_of_gigabytes(self, tmp_path):
         with open(tmp_path / 'graph.pb', 'wb') as file:
