@@ -1,6 +1,6 @@
-"""From files to answers on scikit-learn's digits, with the verbs of the library in a row.
+"""Training, evaluation, classification and export of one network, on scikit-learn's digits.
 
-`make demo` is the whole of it, as commands, trained until it is right.
+`make demo` does the same with commands, and trains until the accuracy is high.
 """
 
 import os
@@ -30,8 +30,8 @@ def digits(tmp_path_factory):
         large = np.uint8(image * (255 / 16)).repeat(6, axis=0).repeat(6, axis=1)
         encoded.append(tf.io.encode_png(large).numpy())
     for split, part in SPLITS.items():
-        # As a folder holds them: class after class.
-        examples = sorted(zip(encoded[part], labels[part].tolist()), key=lambda each: each[1])
+        # Sorted by class, as in the folder.
+        examples = sorted(zip(encoded[part], labels[part].tolist()), key=lambda example: example[1])
         data.write_tfrecords(root / 'records', 'digits', split, examples, list('0123456789'))
         for number, (png, label) in enumerate(examples):
             (root / 'folder' / split / str(label)).mkdir(parents=True, exist_ok=True)
@@ -44,15 +44,15 @@ def test_train_evaluate_classify_export(digits, tmp_path):
         digits / 'records', tmp_path / 'model', split='train', checkpoint=SLIM_V2, steps=3,
         exclude_scopes=['Logits', 'AuxLogits'], image_size=110, batch_size=4, distort=False,
         depth_multiplier=0.05, min_depth=4, batch_norm_decay=0.9, seed=1,
-        # A small graph, for the sake of time.
+        # A small graph, to save time.
         trainable_scopes=['Logits'], moving_average_decay=None)
     of_records, of_folder = (
-        evaluation.evaluate(trained.checkpoint, digits / each, split='validation')
-        for each in ('records', 'folder'))
+        evaluation.evaluate(trained.checkpoint, digits / dataset, split='validation')
+        for dataset in ('records', 'folder'))
     assert of_records.num_examples == of_folder.num_examples == 20
     np.testing.assert_array_equal(of_records.confusion, of_folder.confusion)
     files = data.open_dataset(digits / 'folder', 'validation').files
-    # The names of the classes are beside the checkpoint, where training has written them.
+    # Training wrote the class names beside the checkpoint.
     found = evaluation.classify(tmp_path / 'model', digits / 'folder' / 'validation', top=1)
     assert [each.name for each in found.answers] == files
     assert sum(each.labels[0] == os.path.basename(os.path.dirname(each.name))
@@ -69,8 +69,8 @@ def test_train_evaluate_classify_export(digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_demo_says_what_it_missed(tmp_path):
-    """After one step of training, which is too few."""
+def test_demo_reports_a_low_accuracy(tmp_path):
+    """One training step is too few."""
     done = subprocess.run(
         [sys.executable, '-m', 'scripts.demo', '--steps', '1', '--folder', str(tmp_path)],
         text=True, capture_output=True, cwd=ROOT)

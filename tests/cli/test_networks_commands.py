@@ -1,7 +1,8 @@
-"""Every verb, on every network of the family; V3 has files of its own.
+"""Every command on every network but Inception V3, which has test modules of its own.
 
-V1 and V2 are TensorFlow 1.15.5's narrow checkpoints. V4 and Inception-ResNet V2 have no argument
-that thins them: theirs are of full width, with weights whose logits 1.15.5 gave, and slow.
+V1 and V2 have narrow checkpoints written by TensorFlow 1.15.5. V4 and Inception-ResNet V2 have no
+argument for a depth multiplier: their checkpoints have full width, with reference logits from
+1.15.5, and their tests are slow.
 """
 
 import contextlib
@@ -29,22 +30,22 @@ import pytest
 import tensorflow as tf2
 import tensorflow.compat.v1 as tf
 
-EVERYDAY = ('inception_v1', 'inception_v2')
-WIDE = ('inception_v4', 'inception_resnet_v2')
-FAMILY = [*EVERYDAY, *(pytest.param(name, marks=pytest.mark.slow) for name in WIDE)]
+NARROW = ('inception_v1', 'inception_v2')
+FULL_WIDTH = ('inception_v4', 'inception_resnet_v2')
+FAMILY = [*NARROW, *(pytest.param(name, marks=pytest.mark.slow) for name in FULL_WIDTH)]
 
 
 real_load = inference.load
 
 
 class Case:
-    """A network, a checkpoint of it, and what 1.15.5 says of the golden images."""
+    """A network, a checkpoint of it, and 1.15.5's logits for the golden images."""
 
     def __init__(self, name, path):
         self.name, self.path = name, path
         self.network = registry.NETWORKS[name]
         self.side = self.network.image_size
-        self.logits = (golden_arrays('checkpoints_family')[name] if name in EVERYDAY
+        self.logits = (golden_arrays('checkpoints_family')[name] if name in NARROW
                        else golden_arrays(name)['logits'])
         self.classes = self.logits.shape[1]
         self.images = images(2, self.side)
@@ -57,14 +58,14 @@ class Case:
 @pytest.fixture(scope='module')
 def cases(tmp_path_factory):
     folder = tmp_path_factory.mktemp('checkpoints')
-    made = {}
+    cases = {}
 
     def case(name):
-        if name not in made:
-            made[name] = Case(name, os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585')
-                              if name in EVERYDAY else
+        if name not in cases:
+            cases[name] = Case(name, os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585')
+                              if name in NARROW else
                               write_golden_checkpoint(name, folder / name))
-        return made[name]
+        return cases[name]
 
     return case
 
@@ -93,35 +94,35 @@ def prepared(folder, side):
 
 
 def run(capsys, *arguments):
-    """A verb in this process, which has the thinned network; what it printed."""
+    """Runs a command in this process, in which the network is narrow; returns its output."""
     assert cli.main(list(map(str, arguments))) == 0
     return capsys.readouterr().out
 
 
 @pytest.mark.parametrize('case', FAMILY, indirect=True)
-class TestVerbs:
+class TestCommands:
 
     def test_inspect_and_restore(self, case, capsys):
-        """The lines that `inspect` prints load the checkpoint: its logits are 1.15.5's."""
+        """The code that `inspect` prints loads the checkpoint: its logits are 1.15.5's."""
         info = json.loads(run(capsys, 'inspect', case.path, '--json'))
         assert (info['network'], info['num_classes']) == (case.name, case.classes)
         page = run(capsys, 'inspect', case.path)
         assert f'  network            {case.network.title}\n' in page
         code = '\n'.join(line[4:] for line in page.split('To load it:\n')[1].splitlines())
         names = {'batch': case.images}
-        exec(code + '\n    found = session.run(logits, {images: batch})', names)
-        np.testing.assert_allclose(names['found'], case.logits, **close_to(case.logits))
+        exec(code + '\n    result = session.run(logits, {images: batch})', names)
+        np.testing.assert_allclose(names['result'], case.logits, **close_to(case.logits))
 
     def test_convert(self, case, capsys, tmp_path):
-        said = run(capsys, 'convert', case.path, tmp_path / 'new')
+        output = run(capsys, 'convert', case.path, tmp_path / 'new')
         before, after = map(tf.train.load_checkpoint, (case.path, str(tmp_path / 'new')))
         names = before.get_variable_to_shape_map()
         assert names == after.get_variable_to_shape_map()
-        assert all(np.array_equal(before.get_tensor(each), after.get_tensor(each))
-                   for each in names)
-        numbers = sum(int(np.prod(shape)) for name, shape in names.items()
-                      if name != 'global_step')
-        assert said == (f'Wrote {tmp_path}/new: {case.network.title}, {numbers:,} parameters\n')
+        assert all(np.array_equal(before.get_tensor(name), after.get_tensor(name))
+                   for name in names)
+        parameters = sum(int(np.prod(shape)) for name, shape in names.items()
+                         if name != 'global_step')
+        assert output == f'Wrote {tmp_path}/new: {case.network.title}, {parameters:,} parameters\n'
 
     def test_classify_and_features(self, case, capsys, folder, tmp_path, monkeypatch):
         monkeypatch.setattr(inference, 'load', loading(case))
@@ -131,62 +132,62 @@ class TestVerbs:
         for answer, row in zip(found['answers'], probabilities, strict=True):
             np.testing.assert_allclose(answer['probabilities'], np.sort(row)[:-3:-1], atol=1e-5)
             # Class 0 of 1,001 is the background, and the others are ImageNet's.
-            wanted = (imagenet_classes()[row.argmax() - 1][1] if len(row) == 1001
-                      else f'{row.argmax()}')
-            assert wanted in answer['labels'][0]
+            expected = (imagenet_classes()[row.argmax() - 1][1] if len(row) == 1001
+                        else f'{row.argmax()}')
+            assert expected in answer['labels'][0]
 
-        said = run(capsys, 'features', case.path, folder, '--output', tmp_path / 'rows.npy')
+        output = run(capsys, 'features', case.path, folder, '--output', tmp_path / 'rows.npy')
         rows = np.load(tmp_path / 'rows.npy')
         width = tf.train.load_checkpoint(case.path).get_variable_to_shape_map()[
             f'{case.network.scope}/{case.network.classifier}/weights'][-2]
-        assert rows.shape == (4, width) and f'features of 4 images, {width:,} each' in said
+        assert rows.shape == (4, width) and f'features of 4 images, {width:,} each' in output
         expected = case.predictor.features(batch)
         np.testing.assert_allclose(rows, expected, **close_to(expected))
 
     def test_evaluate(self, case, capsys, tmp_path, monkeypatch):
         monkeypatch.setattr(inference, 'load', loading(case))
-        chance = np.random.RandomState(3)
-        pixels = np.uint8(chance.uniform(0, 255, (6, 90, 70, 3)))
-        batch = np.stack([preprocessing.for_evaluation(each, case.side) for each in pixels])
+        rng = np.random.RandomState(3)
+        pixels = np.uint8(rng.uniform(0, 255, (6, 90, 70, 3)))
+        batch = np.stack([preprocessing.for_evaluation(image, case.side) for image in pixels])
         order = np.argsort(-case.predictor.logits(batch), axis=1)
-        # Of six images: two right at once, two right among five, two wrong.
+        # Of six images: two top-1 correct, two top-5 correct, two wrong.
         labels = [*order[:2, 0], *order[2:4, 3], *order[4:, 7]]
         data.write_tfrecords(tmp_path, 'drawn', 'validation', [
-            (tf2.io.encode_png(each).numpy(), int(label))
-            for each, label in zip(pixels, labels)], list(map(str, range(case.classes))))
+            (tf2.io.encode_png(image).numpy(), int(label))
+            for image, label in zip(pixels, labels)], list(map(str, range(case.classes))))
         found = json.loads(run(capsys, 'evaluate', case.path, tmp_path, '--json'))
         assert (found['num_examples'], found['top_1'], found['top_5']) == pytest.approx(
             (6, 2 / 6, 4 / 6))
 
-    def test_frozen(self, case, capsys, tmp_path, monkeypatch):
-        """From `input` to the predictions under the name that 1.15.5 gave them."""
+    def test_export_frozen(self, case, capsys, tmp_path, monkeypatch):
+        """The node of the predictions has the name that it has in 1.15.5."""
         monkeypatch.setattr(inference, 'load', loading(case))
-        self.exported(capsys, case, tmp_path / 'frozen.pb', 'frozen')
+        self.export(capsys, case, tmp_path / 'frozen.pb', 'frozen')
         definition = tf.GraphDef.FromString((tmp_path / 'frozen.pb').read_bytes())
-        output = end_points_of_1_15_5(case.name)['Predictions']
+        output = reference_end_points(case.name)['Predictions']
         with tf.Graph().as_default(), tf.Session() as session:
             tf.import_graph_def(definition, name='')
             found = session.run(output, {'input:0': case.images})
         np.testing.assert_allclose(found, softmax(case.logits), atol=1e-4)
 
     @pytest.mark.slow
-    def test_saved_model(self, case, capsys, tmp_path, monkeypatch):
+    def test_export_saved_model(self, case, capsys, tmp_path, monkeypatch):
         monkeypatch.setattr(inference, 'load', loading(case))
-        self.exported(capsys, case, tmp_path / 'saved', 'saved-model')
+        self.export(capsys, case, tmp_path / 'saved', 'saved-model')
         serve = tf2.saved_model.load(str(tmp_path / 'saved')).signatures['serving_default']
         found = serve(images=tf2.constant(case.images))['logits']
         np.testing.assert_allclose(found, case.logits, **close_to(case.logits))
 
     @pytest.mark.slow
-    @pytest.mark.filterwarnings('ignore')  # the interpreter announces its move to another package
+    @pytest.mark.filterwarnings('ignore')  # TensorFlow deprecates the interpreter
     @pytest.mark.parametrize('quantize, close', [('float32', 1e-4), ('float16', 0.03),
                                                  ('int8', 0.2)])
-    def test_tflite(self, case, capsys, tmp_path, folder, monkeypatch, quantize, close):
+    def test_export_tflite(self, case, capsys, tmp_path, folder, monkeypatch, quantize, close):
         monkeypatch.setattr(inference, 'load', loading(case))
         file = tmp_path / 'model.tflite'
-        self.exported(capsys, case, file, 'tflite', '--quantize', quantize, '--calibration', folder)
+        self.export(capsys, case, file, 'tflite', '--quantize', quantize, '--calibration', folder)
         batch, expected = case.images, softmax(case.logits)
-        if quantize == 'int8':  # which knows the ranges of the images it was calibrated on alone
+        if quantize == 'int8':  # whose ranges hold for the calibration images only
             batch = prepared(folder, case.side)
             expected = case.predictor.predict(batch)
         interpreter = tf.lite.Interpreter(model_path=str(file))
@@ -197,13 +198,13 @@ class TestVerbs:
         interpreter.invoke()
         np.testing.assert_allclose(interpreter.get_tensor(target['index']), expected, atol=close)
 
-    def exported(self, capsys, case, path, kind, *options):
-        said = run(capsys, 'export', case.path, '--format', kind, '--output', path, *options)
-        assert said.startswith(f'Wrote {path}: {kind}, ')
+    def export(self, capsys, case, path, kind, *options):
+        output = run(capsys, 'export', case.path, '--format', kind, '--output', path, *options)
+        assert output.startswith(f'Wrote {path}: {kind}, ')
 
 
 def loading(case):
-    """`inference.load` that answers with the case's own predictor, which is loaded once."""
+    """Returns a replacement of `inference.load` that returns the case's predictor, loaded once."""
     def load(path, *, precision='float32', use_ema=False, checkpoint_scope=None, **further):
         assert (path, precision, use_ema, checkpoint_scope) == (case.path, 'float32', False, None)
         return contextlib.nullcontext(case.predictor)
@@ -211,7 +212,7 @@ def loading(case):
     return load
 
 
-def end_points_of_1_15_5(name):
+def reference_end_points(name):
     end_points = golden_graphs(name)['inference']['end_points']
     if isinstance(end_points, dict):
         return {key: tensor for key, (tensor, _) in end_points.items()}
@@ -221,16 +222,16 @@ def end_points_of_1_15_5(name):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', registry.NETWORKS)
 def test_train(name, capsys, folder, tmp_path, monkeypatch):
-    """Two steps, which move every weight, without weight decay: the loss reaches all of them."""
+    """The second step changes every weight, without weight decay: the loss reaches all of them."""
     network = registry.NETWORKS[name]
     narrow = ['--depth-multiplier', 0.05, '--min-depth', 4]
     if not network.channels:
         thin(monkeypatch)
         narrow = []
-    said = run(capsys, 'train', folder, '--network', name, '--train-dir', tmp_path / 'new',
+    output = run(capsys, 'train', folder, '--network', name, '--train-dir', tmp_path / 'new',
                '--image-size', 110, '--batch-size', 3, '--steps', 2, '--seed', 1,
                '--weight-decay', 0, '--save-minutes', 1e-9, *narrow)
-    assert f'Wrote {tmp_path}/new/model.ckpt-2: step 2, loss ' in said
+    assert f'Wrote {tmp_path}/new/model.ckpt-2: step 2, loss ' in output
     info = checkpoint.inspect(tmp_path / 'new')
     assert (info.network, info.num_classes, info.global_step) == (name, 2, 2)
     assert (info.optimizer, info.has_moving_averages) == ('RMSProp', True)
@@ -238,21 +239,21 @@ def test_train(name, capsys, folder, tmp_path, monkeypatch):
     first, second = (tf.train.load_checkpoint(str(tmp_path / 'new' / f'model.ckpt-{step}'))
                      for step in (1, 2))
     scope = network.scope
-    trained = {each[0] for each in golden_graphs(name)['training']['variables']
-               if not each[0].endswith(('moving_mean', 'moving_variance'))
-               and each[0].startswith(scope + '/')}
-    names = {each for each in first.get_variable_to_shape_map() if each.startswith(scope + '/')
-             and each.endswith(('weights', 'biases', 'beta'))}
-    if name == 'inception_v3':  # which names a layer after what small images leave of its kernel
-        trained = {each.replace('Conv2d_2a_5x5', 'Conv2d_2a_1x1') for each in trained}
+    trained = {variable[0] for variable in golden_graphs(name)['training']['variables']
+               if not variable[0].endswith(('moving_mean', 'moving_variance'))
+               and variable[0].startswith(scope + '/')}
+    names = {name for name in first.get_variable_to_shape_map() if name.startswith(scope + '/')
+             and name.endswith(('weights', 'biases', 'beta'))}
+    if name == 'inception_v3':  # the layer is named after its kernel, which small images reduce
+        trained = {variable.replace('Conv2d_2a_5x5', 'Conv2d_2a_1x1') for variable in trained}
     assert names == trained
-    still = [each for each in names
-             if np.array_equal(first.get_tensor(each), second.get_tensor(each))]
-    assert still == []
+    unchanged = [name for name in names
+                 if np.array_equal(first.get_tensor(name), second.get_tensor(name))]
+    assert unchanged == []
 
 
 class TestPrecisions:
-    """Of drawn weights, which rounding shows in more than in trained ones."""
+    """With random weights, for which quantization errors are larger than for trained ones."""
 
     @pytest.mark.parametrize('case', FAMILY, indirect=True)
     def test_bfloat16(self, case, monkeypatch):
@@ -268,11 +269,11 @@ class TestPrecisions:
         with inference.load(case.path, precision='int8',
                             calibration_images=calibration) as predictor:
             assert predictor.precision == 'int8'
-            found = predictor.logits(case.images)
-            np.testing.assert_allclose(found, case.logits, **close_to(case.logits, 0.25))
-            np.testing.assert_allclose(predictor.predict(case.images), softmax(found),
+            logits = predictor.logits(case.images)
+            np.testing.assert_allclose(logits, case.logits, **close_to(case.logits, 0.25))
+            np.testing.assert_allclose(predictor.predict(case.images), softmax(logits),
                                        atol=1e-6)
-            three = predictor.features(calibration[:3])
-            assert three.shape[0] == 3
-            np.testing.assert_allclose(predictor.features(calibration[:1]), three[:1],
-                                       **close_to(three, 1e-5))
+            features = predictor.features(calibration[:3])
+            assert features.shape[0] == 3
+            np.testing.assert_allclose(predictor.features(calibration[:1]), features[:1],
+                                       **close_to(features, 1e-5))
