@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS
 from inception_slim.nets import POOLINGS
 from inception_slim.options import option
+
+# The keys of `input_scaling.INPUT_SCALINGS`, which needs NumPy.
+INPUT_RANGES = ('inception', 'unit', 'bytes', '2015', 'imagenet')
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class SourceOptions(CheckpointOptions):
         None, 'input range that the network was trained on, if not as recorded in the file: '
         'inception is [-1, 1], unit [0, 1], bytes [0, 255], 2015 (bytes - 128) / 128, imagenet '
         "[0, 1] normalized by ImageNet's mean and deviation",
-        choices=tuple(INPUT_SCALINGS))
+        choices=INPUT_RANGES)
     pooling: str | None = option(
         None, "how the pooled branches pool, if not as in the format's own library",
         choices=POOLINGS)

@@ -12,9 +12,12 @@ import sys
 import fork_server
 from helpers import GOLDEN
 from inception_slim import cli, evaluation
+from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS
+from inception_slim.checkpoint.options import INPUT_RANGES
 from inception_slim.cli import arguments
 from inception_slim.errors import DatasetError
-from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation import metrics
+from inception_slim.evaluation.options import RESIZES, EvaluationOptions
 import numpy as np
 import pytest
 
@@ -112,6 +115,11 @@ class TestHelp:
             first = next(action for action in group.choices[name]._actions
                          if not action.option_strings)
             assert (first.dest, first.metavar) == ('checkpoint', 'CKPT')
+
+    def test_choices_are_complete(self):
+        """They are listed where no heavy module is imported."""
+        assert INPUT_RANGES == tuple(INPUT_SCALINGS)
+        assert RESIZES == tuple(metrics.RESIZES)
 
     def test_results_can_be_json(self):
         group, = [action for action in cli.parser()._actions

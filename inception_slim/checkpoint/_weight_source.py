@@ -1,0 +1,92 @@
+"""The interface of an opened file of weights, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
+from typing import Any, Protocol, Union
+
+from inception_slim.errors import CheckpointError, InceptionSlimError, error_summary
+import numpy as np
+
+InputScaling = Union[tuple[Sequence[float], Sequence[float]], tuple[np.ndarray, np.ndarray]]
+
+
+class WeightSource(Protocol):
+    """An opened TensorFlow checkpoint, or an opened file of another format.
+
+    Attributes:
+      prefix: its path, or the prefix of a TensorFlow checkpoint.
+      version: 'V1' or 'V2' for a TensorFlow checkpoint; else the kind of file.
+      shapes: the shape of each tensor, by name.
+      dtypes: the `tf.DType` of each tensor, by name.
+      pooling: how the network pools, one of `nets.POOLINGS`.
+      input_scaling: `(scale, shift)`, each for three channels, which convert images in [-1, 1] to
+        the range that the network was trained on; None if it was trained on [-1, 1].
+      naming: the naming scheme of the original file; None if the tensors' names show it.
+      notes: other differences from TF-Slim's network, and how they were handled; sentences.
+    """
+
+    prefix: str
+    version: str
+
+    @property
+    def shapes(self) -> Mapping[str, Sequence[int]]: ...
+
+    @property
+    def dtypes(self) -> Mapping[str, Any]: ...
+
+    @property
+    def pooling(self) -> str: ...
+
+    @property
+    def input_scaling(self) -> InputScaling | None: ...
+
+    @property
+    def naming(self) -> str | None: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def read(self, name: str) -> np.ndarray:
+        """Returns the value of a tensor."""
+
+
+@contextlib.contextmanager
+def wrap_read_errors(path: str) -> Iterator[None]:
+    """Reraises any error of a reader, except this package's own, as a CheckpointError."""
+    try:
+        yield
+    except InceptionSlimError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f'{path} is damaged or cut short ({error_summary(error)[:200]}); '
+                              'copy it again from its source.') from None
+
+
+def read_finite(source: WeightSource, names: Iterable[str],
+                copy: bool = False) -> dict[str, np.ndarray]:
+    """Reads tensors and checks that all their values are finite.
+
+    Args:
+      source: an opened file.
+      names: the tensors to read.
+      copy: copy each value, so that its memory is returned when NumPy frees it; TensorFlow keeps
+        the memory of its own tensors.
+
+    Raises:
+      CheckpointError: a tensor cannot be read, or holds NaN or infinity.
+    """
+    values = {name: source.read(name).copy() if copy else source.read(name) for name in names}
+    not_finite = []
+    for name, value in values.items():
+        # The sum of squares is finite only if all values are; if it overflows, check each value.
+        flat = value.ravel()
+        with np.errstate(over='ignore', invalid='ignore'):
+            if not np.isfinite(np.dot(flat, flat)) and not np.isfinite(flat).all():
+                not_finite.append(name)
+    if not_finite:
+        raise CheckpointError(
+            f'{source.prefix} holds NaN or infinite values in {len(not_finite)} tensors, such as '
+            f'{not_finite[0]}: the training that wrote it had diverged; use an earlier checkpoint.')
+    return values
