@@ -1,4 +1,4 @@
-"""Writes the table of docs/contrib.md: which names of `tf.contrib` are served, from the code.
+"""Write the tables of docs/contrib.md: which names of `tf.contrib` are supported.
 
     python -m scripts.contrib_table
 """
@@ -11,44 +11,45 @@ from inception_slim import _tf_logging
 
 _tf_logging.import_tensorflow_quietly()
 
+from inception_slim._atomic_write import atomic_write
 from inception_slim.legacy import contrib
 from inception_slim.legacy.contrib import replacements
-from inception_slim.legacy.contrib.modules import ROOT
 
 PAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                     'docs', 'contrib.md')
 BEGIN, END = '<!-- begin: make contrib-table -->\n', '<!-- end -->\n'
-FEW = 12  # names that are told one by one
-OPTIONAL = ('tensorboard',)  # served where a package is installed that nothing here needs
+MAX_LISTED = 12  # unsupported names per module
+OPTIONAL = ('tensorboard',)  # supported if a package is installed that nothing else here needs
 
 
 def table() -> str:
-    """Two lists in Markdown: modules of which something is served, and those of which nothing is.
+    """Return two Markdown tables: modules with supported names, and modules without.
 
-    Names are those that TensorFlow 1.15.5 had in a module, without the modules below it.
+    The names are those that TensorFlow 1.15.5 had in a module, without its submodules.
     """
     rows: list[str] = []
-    gone: dict[str, list[str]] = {}
-    for group in replacements.groups():
-        face = contrib.modules()[f'{ROOT}.{group}']()
-        names = sorted(replacements.known_symbols()[group])
-        missing = [name for name in names if not face.serves(name)]
-        if group in OPTIONAL or not face.serves_anything():
-            gone.setdefault(face.advice(), []).append(f'`{group}`')
+    unsupported: dict[str, list[str]] = {}
+    for name in replacements.top_level_modules():
+        module = contrib.get_module(f'{contrib.ROOT}.{name}')
+        symbols = sorted(replacements.known_symbols()[name])
+        missing = [symbol for symbol in symbols if not module.supports(symbol)]
+        if name in OPTIONAL or not module.supports_any():
+            unsupported.setdefault(module.advice or '(no replacement)', []).append(f'`{name}`')
             continue
-        count = f'{len(names) - len(missing)} of {len(names)}' if names else 'its modules'
-        told = ', '.join(f'`{name}`' for name in missing[:FEW])
-        if len(missing) > FEW:
-            told += f' and {len(missing) - FEW} more'
-        rows.append(f'| `{group}` | {count} | {told} | {face.advice() if missing else ""} |')
+        count = f'{len(symbols) - len(missing)} of {len(symbols)}' if symbols else 'submodules'
+        listed = ', '.join(f'`{symbol}`' for symbol in missing[:MAX_LISTED])
+        if len(missing) > MAX_LISTED:
+            listed += f' and {len(missing) - MAX_LISTED} more'
+        rows.append(f'| `{name}` | {count} | {listed} | {module.advice if missing else ""} |')
     return '\n'.join([
-        '| module | names served | not served | instead |', '|---|---|---|---|', *rows, '',
-        '| nothing behind it | today |', '|---|---|',
-        *(f'| {", ".join(names)} | {advice} |' for advice, names in gone.items()), ''])
+        '| module | supported names | not supported | use instead |', '|---|---|---|---|', *rows,
+        '',
+        '| unsupported modules | use instead |', '|---|---|',
+        *(f'| {", ".join(names)} | {advice} |' for advice, names in unsupported.items()), ''])
 
 
 def with_table(page: str) -> str:
-    """The page, with the table between its marks."""
+    """Return the page with new tables between its markers."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + BEGIN + table() + END + after
@@ -57,9 +58,8 @@ def with_table(page: str) -> str:
 def main() -> None:
     with open(PAGE, encoding='utf-8') as file:
         page = file.read()
-    with open(PAGE + '.new', 'w', encoding='utf-8') as file:
-        file.write(with_table(page))
-    os.replace(PAGE + '.new', PAGE)
+    with atomic_write(PAGE) as file:
+        file.write(with_table(page).encode())
 
 
 if __name__ == '__main__':

@@ -1,20 +1,21 @@
-"""What lets old code run: tf-slim on a TensorFlow that has moved on, and scripts of TensorFlow 1.
+"""Support for TensorFlow 1 code: `tf.contrib`, research/slim packages and scripts of 2016 to 2019.
 
 `activate` gives a notebook or a test what `inception-slim run` gives a script.
 """
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from types import TracebackType
 
 __all__ = ['Activation', 'activate', 'deactivate']
 
-_undo: list[Callable[[], None]] = []
+_undo_stack: list[Callable[[], None]] = []
 
 
 class Activation:
-    """What `activate` returns: to be left as a context, or by `deactivate`."""
+    """Context manager returned by `activate`; calls `deactivate` on exit."""
 
     def __enter__(self) -> Activation:
         return self
@@ -25,30 +26,46 @@ class Activation:
 
 
 def activate() -> Activation:
-    """From here on, `import tensorflow` in your own code is TensorFlow 1's face.
+    """Make `import tensorflow` in your own code import TensorFlow 1.
 
-    Your own is what is typed, a notebook's cells, and modules that no package installer put there;
-    they have `tf.contrib` in every spelling of import, and what `inception-slim run` restores
-    around TensorFlow. Installed libraries keep seeing the real TensorFlow. TensorFlow's behaviour
-    is that of `tf.disable_v2_behavior`, for all who use it in this process.
+    Your own code is an interactive session, notebook cells, and modules that are not installed
+    packages. It gets `tf.contrib` and everything else that `inception-slim run` gives a script.
+    Installed libraries keep the real TensorFlow. TensorFlow switches to v1 behavior
+    (`tf.disable_v2_behavior`) for the whole process.
 
         with inception_slim.legacy.activate():
             import tensorflow as tf
             ...
 
-    In a notebook the call alone is enough; `deactivate()` ends it. Activations nest.
+    In a notebook, the call alone is enough; `deactivate()` undoes it. Calls can be nested.
 
     Returns:
-      A context that ends with `deactivate()`: imports, modules, flags and TensorFlow's behaviour
-      are as they were then.
+      A context manager that calls `deactivate()`, which restores imports, modules, flags and
+      TensorFlow's behavior.
     """
-    # Importing the package must not cost what only scripts need.
-    from inception_slim.legacy import activation
-    _undo.append(activation.enter_tf1() if not _undo else lambda: None)
+    _undo_stack.append(_enter_tf1() if not _undo_stack else lambda: None)
     return Activation()
 
 
 def deactivate() -> None:
-    """Ends the last `activate`; without one, does nothing."""
-    if _undo:
-        _undo.pop()()
+    """Undo the last `activate`; do nothing if there was none."""
+    if _undo_stack:
+        _undo_stack.pop()()
+
+
+def _enter_tf1() -> Callable[[], None]:
+    """Switch TensorFlow's behavior and the imports; return a function that switches both back."""
+    # Imported here because both import TensorFlow.
+    from inception_slim.legacy import import_hook, v1_behavior
+    undo_behavior = v1_behavior.switch_to_v1()
+    hook = import_hook.ImportHook()
+    import_hook.install()
+    builtins.__import__ = hook
+
+    def undo() -> None:
+        if builtins.__import__ is hook:
+            builtins.__import__ = hook.original
+        import_hook.uninstall()
+        undo_behavior()
+
+    return undo

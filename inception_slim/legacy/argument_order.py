@@ -1,4 +1,4 @@
-"""Functions with the order of arguments that they had elsewhere."""
+"""Functions with the positional argument order of another library."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import inspect
 
 
 def reorder_arguments(function: Callable, names: str) -> Callable:
-    """The same function, whose positional arguments come in another order.
+    """Wrap a function so that its positional arguments have another order.
 
     Args:
       function: takes each of the names as a keyword.
-      names: of the arguments, in the order wanted; those of `function` that are not among them may
-        be given by name alone.
+      names: space-separated argument names in the new order; the other arguments of `function`
+        become keyword-only.
     """
     order = names.split()
     parameters = inspect.signature(function).parameters
 
     @functools.wraps(function)
-    def call(*values, **named):
-        if len(values) > len(order):
+    def call(*args, **kwargs):
+        if len(args) > len(order):
             raise TypeError(f'{function.__name__}() takes {len(order)} positional arguments but '
-                            f'{len(values)} were given')
-        for name, value in zip(order, values):
-            if name in named:
+                            f'{len(args)} were given')
+        for name, value in zip(order, args):
+            if name in kwargs:
                 raise TypeError(f"{function.__name__}() got multiple values for argument '{name}'")
-            named[name] = value
-        return function(**named)
+            kwargs[name] = value
+        return function(**kwargs)
 
     kinds = inspect.Parameter
     call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [parameters[name].replace(kind=kinds.POSITIONAL_OR_KEYWORD) for name in order]
-        + [each.replace(kind=kinds.KEYWORD_ONLY) for name, each in parameters.items()
+        + [parameter.replace(kind=kinds.KEYWORD_ONLY) for name, parameter in parameters.items()
            if name not in order])
     return call

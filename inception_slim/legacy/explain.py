@@ -1,4 +1,7 @@
-"""What a script uses of TensorFlow 1, and whether it is served; the script is read, not run."""
+"""List the TensorFlow 1 names that a script uses and whether they are supported.
+
+The script is parsed, not run.
+"""
 
 from __future__ import annotations
 
@@ -11,141 +14,156 @@ import sys
 import types
 
 from inception_slim.errors import InceptionSlimError
-from inception_slim.legacy import (
-    contrib,
-    import_hook,
-    library_shims,
-    python2,
-    research_slim,
-    tf1_modules,
-)
+from inception_slim.legacy import contrib, import_hook, python2, research_slim
+from inception_slim.legacy._tf1_namespace import is_redirected
+from inception_slim.legacy.contrib.modules import display_name
 
 
 @dataclass
 class SymbolUse:
-    """A name, where it is used, and what is to be said of it; `served` is False if it is not."""
+    """A name that a script uses.
+
+    Attributes:
+      name: dotted name, such as 'tensorflow.contrib.slim'.
+      locations: where it is used, as 'FILE:LINE'.
+      supported: whether it has a replacement.
+      message: why it is not supported, and what to do.
+    """
 
     name: str
-    places: list[str] = field(default_factory=list)
-    served: bool = True
-    remark: str = ''
+    locations: list[str] = field(default_factory=list)
+    supported: bool = True
+    message: str = ''
+
+    def add_location(self, location: str) -> None:
+        if location not in self.locations:
+            self.locations.append(location)
 
 
-def _spoken(dotted: str) -> str:
-    return 'tf' + dotted[len('tensorflow'):] if dotted.startswith('tensorflow') else dotted
-
-
-class _Reader(ast.NodeVisitor):
-    """Finds dotted names of faced libraries, through what the file calls them."""
+class _NameCollector(ast.NodeVisitor):
+    """Collects the dotted names of redirected packages that a file uses, and its imports."""
 
     def __init__(self, path: str):
         self.path = path
-        self.known: dict[str, str] = {}
-        self.used: dict[str, list[int]] = {}
+        self.aliases: dict[str, str] = {}  # the file's name for a module or an object -> its own
+        self.used: dict[str, list[int]] = {}  # dotted name -> lines
+        # Other imported module -> line; negative if it may be an attribute instead of a module.
         self.imported: dict[str, int] = {}
 
-    def _note(self, dotted: str, line: int) -> None:
+    def _add(self, dotted: str, line: int) -> None:
         lines = self.used.setdefault(dotted, [])
         if line not in lines:
             lines.append(line)
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
-            top = alias.name.partition('.')[0]
-            if top in import_hook.REDIRECTED:
-                self.known[alias.asname or top] = alias.name if alias.asname else top
+            if is_redirected(alias.name):
+                top = alias.name.partition('.')[0]
+                self.aliases[alias.asname or top] = alias.name if alias.asname else top
                 if '.' in alias.name:
-                    self._note(alias.name, node.lineno)
+                    self._add(alias.name, node.lineno)
             else:
                 self.imported.setdefault(alias.name, node.lineno)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         if node.level or not node.module:
-            self._relative(node)
+            self._add_relative(node)
             return
-        if node.module.partition('.')[0] not in import_hook.REDIRECTED:
+        if not is_redirected(node.module):
             self.imported.setdefault(node.module, node.lineno)
             for alias in node.names:
                 self.imported.setdefault(f'{node.module}.{alias.name}', -node.lineno)
             return
         for alias in node.names:
             dotted = f'{node.module}.{alias.name}' if alias.name != '*' else node.module
-            self.known[alias.asname or alias.name] = dotted
-            self._note(dotted, node.lineno)
+            self.aliases[alias.asname or alias.name] = dotted
+            self._add(dotted, node.lineno)
 
-    def _relative(self, node: ast.ImportFrom) -> None:
+    def _add_relative(self, node: ast.ImportFrom) -> None:
         folder = os.path.dirname(self.path)
         for _ in range(node.level - 1):
             folder = os.path.dirname(folder)
         base = os.path.join(folder, *(node.module or '').split('.'))
-        for each in (base, *(os.path.join(base, alias.name) for alias in node.names)):
-            self.imported.setdefault(each, -node.lineno)
+        for module in (base, *(os.path.join(base, alias.name) for alias in node.names)):
+            self.imported.setdefault(module, -node.lineno)
 
     def visit_Assign(self, node: ast.Assign) -> None:
-        dotted = self._dotted(node.value)
+        dotted = self._dotted_name(node.value)
         if dotted and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            self._note(dotted, node.lineno)
-            self.known[node.targets[0].id] = dotted  # slim = tf.contrib.slim
+            self._add(dotted, node.lineno)
+            self.aliases[node.targets[0].id] = dotted  # slim = tf.contrib.slim
         else:
             self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        dotted = self._dotted(node)
+        dotted = self._dotted_name(node)
         if dotted:
             if isinstance(node.ctx, ast.Load):
-                self._note(dotted, node.lineno)
+                self._add(dotted, node.lineno)
         else:
             self.generic_visit(node)
 
-    def _dotted(self, node: ast.expr) -> str | None:
+    def _dotted_name(self, node: ast.expr) -> str | None:
         names: list[str] = []
         while isinstance(node, ast.Attribute):
             names.append(node.attr)
             node = node.value
-        if isinstance(node, ast.Name) and node.id in self.known:
-            return '.'.join([self.known[node.id], *reversed(names)])
+        if isinstance(node, ast.Name) and node.id in self.aliases:
+            return '.'.join([self.aliases[node.id], *reversed(names)])
         return None
 
 
-def _follow(dotted: str) -> tuple[str, bool, str]:
-    """The part of a name that is a library's, whether it is served, and what is to be said."""
+def _resolve(dotted: str) -> tuple[str, bool, str]:
+    """Look a name up.
+
+    Returns:
+      The part of the name that belongs to modules, whether it is supported, and if not, why.
+    """
     parts = dotted.split('.')
-    find = tf1_modules.resolve_module if parts[0] in tf1_modules.ROOTS else library_shims.find
-    name, value = parts[0], find(parts[0])
-    for part in parts[1:]:
+    name, value = parts[0], import_hook.resolve_module(parts[0])
+    for number, part in enumerate(parts[1:], 2):
         if not isinstance(value, types.ModuleType):
-            break  # what a class or an object has is TensorFlow's own business
+            break  # attributes of classes and objects are TensorFlow's own
         name += '.' + part
         if name.startswith('tensorflow.contrib.'):
-            said, sentence = contrib.status(name)
-            if said == 'missing':
-                return name, False, sentence
+            if number < len(parts) and name in contrib.module_names():
+                value = contrib.get_module(name)  # a function of the same name may hide it
+                if value.supports_any():
+                    continue
+            supported, message = contrib.status(name)
+            if supported != 'supported':
+                return name, False, message
         try:
             value = getattr(value, part)
         except (AttributeError, ImportError) as error:
             try:
-                value = find(name)
-            except ImportError as gone:
-                return name, False, str(gone)
+                value = import_hook.resolve_module(name)
+            except ImportError as import_error:
+                return name, False, str(import_error)
             if value is None:
-                sentence = str(error)
-                if not sentence.endswith('.'):  # Python's own, of a name that nobody speaks for
-                    sentence = f'There is no {_spoken(name)} today.'
-                return name, False, sentence
+                message = str(error)
+                if not message.endswith('.'):  # Python's own message
+                    message = f'The installed version has no {display_name(name)}.'
+                return name, False, message
     return name, True, ''
 
 
-def _brought(name: str, folder: str) -> str | None:
-    """The file of a module that a script brings along; None if it is installed or missing."""
+def _own_file(name: str, folder: str) -> str | None:
+    """The file of a script's own module; None if the module is installed or missing.
+
+    Args:
+      name: a dotted name, or an absolute path without its suffix.
+      folder: the script's.
+    """
     if os.path.isabs(name):
-        stem = name
+        base = name
     else:
-        stem = next((os.path.join(base or '.', *name.split('.'))
-                     for base in (folder, *_python_path())
-                     if os.path.exists(os.path.join(base or '.', name.split('.')[0]))
-                     or os.path.exists(os.path.join(base or '.', name.split('.')[0] + '.py'))),
-                    os.path.join(folder, *name.split('.')))
-    for path in (stem + '.py', os.path.join(stem, '__init__.py')):
+        top, *rest = name.split('.')
+        base = next((os.path.join(path or '.', top, *rest) for path in (folder, *_python_path())
+                     if os.path.exists(os.path.join(path or '.', top))
+                     or os.path.exists(os.path.join(path or '.', top + '.py'))),
+                    os.path.join(folder, top, *rest))
+    for path in (base + '.py', os.path.join(base, '__init__.py')):
         if os.path.isfile(path):
             return os.path.abspath(path)
     return None
@@ -157,9 +175,10 @@ def _python_path() -> Iterator[str]:
             yield path
 
 
-def _is_there(name: str, folder: str) -> bool:
+def _is_available(name: str, folder: str) -> bool:
+    """Whether an imported module is the script's own, provided by this package or installed."""
     top = name.partition('.')[0]
-    if (_brought(top, folder) or os.path.isdir(os.path.join(folder, top))
+    if (_own_file(top, folder) or os.path.isdir(os.path.join(folder, top))
             or name in research_slim.modules() or top in python2.MODULES):
         return True
     try:
@@ -168,79 +187,96 @@ def _is_there(name: str, folder: str) -> bool:
         return False
 
 
-def read(script: str) -> tuple[list[SymbolUse], list[str]]:
-    """Reads a script and the modules that it brings along.
+def _collect(path: str) -> _NameCollector:
+    """Parse one file; raises InceptionSlimError if that is not possible."""
+    try:
+        with open(path, 'rb') as file:
+            collector = _NameCollector(path)
+            collector.visit(python2.parse(file.read(), path))
+    except OSError as error:
+        raise InceptionSlimError(f'Cannot read {path}: {error.strerror}.') from None
+    except python2.Python2Error:
+        raise
+    except SyntaxError as error:
+        raise InceptionSlimError(
+            f'{path}, line {error.lineno}: invalid Python syntax ({error.msg}).') from None
+    return collector
+
+
+def find_uses(script: str) -> tuple[list[SymbolUse], list[str]]:
+    """Find the TensorFlow 1 names that a script and its own modules use.
 
     Args:
-      script: the path of a script.
+      script: path of the script.
 
     Returns:
-      The names that it uses of libraries that have a face, and of modules that are nowhere; and
+      The names in redirected packages, with those of missing modules, unsupported names first; and
       the files that were read, the script first.
 
     Raises:
-      InceptionSlimError: the script cannot be read.
+      InceptionSlimError: a file cannot be read.
     """
     folder = os.path.dirname(os.path.realpath(script))
     uses: dict[str, SymbolUse] = {}
-    files, waiting = [], [os.path.abspath(script)]
-    while waiting:
-        path = waiting.pop(0)
+    files, pending = [], [os.path.abspath(script)]
+    while pending:
+        path = pending.pop(0)
         if path in files:
             continue
         files.append(path)
-        try:
-            with open(path, 'rb') as file:
-                reader = _Reader(path)
-                reader.visit(python2.parse(file.read(), path))
-        except OSError as error:
-            raise InceptionSlimError(f'{path} cannot be read: {error.strerror}') from None
-        except python2.Python2Error:
-            raise
-        except SyntaxError as error:
-            raise InceptionSlimError(
-                f'{path}, line {error.lineno}, is no Python: {error.msg}') from None
-        for dotted, lines in reader.used.items():
-            name, served, remark = _follow(dotted)
-            use = uses.setdefault(name, SymbolUse(name, [], served, remark))
-            use.places += [f'{os.path.relpath(path)}:{line}' for line in lines
-                           if f'{os.path.relpath(path)}:{line}' not in use.places]
-        for name, line in reader.imported.items():
-            found = _brought(name, folder)
-            if found:
-                waiting.append(found)
-            elif line > 0 and not _is_there(name, folder):
+        shown = os.path.relpath(path)
+        collector = _collect(path)
+        for dotted, lines in collector.used.items():
+            name, supported, message = _resolve(dotted)
+            use = uses.setdefault(name, SymbolUse(name, [], supported, message))
+            for line in lines:
+                use.add_location(f'{shown}:{line}')
+        for name, line in collector.imported.items():
+            own_file = _own_file(name, folder)
+            if own_file:
+                pending.append(own_file)
+            elif line > 0 and not _is_available(name, folder):
                 top = name.partition('.')[0]
                 use = uses.setdefault(top, SymbolUse(
-                    top, [], False, f'The module {top} is neither beside the script nor '
+                    top, [], False, f'The module {top} is neither next to the script nor '
                     'installed.'))
-                use.places.append(f'{os.path.relpath(path)}:{line}')
-    return sorted(uses.values(), key=lambda use: (use.served, use.name)), files
+                use.add_location(f'{shown}:{line}')
+    return sorted(uses.values(), key=lambda use: (use.supported, use.name)), files
 
 
 def explain(script: str, *, is_module: bool = False) -> int:
-    """Prints what a script uses; the exit code is 0 if all is served, else 1."""
+    """Print the TensorFlow 1 names that a script uses and whether they are supported.
+
+    Args:
+      script: path of the script.
+      is_module: `script` is a module name, as for `python -m`.
+
+    Returns:
+      The exit code: 0 if all names are supported, else 1.
+    """
     try:
         if is_module:
             sys.path.insert(0, os.getcwd())
             script = _module_file(script)
-        uses, files = read(script)
+        uses, files = find_uses(script)
     except InceptionSlimError as error:
         print(f'inception-slim: {error}', file=sys.stderr)
         return 1
-    missing = [use for use in uses if not use.served]
-    read_too = f', with {len(files) - 1} of its modules,' if len(files) > 1 else ''
-    print(f'{script}{read_too} uses {len(uses)} names of TensorFlow 1 and of what was around it: '
-          f'{len(uses) - len(missing)} are served, {len(missing)} are not')
+    unsupported = [use for use in uses if not use.supported]
+    own_modules = f' and {len(files) - 1} of its modules' if len(files) > 1 else ''
+    print(f'{script}{own_modules}: {len(uses)} names of TensorFlow 1 and related libraries, '
+          f'{len(uses) - len(unsupported)} supported, {len(unsupported)} not supported')
     for use in uses:
-        places = ' '.join(use.places[:3]) + (' ...' if len(use.places) > 3 else '')
-        print(f'{"served " if use.served else "missing"}  {_spoken(use.name):48}  {places}')
-        if use.remark:
-            print(f'         {use.remark}')
-    return 1 if missing else 0
+        locations = ' '.join(use.locations[:3]) + (' ...' if len(use.locations) > 3 else '')
+        mark = 'supported' if use.supported else 'not supported'
+        print(f'{mark:13}  {display_name(use.name):48}  {locations}')
+        if use.message:
+            print(f'{"":13}  {use.message}')
+    return 1 if unsupported else 0
 
 
 def _module_file(name: str) -> str:
+    """The file that `python -m name` runs."""
     try:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.submodule_search_locations:
@@ -248,6 +284,6 @@ def _module_file(name: str) -> str:
     except ImportError:
         spec = None
     if spec is None or not spec.origin:
-        raise InceptionSlimError(f'there is no module {name!r} to explain; name one as for '
-                                 'python -m, or give the path of a script')
+        raise InceptionSlimError(f'There is no module {name!r}. Give a module name as for '
+                                 'python -m, or the path of a script without -m.')
     return spec.origin

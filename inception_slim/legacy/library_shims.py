@@ -1,6 +1,6 @@
-"""What left the libraries around TensorFlow in those years, for scripts alone.
+"""Names that libraries other than TensorFlow have removed since 2017, for scripts only.
 
-NumPy's aliases of Python's types, the images of `scipy.misc`, Pillow's old names.
+NumPy's aliases of Python types, the image functions of `scipy.misc` and old names of Pillow.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import importlib
 import types
 
 from inception_slim._module_proxy import ModuleProxy
-
-ROOTS = frozenset({'numpy', 'scipy', 'PIL', 'itertools', 'importlib'})
+from inception_slim.legacy import _tf1_namespace
 
 
 def _numpy() -> types.ModuleType:
     import numpy as np
 
     def fromstring(string, dtype=float, count=-1, sep='', **options):
-        """`numpy.fromstring`, which reads bytes too."""
+        """`numpy.fromstring` with support for bytes."""
         if sep != '':
             return np.fromstring(string, dtype=dtype, count=count, sep=sep, **options)
         data = string.encode('latin-1') if isinstance(string, str) else string
@@ -28,7 +27,7 @@ def _numpy() -> types.ModuleType:
         """`a.item()`."""
         return np.asarray(a).item()
 
-    today = {
+    removed = {
         'float': float, 'int': int, 'bool': bool, 'object': object, 'complex': complex,
         'str': str, 'unicode': str, 'long': int,
         'float_': np.float64, 'complex_': np.complex128, 'string_': np.bytes_,
@@ -37,19 +36,19 @@ def _numpy() -> types.ModuleType:
         'cumproduct': np.cumprod, 'alltrue': np.all, 'sometrue': np.any, 'round_': np.round,
         'row_stack': np.vstack, 'fromstring': fromstring, 'asscalar': asscalar,
     }
-    names = {name: lambda value=value: value for name, value in today.items()
+    names = {name: lambda value=value: value for name, value in removed.items()
              if name == 'fromstring' or name not in vars(np)}
-    # NumPy 2 has `bool`, `long` and `str_` of its own; a script of then means Python's.
-    names.update({name: lambda value=today[name]: value for name in ('bool', 'long')})
-    for name, where in (('trapz', 'trapezoid'), ('in1d', 'isin')):
+    # NumPy 2 has a `bool` and a `long` of its own; old scripts mean Python's.
+    names.update({name: lambda value=removed[name]: value for name in ('bool', 'long')})
+    for name, successor in (('trapz', 'trapezoid'), ('in1d', 'isin')):
         if name not in vars(np):
-            names[name] = lambda where=where: getattr(np, where)
+            names[name] = lambda successor=successor: getattr(np, successor)
     return ModuleProxy(np, names, write_through=True)
 
 
 def _pillow() -> types.ModuleType:
     import PIL
-    return ModuleProxy(PIL, {'Image': lambda: find('PIL.Image')})
+    return ModuleProxy(PIL, {'Image': lambda: resolve_module('PIL.Image')})
 
 
 def _pillow_image() -> types.ModuleType:
@@ -63,11 +62,11 @@ def _pillow_image() -> types.ModuleType:
 def _scipy() -> types.ModuleType:
     try:
         import scipy
-    except ImportError:  # its `misc` needs no more than Pillow
+    except ImportError:  # our `scipy.misc` only needs Pillow
         scipy = types.ModuleType('scipy')
         scipy.__path__ = []
-    return ModuleProxy(scipy, {'misc': lambda: find('scipy.misc'),
-                        'ndimage': lambda: find('scipy.ndimage')})
+    return ModuleProxy(scipy, {'misc': lambda: resolve_module('scipy.misc'),
+                               'ndimage': lambda: resolve_module('scipy.ndimage')})
 
 
 def _scipy_misc() -> types.ModuleType:
@@ -88,32 +87,31 @@ def _itertools() -> types.ModuleType:
 
 
 def _importlib() -> types.ModuleType:
-    from inception_slim.legacy import import_hook
-    return ModuleProxy(importlib, {'import_module': lambda: import_hook.import_module})
+    return ModuleProxy(importlib, {'import_module': lambda: _tf1_namespace.import_module})
 
 
-_FACES: dict[str, Callable[[], types.ModuleType]] = {
+_PROXIES: dict[str, Callable[[], types.ModuleType]] = {
     'numpy': _numpy, 'PIL': _pillow, 'PIL.Image': _pillow_image, 'scipy': _scipy,
     'scipy.misc': _scipy_misc, 'scipy.ndimage': _scipy_ndimage,
     'itertools': _itertools, 'importlib': _importlib,
 }
-_made: dict[str, types.ModuleType] = {}
+_cache: dict[str, types.ModuleType] = {}
 
 
-def find(dotted: str) -> types.ModuleType | None:
-    """The module that a script should have by that name; None if there is none."""
-    if dotted in _FACES:
-        if dotted not in _made:
-            _made[dotted] = _FACES[dotted]()
-        return _made[dotted]
+def resolve_module(name: str) -> types.ModuleType | None:
+    """Return the module that scripts get for a dotted name, or None if there is none."""
+    if name in _PROXIES:
+        if name not in _cache:
+            _cache[name] = _PROXIES[name]()
+        return _cache[name]
     try:
-        return importlib.import_module(dotted)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != dotted:
+        if error.name != name:
             raise
         return None
 
 
-def forget() -> None:
-    """Forgets the modules that were made, and what scripts have set in them."""
-    _made.clear()
+def clear_cache() -> None:
+    """Drop all module proxies, with the attributes that scripts have set on them."""
+    _cache.clear()

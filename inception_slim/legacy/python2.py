@@ -1,7 +1,7 @@
-"""What Python 3 took away from the scripts of Python 2, given back to them alone.
+"""Python 2 for scripts: removed names and methods, and translation of Python 2 source.
 
-Names and methods that are gone cost nothing to have again. A file in Python 2's syntax is
-translated in memory by fissix, the kept fork of lib2to3; lines keep their numbers.
+Removed names and methods are available in every script. A file with Python 2 syntax is translated
+in memory by fissix, the maintained fork of lib2to3; line numbers do not change.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import copy
 import difflib
 import functools
 import importlib
+import io
 import operator
 import re
 import sys
-import types
 from typing import Any
 import weakref
 
 from inception_slim.errors import InceptionSlimError
+from inception_slim.legacy._tf1_namespace import script_import  # noqa: F401  scripts import it
 
 xrange = range
 unicode = basestring = str
@@ -29,7 +30,7 @@ raw_input = input
 reduce = functools.reduce
 reload = importlib.reload
 
-# As a file names it -> as this module does.
+# Name in a script -> name in this module.
 NAMES = {**{name: name for name in (
     'xrange', 'unicode', 'basestring', 'long', 'unichr', 'raw_input', 'reduce', 'reload')},
     '__import__': 'script_import'}
@@ -37,37 +38,40 @@ METHODS = {'iteritems', 'itervalues', 'iterkeys', 'has_key', 'tostring'}
 MODULES = {'cPickle': 'pickle', 'StringIO': 'io', 'cStringIO': 'io', 'Queue': 'queue',
            'ConfigParser': 'configparser', 'urllib2': 'urllib.request',
            'urlparse': 'urllib.parse', 'commands': 'subprocess', '__builtin__': 'builtins'}
-served: set[str] = set()
+# Fixers left out: these imports work unchanged, and the others only concern style.
+_SKIPPED_FIXERS = ('imports', 'imports2', 'urllib', 'idioms', 'set_literal', 'buffer', 'ws_comma')
 
 
 class Python2Error(InceptionSlimError, SyntaxError):
-    """A file is not Python 3, and what translates Python 2 is not installed."""
+    """A file is not Python 3, and fissix, which translates Python 2, is not installed."""
 
     def __str__(self) -> str:
         return self.args[0]
 
 
-def __getattr__(name: str):
-    if name == 'script_import':
-        from inception_slim.legacy import import_hook
-        return import_hook.script_import
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+def insert_import(tree: ast.Module, names: Mapping[str, str]) -> None:
+    """Insert `from THIS MODULE import NAME as ALIAS` after the docstring and `__future__` imports.
 
-
-def module(name: str) -> types.ModuleType | None:
-    """The module of today for one of Python 2, or None."""
-    if name not in MODULES:
-        return None
-    served.add(name)
-    return importlib.import_module(MODULES[name])
+    Args:
+      tree: the syntax tree of a script, changed in place.
+      names: names in this module by their aliases in the script.
+    """
+    position = 0
+    for number, statement in enumerate(tree.body):
+        if (isinstance(statement, ast.ImportFrom) and statement.module == '__future__'
+                or number == 0 and isinstance(statement, ast.Expr)
+                and isinstance(statement.value, ast.Constant)):
+            position = number + 1
+    tree.body.insert(position, ast.ImportFrom(
+        __name__, [ast.alias(names[alias], alias) for alias in sorted(names)], 0))
 
 
 def __legacy_method__(value: object, name: str):
-    """`value.name`, or what became of it."""
+    """Return `value.name`, or its replacement if Python 3 or NumPy 2 removed that method."""
     try:
         return getattr(value, name)
     except AttributeError:
-        if name == 'tostring' and hasattr(value, 'tobytes'):  # an array's
+        if name == 'tostring' and hasattr(value, 'tobytes'):  # an array
             return value.tobytes
         if isinstance(value, Mapping):
             if name == 'has_key':
@@ -78,71 +82,68 @@ def __legacy_method__(value: object, name: str):
 
 
 def parse(source: bytes, path: str) -> ast.Module:
-    """The syntax tree of a file in Python 3, or of its translation from Python 2.
+    """Parse a Python 3 file, or translate a Python 2 file and parse the translation.
 
     Raises:
-      SyntaxError: as Python has it, for a file that is neither.
+      SyntaxError: the file is neither Python 3 nor Python 2.
       Python2Error: the file is not Python 3, and fissix is not installed.
     """
     try:
         return ast.parse(source, path)
     except SyntaxError as error:
-        found = error
-    translated = _translated(source, path, found)
+        syntax_error = error
+    translated = _translate(source, path, syntax_error)
     if translated is None:
-        raise found
+        raise syntax_error
     return translated
 
 
-def _translated(source: bytes, path: str, error: SyntaxError) -> ast.Module | None:
+def _translate(source: bytes, path: str, error: SyntaxError) -> ast.Module | None:
+    """The syntax tree of a translated Python 2 file, or None if it is not Python 2."""
     try:
         from fissix import refactor
         from fissix.pgen2 import tokenize
     except ImportError:
         line = (error.text or '').strip()
         raise Python2Error(
-            f'{path}, line {error.lineno}, is not Python 3: {line!r} ({error.msg}); if it is '
-            "Python 2, install what translates it: pip install 'inception_slim[legacy]'",
+            f'{path}, line {error.lineno}, is not Python 3: {line!r} ({error.msg}). To run Python '
+            "2 code, install the translator: pip install 'inception_slim[legacy]'",
         ) from None
-    import io
     encoding = tokenize.detect_encoding(io.BytesIO(source).readline)[0]
     try:
         text = source.decode(encoding)
     except UnicodeDecodeError:
         return None
-    text = _with_spaces(text.replace('\r\n', '\n').replace('\r', '\n'))
+    text = _expand_tabs(text.replace('\r\n', '\n').replace('\r', '\n'))
     text += '' if text.endswith('\n') else '\n'
     fixers = [name for name in refactor.get_fixers_from_package('fissix.fixes')
-              # `import cPickle` and the like are served as they are; idioms are taste.
-              if name.rpartition('.fix_')[2] not in ('imports', 'imports2', 'urllib', 'idioms',
-                                                     'set_literal', 'buffer', 'ws_comma')]
+              if name.rpartition('.fix_')[2] not in _SKIPPED_FIXERS]
     tool = refactor.RefactoringTool(fixers)
     try:
         new = str(tool.refactor_string(text, path))
         tree = ast.parse(new, path)
-    except Exception:  # neither one Python nor the other; fissix has errors of many kinds
+    except Exception:  # not Python 2 either; fissix raises errors of many types
         return None
-    print(f'inception-slim: {path} is Python 2, translated for this run', file=sys.stderr)
+    print(f'inception-slim: {path} is Python 2; translated for this run', file=sys.stderr)
     if len(new.splitlines()) != len(text.splitlines()):
-        _number_as(tree, new, text)
+        _restore_line_numbers(tree, new, text)
     features = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom)
                 and node.module == '__future__' for alias in node.names}
     features |= set(re.findall(r'\b(division|print_function)\b', ' '.join(
         re.findall(r'^from\s+__future__\s+import\s+(.*)$', text, re.MULTILINE))))
-    tree = ast.fix_missing_locations(_AsThen(features).visit(tree))
-    return tree
+    return ast.fix_missing_locations(_Python2Semantics(features).visit(tree))
 
 
-def _with_spaces(text: str) -> str:
-    """Tabs that Python 2 let stand beside spaces, as the spaces that it took them for."""
-    def widened(line: str) -> str:
+def _expand_tabs(text: str) -> str:
+    """Indentation by tabs as spaces, eight columns apart as in Python 2."""
+    def expand(line: str) -> str:
         body = line.lstrip(' \t')
         return line[:len(line) - len(body)].expandtabs(8) + body
-    return '\n'.join(widened(line) for line in text.split('\n'))
+    return '\n'.join(expand(line) for line in text.split('\n'))
 
 
-def _number_as(tree: ast.Module, new: str, old: str) -> None:
-    """Gives each node the line that it had before the translation."""
+def _restore_line_numbers(tree: ast.Module, new: str, old: str) -> None:
+    """Give each node the line number that it had before the translation."""
     lines, last = {}, 1
     matcher = difflib.SequenceMatcher(None, new.splitlines(), old.splitlines(), autojunk=False)
     for _, start, end, old_start, old_end in matcher.get_opcodes():
@@ -155,15 +156,15 @@ def _number_as(tree: ast.Module, new: str, old: str) -> None:
                 setattr(node, name, lines.get(getattr(node, name), last))
 
 
-class _AsThen(ast.NodeTransformer):
-    """`a / b` of whole numbers rounds down, and `print` writes what it wrote."""
+class _Python2Semantics(ast.NodeTransformer):
+    """Integer division by `/`, and the output format of the `print` statement."""
 
     def __init__(self, features: set[str]):
-        self._features = features
-        self._needed: set[str] = set()
+        self._features = features  # names imported from __future__
+        self._used: set[str] = set()
 
     def _call(self, name: str, arguments: list[ast.expr], node: ast.AST) -> ast.Call:
-        self._needed.add(name)
+        self._used.add(name)
         return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), arguments, []), node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
@@ -185,60 +186,55 @@ class _AsThen(ast.NodeTransformer):
         self.generic_visit(node)
         if (isinstance(node.func, ast.Name) and node.func.id == 'print'
                 and 'print_function' not in self._features):
-            self._needed.add('__legacy_print__')
+            self._used.add('__legacy_print__')
             node.func.id = '__legacy_print__'
         return node
 
     def visit_Module(self, node: ast.Module) -> ast.Module:
         self.generic_visit(node)
-        if self._needed:
-            at = 1 if ast.get_docstring(node) is not None else 0
-            while at < len(node.body) and isinstance(first := node.body[at], ast.ImportFrom) and (
-                    first.module == '__future__'):
-                at += 1
-            node.body.insert(at, ast.ImportFrom(
-                __name__, [ast.alias(name) for name in sorted(self._needed)], 0))
+        if self._used:
+            insert_import(node, {name: name for name in self._used})
         return node
 
 
-# The files in which the last `print` ended with a comma, so that the next begins with a space.
+# Files whose last `print` ended with a comma, so that the next one starts with a space.
 _space_first: weakref.WeakSet = weakref.WeakSet()
 
 
 def __legacy_print__(*values: object, sep: str = ' ', end: str = '\n', file=None) -> None:
-    """`print` as the statement of Python 2 was: its last comma, and twelve digits of a float."""
+    """Print as the statement of Python 2: soft spaces after a comma, floats with 12 digits."""
     file = file or sys.stdout
 
-    def text(value: object) -> str:
+    def format_value(value: object) -> str:
         if type(value) is not float:
             return str(value)
-        shown = f'{value:.12g}'
-        return shown if set(shown) & set('.en') else shown + '.0'
+        text = f'{value:.12g}'
+        return text if set(text) & set('.en') else text + '.0'
 
-    line = sep.join(map(text, values))
+    line = sep.join(map(format_value, values))
     if file in _space_first and line:
         line = ' ' + line
     _space_first.discard(file)
     file.write(line + ('' if end == ' ' else end))
-    ended = isinstance(values[-1] if values else '', str) and line[-1:].isspace()
-    if end == ' ' and not (ended and line[-1] != ' '):
+    ends_with_space = isinstance(values[-1] if values else '', str) and line[-1:].isspace()
+    if end == ' ' and not (ends_with_space and line[-1] != ' '):
         _space_first.add(file)
 
 
 def __legacy_divide__(left: Any, right: Any, in_place: bool = False) -> Any:
-    """`left / right` as Python 2 had it, or `left /= right`."""
+    """`left / right` of Python 2, or `left /= right`: integers are divided rounding down."""
     import numpy as np
 
-    def is_whole(value: object) -> bool:
+    def is_integer(value: object) -> bool:
         return isinstance(value, (int, np.integer)) or (
             isinstance(value, np.ndarray) and value.dtype.kind in 'iu')
 
-    whole = is_whole(left) and is_whole(right)
+    integers = is_integer(left) and is_integer(right)
     if in_place and isinstance(left, np.ndarray):
-        return operator.ifloordiv(left, right) if whole else operator.itruediv(left, right)
-    if whole:
+        return operator.ifloordiv(left, right) if integers else operator.itruediv(left, right)
+    if integers:
         return left // right
-    divide = getattr(type(left), '__div__', None)  # a tensor's, of Python 2
+    divide = getattr(type(left), '__div__', None)  # tensors define Python 2's operator
     if divide is not None:
         return divide(left, right)
     divide = getattr(type(right), '__rdiv__', None)

@@ -1,7 +1,7 @@
-"""`scipy.misc` as SciPy 1.0 had it: images, by Pillow, and the functions that moved elsewhere.
+"""`scipy.misc` of SciPy 1.0 for scripts: image functions, by Pillow, and functions that moved.
 
-Served to scripts of then; SciPy itself dropped the images in 1.2 and the module in 2.0. Arrays are
-uint8 of (height, width) or (height, width, channels), unless it says otherwise.
+SciPy removed the image functions in 1.2 and the module in 2.0. Image arrays are uint8
+`[height, width]` or `[height, width, channels]` unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def __getattr__(name: str):
 
 
 def bytescale(data, cmin=None, cmax=None, high=255, low=0):
-    """Scales an array to whole numbers from `low` to `high`; uint8 is left as it is."""
+    """Scale an array to integers from `low` to `high`; return uint8 arrays unchanged."""
     data = np.asarray(data)
     if data.dtype == np.uint8:
         return data
     if not 0 <= low <= high <= 255:
-        raise ValueError('`low` and `high` should be in [0, 255], the first not above the second.')
+        raise ValueError('`low` and `high` must satisfy 0 <= low <= high <= 255.')
     cmin = data.min() if cmin is None else cmin
     cmax = data.max() if cmax is None else cmax
     extent = cmax - cmin
@@ -41,7 +41,7 @@ def bytescale(data, cmin=None, cmax=None, high=255, low=0):
 
 
 def toimage(arr, high=255, low=0, cmin=None, cmax=None, pal=None, mode=None, channel_axis=None):
-    """A Pillow image of an array, scaled by `bytescale` unless `mode` is 'F' or 'I'."""
+    """Convert an array to a Pillow image; scaled by `bytescale` unless `mode` is 'F' or 'I'."""
     data = np.asarray(arr)
     if np.iscomplexobj(data):
         raise ValueError('Cannot convert a complex-valued array.')
@@ -67,12 +67,7 @@ def toimage(arr, high=255, low=0, cmin=None, cmax=None, pal=None, mode=None, cha
             return Image.fromarray(data.astype(np.int32))
         raise ValueError(f'Unsupported mode for a two-dimensional array: {mode!r}')
     if channel_axis is None:
-        channel_axis = next((axis for wanted in (3, 4) for axis in (2, 0, 1)
-                             if shape[axis] == wanted), None)
-        if 3 in shape:
-            channel_axis = shape.index(3)
-        else:
-            channel_axis = shape.index(4)
+        channel_axis = shape.index(3 if 3 in shape else 4)
     channels = shape[channel_axis]
     if channels not in (3, 4):
         raise ValueError('Channel axis dimension is not valid.')
@@ -87,13 +82,13 @@ def toimage(arr, high=255, low=0, cmin=None, cmax=None, pal=None, mode=None, cha
 
 
 def fromimage(im, flatten=False, mode=None):
-    """The array of a Pillow image; float32 where it is flattened to grey."""
+    """Convert a Pillow image to an array; with `flatten`, to grayscale float32."""
     if not isinstance(im, Image.Image):
         raise TypeError('Input is not a PIL image.')
     if mode is not None:
         if mode != im.mode:
             im = im.convert(mode)
-    elif im.mode == 'P':  # with an alpha channel where the palette has transparency
+    elif im.mode == 'P':  # a transparent palette becomes an alpha channel
         im = im.convert('RGBA' if 'transparency' in im.info else 'RGB')
     if flatten:
         im = im.convert('F')
@@ -103,19 +98,19 @@ def fromimage(im, flatten=False, mode=None):
 
 
 def imread(name, flatten=False, mode=None):
-    """The array of an image file, by its path or as an open file."""
+    """Read an image file, given as a path or an open file, into an array."""
     with Image.open(name) as image:
         return fromimage(image, flatten=flatten, mode=mode)
 
 
 def imsave(name, arr, format=None):
-    """Writes an array as an image; values are scaled from the least to the greatest to 0..255."""
+    """Write an array as an image file; values are scaled from [min, max] to [0, 255]."""
     image = toimage(arr, channel_axis=2)
     image.save(name) if format is None else image.save(name, format)
 
 
 def imresize(arr, size, interp='bilinear', mode=None):
-    """Resizes: `size` is percent (int), a fraction (float), or (height, width)."""
+    """Resize an image array; `size` is percent (int), a fraction (float), or (height, width)."""
     image = toimage(arr, mode=mode)
     if issubclass(np.asarray(size).dtype.type, np.signedinteger) and np.ndim(size) == 0:
         size = tuple((np.array(image.size) * (size / 100.0)).astype(int))
@@ -123,14 +118,14 @@ def imresize(arr, size, interp='bilinear', mode=None):
         size = tuple((np.array(image.size) * size).astype(int))
     else:
         size = (size[1], size[0])
-    return fromimage(image.resize(tuple(int(each) for each in size), _RESAMPLING[interp]))
+    return fromimage(image.resize(tuple(int(side) for side in size), _RESAMPLING[interp]))
 
 
 def imrotate(arr, angle, interp='bilinear'):
-    """Rotates counter-clockwise about the centre, by degrees; the size stays."""
+    """Rotate an image array counterclockwise about its center by degrees; keeps the size."""
     return fromimage(toimage(np.asarray(arr)).rotate(angle, resample=_RESAMPLING[interp]))
 
 
 def imshow(arr):
-    """Shows an image in the system's viewer."""
+    """Show an image array in the system's image viewer."""
     toimage(arr).show()

@@ -1,7 +1,6 @@
-"""Runs a script of TensorFlow 1 in this process, as `python SCRIPT` would have run it then.
+"""Run a script of TensorFlow 1 in this process, as `python SCRIPT` would.
 
-What the process was started with is behind the script's back: its arguments, its folder, its
-`__main__` and its traceback are those of plain Python.
+The script sees the arguments, the folder, the `__main__` module and the tracebacks of plain Python.
 """
 
 from __future__ import annotations
@@ -16,23 +15,29 @@ import sys
 import types
 
 from inception_slim import _module_proxy, _tf_logging
-from inception_slim.legacy import import_hook, library_shims, tf1_modules, v1_behavior
+from inception_slim.legacy import (
+    import_hook,
+    library_shims,
+    python2,
+    tf1_modules,
+    v1_behavior,
+)
 from inception_slim.legacy.python2 import Python2Error
 
-_HIDDEN: set[str] = {
-    str(each.__file__) for each in (library_shims, tf1_modules, import_hook, _module_proxy)
-} | {__file__}
+# Files whose frames tracebacks leave out.
+_HIDDEN_FILES: set[str] = {str(module.__file__) for module in (
+    library_shims, tf1_modules, import_hook, _module_proxy, python2)} | {__file__}
 
 
 def run_script(path: str, arguments: Sequence[str]) -> None:
-    """`python path arguments…`.
+    """Run `python path arguments…`.
 
     Args:
-      path: a script, or a folder with a `__main__.py` in it.
-      arguments: what the script finds in `sys.argv[1:]`.
+      path: a script, or a folder that contains `__main__.py`.
+      arguments: the script's `sys.argv[1:]`.
 
     Raises:
-      Whatever the script raises; `sys.excepthook` shows then what plain Python would.
+      Whatever the script raises; `sys.excepthook` then shows the traceback of plain Python.
     """
     if os.path.isdir(path):
         sys.argv[:] = [path, *arguments]
@@ -52,7 +57,7 @@ def run_script(path: str, arguments: Sequence[str]) -> None:
     path = os.path.join(os.getcwd(), path)
 
     def run() -> None:
-        names = vars(_fresh_main())
+        names = vars(_replace_main_module())
         names.update(__file__=path, __cached__=None, __loader__=SourceFileLoader('__main__', path))
         exec(import_hook.compile_script(source, path), names)
 
@@ -60,18 +65,17 @@ def run_script(path: str, arguments: Sequence[str]) -> None:
 
 
 def run_module(name: str, arguments: Sequence[str]) -> None:
-    """`python -m name arguments…`; an installed module counts as the script's own."""
+    """Run `python -m name arguments…`; an installed module is treated as the script's own."""
     sys.argv[:] = ['-m', *arguments]
     _set_first_path(os.getcwd())
-    _fresh_main()
+    _replace_main_module()
     try:
-        found = importlib.util.find_spec(name.partition('.')[0])
+        spec = importlib.util.find_spec(name.partition('.')[0])
     except (ImportError, ValueError):
-        found = None
-    if found is not None and found.origin and import_hook.is_installed(found.origin):
+        spec = None
+    if spec is not None and spec.origin and import_hook.is_installed(spec.origin):
         import_hook.add_own_package(
-            os.path.dirname(found.origin) if found.submodule_search_locations else found.origin
-        )
+            os.path.dirname(spec.origin) if spec.submodule_search_locations else spec.origin)
     _run(lambda: runpy._run_module_as_main(name))  # type: ignore[attr-defined]
 
 
@@ -80,7 +84,7 @@ def _set_first_path(folder: str) -> None:
         sys.path[0] = folder
 
 
-def _fresh_main() -> types.ModuleType:
+def _replace_main_module() -> types.ModuleType:
     import builtins
     main = types.ModuleType('__main__')
     main.__dict__.update(__builtins__=builtins, __annotations__={})
@@ -89,12 +93,12 @@ def _fresh_main() -> types.ModuleType:
 
 
 def _run(run: Callable[[], None]) -> None:
-    if _tf_logging.silenced:  # TensorFlow has read it; the script's environment is the user's
+    if _tf_logging.silenced:  # TensorFlow has read the variable; the script gets the user's value
         os.environ.pop(_tf_logging.LEVEL, None)
     v1_behavior.switch_to_v1()
     import_hook.install()
     try:
-        with v1_behavior.exclude_from_op_tracebacks(_HIDDEN | _files_below()):
+        with v1_behavior.exclude_from_op_tracebacks(_HIDDEN_FILES | _files_on_stack()):
             run()
     except SystemExit:
         raise
@@ -102,12 +106,12 @@ def _run(run: Callable[[], None]) -> None:
         print(f'inception-slim: {error}', file=sys.stderr)
         raise SystemExit(1) from None
     except BaseException:
-        _show_without_us()
+        _trim_shown_traceback()
         raise
 
 
-def _files_below() -> set[str]:
-    """The files of all that is on the stack: what the process was started with."""
+def _files_on_stack() -> set[str]:
+    """The files of the frames below the script's: how this process was started."""
     files, frame = set(), sys._getframe()
     while frame is not None:
         files.add(frame.f_code.co_filename)
@@ -115,28 +119,27 @@ def _files_below() -> set[str]:
     return files
 
 
-def _show_without_us() -> None:
-    """Lets the error that is on its way out be shown as if the script stood alone."""
+def _trim_shown_traceback() -> None:
+    """Show the error that ends the script without the frames of this package."""
     show = sys.excepthook
 
     def show_trimmed(kind, error, trace) -> None:
-        trace = _trimmed(trace)
+        trace = _trim(trace)
         show(kind, error.with_traceback(trace), trace)
 
     sys.excepthook = show_trimmed
 
 
-def _trimmed(trace: types.TracebackType | None) -> types.TracebackType | None:
-    """A traceback from the script's first frame on, without the frames of our imports."""
+def _trim(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """A traceback that starts at the script's first frame, without frames of `_HIDDEN_FILES`."""
     entries = []
     while trace is not None:
         entries.append(trace)
         trace = trace.tb_next
-    ours = [number for number, each in enumerate(entries)
-            if each.tb_frame.f_code.co_filename == __file__]
-    kept = [each for each in entries[ours[-1] + 1 if ours else 0:]
-            if each.tb_frame.f_code.co_filename not in _HIDDEN]
+    files = [entry.tb_frame.f_code.co_filename for entry in entries]
+    start = max((number + 1 for number, file in enumerate(files) if file == __file__), default=0)
     trimmed = None
-    for each in reversed(kept):
-        trimmed = types.TracebackType(trimmed, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    for entry, file in reversed([*zip(entries, files)][start:]):
+        if file not in _HIDDEN_FILES:
+            trimmed = types.TracebackType(trimmed, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return trimmed

@@ -1,9 +1,9 @@
-"""TensorFlow 1's face: the `tensorflow` that a script of then sees.
+"""The `tensorflow` package that scripts of TensorFlow 1 import.
 
-`tensorflow` is everything of `tf.compat.v1`, with `tf.contrib`, version 1.15.5, the layers and the
-Keras of then, and TensorFlow's private modules with the names that they lost. `find` gives the
-module of each dotted name; the scripts' imports come here (see `imports`). The real modules of
-TensorFlow are neither changed nor replaced.
+It consists of `tf.compat.v1`, `tf.contrib`, version 1.15.5, the Keras and the layers of TensorFlow
+1 (from tf-keras), and TensorFlow's private modules with the names they have lost since.
+`resolve_module` returns the module for a dotted name; `import_hook` calls it for the imports of
+scripts. The real modules of TensorFlow are not changed.
 """
 
 from __future__ import annotations
@@ -14,34 +14,33 @@ import importlib
 import types
 
 from inception_slim._module_proxy import ModuleProxy
+from inception_slim.legacy import contrib
 import tensorflow
 import tensorflow.compat.v1 as v1
 
-ROOTS = frozenset({'tensorflow'})
 VERSION = '1.15.5'
 
-
-# What is not there, by the beginning of its name: what it was, and what to do today.
-GONE = {
+# Removed packages and what to use today.
+REMOVED = {
     'tensorflow.estimator': (
-        'tf.estimator left TensorFlow in 2.16 and has no successor that runs TensorFlow 1 code; '
-        'train with slim.learning.train or a Session of your own'),
+        'tf.estimator was removed in TensorFlow 2.16, and nothing that runs TensorFlow 1 code '
+        'replaces it; train with slim.learning.train or in a Session'),
     'tensorflow.examples': (
-        'tensorflow.examples were tutorials that are no longer shipped; the MNIST digits that '
-        'input_data read come from tf.keras.datasets.mnist.load_data()'),
+        'tensorflow.examples (tutorials) is no longer part of TensorFlow; the MNIST digits of '
+        'input_data are available from tf.keras.datasets.mnist.load_data()'),
     'tensorflow.models': (
-        'tensorflow.models is a repository of its own; put its folder on PYTHONPATH, or import '
-        'nets, preprocessing, datasets and deployment, which are served'),
+        'tensorflow.models is a separate repository; add its folder to PYTHONPATH, or import '
+        'nets, preprocessing, datasets and deployment, which are supported'),
 }
 
 
-class _Gone(types.ModuleType):
-    """A module of which every name says that it is gone."""
+class _RemovedModule(types.ModuleType):
+    """A module of which every attribute raises an error that names a replacement."""
 
     def __getattr__(self, name: str):
         if name.startswith('__'):
             raise AttributeError(name)
-        raise AttributeError(GONE[self.__name__] + '.')
+        raise AttributeError(REMOVED[self.__name__] + '.')
 
 
 def _keras(name: str = '') -> types.ModuleType:
@@ -73,46 +72,44 @@ def _tensorflow() -> types.ModuleType:
 
 def _nn() -> types.ModuleType:
     return ModuleProxy(v1.nn, {'rnn_cell': lambda: _keras('.__internal__.legacy.rnn_cell')},
-                name='tensorflow.nn')
+                       name='tensorflow.nn')
 
 
-def _read_as_then(gfile: types.ModuleType) -> types.ModuleType:
-    """A `gfile` whose text mode gives the bytes of what is no text, as Python 2 did."""
+def _gfile_reading_bytes(gfile: types.ModuleType) -> types.ModuleType:
+    """A `gfile` whose text mode returns bytes if a file is not text, as in Python 2."""
 
     class GFile(gfile.GFile):  # type: ignore[name-defined]
         def _prepare_value(self, value):
             try:
                 return super()._prepare_value(value)
             except UnicodeDecodeError:
-                self._binary_mode = True  # what comes next may look like text, and is none
+                self._binary_mode = True  # the rest of the file may be decodable by accident
                 return super()._prepare_value(value)
 
     GFile.__doc__ = gfile.GFile.__doc__
     return ModuleProxy(gfile, {name: lambda: GFile for name in ('GFile', 'FastGFile', 'Open')})
 
 
-_FACES: dict[str, Callable[[], types.ModuleType | None]] = {
+_PROXIES: dict[str, Callable[[], types.ModuleType | None]] = {
     'tensorflow': _tensorflow,
     'tensorflow.nn': _nn,
     'tensorflow.layers': lambda: _keras('.__internal__.legacy.layers'),
     'tensorflow.keras': lambda: ModuleProxy(_keras(), {'__version__': lambda: '2.2.4-tf'}),
-    'tensorflow.gfile': lambda: _read_as_then(v1.gfile),
+    'tensorflow.gfile': lambda: _gfile_reading_bytes(v1.gfile),
     'tensorflow.version': lambda: ModuleProxy(v1.version, {'VERSION': lambda: VERSION}),
     'tensorflow.compat': lambda: ModuleProxy(
-        v1.compat, {'v1': lambda: resolve_module('tensorflow')}
-    ),
+        v1.compat, {'v1': lambda: resolve_module('tensorflow')}),
     'tensorflow.core': lambda: importlib.import_module('tensorflow.core'),
-    'tensorflow.estimator': lambda: _Gone('tensorflow.estimator'),
-    'tensorflow.python.platform.gfile': lambda: _read_as_then(
-        importlib.import_module('tensorflow.python.platform.gfile')
-    ),
+    'tensorflow.estimator': lambda: _RemovedModule('tensorflow.estimator'),
+    'tensorflow.python.platform.gfile': lambda: _gfile_reading_bytes(
+        importlib.import_module('tensorflow.python.platform.gfile')),
     'tensorflow.python.ops.rnn_cell': lambda: resolve_module('tensorflow.nn.rnn_cell'),
     'tensorflow.python.keras': lambda: resolve_module('tensorflow.keras'),
-    'tensorflow.python.estimator': lambda: _Gone('tensorflow.estimator'),
+    'tensorflow.python.estimator': lambda: _RemovedModule('tensorflow.estimator'),
 }
 
-# Private module -> a name that it lost and that is not in tf.compat.v1 either -> what it is now.
-_LOST: dict[str, dict[str, Callable[[], object]]] = {
+# Private module -> name that it lost and that `tf.compat.v1` lacks too -> today's equivalent.
+_LOST_NAMES: dict[str, dict[str, Callable[[], object]]] = {
     'tensorflow.python.pywrap_tensorflow': {
         'NewCheckpointReader': lambda: v1.train.NewCheckpointReader,
         'CheckpointReader': lambda: v1.train.NewCheckpointReader,
@@ -134,10 +131,10 @@ _LOST: dict[str, dict[str, Callable[[], object]]] = {
         'list_devices': lambda: v1.config.list_logical_devices,
     },
 }
-# Where a private module's name may be today, by what was its business.
-_PUBLIC = ('', 'nn', 'layers', 'train', 'math', 'image', 'graph_util', 'io', 'losses', 'metrics',
-           'summary', 'saved_model', 'nn.rnn_cell')
-_PLACES = {
+# Public modules that may have a name which a private module has lost.
+_PUBLIC_MODULES = ('nn', 'layers', 'train', 'math', 'image', 'graph_util', 'io', 'losses',
+                   'metrics', 'summary', 'saved_model', 'nn.rnn_cell')
+_MOVED_MODULES = {
     'tensorflow.python.training.training_ops': 'tensorflow.python.ops.gen_training_ops',
     'tensorflow.python.training.gen_training_ops': 'tensorflow.python.ops.gen_training_ops',
     'tensorflow.python.training.tracking': 'tensorflow.python.trackable',
@@ -146,120 +143,119 @@ _PLACES = {
 }
 
 
-class _Private(ModuleProxy):
-    """A private module of TensorFlow with the names that it had."""
+class _PrivateModule(ModuleProxy):
+    """A private module of TensorFlow with the names that it had in TensorFlow 1."""
 
     def __getattr__(self, name: str):
         if name.startswith('__'):
             return super().__getattr__(name)
-        dotted = f'{self.__name__}.{name}'
-        try:
-            value = super().__getattr__(name)
-        except AttributeError:
-            value = self._elsewhere(name)
+        value = self._look_up(name)
         if isinstance(value, types.ModuleType) and value.__name__.startswith('tensorflow.python'):
             value = resolve_module(value.__name__) or value
-        elif dotted in _FACES:
-            value = resolve_module(dotted)
         self.__dict__[name] = value
         return value
 
-    def _elsewhere(self, name: str) -> object:
-        found = resolve_module(f'{self.__name__}.{name}')
-        if found is not None:
-            return found
-        if not name.startswith('_'):
-            for place in _PUBLIC:
-                try:
-                    holder = resolve_module('tensorflow.' + place) if place else v1
-                    return getattr(holder, name)
-                except (AttributeError, ImportError):
-                    pass
+    def _look_up(self, name: str) -> object:
+        dotted = f'{self.__name__}.{name}'
+        if dotted in _PROXIES:
+            return resolve_module(dotted)
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            pass
+        submodule = resolve_module(dotted)
+        if submodule is not None:
+            return submodule
+        for holder in [] if name.startswith('_') else ['', *_PUBLIC_MODULES]:
+            try:
+                return getattr(resolve_module(f'tensorflow.{holder}') if holder else v1, name)
+            except (AttributeError, ImportError):
+                pass
         raise AttributeError(
             f'module {self.__name__!r} of TensorFlow {tensorflow.__version__} has no {name!r}')
 
 
-def _private(dotted: str) -> types.ModuleType | None:
-    place = _PLACES.get(dotted, dotted)
+def _import_or_none(name: str) -> types.ModuleType | None:
+    """Import a module; None if it, or a package that it is in, does not exist."""
     try:
-        module = importlib.import_module(place)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if not error.name or not place.startswith(error.name):
+        if not error.name or not name.startswith(error.name):
             raise
         return None
-    return _Private(module, _LOST.get(dotted, {}), name=dotted)
 
 
-def _contrib(dotted: str) -> types.ModuleType | None:
-    from inception_slim.legacy import contrib
-    make = contrib.modules().get(dotted)
-    if make is not None:
-        return make()
-    if dotted == 'tensorflow.contrib':
+def _submodule(name: str) -> types.ModuleType | None:
+    """A module that is an attribute of its parent module, or None."""
+    parent, _, child = name.rpartition('.')
+    module = getattr(resolve_module(parent), child, None)
+    return module if isinstance(module, types.ModuleType) else None
+
+
+def _contrib_module(name: str) -> types.ModuleType | None:
+    if name in contrib.module_names():
+        return contrib.get_module(name)
+    if name == contrib.ROOT:
         return None
-    parent, _, child = dotted.rpartition('.')
-    found = getattr(resolve_module(parent), child)  # raises a sentence if that is gone
-    return found if isinstance(found, types.ModuleType) else None
+    parent, _, child = name.rpartition('.')
+    module = getattr(resolve_module(parent), child)  # an unsupported module raises an error
+    return module if isinstance(module, types.ModuleType) else None
 
 
-def _find(dotted: str) -> types.ModuleType | None:
-    if dotted in _FACES:
-        return _FACES[dotted]()
-    if (dotted + '.').startswith('tensorflow.contrib.'):
-        return _contrib(dotted)
-    for gone, sentence in GONE.items():
-        if (dotted + '.').startswith(gone + '.'):
-            raise ModuleNotFoundError(sentence + '.', name=dotted)
-    if (dotted + '.').startswith('tensorflow.python.keras.'):
-        return resolve_module(dotted.replace('tensorflow.python.keras', 'tensorflow.keras'))
-    if (dotted + '.').startswith('tensorflow.python.'):
-        return _private(dotted)
-    parent, _, child = dotted.rpartition('.')
-    holder = resolve_module(parent)
-    found = getattr(holder, child, None) if holder is not None else None
-    if isinstance(found, types.ModuleType):
-        return found
-    for name in (f'tf_keras.src{dotted[len("tensorflow.keras"):]}'
-                 if dotted.startswith('tensorflow.keras.') else dotted,):
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if not error.name or not name.startswith(error.name):
-                raise
-    return None
+def _removed_module(name: str) -> types.ModuleType | None:
+    reason = next(reason for removed, reason in REMOVED.items()
+                  if name == removed or name.startswith(removed + '.'))
+    raise ModuleNotFoundError(reason + '.', name=name)
 
 
-_made: dict[str, types.ModuleType | None] = {}
+def _private_keras_module(name: str) -> types.ModuleType | None:
+    return resolve_module(name.replace('tensorflow.python.keras', 'tensorflow.keras'))
 
 
-def resolve_module(dotted: str) -> types.ModuleType | None:
-    """The module that a script should have by a dotted name that begins with `tensorflow`.
+def _private_module(name: str) -> types.ModuleType | None:
+    module = _import_or_none(_MOVED_MODULES.get(name, name))
+    return module and _PrivateModule(module, _LOST_NAMES.get(name, {}), name=name)
+
+
+def _keras_module(name: str) -> types.ModuleType | None:
+    return _submodule(name) or _import_or_none(
+        name.replace('tensorflow.keras', 'tf_keras.src', 1))
+
+
+def _public_module(name: str) -> types.ModuleType | None:
+    return _submodule(name) or _import_or_none(name)
+
+
+# Package -> resolver of its modules. The first package that contains a module resolves it.
+_RESOLVERS: dict[str, Callable[[str], types.ModuleType | None]] = {
+    contrib.ROOT: _contrib_module,
+    **dict.fromkeys(REMOVED, _removed_module),
+    'tensorflow.python.keras': _private_keras_module,
+    'tensorflow.python': _private_module,
+    'tensorflow.keras': _keras_module,
+    'tensorflow': _public_module,
+}
+_cache: dict[str, types.ModuleType | None] = {}
+
+
+def resolve_module(name: str) -> types.ModuleType | None:
+    """Return the module that scripts get for a dotted name below `tensorflow`.
 
     Returns:
-      The module, or None where TensorFlow 1 had none of that name.
+      The module, or None if TensorFlow 1 had no such module.
 
     Raises:
-      ImportError: it had one, and nothing stands behind it today; a sentence says what to do.
+      ImportError: TensorFlow 1 had the module, but it has no replacement; the message says what
+        to do.
     """
-    if dotted not in _made:
-        _made[dotted] = _find(dotted)
-    return _made[dotted]
+    if name not in _cache:
+        resolve = _PROXIES.get(name) or next(
+            partial(resolver, name) for package, resolver in _RESOLVERS.items()
+            if f'{name}.'.startswith(f'{package}.'))
+        _cache[name] = resolve()
+    return _cache[name]
 
 
 def clear_cache() -> None:
-    """Forgets the modules that were made, and what scripts have set in them."""
-    _made.clear()
-
-
-served_library: set[str] = set()
-
-
-def research_slim_module(name: str) -> types.ModuleType | None:
-    """The module that stands for one of the model library's, such as `nets.inception_v3`."""
-    from inception_slim.legacy import research_slim
-    path = research_slim.modules().get(name)
-    if path is None:
-        return None
-    module = importlib.import_module(path)
-    served_library.add(name)
-    return module
+    """Drop all modules created here, with the attributes that scripts have set on them."""
+    _cache.clear()

@@ -1,7 +1,7 @@
-"""TensorFlow 1's behaviour in a process of TensorFlow 2, and everything as it was afterwards.
+"""Switch TensorFlow to v1 behavior, and back.
 
-What `tf.disable_v2_behavior` switches, and what else shows from outside: the graph that is the
-default, flags, the way NumPy prints, and TensorFlow's remarks on what is deprecated.
+Beyond `tf.disable_v2_behavior`: the default graph, flags, NumPy's print format, and deprecation
+warnings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tensorflow.python.framework import ops, tensor, tensor_shape
 from tensorflow.python.ops import control_flow_util, resource_variables_toggle
 from tensorflow.python.util import deprecation, tf_stack
 
-# Where TensorFlow keeps what `disable_v2_behavior` sets; the public switches only set.
+# The variables behind `disable_v2_behavior`; the public functions can set but not read them.
 _SWITCHES = (
     (context, 'default_execution_mode'),
     (tensor_shape, '_TENSORSHAPE_V2_OVERRIDE'),
@@ -32,32 +32,33 @@ _SWITCHES = (
 )
 
 
-def _let_scripts_define_flags() -> Callable[[], None]:
-    """A script's flags win over those of libraries, such as absl's own `log_dir`."""
-    known = flags.FLAGS._flags()
-    before = dict(known)
+def _let_scripts_redefine_flags() -> Callable[[], None]:
+    """Let a script's flags override those of libraries, such as absl's `log_dir`."""
+    registered = flags.FLAGS._flags()
+    before = dict(registered)
     allowed = {flag: flag.allow_override for flag in before.values()}
-    by_module = {name: list(each) for name, each in flags.FLAGS.flags_by_module_dict().items()}
+    by_module = {name: list(module_flags)
+                 for name, module_flags in flags.FLAGS.flags_by_module_dict().items()}
     parsed = flags.FLAGS.is_parsed()
     for flag in allowed:
         flag.allow_override = True
 
     def undo() -> None:
-        for flag, was in allowed.items():
-            flag.allow_override = was
-        known.clear()
-        known.update(before)
-        listed = flags.FLAGS.flags_by_module_dict()
-        listed.clear()
-        listed.update(by_module)
+        for flag, allow_override in allowed.items():
+            flag.allow_override = allow_override
+        registered.clear()
+        registered.update(before)
+        flags_by_module = flags.FLAGS.flags_by_module_dict()
+        flags_by_module.clear()
+        flags_by_module.update(by_module)
         if not parsed:
             flags.FLAGS.unparse_flags()
 
     return undo
 
 
-def _print_arrays_as_then() -> Callable[[], None]:
-    """`[1.0]` for a list of a NumPy scalar, where NumPy 2 prints `[np.float32(1.0)]`."""
+def _print_scalars_without_type() -> Callable[[], None]:
+    """Print `[1.0]` for a list of a NumPy scalar; NumPy 2 prints `[np.float32(1.0)]`."""
     if int(np.__version__.split('.')[0]) < 2:
         return lambda: None
     before = np.get_printoptions()
@@ -65,8 +66,8 @@ def _print_arrays_as_then() -> Callable[[], None]:
     return lambda: np.set_printoptions(**before)
 
 
-def _hush_layers() -> Callable[[], None]:
-    """The layers of `tf.layers` say at each call that they are deprecated."""
+def _ignore_layer_warnings() -> Callable[[], None]:
+    """Ignore the deprecation warning that `tf.layers` raises in every call."""
     before = warnings.filters[:]
     warnings.filterwarnings('ignore', message='.*is deprecated and', category=UserWarning)
 
@@ -78,13 +79,14 @@ def _hush_layers() -> Callable[[], None]:
 
 
 def switch_to_v1() -> Callable[[], None]:
-    """Switches TensorFlow to the behaviour of version 1; returns what switches it back."""
+    """Switch TensorFlow to v1 behavior; return a function that restores the previous state."""
     before = [(owner, name, getattr(owner, name)) for owner, name in _SWITCHES]
-    enabled = tf2.enabled()
-    local = context.context()._thread_local_data
-    was_eager = local.is_eager
+    v2_enabled = tf2.enabled()
+    thread_data = context.context()._thread_local_data
+    was_eager = thread_data.is_eager
     undo_others = contextlib.ExitStack()
-    for change in (_let_scripts_define_flags, _print_arrays_as_then, _hush_layers):
+    for change in (_let_scripts_redefine_flags, _print_scalars_without_type,
+                   _ignore_layer_warnings):
         undo_others.callback(change())
     deprecation._PRINT_DEPRECATION_WARNINGS = False
     tf.disable_v2_behavior()
@@ -92,20 +94,20 @@ def switch_to_v1() -> Callable[[], None]:
 
     def undo() -> None:
         undo_others.close()
-        if enabled:
+        if v2_enabled:
             tf2.enable()
             for name in v2_compat._DATA_V2_CALLBACKS.list():
                 v2_compat._DATA_V2_CALLBACKS.lookup(name)()
         for owner, name, value in before:
             setattr(owner, name, value)
-        local.is_eager = was_eager
+        thread_data.is_eager = was_eager
 
     return undo
 
 
 @contextlib.contextmanager
 def exclude_from_op_tracebacks(files: Collection[str]) -> Iterator[None]:
-    """Leaves the frames of some files out of the trace that TensorFlow keeps of each op."""
+    """Leave the frames of some files out of the stack trace that TensorFlow records per op."""
 
     class Filter(tf_stack.StackTraceFilter):
         def get_filtered_filenames(self):

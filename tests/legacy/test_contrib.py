@@ -1,4 +1,4 @@
-"""`tf.contrib` to what TensorFlow 1.15.5 said, and to its own promises."""
+"""`tf.contrib`: reference outputs of TensorFlow 1.15.5, lookup of names, and error messages."""
 
 import sys
 import types
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-ROOT = contrib.modules()['tensorflow.contrib']()
+ROOT = contrib.get_module(contrib.ROOT)
 TF = ModuleProxy(tf, {'contrib': lambda: ROOT})
 
 
@@ -24,63 +24,85 @@ def golden():
 
 
 @pytest.mark.parametrize('case', CASES, ids=lambda case: case.__name__)
-def test_as_tensorflow_1_15(golden, case, graph):
+def test_matches_tensorflow_1_15(golden, case, graph):
     expected = {name.partition('/')[2]: value for name, value in golden.items()
                 if name.startswith(case.__name__ + '/')}
     with as_in_tensorflow_1():
-        found = case(TF)
-    assert set(found) == set(expected)
-    wrong = []
+        results = case(TF)
+    assert set(results) == set(expected)
+    differences = []
     for name, value in expected.items():
-        mine = np.asarray(found[name])
+        result = np.asarray(results[name])
         if value.dtype.kind in 'USO':
-            right = str(mine) == str(value)
+            equal = str(result) == str(value)
         else:
-            right = mine.shape == value.shape and np.allclose(mine, value, rtol=1e-5, atol=1e-5)
-        if not right:
-            wrong.append(f'{name}: {mine} for {value}')
-    assert not wrong, '\n'.join(wrong)
+            equal = result.shape == value.shape and np.allclose(result, value, rtol=1e-5,
+                                                                atol=1e-5)
+        if not equal:
+            differences.append(f'{name}: {result} instead of {value}')
+    assert not differences, '\n'.join(differences)
 
 
-class TestFaces:
+def look_up(name):
+    value = ROOT
+    for part in name.split('.'):
+        value = getattr(value, part)
+    return value
 
-    def test_a_name_that_is_gone(self):
+
+@pytest.fixture
+def as_module():
+    """Makes a module importable as `contrib_under_test`."""
+    name = 'contrib_under_test'
+    yield lambda module: sys.modules.__setitem__(name, module)
+    sys.modules.pop(name, None)
+
+
+class TestContribModule:
+
+    def test_unsupported_name_raises(self):
         tpu = ROOT.tpu
         assert not hasattr(tpu, 'TPUEstimator')
         with pytest.raises(UnsupportedAPIError) as raised:
             tpu.TPUEstimator  # noqa: B018
         assert isinstance(raised.value, (AttributeError, InceptionSlimError))
         assert str(raised.value) == (
-            'tf.contrib.tpu.TPUEstimator of TensorFlow 1 has nothing behind it here; use '
+            'tf.contrib.tpu.TPUEstimator of TensorFlow 1 is not supported; use '
             'tf.distribute.TPUStrategy.')
 
-    def test_what_is_gone_can_be_imported_and_refuses_use(self):
-        place = {}
-        sys.modules['contrib_for_a_test'] = ROOT.learn
-        try:
-            exec('from contrib_for_a_test import Estimator', place)
-        finally:
-            del sys.modules['contrib_for_a_test']
-        gone = place['Estimator']
-        assert 'tf.contrib.learn.Estimator' in repr(gone)
-        for use in (lambda: gone(), lambda: gone.fit, lambda: types.new_class('Mine', (gone,)),
-                    lambda: isinstance(1, gone), lambda: gone['x'], lambda: list(gone)):
-            with pytest.raises(UnsupportedAPIError, match='estimators left TensorFlow in 2.16'):
+    def test_message_without_a_replacement(self):
+        with pytest.raises(UnsupportedAPIError) as raised:
+            ROOT.bayesflow.monte_carlo.expectation  # noqa: B018
+        assert str(raised.value) == (
+            'tf.contrib.bayesflow.monte_carlo.expectation of TensorFlow 1 is not supported and '
+            'has no replacement.')
+
+    def test_unsupported_name_can_be_imported_but_not_used(self, as_module):
+        namespace = {}
+        as_module(ROOT.learn)
+        exec('from contrib_under_test import Estimator', namespace)
+        symbol = namespace['Estimator']
+        assert 'tf.contrib.learn.Estimator' in repr(symbol)
+        for use in (lambda: symbol(), lambda: symbol.fit,
+                    lambda: types.new_class('Mine', (symbol,)), lambda: isinstance(1, symbol),
+                    lambda: symbol['x'], lambda: list(symbol)):
+            with pytest.raises(UnsupportedAPIError, match='estimators were removed in TensorFlow'):
                 use()
 
-    def test_a_name_that_never_was(self):
+    def test_unknown_name_raises(self):
         with pytest.raises(AttributeError, match="has no attribute 'nothing'") as raised:
             ROOT.layers.nothing  # noqa: B018
         assert not isinstance(raised.value, UnsupportedAPIError)
 
-    def test_every_module_can_be_had_and_no_other(self):
-        modules = contrib.modules()
-        for dotted, make in modules.items():
-            face = make()
-            assert face.__name__ == dotted and make() is face and face.__path__ == []
-        assert len(modules) > 840
-        assert 'tensorflow.contrib.slim.nets' in modules
-        assert 'tensorflow.contrib.nonsense' not in modules
+    def test_get_module_returns_every_module(self):
+        names = contrib.module_names()
+        for name in names:
+            module = contrib.get_module(name)
+            assert module.__name__ == name and contrib.get_module(name) is module
+            assert module.__path__ == []
+        assert len(names) > 840
+        assert 'tensorflow.contrib.slim.nets' in names
+        assert 'tensorflow.contrib.nonsense' not in names
 
     @pytest.mark.parametrize('private, public', [
         ('slim.python.slim.learning.train', 'slim.learning.train'),
@@ -89,16 +111,25 @@ class TestFaces:
         ('layers.python.layers.layers.conv2d', 'layers.conv2d'),
         ('layers.python.layers.initializers.xavier_initializer', 'layers.xavier_initializer'),
         ('framework.python.ops.variables.get_variables', 'slim.get_variables'),
-        ('framework.python.ops.arg_scope', 'framework.python.ops.arg_scope'),
-        ('framework.python.ops.arg_scope.arg_scope', 'framework.arg_scope'),
+        ('framework.python.ops.arg_scope', 'framework.arg_scope'),
         ('training.python.training.hparam.HParams', 'training.HParams'),
         ('metrics.python.ops.metric_ops.streaming_auc', 'metrics.streaming_auc'),
         ('image.python.ops.image_ops.rotate', 'image.rotate'),
         ('losses.python.losses.loss_ops.log_loss', 'losses.log_loss')])
-    def test_private_places(self, private, public):
-        assert found(private) is found(public)
+    def test_private_names_are_the_public_ones(self, private, public):
+        assert look_up(private) is look_up(public)
 
-    def test_slim_is_whole(self):
+    def test_function_hides_the_module_of_its_name(self):
+        ops = 'tensorflow.contrib.framework.python.ops'
+        function = contrib.get_module(ops).arg_scope
+        module = contrib.get_module(f'{ops}.arg_scope')
+        assert isinstance(function, types.FunctionType) and isinstance(module, types.ModuleType)
+        assert module.arg_scope is function and module.add_arg_scope
+        contrib.get_module(ops).arg_scope = module  # as Python does after importing it
+        assert contrib.get_module(ops).arg_scope is function
+        assert contrib.status(f'{ops}.arg_scope.add_arg_scope')[0] == 'supported'
+
+    def test_slim_has_all_public_names(self, as_module):
         import tf_slim
         names = [name for name in dir(tf_slim) if not name.startswith('_')
                  and not isinstance(getattr(tf_slim, name), types.ModuleType)]
@@ -107,18 +138,15 @@ class TestFaces:
         for module in ('learning', 'evaluation', 'dataset', 'dataset_data_provider', 'queues',
                        'tfexample_decoder', 'losses', 'metrics', 'summaries', 'model_analyzer',
                        'data_decoder', 'data_provider', 'parallel_reader', 'prefetch_queue'):
-            assert getattr(ROOT.slim, module).serves_anything(), module
+            assert getattr(ROOT.slim, module).supports_any(), module
         nets = ROOT.slim.nets
         assert nets.inception.inception_v3.__wrapped__ is inception_slim.inception_v3
         assert nets.resnet_v2.resnet_v2_50.__module__ == 'tf_slim.nets.resnet_v2'
         assert nets.vgg.vgg_16.default_image_size == 224
-        place = {}
-        sys.modules['contrib_for_a_test'] = ROOT.slim
-        try:
-            exec('from contrib_for_a_test import *', place)
-        finally:
-            del sys.modules['contrib_for_a_test']
-        assert place['conv2d'] is tf_slim.conv2d and 'np' not in place
+        namespace = {}
+        as_module(ROOT.slim)
+        exec('from contrib_under_test import *', namespace)
+        assert namespace['conv2d'] is tf_slim.conv2d and 'np' not in namespace
 
     def test_model_analysis(self, graph, capfd):
         tf.get_variable('weights', [3, 4])
@@ -129,49 +157,41 @@ class TestFaces:
         assert 'weights (3x4, 12/12 params)' in capfd.readouterr().out
         assert analyzer.print_model_analysis(graph).name == '_TFProfRoot'
 
-    def test_balanced_places(self, graph):
+    def test_device_setter_strategies(self, graph):
         training = ROOT.training
-        place = training.GreedyLoadBalancingStrategy(2, training.byte_size_load_fn)
-        assert [place(tf.zeros([size]).op) for size in (10, 3, 4, 5)] == [0, 1, 1, 1]
+        choose = training.GreedyLoadBalancingStrategy(2, training.byte_size_load_fn)
+        assert [choose(tf.zeros([size]).op) for size in (10, 3, 4, 5)] == [0, 1, 1, 1]
         random = training.RandomStrategy(3, seed=0)
         assert {random(None) for _ in range(50)} == {0, 1, 2}
 
 
-def found(name):
-    value = ROOT
-    for part in name.split('.'):
-        value = getattr(value, part)
-    return value
-
-
 class TestStatus:
 
-    @pytest.mark.parametrize('name, served, says', [
-        ('tf.contrib.layers.batch_norm', 'served', 'is tf_slim.layers.layers.batch_norm.'),
-        ('tensorflow.contrib.slim', 'served', 'a module'),
-        ('tf.contrib.learn', 'missing', 'estimators left TensorFlow'),
-        ('tf.contrib.lite.toco', 'missing', 'use tf.lite'),
-        ('tf.contrib.slim.nothing', 'missing', '1.15.5 had no tf.contrib.slim.nothing'),
-        ('tf.contrib.training.bucket_by_sequence_length', 'missing',
+    @pytest.mark.parametrize('name, expected, text', [
+        ('tf.contrib.layers.batch_norm', 'supported', 'is tf_slim.layers.layers.batch_norm.'),
+        ('tensorflow.contrib.slim', 'supported', 'a module'),
+        ('tf.contrib.learn', 'not supported', 'estimators were removed'),
+        ('tf.contrib.lite.toco', 'not supported', 'use tf.lite'),
+        ('tf.contrib.slim.nothing', 'not supported', '1.15.5 had no tf.contrib.slim.nothing'),
+        ('tf.contrib.training.bucket_by_sequence_length', 'not supported',
          'use tf.data.Dataset.bucket_by_sequence_length')])
-    def test_of_names(self, name, served, says):
-        answer, sentence = contrib.status(name)
-        assert answer == served and says in sentence
+    def test_names(self, name, expected, text):
+        support, message = contrib.status(name)
+        assert support == expected and text in message
 
-    def test_of_no_contrib(self):
-        with pytest.raises(ValueError, match='must begin with tf.contrib'):
+    def test_rejects_names_outside_contrib(self):
+        with pytest.raises(ValueError, match='must start with tf.contrib'):
             contrib.status('tf.layers.dense')
 
 
-def test_nothing_heavy_is_imported_first():
+def test_creating_modules_imports_nothing_else():
     done = fork_server.python('''
         import sys
         import inception_slim
         from inception_slim.legacy import contrib
         before = set(sys.modules)
-        modules = contrib.modules()
-        for make in modules.values():
-            make()
+        for name in contrib.module_names():
+            contrib.get_module(name)
         new = {name for name in set(sys.modules) - before
                if not name.startswith(('inception_slim.legacy.contrib', 'importlib'))}
         assert not new, new
@@ -179,10 +199,8 @@ def test_nothing_heavy_is_imported_first():
     assert done.returncode == 0, done.stderr
 
 
-class TestDocs:
-
-    def test_the_table_is_the_codes(self):
-        from scripts import contrib_table
-        with open(contrib_table.PAGE, encoding='utf-8') as file:
-            page = file.read()
-        assert contrib_table.with_table(page) == page, 'run make contrib-table'
+def test_documented_table_is_current():
+    from scripts import contrib_table
+    with open(contrib_table.PAGE, encoding='utf-8') as file:
+        page = file.read()
+    assert contrib_table.with_table(page) == page, 'run make contrib-table'

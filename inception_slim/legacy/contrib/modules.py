@@ -1,175 +1,174 @@
-"""The module objects that stand for those of `tf.contrib`: names found on first use.
+"""Module objects of `tf.contrib`, whose names are looked up when they are first used.
 
-Nothing is imported until a name is asked for. A name of TensorFlow 1.15.5 that has nothing behind
-it may be imported, since scripts import much that they never use; to use it raises one sentence.
+Nothing is imported before that. A name of TensorFlow 1.15.5 without a replacement can be imported,
+because scripts import many names that they never use; using it raises `UnsupportedAPIError`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 import dis
+import functools
 import importlib
 import sys
 import types
 
 from inception_slim.errors import UnsupportedAPIError
+from inception_slim.legacy.contrib import replacements
 
 ROOT = 'tensorflow.contrib'
 
 
-@dataclass(frozen=True)
-class Replacement:
-    """What stands behind a module of `tf.contrib`.
-
-    Attributes:
-      sources: modules whose names are handed on, the first that has one; dotted.
-      names: names that are others elsewhere, as `module:attribute`.
-      advice: what to use today in the place of a name that nothing stands behind.
-      advices: the same for single names.
-    """
-
-    sources: tuple[str, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
-    advice: str = ''
-    advices: Mapping[str, str] = field(default_factory=dict)
-
-
 class UnsupportedSymbol:
-    """What a script imported that has nothing behind it; any use of it raises its sentence."""
+    """An imported name that has no replacement; any use of it raises `UnsupportedAPIError`."""
 
-    def __init__(self, name: str, sentence: str):
-        self.__dict__.update(__name__=name, _sentence=sentence)
+    def __init__(self, name: str, message: str):
+        self.__dict__.update(__name__=name, _message=message)
 
-    def _refuse(self, *arguments, **named):
-        raise UnsupportedAPIError(self._sentence)
+    def _raise(self, *args, **kwargs):
+        raise UnsupportedAPIError(self._message)
 
     def __getattr__(self, name: str):
-        if name.startswith('__') and name.endswith('__'):  # what Python itself asks for
+        if name.startswith('__') and name.endswith('__'):  # Python probes for these
             raise AttributeError(name)
-        self._refuse()
+        self._raise()
 
-    __call__ = __setattr__ = __getitem__ = __iter__ = __mro_entries__ = __enter__ = _refuse
-    __instancecheck__ = __subclasscheck__ = _refuse
+    __call__ = __setattr__ = __getitem__ = __iter__ = __mro_entries__ = __enter__ = _raise
+    __instancecheck__ = __subclasscheck__ = _raise
 
     def __repr__(self):
-        return f'<{self.__name__} of TensorFlow 1, which has nothing behind it>'
+        return f'<{self.__name__} of TensorFlow 1, not supported>'
 
 
 def display_name(dotted: str) -> str:
-    """A name as people say it: `tf.contrib.layers.conv2d`."""
-    return 'tf' + dotted.removeprefix('tensorflow')
+    """Return the name as users write it, such as `tf.contrib.layers.conv2d`."""
+    return 'tf' + dotted.removeprefix('tensorflow') if dotted.startswith('tensorflow') else dotted
 
 
 class ContribModule(types.ModuleType):
-    """A module of `tf.contrib`."""
+    """A module of `tf.contrib`.
 
-    def __init__(self, dotted: str, behind: Replacement, children: Mapping[str, Callable],
-                 originals: frozenset[str]):
-        super().__init__(
-            dotted, f'{display_name(dotted)} of TensorFlow 1, on what stands for it today.'
-        )
-        self.__path__ = []  # a package, whatever it was: below it may be more
-        self._behind = behind
-        self._children = children
-        self._originals = originals
+    Args:
+      name: relative to `tensorflow.contrib`; '' is `tf.contrib` itself.
+    """
 
-    def _find(self, name: str) -> object:
-        """What stands behind a name; raises LookupError where nothing does."""
-        if name in self._behind.names:
-            return import_object(self._behind.names[name])
-        if name in self._children:
-            return self._children[name]()
-        for source in self._behind.sources:
+    def __init__(self, name: str):
+        dotted = f'{ROOT}.{name}' if name else ROOT
+        super().__init__(dotted, f'Replacement of {display_name(dotted)} of TensorFlow 1.')
+        self.__path__ = []  # every module may have submodules
+        self._replacement = replacements.replacement_for(name)
+        self._submodules = replacements.submodules()[name]
+        self._symbols = replacements.known_symbols()[name]
+
+    def _look_up(self, name: str) -> object:
+        """Return the replacement of a name; raise LookupError if there is none."""
+        if name in self._replacement.names:
+            return import_object(self._replacement.names[name])
+        if name in self._submodules and not self._is_hidden(name):
+            return get_module(self._submodules[name])
+        for source in self._replacement.sources:
             try:
-                module = import_object(source)
-            except ImportError:
-                continue  # an optional package, which the advice names
-            try:
-                value = getattr(module, name)
-            except AttributeError:
-                continue
+                value = getattr(import_object(source), name)
+            except (ImportError, AttributeError):
+                continue  # an optional package is missing, or the source has no such name
             if isinstance(value, types.ModuleType) and not isinstance(value, ContribModule):
-                continue  # what the source itself imports
+                continue  # a module that the source imports for itself
             return value
         raise LookupError(name)
 
-    def sentence(self, name: str = '') -> str:
-        """What is said of a name that is not served, or of the whole module."""
-        advice = self._behind.advices.get(name, self._behind.advice)
-        return (
-            f'{display_name(self.__name__)}{name and "." + name} of TensorFlow 1 has nothing behind '
-            'it here' + (f'; {advice}.' if advice else '.')
-        )
+    def _is_hidden(self, submodule: str) -> bool:
+        return f'{self.__name__}.{submodule}'.removeprefix(f'{ROOT}.') in (
+            replacements.HIDDEN_BY_FUNCTIONS)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        # After it has imported a submodule, Python would bind it over the function of its name.
+        if not (isinstance(value, ContribModule) and self._is_hidden(name)):
+            super().__setattr__(name, value)
+
+    def unsupported_message(self, name: str = '') -> str:
+        """Return the error message for an unsupported name, or for the whole module."""
+        title = display_name(f'{self.__name__}.{name}' if name else self.__name__)
+        advice = self._replacement.advices.get(name, self._replacement.advice)
+        return f'{title} of TensorFlow 1 is not supported' + (
+            f'; {advice}.' if advice else ' and has no replacement.')
+
+    @property
     def advice(self) -> str:
-        """What to use today in the place of the module."""
-        return self._behind.advice
+        """What to use today instead of the module; may be empty."""
+        return self._replacement.advice
 
     def __getattr__(self, name: str):
         if name == '__all__':
-            return [each for each in dir(self) if not each.startswith('_')]
+            return [public for public in dir(self) if not public.startswith('_')]
         if name.startswith('__') and name.endswith('__'):
             raise AttributeError(f'module {self.__name__!r} has no attribute {name!r}')
         try:
-            value = self._find(name)
+            value = self._look_up(name)
         except LookupError:
-            pass
+            importing = _called_by_import()
         except ImportError as error:
             raise UnsupportedAPIError(
-                f'{display_name(self.__name__)}.{name} cannot be had: {error}'
-            ) from None
+                f'{display_name(self.__name__)}.{name} is not available: {error}') from None
         else:
             setattr(self, name, value)
             return value
-        importing = _asked_by_an_import()
-        if self._is_original(name):
+        if self._existed(name):
+            message = self.unsupported_message(name)
             if importing:
-                return UnsupportedSymbol(
-                    f'{display_name(self.__name__)}.{name}', self.sentence(name)
-                )
-            raise UnsupportedAPIError(self.sentence(name))
+                return UnsupportedSymbol(f'{display_name(self.__name__)}.{name}', message)
+            raise UnsupportedAPIError(message)
         if importing:
             raise ImportError(f'cannot import name {name!r} from {self.__name__!r}',
                               name=self.__name__)
         raise AttributeError(f'module {self.__name__!r} has no attribute {name!r}')
 
-    def _is_original(self, name: str) -> bool:
-        """Whether 1.15.5 had the name, as far as is known: of private modules it is not."""
-        return (name in self._originals or name in self._behind.advices
-                or 'python' in self.__name__.split('.') or not self._originals)
+    def _existed(self, name: str) -> bool:
+        """Whether 1.15.5 had the name, as far as known; names of private modules are not known."""
+        return (name in self._symbols or name in self._replacement.advices
+                or 'python' in self.__name__.split('.') or not self._symbols)
 
     def __dir__(self):
-        names = set(self._originals) | set(self._behind.names) | set(self._children)
-        names |= {name for name in vars(self) if not name.startswith('_')}
-        for source in self._behind.sources:
+        names = {*self._symbols, *self._replacement.names, *self._submodules, *vars(self)}
+        for source in self._replacement.sources:
             try:
-                names |= {name for name in dir(import_object(source)) if not name.startswith('_')}
+                names |= set(dir(import_object(source)))
             except ImportError:
                 pass
-        return sorted(name for name in names if self.serves(name))
+        return sorted(name for name in names
+                      if not name.startswith('_') and self.supports(name))
 
-    def serves(self, name: str) -> bool:
-        """Whether something stands behind a name."""
+    def supports(self, name: str) -> bool:
+        """Return whether a name has a replacement."""
         try:
-            self._find(name)
+            self._look_up(name)
         except (LookupError, ImportError):
             return False
         return True
 
-    def serves_anything(self) -> bool:
-        """Whether a name here or below is served."""
+    def supports_any(self) -> bool:
+        """Return whether a name in this module or below it has a replacement."""
         values = (getattr(self, name) for name in dir(self))
-        return any(
-            not isinstance(value, ContribModule) or value.serves_anything() for value in values
-        )
+        return any(not isinstance(value, ContribModule) or value.supports_any()
+                   for value in values)
 
     def __repr__(self):
-        return f'<module {self.__name__!r}, served by inception_slim>'
+        return f'<module {self.__name__!r}, provided by inception_slim>'
+
+
+@functools.cache
+def module_names() -> frozenset[str]:
+    """Return the dotted names of all modules of `tf.contrib`, from 'tensorflow.contrib' on."""
+    return frozenset(f'{ROOT}.{name}' if name else ROOT
+                     for name in replacements.known_symbols())
+
+
+@functools.cache
+def get_module(dotted: str) -> ContribModule:
+    """Return the module object for one of `module_names`; the same object in every call."""
+    return ContribModule(dotted.removeprefix(ROOT).removeprefix('.'))
 
 
 def import_object(target: str) -> object:
-    """A module by its dotted name, or of `module:attribute` the attribute."""
+    """Import a module by its dotted name, or an attribute given as `module:attribute`."""
     path, _, attribute = target.partition(':')
     value = importlib.import_module(path)
     for part in attribute.split('.') if attribute else ():
@@ -177,11 +176,14 @@ def import_object(target: str) -> object:
     return value
 
 
-def _asked_by_an_import() -> bool:
-    """Whether the line that asks is `from MODULE import NAME`, which would hide the sentence."""
+def _called_by_import() -> bool:
+    """Whether the caller's caller runs `from MODULE import NAME`.
+
+    Such a statement must not raise; it would replace the error message by Python's own.
+    """
     frame = sys._getframe(2)
     if frame.f_code.co_filename == '<frozen importlib._bootstrap>':
-        return True  # which looks whether a package has the name, or else for a module
-    # CPython's; elsewhere the import fails, with Python's own words.
+        return True  # looks for the name in a package before it looks for a submodule
+    # On CPython. On other interpreters the import fails with Python's own message.
     return (frame.f_lasti >= 0
             and dis.opname[frame.f_code.co_code[frame.f_lasti]] == 'IMPORT_FROM')

@@ -1,30 +1,47 @@
-"""What stands behind each module of `tf.contrib`, in tables; long for the tables' sake.
+"""Tables that map the modules of `tf.contrib` to their replacements; long because of the tables.
 
-Names are relative to `tensorflow.contrib`. A private module of a group (`layers.python.layers.…`)
-has what `_PRIVATE` says, and then whatever the group's public face has.
+Module names are relative to `tensorflow.contrib`. A private module (`layers.python.layers.…`) gets
+the sources listed in `_PRIVATE`, followed by those of its public top-level module.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 import functools
 from importlib import resources
 
-from inception_slim.legacy.contrib.modules import Replacement
-
-_HERE = 'inception_slim.legacy.contrib'
+_CONTRIB = 'inception_slim.legacy.contrib'
 _V1 = 'tensorflow.compat.v1'
 _PY = 'tensorflow.python'
 _SLIM = 'tf_slim'
 _NETS = f'{_SLIM}.nets'
 
 
+@dataclass(frozen=True)
+class Replacement:
+    """Where the names of a module of `tf.contrib` are found today.
+
+    Attributes:
+      sources: dotted modules to look a name up in, in this order.
+      names: names that come from elsewhere or have been renamed, as `module:attribute`.
+      advice: what to use instead of names without a replacement.
+      advices: the same for single names.
+    """
+
+    sources: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    advice: str = ''
+    advices: Mapping[str, str] = field(default_factory=dict)
+
+
 def _same(module: str, names: str) -> dict[str, str]:
-    """Names that are called the same in another module."""
+    """Names that another module has under the same name."""
     return {name: f'{module}:{name}' for name in names.split()}
 
 
 _FRAMEWORK = {
-    'nest': f'{_HERE}.nest',
+    'nest': f'{_CONTRIB}.nest',
     **_same(f'{_V1}', 'argsort sort convert_to_tensor_or_sparse_tensor is_tensor TensorSpec'),
     'BoundedTensorSpec': f'{_PY}.framework.tensor_spec:BoundedTensorSpec',
     'RecordInput': f'{_PY}.ops.data_flow_ops:RecordInput',
@@ -37,34 +54,34 @@ _FRAMEWORK = {
     **{name: f'{_PY}.ops.init_ops:{name}' for name in (
         'convolutional_delta_orthogonal', 'convolutional_orthogonal_1d',
         'convolutional_orthogonal_2d', 'convolutional_orthogonal_3d')},
-    **_same(f'{_HERE}.framework', 'assert_scalar_int get_placeholders reduce_sum_n'),
+    **_same(f'{_CONTRIB}.framework', 'assert_scalar_int get_placeholders reduce_sum_n'),
 }
 _CELLS = 'tf_keras.src.layers.rnn.legacy_cells'
 _WRAPPERS = 'tf_keras.src.layers.rnn.legacy_cell_wrappers'
 _LOOKUP = f'{_PY}.ops.lookup_ops'
 _KERAS = 'tf_keras'
 
-# The public modules, and the advice for what they had and have not.
+# The public modules, with advice for the names that have no replacement.
 _PUBLIC: dict[str, Replacement] = {
-    '': Replacement(advice='the module is unknown to TensorFlow 1.15.5'),
+    '': Replacement(advice='TensorFlow 1.15.5 has no such module'),
     'slim': Replacement(
         sources=(_SLIM,),
         names={
             **_same(f'{_SLIM}.layers.initializers',
                     'variance_scaling_initializer xavier_initializer xavier_initializer_conv2d'),
-            **_same(f'{_HERE}.layers', 'embed_sequence embedding_lookup_unique'),
+            **_same(f'{_CONTRIB}.layers', 'embed_sequence embedding_lookup_unique'),
             **_same(f'{_SLIM}.layers.summaries', 'summarize_activation summarize_activations '
                     'summarize_biases summarize_collection summarize_tensor summarize_tensors '
                     'summarize_variables summarize_weights'),
             **_same(f'{_PY}.util.deprecation', 'deprecated deprecated_arg_values'),
             'safe_embedding_lookup_sparse': f'{_V1}.nn:safe_embedding_lookup_sparse',
         },
-        advice='tf_slim has no such name either; feature columns are in tf.feature_column'),
+        advice='tf_slim does not have it either; feature columns are in tf.feature_column'),
     'slim.nets': Replacement(advice='the networks are in tf_slim.nets and inception_slim.nets'),
     'layers': Replacement(
         sources=(f'{_SLIM}.layers', f'{_SLIM}.layers.summaries', f'{_SLIM}.layers.optimizers'),
         names={
-            **_same(f'{_HERE}.layers', 'embed_sequence embedding_lookup_unique'),
+            **_same(f'{_CONTRIB}.layers', 'embed_sequence embedding_lookup_unique'),
             'safe_embedding_lookup_sparse': f'{_V1}.nn:safe_embedding_lookup_sparse',
         },
         advice='feature columns are in tf.feature_column, layers in tf_slim'),
@@ -74,7 +91,7 @@ _PUBLIC: dict[str, Replacement] = {
         sources=(f'{_SLIM}.ops.variables', f'{_SLIM}.ops.arg_scope',
                  f'{_SLIM}.ops.framework_ops'),
         names=_FRAMEWORK,
-        advice='look for it in tf.compat.v1, or in tf_slim.ops',
+        advice='look in tf.compat.v1 or tf_slim.ops',
         advices={'py_func': 'use tf.py_func', 'with_shape': 'use tf.ensure_shape',
                  'with_same_shape': 'use tf.ensure_shape'}),
     'metrics': Replacement(
@@ -87,22 +104,22 @@ _PUBLIC: dict[str, Replacement] = {
     'losses': Replacement(sources=(f'{_SLIM}.losses',), advice='use tf.compat.v1.losses'),
     'training': Replacement(
         sources=(f'{_SLIM}.training.training', f'{_SLIM}.training.evaluation'),
-        names={**_same(f'{_HERE}.hparams', 'HParams parse_values'),
-               **_same(f'{_HERE}.device_setter', 'GreedyLoadBalancingStrategy RandomStrategy '
+        names={**_same(f'{_CONTRIB}.hparams', 'HParams parse_values'),
+               **_same(f'{_CONTRIB}.device_setter', 'GreedyLoadBalancingStrategy RandomStrategy '
                        'byte_size_load_fn')},
-        advice='queues of batches are tf.data today',
+        advice='use tf.data instead of queues of batches',
         advices={
             'bucket': 'use tf.data.Dataset.group_by_window',
             'bucket_by_sequence_length': 'use tf.data.Dataset.bucket_by_sequence_length',
             'stratified_sample': 'use tf.data.Dataset.rejection_resample',
             'rejection_sample': 'use tf.data.Dataset.rejection_resample'}),
     'image': Replacement(
-        sources=(f'{_HERE}.image',),
-        advice='TensorFlow Addons had it last, in tfa.image'),
+        sources=(f'{_CONTRIB}.image',),
+        advice='it was last available in TensorFlow Addons, as tfa.image'),
     'util': Replacement(
         names={'constant_value': f'{_PY}.framework.tensor_util:constant_value',
                'make_tensor_proto': f'{_V1}:make_tensor_proto',
-               'make_ndarray': f'{_V1}:make_ndarray', 'nest': f'{_HERE}.nest'},
+               'make_ndarray': f'{_V1}:make_ndarray', 'nest': f'{_CONTRIB}.nest'},
         advice='use tf.compat.v1.graph_util'),
     'summary': Replacement(
         sources=(f'{_PY}.ops.summary_ops_v2',),
@@ -111,29 +128,29 @@ _PUBLIC: dict[str, Replacement] = {
     'tfprof': Replacement(
         advice='use tf.compat.v1.profiler'),
     'tfprof.model_analyzer': Replacement(
-        sources=(f'{_HERE}.tfprof',), advice='use tf.compat.v1.profiler'),
+        sources=(f'{_CONTRIB}.tfprof',), advice='use tf.compat.v1.profiler'),
     'tfprof.tfprof_logger': Replacement(
         sources=(f'{_PY}.profiler.tfprof_logger',), advice='use tf.compat.v1.profiler'),
     'data': Replacement(
-        sources=(f'{_HERE}.data', f'{_V1}.data.experimental'),
+        sources=(f'{_CONTRIB}.data', f'{_V1}.data.experimental'),
         advice='use tf.data.Dataset'),
     'opt': Replacement(
-        sources=(f'{_HERE}.opt',),
+        sources=(f'{_CONTRIB}.opt',),
         advice='use an optimizer of tf.compat.v1.train',
-        advices={'ScipyOptimizerInterface': 'call scipy.optimize.minimize on a function that runs '
-                                            'the loss and its gradients',
+        advices={'ScipyOptimizerInterface':
+                     'use scipy.optimize.minimize with a function that runs the loss and its '
+                     'gradients',
                  'AdaMaxOptimizer': 'use tf_keras.optimizers.legacy.Adamax',
-                 'LARSOptimizer': 'write it by tf.train.MomentumOptimizer, with a rate a layer'}),
+                 'LARSOptimizer': 'use tf.train.MomentumOptimizer with a learning rate per layer'}),
     'quantize': Replacement(
-        advice='quantization-aware training rewrote the graph; today a trained network is '
-               'quantized after training (inception-slim export --format tflite), or by '
-               'tensorflow-model-optimization for Keras'),
-    'quantization': Replacement(sources=(f'{_V1}.quantization', f'{_PY}.ops.array_ops',
-                                    f'{_PY}.ops.gen_array_ops', f'{_PY}.ops.gen_math_ops',
-                                    f'{_PY}.ops.gen_nn_ops'),
-                           advice='use tf.quantization'),
+        advice='quantize after training (inception-slim export --format tflite), or use '
+               'tensorflow-model-optimization for quantization-aware training in Keras'),
+    'quantization': Replacement(
+        sources=(f'{_V1}.quantization', f'{_PY}.ops.array_ops', f'{_PY}.ops.gen_array_ops',
+                 f'{_PY}.ops.gen_math_ops', f'{_PY}.ops.gen_nn_ops'),
+        advice='use tf.quantization'),
     'lookup': Replacement(
-        sources=(f'{_HERE}.lookup', _LOOKUP),
+        sources=(f'{_CONTRIB}.lookup', _LOOKUP),
         names={'HashTable': f'{_LOOKUP}:StaticHashTableV1',
                'MutableDenseHashTable': f'{_LOOKUP}:DenseHashTable'},
         advice='use tf.lookup'),
@@ -141,17 +158,16 @@ _PUBLIC: dict[str, Replacement] = {
         sources=(_CELLS, _WRAPPERS),
         names={**_same(f'{_V1}.nn', 'static_rnn static_state_saving_rnn '
                        'static_bidirectional_rnn'),
-               'transpose_batch_time': f'{_HERE}.rnn:transpose_batch_time'},
-        advice='of the cells only those of tf.nn.rnn_cell remain, which tf-keras keeps'),
-    'legacy_seq2seq': Replacement(advice='write it with tf.nn.static_rnn'),
+               'transpose_batch_time': f'{_CONTRIB}.rnn:transpose_batch_time'},
+        advice='only the cells of tf.nn.rnn_cell are available, from tf-keras'),
+    'legacy_seq2seq': Replacement(advice='use tf.nn.static_rnn'),
     'seq2seq': Replacement(
-        advice='TensorFlow Addons had it last, in tfa.seq2seq'),
-    'crf': Replacement(advice='TensorFlow Addons had it last, in tfa.text'),
-    'cudnn_rnn': Replacement(advice='use tf.keras.layers.LSTM or GRU, which run on cuDNN'),
-    'grid_rnn': Replacement(advice='it lives on nowhere'),
+        advice='it was last available in TensorFlow Addons, as tfa.seq2seq'),
+    'crf': Replacement(advice='it was last available in TensorFlow Addons, in tfa.text'),
+    'cudnn_rnn': Replacement(advice='use tf.keras.layers.LSTM or GRU, which use cuDNN'),
     'predictor': Replacement(
-        names={'from_saved_model': f'{_HERE}.predictor:from_saved_model'},
-        advice='estimators left TensorFlow in 2.16; export a SavedModel and use '
+        names={'from_saved_model': f'{_CONTRIB}.predictor:from_saved_model'},
+        advice='estimators were removed in TensorFlow 2.16; export a SavedModel and use '
                'tf.contrib.predictor.from_saved_model'),
     'saved_model': Replacement(advice='use tf.keras.Model.export'),
     'staging': Replacement(
@@ -165,8 +181,9 @@ _PUBLIC: dict[str, Replacement] = {
                     'get_loss_reduction get_replica_context get_strategy has_strategy '
                     'in_cross_replica_context'),
         advice='use tf.distribute'),
-    'distributions': Replacement(sources=(f'{_V1}.distributions',),
-                            advice='TensorFlow Probability has it, in tfp.distributions'),
+    'distributions': Replacement(
+        sources=(f'{_V1}.distributions',),
+        advice='use tfp.distributions of TensorFlow Probability'),
     'eager': Replacement(
         sources=(f'{_PY}.eager.context',),
         names={**_same(_V1, 'GradientTape TensorSpec Variable custom_gradient '
@@ -180,26 +197,28 @@ _PUBLIC: dict[str, Replacement] = {
                'value_and_gradients_function': f'{_PY}.eager.backprop:val_and_grad_function',
                'defun': f'{_V1}:function', 'function': f'{_V1}:function',
                'in_eager_mode': f'{_V1}:executing_eagerly'},
-        advice='TensorFlow 2 is eager by itself'),
+        advice='TensorFlow 2 is eager by default'),
     'checkpoint': Replacement(
         names={'CheckpointManager': f'{_V1}.train:CheckpointManager',
                'Checkpointable': f'{_PY}.trackable.autotrackable:AutoTrackable',
                'CheckpointableBase': f'{_PY}.trackable.base:Trackable'},
         advice='use tf.train.Checkpoint'),
     'nn': Replacement(
-        names={**_same(f'{_HERE}.nn', 'deprecated_flipped_sigmoid_cross_entropy_with_logits '
+        names={**_same(f'{_CONTRIB}.nn', 'deprecated_flipped_sigmoid_cross_entropy_with_logits '
                        'deprecated_flipped_softmax_cross_entropy_with_logits '
                        'deprecated_flipped_sparse_softmax_cross_entropy_with_logits'),
                'conv1d_transpose': f'{_V1}.nn:conv1d_transpose',
                'nth_element': f'{_PY}.ops.nn_ops:nth_element'},
         advice='use tf.nn'),
     'signal': Replacement(sources=(f'{_V1}.signal',), advice='use tf.signal'),
-    'stateless': Replacement(sources=(f'{_V1}.random', ),
-                        names={'stateless_random_normal': f'{_V1}.random:stateless_normal',
-                               'stateless_random_uniform': f'{_V1}.random:stateless_uniform'},
-                        advice='use tf.random'),
-    'autograph': Replacement(sources=(f'{_V1}.autograph', f'{_V1}.autograph.experimental'),
-                        advice='use tf.autograph'),
+    'stateless': Replacement(
+        sources=(f'{_V1}.random',),
+        names={'stateless_random_normal': f'{_V1}.random:stateless_normal',
+               'stateless_random_uniform': f'{_V1}.random:stateless_uniform'},
+        advice='use tf.random'),
+    'autograph': Replacement(
+        sources=(f'{_V1}.autograph', f'{_V1}.autograph.experimental'),
+        advice='use tf.autograph'),
     'compiler': Replacement(),
     'compiler.jit': Replacement(
         names={'experimental_jit_scope':
@@ -208,26 +227,27 @@ _PUBLIC: dict[str, Replacement] = {
     'compiler.xla': Replacement(advice='use tf.function(jit_compile=True)'),
     'tensorboard': Replacement(advice='install tensorboard'),
     'tensorboard.plugins.projector': Replacement(
-        sources=('tensorboard.plugins.projector',), advice='install it with: pip install '
-                                                           'tensorboard'),
-    'integrate': Replacement(advice='TensorFlow Probability has it, in tfp.math.ode'),
+        sources=('tensorboard.plugins.projector',),
+        advice='install it with: pip install tensorboard'),
+    'integrate': Replacement(advice='use tfp.math.ode of TensorFlow Probability'),
     'input_pipeline': Replacement(advice='use tf.data'),
-    'resampler': Replacement(advice='TensorFlow Addons had it last, as tfa.image.resampler'),
-    'sparsemax': Replacement(advice='TensorFlow Addons had it last, in tfa.activations'),
+    'resampler': Replacement(
+        advice='it was last available in TensorFlow Addons, as tfa.image.resampler'),
+    'sparsemax': Replacement(
+        advice='it was last available in TensorFlow Addons, in tfa.activations'),
     'mixed_precision': Replacement(advice='use tf.compat.v1.mixed_precision'),
     'keras': Replacement(sources=(_KERAS,), advice='use tf_keras'),
-    'learn': Replacement(advice='estimators left TensorFlow in 2.16; train with tf_slim.learning, '
-                           'or tf.keras'),
-    'estimator': Replacement(advice='estimators left TensorFlow in 2.16; train with '
-                               'tf_slim.learning, or tf.keras'),
+    **dict.fromkeys(('learn', 'estimator'), Replacement(
+        advice='estimators were removed in TensorFlow 2.16; train with tf_slim.learning or '
+               'tf.keras')),
     'tpu': Replacement(advice='use tf.distribute.TPUStrategy'),
     'lite': Replacement(advice='use tf.lite'),
-    'gan': Replacement(advice='it is a package of its own: tensorflow-gan'),
-    'tensorrt': Replacement(advice='use NVIDIA TensorRT from ONNX'),
+    'gan': Replacement(advice='use the package tensorflow-gan'),
+    'tensorrt': Replacement(advice='export to ONNX and use NVIDIA TensorRT'),
     'model_pruning': Replacement(advice='use tensorflow-model-optimization'),
-    'graph_editor': Replacement(advice='it lives on nowhere; tf.import_graph_def with an input_map '
-                                  'replaces inputs'),
-    'copy_graph': Replacement(advice='use tf.import_graph_def of a GraphDef'),
+    'graph_editor': Replacement(
+        advice='to replace inputs, use tf.import_graph_def with an input_map'),
+    'copy_graph': Replacement(advice='use tf.import_graph_def with a GraphDef'),
     'ffmpeg': Replacement(advice='use tensorflow-io'),
     'cloud': Replacement(advice='use tensorflow-io'),
     'factorization': Replacement(advice='use scikit-learn'),
@@ -236,13 +256,13 @@ _PUBLIC: dict[str, Replacement] = {
     'feature_column': Replacement(advice='use tf.feature_column'),
     'session_bundle': Replacement(advice='use tf.compat.v1.saved_model'),
     'nccl': Replacement(advice='use tf.distribute'),
-    'receptive_field': Replacement(advice='it is a package of its own: receptivefield'),
+    'receptive_field': Replacement(advice='use the package receptivefield'),
 }
-for _each in ('activations applications backend callbacks constraints datasets initializers '
+for _name in ('activations applications backend callbacks constraints datasets initializers '
               'layers losses metrics models optimizers preprocessing regularizers utils').split():
-    _PUBLIC[f'keras.{_each}'] = Replacement(sources=(f'{_KERAS}.{_each}',), advice='use tf_keras')
+    _PUBLIC[f'keras.{_name}'] = Replacement(sources=(f'{_KERAS}.{_name}',), advice='use tf_keras')
 
-# What private modules have before their group's public names.
+# Sources of private modules, before those of their public top-level module.
 _PRIVATE: dict[str, tuple[str, ...]] = {
     'framework.python.framework': (),
     'framework.python.ops': (f'{_SLIM}.ops.variables', f'{_SLIM}.ops.arg_scope'),
@@ -255,7 +275,7 @@ _PRIVATE: dict[str, tuple[str, ...]] = {
     'metrics.python.metrics.classification': (f'{_SLIM}.metrics.classification',),
     'metrics.python.ops.histogram_ops': (f'{_SLIM}.metrics.histogram_ops',),
     'metrics.python.ops.metric_ops': (f'{_SLIM}.metrics.metric_ops',),
-    'tfprof.python.tools.tfprof.model_analyzer': (f'{_HERE}.tfprof',),
+    'tfprof.python.tools.tfprof.model_analyzer': (f'{_CONTRIB}.tfprof',),
     **{f'layers.python.layers.{name}': (f'{_SLIM}.layers.{name}',) for name in (
         'initializers', 'layers', 'normalization', 'optimizers', 'regularizers', 'rev_block_lib',
         'summaries', 'utils')},
@@ -270,13 +290,13 @@ _PRIVATE: dict[str, tuple[str, ...]] = {
         'prefetch_queue', 'tfexample_decoder')},
     **{f'slim.python.slim.nets.{name}': (f'{_NETS}.{name}',) for name in (
         'alexnet', 'overfeat', 'resnet_utils', 'resnet_v1', 'resnet_v2', 'vgg')},
-    **{f'slim.python.slim.nets.{name}': (f'{_HERE}.inception',) for name in (
+    **{f'slim.python.slim.nets.{name}': (f'{_CONTRIB}.inception',) for name in (
         'inception', 'inception_v1', 'inception_v2', 'inception_v3', 'inception_v4',
         'inception_resnet_v2')},
     'slim.python.slim.nets.lenet': ('inception_slim.legacy.research_slim.nets.lenet',),
 }
 
-# Modules that are attributes of others, by the names of their files.
+# Modules that are attributes of other modules: attribute -> module.
 _SLIM_FILES = {name: f'slim.python.slim.{name}' for name in (
     'evaluation', 'learning', 'model_analyzer', 'queues', 'summaries')}
 _SLIM_FILES |= {name: f'slim.python.slim.data.{name}' for name in (
@@ -285,7 +305,7 @@ _SLIM_FILES |= {name: f'slim.python.slim.data.{name}' for name in (
 _LAYERS_FILES = {name: f'layers.python.layers.{name}' for name in (
     'initializers', 'layers', 'normalization', 'optimizers', 'regularizers', 'rev_block_lib',
     'utils')}
-CHILDREN: dict[str, dict[str, str]] = {
+_SUBMODULES: dict[str, dict[str, str]] = {
     'slim': {**_SLIM_FILES, **_LAYERS_FILES, 'losses': 'losses', 'metrics': 'metrics'},
     'slim.nets': {name.rpartition('.')[2]: name for name in _PRIVATE
                   if name.startswith('slim.python.slim.nets.')},
@@ -298,37 +318,54 @@ CHILDREN: dict[str, dict[str, str]] = {
 }
 
 
+# Modules that a function of the same name hides, because their package imports * from them: as an
+# attribute of the package the name is the function, but the module can be imported.
+HIDDEN_BY_FUNCTIONS = frozenset({'framework.python.ops.arg_scope'})
+
+
 @functools.cache
 def known_symbols() -> dict[str, frozenset[str]]:
-    """Every module of `tf.contrib`, and the public names that it had in TensorFlow 1.15.5.
+    """Return every module of `tf.contrib` with its public names in TensorFlow 1.15.5.
 
-    Those that only earlier or later releases had are there without names.
+    Modules that only other releases had are included without names.
     """
-    text = resources.files(_HERE).joinpath('symbols_1_15.txt').read_text()
-    found = {}
+    text = resources.files(_CONTRIB).joinpath('symbols_1_15.txt').read_text()
+    symbols = {}
     for line in text.splitlines():
         name, *names = line.split()
-        found['' if name == '.' else name] = frozenset(names)
+        symbols['' if name == '.' else name] = frozenset(names)
     for name in [*_PUBLIC, *_PRIVATE, 'lite.python', 'lite.toco']:
-        while name not in found:
-            found[name] = frozenset()
+        while name not in symbols:
+            symbols[name] = frozenset()
             name = name.rpartition('.')[0]
-    return found
+    return symbols
+
+
+@functools.cache
+def submodules() -> dict[str, dict[str, str]]:
+    """Return the submodules of every module: attribute name -> dotted name of the module."""
+    children: dict[str, dict[str, str]] = {name: {} for name in known_symbols()}
+    for name in filter(None, known_symbols()):
+        parent, _, child = name.rpartition('.')
+        children[parent][child] = f'tensorflow.contrib.{name}'
+    for parent, aliases in _SUBMODULES.items():  # public names of private files
+        for child, name in aliases.items():
+            children[parent].setdefault(child, f'tensorflow.contrib.{name}')
+    return children
 
 
 def replacement_for(name: str) -> Replacement:
-    """What stands behind a module, by its name relative to `tensorflow.contrib`."""
+    """Return the replacement of a module; the default for an unknown module has no sources."""
     if name in _PUBLIC:
         return _PUBLIC[name]
-    group = name.split('.')[0]
+    public = _PUBLIC.get(name.split('.')[0], Replacement())
     parent = name.rpartition('.')[0]
-    public = _PUBLIC.get(group, Replacement(advice='it lives on nowhere'))
     if 'python' not in name.split('.') and parent:
-        return replacement_for(parent) if parent in _PUBLIC else public
+        return _PUBLIC.get(parent, public)
     return Replacement(sources=(*_PRIVATE.get(name, ()), *public.sources), names=public.names,
-                  advice=public.advice, advices=public.advices)
+                       advice=public.advice, advices=public.advices)
 
 
-def groups() -> list[str]:
-    """The names of the modules directly below `tf.contrib`."""
+def top_level_modules() -> list[str]:
+    """Return the names of the modules directly below `tf.contrib`."""
     return sorted(name for name in known_symbols() if name and '.' not in name)
