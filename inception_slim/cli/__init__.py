@@ -141,13 +141,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser().print_help()
             sys.stdout.flush()
             return 0
-        if arguments.function is run.run:  # from here on the process is the script's
-            _import_tensorflow(arguments)
-            return run.run(arguments)
-        with _output_settings(arguments):
-            code = arguments.function(arguments)
-            sys.stdout.flush()
-        return code or 0
+        if arguments.function is not run.run:
+            with _output_settings(arguments):
+                code = arguments.function(arguments)
+                sys.stdout.flush()
+            return code or 0
     except InceptionSlimError as error:
         if '--verbose' in argv:
             traceback.print_exc()
@@ -165,6 +163,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                    if isinstance(error.filename, (str, os.PathLike)) else
                    f'The output cannot be written: {error.strerror or error}.')
         _discard_output()
+    else:  # the script's own exceptions must not be caught
+        _import_tensorflow(arguments)
+        return run.run(arguments)
     print_message(message)
     return 1
 

@@ -21,7 +21,7 @@ STATE = '''
     import inception_slim
     from absl import flags
     from inception_slim import legacy
-    from inception_slim.legacy import activation
+    from inception_slim.legacy import import_hook, v1_behavior
     from tensorflow.python.data.ops import dataset_ops, readers
     from tensorflow.python.eager import context
     v1 = tensorflow.compat.v1
@@ -37,7 +37,7 @@ STATE = '''
                         and name in known},
             'new modules': {name for name in set(sys.modules) - known
                             if name.split('.')[0] in ('mine', 'nets', 'cPickle')
-                            or '.then.' in name},
+                            or '._tf1_namespace.' in name},
             'eager': tensorflow.executing_eagerly(),
             'mode': context.default_execution_mode,
             'tensor shapes': type(tensorflow.TensorShape([2])[0]),

@@ -74,8 +74,8 @@ class TestContribModule:
         with pytest.raises(UnsupportedAPIError) as raised:
             ROOT.bayesflow.monte_carlo.expectation  # noqa: B018
         assert str(raised.value) == (
-            'tf.contrib.bayesflow.monte_carlo.expectation of TensorFlow 1 is not supported and '
-            'has no replacement.')
+            'tf.contrib.bayesflow.monte_carlo of TensorFlow 1 is not supported and has no '
+            'replacement.')
 
     def test_unsupported_name_can_be_imported_but_not_used(self, as_module):
         namespace = {}
