@@ -1,4 +1,4 @@
-"""Calibrated networks on the disk: found again, made again where they cannot be trusted."""
+"""The cache of calibrated networks: reused if it matches, replaced if it cannot be trusted."""
 
 import contextlib
 import os
@@ -25,24 +25,24 @@ NETWORK = QuantizedNetwork(
     {'features': 1.5}, 299)
 
 
-def answers(**options):
+def int8_logits(**options):
     with inference.load(PATH, precision='int8', engine='session', **options) as predictor:
         return predictor.logits(images(2))
 
 
 @pytest.fixture
 def calibrations(monkeypatch):
-    """How often a network was calibrated."""
-    done = []
-    measured = calibration._measure
+    """A list with an item for each calibration."""
+    calls = []
+    measure = calibration._measure
     monkeypatch.setattr(calibration, '_measure',
-                        lambda *arguments: done.append(1) or measured(*arguments))
-    return done
+                        lambda *arguments: calls.append(1) or measure(*arguments))
+    return calls
 
 
 class TestFile:
 
-    def test_comes_back_as_it_was(self, tmp_path):
+    def test_round_trip(self, tmp_path):
         path = str(tmp_path / 'new' / 'file')
         calibration_cache.save(path, 'key', 'images', NETWORK)
         found = calibration_cache.load(path, 'key', 'images')
@@ -57,28 +57,28 @@ class TestFile:
                     assert getattr(read, field) == expected
         assert calibration_cache.load(path, 'key', None) is not None
 
-    def test_made_from_something_else(self, tmp_path):
+    def test_ignores_other_key_images_or_path(self, tmp_path):
         path = str(tmp_path / 'file')
         calibration_cache.save(path, 'key', 'images', NETWORK)
         assert calibration_cache.load(path, 'another', 'images') is None
         assert calibration_cache.load(path, 'key', 'others') is None
         assert calibration_cache.load(str(tmp_path / 'none'), 'key', None) is None
 
-    def test_any_damage(self, tmp_path):
+    def test_ignores_damaged_file(self, tmp_path):
         path = tmp_path / 'file'
         calibration_cache.save(str(path), 'key', 'images', NETWORK)
-        whole = path.read_bytes()
-        chance = np.random.RandomState(0)
-        for at in [*range(0, 110, 7), *chance.randint(0, len(whole), 40)]:
-            damaged = bytearray(whole)
-            damaged[at] ^= 1 << chance.randint(8)
+        content = path.read_bytes()
+        rng = np.random.RandomState(0)
+        for at in [*range(0, 110, 7), *rng.randint(0, len(content), 40)]:
+            damaged = bytearray(content)
+            damaged[at] ^= 1 << rng.randint(8)
             path.write_bytes(damaged)
             assert calibration_cache.load(str(path), 'key', 'images') is None, at
-        for length in (0, 10, 40, 100, len(whole) - 1):
-            path.write_bytes(whole[:length])
+        for length in (0, 10, 40, 100, len(content) - 1):
+            path.write_bytes(content[:length])
             assert calibration_cache.load(str(path), 'key', 'images') is None, length
 
-    def test_another_program_s_file_with_a_right_checksum(self, tmp_path):
+    def test_ignores_foreign_content_with_valid_checksum(self, tmp_path):
         import hashlib
 
         path = tmp_path / 'file'
@@ -90,10 +90,10 @@ class TestFile:
             )
             assert calibration_cache.load(str(path), 'key', None) is None
 
-    def test_killed_while_writing(self, tmp_path, monkeypatch):
+    def test_keeps_previous_file_if_killed_while_writing(self, tmp_path, monkeypatch):
         path = tmp_path / 'file'
         calibration_cache.save(str(path), 'key', 'images', NETWORK)
-        whole = path.read_bytes()
+        content = path.read_bytes()
         child = os.fork()
         if not child:
             written = calibration_cache.atomic_write
@@ -110,44 +110,44 @@ class TestFile:
             calibration_cache.save(str(path), 'key', 'images', NETWORK)
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-        assert path.read_bytes() == whole
+        assert path.read_bytes() == content
         assert calibration_cache.load(str(path), 'key', 'images') is not None
 
-    def test_no_place_to_write(self, tmp_path):
+    def test_warns_if_folder_is_not_writable(self, tmp_path):
         (tmp_path / 'file').write_text('')
         with pytest.warns(UserWarning, match='is not cached in .*file'):
             calibration_cache.save(str(tmp_path / 'file' / 'below'), 'key', 'images', NETWORK)
 
 
-class TestLoading:
+class TestPredictors:
 
-    def test_second_start(self, tmp_path, calibrations):
-        first = answers(calibration_images=images(4), cache=tmp_path)
-        again = answers(calibration_images=images(4), cache=tmp_path)
+    def test_second_load_does_not_calibrate(self, tmp_path, calibrations):
+        first = int8_logits(calibration_images=images(4), cache=tmp_path)
+        again = int8_logits(calibration_images=images(4), cache=tmp_path)
         np.testing.assert_allclose(again, first, atol=1e-5)
-        # Without images too, and a function that gives them is not asked.
-        answers(cache=str(tmp_path))
-        answers(calibration_images=lambda: pytest.fail('asked'), cache=tmp_path)
+        # Also without images; a function is not called.
+        int8_logits(cache=str(tmp_path))
+        int8_logits(calibration_images=lambda: pytest.fail('called'), cache=tmp_path)
         assert len(calibrations) == 1
         assert len(os.listdir(tmp_path)) == 1
 
-    def test_other_images_or_weights(self, tmp_path, calibrations):
-        answers(calibration_images=images(4), cache=tmp_path)
-        answers(calibration_images=images(3), cache=tmp_path)
+    def test_calibrates_again_for_other_images_or_weights(self, tmp_path, calibrations):
+        int8_logits(calibration_images=images(4), cache=tmp_path)
+        int8_logits(calibration_images=images(3), cache=tmp_path)
         assert len(calibrations) == 2 and len(os.listdir(tmp_path)) == 1
         with inference.load(OTHER, precision='int8', cache=tmp_path,
                             calibration_images=images(3)):
             assert len(calibrations) == 3 and len(os.listdir(tmp_path)) == 2
 
-    def test_damage_is_made_good(self, tmp_path, calibrations):
-        first = answers(calibration_images=images(4), cache=tmp_path)
+    def test_replaces_damaged_file(self, tmp_path, calibrations):
+        first = int8_logits(calibration_images=images(4), cache=tmp_path)
         file = tmp_path / os.listdir(tmp_path)[0]
-        whole = file.read_bytes()
-        file.write_bytes(whole[:len(whole) // 2])
-        again = answers(calibration_images=images(4), cache=tmp_path)
+        content = file.read_bytes()
+        file.write_bytes(content[:len(content) // 2])
+        again = int8_logits(calibration_images=images(4), cache=tmp_path)
         np.testing.assert_allclose(again, first, atol=1e-5)
-        assert len(calibrations) == 2 and len(file.read_bytes()) == len(whole)
+        assert len(calibrations) == 2 and len(file.read_bytes()) == len(content)
 
-    def test_nothing_kept_and_no_images(self, tmp_path):
+    def test_rejects_empty_cache_without_images(self, tmp_path):
         with pytest.raises(InceptionSlimError, match='has no network calibrated for .*pass real'):
-            answers(cache=tmp_path)
+            int8_logits(cache=tmp_path)

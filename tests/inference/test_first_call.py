@@ -15,7 +15,7 @@ from inception_slim.inference.engines.selection import PRECISIONS_OF, is_install
 import pytest
 
 CHECKPOINT = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
-# Two threads load a predictor and run it, with the thread switches a millisecond apart.
+# Two threads load a predictor and run it, with a switch interval of a microsecond.
 FIRST_CALLS = '''
 import sys
 import threading

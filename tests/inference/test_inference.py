@@ -1,4 +1,4 @@
-"""The fast path gives the answers of the unfolded graph, and of TensorFlow 1.15.5."""
+"""Predictors compared with the unfolded graph and with TensorFlow 1.15.5."""
 
 import os
 import subprocess
@@ -33,10 +33,10 @@ def predictor():
         yield loaded
 
 
-class TestAnswers:
+class TestOutputs:
 
     @pytest.mark.parametrize('name', FILES)
-    def test_golden(self, golden, name):
+    def test_logits_of_tf_1_15(self, golden, name):
         with inference.load(path_of(name)) as loaded:
             np.testing.assert_allclose(loaded.logits(images(2)), golden[name],
                                        **close_to(golden[name]))
@@ -54,14 +54,14 @@ class TestAnswers:
             logits, predictions, features = session.run(
                 [end_points[name] for name in ('Logits', 'Predictions', 'PreLogits')],
                 {inputs: images(3)})
-        for found, expected in ((predictor.logits, logits),
+        for method, expected in ((predictor.logits, logits),
                                 (predictor.predict, predictions),
                                 (predictor.features, features[:, 0, 0])):
-            answer = found(images(3))
-            assert answer.dtype == np.float32
-            np.testing.assert_allclose(answer, expected, **close_to(expected))
+            output = method(images(3))
+            assert output.dtype == np.float32
+            np.testing.assert_allclose(output, expected, **close_to(expected))
 
-    def test_nothing_is_left_to_fold(self, predictor):
+    def test_folding_removes_batch_norm(self, predictor):
         info, weights = checkpoint.read(path_of('gamma'))
         folded = inference.fold_batch_norm(weights)
         assert {name.rsplit('/', 1)[-1] for name in folded} == {'weights', 'biases'}
@@ -69,7 +69,7 @@ class TestAnswers:
 
     def test_bfloat16(self, golden):
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # where the processor has no such instructions
+            warnings.simplefilter('ignore')  # on processors without bfloat16
             loaded = inference.load(path_of('slim_v2'), precision='bfloat16')
         with loaded:
             assert loaded.precision == ('bfloat16' if inference.has_bfloat16() else 'float32')
@@ -97,9 +97,9 @@ class TestAnswers:
             np.testing.assert_allclose(three[:1], loaded.predict(images(3)[:1]), atol=1e-6)
 
 
-class TestBatches:
+class TestBatchSizes:
 
-    def test_any_number(self, predictor):
+    def test_batches_of_any_size(self, predictor):
         batch = images(5)
         expected = predictor.logits(batch)
         for count in (1, 2, 5):
@@ -108,31 +108,31 @@ class TestBatches:
         assert predictor.logits(batch[:0]).shape == (0, 11)
         assert predictor.features(batch[:0]).shape == (0, 101)
 
-    def test_more_than_fit_in_a_run(self, predictor):
+    def test_more_images_than_one_run(self, predictor):
         batch = np.repeat(images(5), 7, axis=0)
         np.testing.assert_allclose(predictor.logits(batch)[::7], predictor.logits(images(5)),
                                    atol=1e-5)
 
-    def test_fixed_size(self, predictor):
+    def test_fixed_batch_size(self, predictor):
         with inference.load(path_of('slim_v2'), batch_size=3) as fixed:
             for count in (1, 3, 4):
                 np.testing.assert_allclose(fixed.logits(images(4)[:count]),
                                            predictor.logits(images(4)[:count]), atol=1e-5)
 
-    def test_threads(self, predictor):
+    def test_calls_from_several_threads(self, predictor):
         batch = images(4)
         expected = [predictor.logits(batch[:count]) for count in range(1, 5)]
         wrong = []
 
-        def ask(seed):
-            chance = np.random.RandomState(seed)
+        def call(seed):
+            rng = np.random.RandomState(seed)
             for _ in range(8):
-                count = chance.randint(1, 5)
+                count = rng.randint(1, 5)
                 if not np.allclose(predictor.logits(batch[:count]), expected[count - 1],
                                    atol=1e-5):
                     wrong.append(count)
 
-        threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(8)]
+        threads = [threading.Thread(target=call, args=(seed,)) for seed in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -140,46 +140,46 @@ class TestBatches:
         assert wrong == []
 
 
-class TestBadInput:
+class TestRejected:
 
-    @pytest.mark.parametrize('bad, says', [
+    @pytest.mark.parametrize('bad, message', [
         (np.full((1, 299, 299, 3), np.nan, 'f'), 'NaN or infinite'),
         (np.full((1, 299, 299, 3), np.inf, 'f'), 'NaN or infinite'),
     ])
-    def test_images(self, predictor, bad, says):
-        with pytest.raises(ValueError, match=says):
+    def test_images(self, predictor, bad, message):
+        with pytest.raises(ValueError, match=message):
             predictor.logits(bad)
 
-    @pytest.mark.parametrize('bad, says', [
+    @pytest.mark.parametrize('bad, message', [
         (np.zeros((299, 299, 3), 'f'), r'\[N, 299, 299, 3\], but are \[299, 299, 3\].*image\[None'),
         (np.zeros((1, 224, 224, 3), 'f'), r'\[1, 224, 224, 3\]; resize'),
         (np.zeros((1, 299, 299, 3), np.uint8), r'but are uint8; use images / 127\.5 - 1'),
     ])
-    def test_calibration_images(self, bad, says):
-        with pytest.raises(ValueError, match=says):
+    def test_calibration_images(self, bad, message):
+        with pytest.raises(ValueError, match=message):
             inference.load(path_of('slim_v2'), precision='int8', calibration_images=bad)
 
-    def test_range(self, predictor):
+    def test_warns_of_values_in_0_255(self, predictor):
         with pytest.warns(UserWarning, match=r'\[0, 255\], use images / 127\.5 - 1') as caught:
             predictor.logits(np.linspace(0, 255, 299 * 299 * 3).reshape(1, 299, 299, 3))
         assert caught[0].filename == __file__
 
-    def test_closed(self):
+    def test_closed_predictor(self):
         loaded = inference.load(path_of('slim_v2'))
         loaded.close()
         loaded.close()
         with pytest.raises(RuntimeError, match='is closed'):
             loaded.logits(images(1))
 
-    @pytest.mark.parametrize('arguments, says', [
+    @pytest.mark.parametrize('arguments, message', [
         ({'precision': 'float16'}, "one of float32, bfloat16, int8, not 'float16'"),
         ({'precision': 'int8'}, 'int8 needs calibration_images'),
         ({'precision': 'int8', 'calibration_images': np.zeros((0, 299, 299, 3))}, 'int8 needs'),
         ({'batch_size': 0}, 'batch_size must be at least 1'),
         ({'num_threads': 0}, 'num_threads must be at least 1'),
     ])
-    def test_arguments(self, arguments, says):
-        with pytest.raises(ValueError, match=says):
+    def test_arguments(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
             inference.load(path_of('slim_v2'), **arguments)
 
     def test_checkpoint(self):

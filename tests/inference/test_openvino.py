@@ -1,4 +1,4 @@
-"""OpenVINO's engine, where it is installed: `make test-engines`."""
+"""The OpenVINO engine, if it is installed: `make test-engines`."""
 
 import os
 
@@ -15,7 +15,7 @@ PATH = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 
 @pytest.mark.parametrize('precision, tolerance', [
     ('float32', 1e-4), ('bfloat16', 0.05), ('int8', 0.25)])
-def test_golden(monkeypatch, precision, tolerance):
+def test_logits_of_tf_1_15(monkeypatch, precision, tolerance):
     monkeypatch.setattr('inception_slim.inference.predictor.has_bfloat16', lambda: True)
     expected = golden_arrays('checkpoints')['slim_v2']
     with inference.load(PATH, precision=precision, engine='openvino',
@@ -29,7 +29,7 @@ def test_golden(monkeypatch, precision, tolerance):
                                    **close_to(one, 2e-2))
 
 
-def test_is_chosen_where_it_is_the_fastest():
+def test_auto_selects_openvino():
     assert selection.select_engine('auto', 'int8') == 'openvino'
     with inference.load(PATH, precision='int8', calibration_images=images(3)) as predictor:
         assert predictor.engine == 'openvino'
@@ -37,7 +37,7 @@ def test_is_chosen_where_it_is_the_fastest():
 
 @pytest.mark.parametrize('name', ['inception_v1', 'inception_v2', 'inception_v4',
                                   'inception_resnet_v2'])
-def test_the_rest_of_the_family(tmp_path, name):
+def test_other_networks(tmp_path, name):
     side = 224 if name in ('inception_v1', 'inception_v2') else 299
     path = write_golden_checkpoint(name, tmp_path / 'model.ckpt')
     with inference.load(path, engine='session') as predictor:
@@ -49,11 +49,11 @@ def test_the_rest_of_the_family(tmp_path, name):
                                        **close_to(expected, tolerance))
 
 
-def test_same_bytes_as_tensorflow(tmp_path):
-    """One calibrated network, two engines: only the order of sums differs."""
-    answers = []
+def test_same_quantized_network_as_session(tmp_path):
+    """The engines quantize alike: only the order of sums differs."""
+    features = []
     for engine in ('session', 'openvino'):
         with inference.load(PATH, precision='int8', engine=engine, cache=tmp_path,
                             calibration_images=images(4)) as predictor:
-            answers.append(predictor.features(images(3)))
-    np.testing.assert_allclose(*answers, **close_to(answers[0], 0.1))
+            features.append(predictor.features(images(3)))
+    np.testing.assert_allclose(*features, **close_to(features[0], 0.1))

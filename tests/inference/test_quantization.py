@@ -1,4 +1,4 @@
-"""Rounding to eight bits: ranges that fit, weights by their channel, no mean error."""
+"""Quantization: ranges, scales per channel, and the correction of biases."""
 
 import dataclasses
 
@@ -9,15 +9,15 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 
-def conv(source, output, channels, depth, seed=0, **more):
-    chance = np.random.RandomState(seed)
-    return Op('conv', [source], output, chance.standard_normal((channels, depth, 3, 3)).astype(
-        np.float32), chance.standard_normal(channels).astype(np.float32), (3, 3), **more)
+def conv(source, output, channels, depth, seed=0, **options):
+    rng = np.random.RandomState(seed)
+    return Op('conv', [source], output, rng.standard_normal((channels, depth, 3, 3)).astype(
+        np.float32), rng.standard_normal(channels).astype(np.float32), (3, 3), **options)
 
 
 @pytest.fixture
 def network():
-    """Two branches that meet, and a convolution on both."""
+    """Two branches, their concatenation, and a convolution of it."""
     return [conv('inputs', 'stem', 6, 3), Op('relu', ['stem'], 'a'),
             conv('a', 'left', 4, 6, 1, padding=(1, 1, 1, 1)), Op('relu', ['left'], 'b'),
             Op('max_pool', ['a'], 'c', kernel=(3, 3), padding=(1, 1, 1, 1)),
@@ -34,14 +34,14 @@ def run(graph, images=IMAGES):
         return session.run('features:0', {'inputs:0': images})
 
 
-def measured(steps, images):
-    return tf_graph_builder.parse_calibration_output(steps, run(
-        tf_graph_builder.calibration_graph(steps, images.shape[1], tf.float32), images))
+def measure(ops, images):
+    return tf_graph_builder.parse_calibration_output(ops, run(
+        tf_graph_builder.calibration_graph(ops, images.shape[1], tf.float32), images))
 
 
-def least_error(seen, name):
-    """The range up to the 99th percentile by which the rounded numbers are nearest, by NumPy."""
-    samples, end = seen.samples[name].astype(float), np.percentile(seen.largest[name], 99)
+def best_range(stats, name):
+    """The range, at most the 99th percentile, with the lowest quantization error, in NumPy."""
+    samples, end = stats.samples[name].astype(float), np.percentile(stats.largest[name], 99)
     errors = {}
     for part in np.linspace(0.5, 1, 11):
         unit = end * part / 255
@@ -50,18 +50,18 @@ def least_error(seen, name):
     return min(errors, key=errors.get)
 
 
-class TestStatistics:
+class TestCalibrationStats:
 
-    def test_what_images_do(self, network):
-        """By NumPy, of the first convolution."""
-        found = measured(network, IMAGES)
+    def test_statistics_of_first_convolution(self, network):
+        """Compared with NumPy."""
+        found = measure(network, IMAGES)
         patches = np.lib.stride_tricks.sliding_window_view(IMAGES, (3, 3), (1, 2))
         expected = np.maximum(np.einsum('nyxcij,ocij->nyxo', patches, network[0].weights)
                               + network[0].biases, 0)
         np.testing.assert_allclose(found.largest['a'], expected.max((1, 2, 3)), rtol=1e-5)
         np.testing.assert_allclose(found.means['a'], expected.mean((0, 1, 2)), rtol=1e-4)
         np.testing.assert_allclose(found.means['inputs'], IMAGES.mean((0, 1, 2)), atol=1e-6)
-        # All of so few numbers are looked at, each as often as any other, and of the stem alone.
+        # All elements of so small a value are sampled equally often, before the first branch only.
         assert list(found.samples) == ['a']
         for sample, numbers in zip(found.samples['a'], expected.reshape(len(IMAGES), -1)):
             counts = np.diff([*np.searchsorted(np.sort(sample), np.unique(numbers) - 1e-5),
@@ -69,9 +69,9 @@ class TestStatistics:
             assert abs(np.median(counts) - sample.size / numbers.size) < 1
 
 
-class TestShifting:
+class TestShiftInputs:
 
-    def test_same_answers(self, network):
+    def test_same_outputs(self, network):
         shifted = quantization.shift_inputs(network)
         assert shifted[0].kind == 'shift'
         expected = run(tf_graph_builder.float_graph(network, 9, tf.float32))
@@ -79,70 +79,71 @@ class TestShifting:
             run(tf_graph_builder.float_graph(shifted, 9, tf.float32)), expected, rtol=1e-4
         )
 
-    def test_not_where_zeros_are_put_around(self, network):
+    def test_not_with_padding(self, network):
         network[0] = network[0]._replace(padding=(1, 1, 1, 1))
         assert quantization.shift_inputs(network) == network
 
 
-class TestRounding:
+class TestQuantize:
 
     def test_ranges(self, network):
-        steps = quantization.shift_inputs(network)
-        seen = measured(steps, IMAGES)
-        found = quantization.quantize(steps, seen, 9, True).ranges
-        # What meets in a concatenation has one range, that of the widest.
-        widest = max(least_error(seen, 'a'), np.percentile(seen.largest['b'], 99))
+        ops = quantization.shift_inputs(network)
+        stats = measure(ops, IMAGES)
+        found = quantization.quantize(ops, stats, 9, True).ranges
+        # Concatenated values share the widest range.
+        widest = max(best_range(stats, 'a'), np.percentile(stats.largest['b'], 99))
         assert [found[name] for name in 'abcd'] == [pytest.approx(widest)] * 4
-        assert found['e'] == pytest.approx(np.percentile(seen.largest['e'], 99))
+        assert found['e'] == pytest.approx(np.percentile(stats.largest['e'], 99))
         assert found['shifted_inputs'] == 2
 
-    def test_range_of_the_stem(self, network):
-        """Numbers far beyond all others are cut off there, and in the stem alone."""
-        chance = np.random.RandomState(4)
-        seen = measured(quantization.shift_inputs(network), IMAGES)
+    def test_outliers_before_first_branch(self, network):
+        """Rare large values are clipped there, and nowhere else."""
+        rng = np.random.RandomState(4)
+        stats = measure(quantization.shift_inputs(network), IMAGES)
         for far, cut in ((2, True), (400, False)):
-            numbers = np.sort(chance.uniform(0, 1, (5, 4000)).astype(np.float32))
+            numbers = np.sort(rng.uniform(0, 1, (5, 4000)).astype(np.float32))
             numbers[:, -far:] *= 2
-            numbers[0] /= 50  # a pale image
-            largest = dict.fromkeys(seen.largest, np.float32([0.04, 2, 2, 2, 2]))
+            numbers[0] /= 50  # a low-contrast image
+            largest = dict.fromkeys(stats.largest, np.float32([0.04, 2, 2, 2, 2]))
             largest['b'] = np.zeros(5, np.float32)  # whose range is that of 'a'
             found = quantization.quantize(quantization.shift_inputs(network), dataclasses.replace(
-                seen, largest=largest, samples={'a': numbers}), 9, True).ranges
+                stats, largest=largest, samples={'a': numbers}), 9, True).ranges
             assert (found['a'] < 1.99) == cut
             assert found['e'] == pytest.approx(2)
 
-    def test_dead_channels_and_layers(self, network):
+    def test_channels_and_layers_of_zeros(self, network):
         network[2].weights[1] = 0
         network[2].biases[:] = -100
-        answer = quantization.calibrate(network, IMAGES, True, measured)
-        assert answer.ranges['b'] > 0
-        assert all(np.isfinite(step.scales).all() for step in answer.ops if step.scales is not None)
+        quantized_network = quantization.calibrate(network, IMAGES, True, measure)
+        assert quantized_network.ranges['b'] > 0
+        assert all(np.isfinite(op.scales).all() for op in quantized_network.ops
+                   if op.scales is not None)
 
     def test_weights_and_biases(self, network):
-        steps = quantization.shift_inputs(network)
-        seen = measured(steps, IMAGES)
-        before, after = steps[3], quantization.quantize(steps, seen, 9, True).ops[3]
+        ops = quantization.shift_inputs(network)
+        stats = measure(ops, IMAGES)
+        before, after = ops[3], quantization.quantize(ops, stats, 9, True).ops[3]
         assert after.weights.dtype == np.int8
         assert (abs(after.weights.astype(int)).max((1, 2, 3)) == 127).all()
         restored = after.weights * after.scales[:, None, None, None]
         assert (abs(restored - before.weights) <= after.scales[:, None, None, None] * 0.501).all()
-        # At the mean of its inputs a channel's answer is what it was.
-        means = seen.means[before.inputs[0]]
+        # At the mean of its inputs a channel is unchanged.
+        means = stats.means[before.inputs[0]]
         np.testing.assert_allclose(restored.sum((2, 3)) @ means + after.biases,
                                    before.weights.sum((2, 3)) @ means + before.biases, rtol=1e-4)
 
-    @pytest.mark.parametrize('fits, largest', [(True, 127), (False, 63)])
-    def test_images_where_two_products_must_fit_in_sixteen_bits(self, network, fits, largest):
-        answer = quantization.calibrate(network, IMAGES, fits, measured)
-        whole = [step for step in answer.ops if step.scales is not None]
-        assert abs(whole[0].weights.astype(int)).max() == largest
-        assert abs(whole[1].weights.astype(int)).max() == 127
+    @pytest.mark.parametrize('accumulates_in_int32, largest', [(True, 127), (False, 63)])
+    def test_image_weights_without_vnni(self, network, accumulates_in_int32, largest):
+        quantized_network = quantization.calibrate(network, IMAGES, accumulates_in_int32, measure)
+        quantized = [op for op in quantized_network.ops if op.scales is not None]
+        assert abs(quantized[0].weights.astype(int)).max() == largest
+        assert abs(quantized[1].weights.astype(int)).max() == 127
 
-    def test_answers(self, network):
+    def test_outputs(self, network):
         expected = run(tf_graph_builder.float_graph(network, 9, tf.float32))
-        answer = quantization.calibrate(network, IMAGES, True, measured)
-        found = run(tf_graph_builder.quantized_graph(answer))
+        quantized_network = quantization.calibrate(network, IMAGES, True, measure)
+        found = run(tf_graph_builder.quantized_graph(quantized_network))
         assert abs(found - expected).max() < 0.02 * expected.max()
-        # A converter's graph rounds the same numbers in float32.
-        rounded = run(tf_graph_builder.fake_quant_graph(answer), IMAGES + 1).mean((1, 2))
+        # The fake-quantization graph rounds the same values in float32.
+        rounded = run(tf_graph_builder.fake_quant_graph(quantized_network), IMAGES + 1).mean((1, 2))
         np.testing.assert_allclose(rounded, found, atol=0.005 * expected.max())
