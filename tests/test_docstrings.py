@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WITH_EXAMPLES = (
     'benchmark.count_multiply_adds', 'checkpoint._convert.convert', 'checkpoint._convert.read',
     'checkpoint.naming.inspect', 'checkpoint._restore.restore', 'data.image_folder.image_files',
-    'data.labels.read_labels', 'data.opening.open_dataset', 'data.preprocessing.for_evaluation',
+    'data.labels.read_labels', 'data.dataset.open_dataset', 'data.preprocessing.for_evaluation',
     'evaluation.classify.classify', 'evaluation.evaluate.evaluate', 'evaluation.features.features',
     'formats._export.export', 'inference.predictor.load', 'nets.registry.get_network_fn',
     'nets.inception_v3.inception_v3')

@@ -13,8 +13,7 @@ import os
 from typing import Any, BinaryIO, Protocol
 
 from inception_slim._atomic_write import atomic_write
-from inception_slim.bulk.fsspec_io import open_filesystem, wrap_io_errors
-from inception_slim.data.filesystem import is_remote
+from inception_slim.data.filesystem import is_remote, open_filesystem, wrap_io_errors
 from inception_slim.errors import DatasetError
 
 _LOCK = '_lock'

@@ -7,8 +7,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any
 
-from inception_slim.bulk.fsspec_io import open_filesystem, wrap_io_errors
-from inception_slim.data.filesystem import is_remote
+from inception_slim.data.filesystem import is_remote, open_filesystem, wrap_io_errors
 from inception_slim.errors import DatasetError
 
 _ROWS = 16  # read at a time

@@ -12,9 +12,13 @@ import tempfile
 from typing import TypeVar
 
 from inception_slim.bulk import parquet_reader
-from inception_slim.bulk.fsspec_io import open_filesystem, read, wrap_io_errors
 from inception_slim.bulk.sources import WorkUnit
-from inception_slim.data.filesystem import is_remote
+from inception_slim.data.filesystem import (
+    is_remote,
+    open_filesystem,
+    read_url,
+    wrap_io_errors,
+)
 from inception_slim.data.tfrecord import scan_record_lengths
 from inception_slim.errors import DatasetError
 import tensorflow.compat.v1 as tf
@@ -80,7 +84,7 @@ def read_bytes(example: Example, folder: str) -> bytes:
         return example.encoded
     try:
         if is_remote(example.name):
-            return read(example.name)
+            return read_url(example.name)
         with open(os.path.join(folder, example.name), 'rb') as file:
             return file.read()
     except FileNotFoundError:

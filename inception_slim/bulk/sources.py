@@ -12,10 +12,13 @@ import json
 import os
 from typing import Any
 
-from inception_slim.bulk.fsspec_io import open_filesystem, wrap_io_errors
 from inception_slim.bulk.parquet_reader import Columns, row_groups
-from inception_slim.data.dataset import list_visible
-from inception_slim.data.filesystem import is_remote
+from inception_slim.data.filesystem import (
+    is_remote,
+    list_visible,
+    open_filesystem,
+    wrap_io_errors,
+)
 from inception_slim.data.image_folder import SUFFIXES
 from inception_slim.data.tfrecord import RECORD_FILE
 from inception_slim.errors import DatasetError

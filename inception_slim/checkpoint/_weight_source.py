@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
-from typing import Any, Protocol, Union
+from typing import Any, Protocol
 
 from inception_slim.errors import CheckpointError, InceptionSlimError, error_summary
 import numpy as np
 
-InputScaling = Union[tuple[Sequence[float], Sequence[float]], tuple[np.ndarray, np.ndarray]]
+InputScaling = tuple[Sequence[float], Sequence[float]] | tuple[np.ndarray, np.ndarray]
 
 
 class WeightSource(Protocol):

@@ -1,4 +1,4 @@
-"""Images from TFRecords of TF-Slim's tools, or from plain folders, as batches for a network."""
+"""Datasets (TFRecords or image folders), input pipelines, preprocessing and class names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 from inception_slim._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from inception_slim.data.dataset import Dataset as Dataset
+    from inception_slim.data.dataset import (
+        Dataset as Dataset,
+        has_tfrecords as has_tfrecords,
+        open_dataset as open_dataset,
+    )
     from inception_slim.data.image_folder import SUFFIXES as SUFFIXES, image_files as image_files
     from inception_slim.data.input_pipeline import (
         as_numpy_batches as as_numpy_batches,
@@ -25,21 +29,16 @@ if TYPE_CHECKING:
         read_labels as read_labels,
         write_labels as write_labels,
     )
-    from inception_slim.data.opening import (
-        has_tfrecords as has_tfrecords,
-        open_dataset as open_dataset,
-    )
     from inception_slim.data.tfrecord import write_tfrecords as write_tfrecords
     from inception_slim.errors import DatasetError as DatasetError
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, {
-        'dataset': 'Dataset',
+        'dataset': 'Dataset has_tfrecords open_dataset',
         'image_folder': 'SUFFIXES image_files',
         'input_pipeline': 'as_numpy_batches batches decode image_batches reraise_dataset_errors',
         'labels': (
             'IMAGENET LABELS find_labels_file imagenet_classes inception_2015_labels '
             'read_labels write_labels'),
-        'opening': 'has_tfrecords open_dataset',
         'tfrecord': 'write_tfrecords',
         'inception_slim.errors': 'DatasetError',
     })

@@ -1,27 +1,35 @@
-"""A folder of data, whatever it holds: which images, which labels, which classes."""
+"""Datasets: a folder of TFRecords, or a folder with a sub-folder of images for each class."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
 from dataclasses import dataclass, field
+import os
+import re
 
 from inception_slim.data import filesystem
+from inception_slim.data.filesystem import list_visible
+from inception_slim.data.image_folder import list_images
+from inception_slim.data.labels import LABELS, read_labels
+from inception_slim.data.tfrecord import RECORD_FILE, count_records
 from inception_slim.errors import DatasetError
+
+_SPLITS = ('train', 'training', 'validation', 'valid', 'val', 'test', 'eval')
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a folder of data holds.
+    """The files, labels and class names of a dataset.
 
     Attributes:
       path: the folder.
       kind: 'tfrecord' or 'folder'.
       files: the TFRecord files, or the images, in order.
-      class_names: the names of the classes; a label is an index into them.
-      num_examples: how many images there are, good and bad.
-      labels: of a folder, the label of each file.
-      counts: of TFRecords, the number of records of each file.
+      class_names: the class names; a label is an index into them.
+      num_examples: the number of images, including unreadable ones.
+      labels: the label of each file; only of kind 'folder'.
+      counts: the number of records in each file; only of kind 'tfrecord'.
     """
 
     path: str
@@ -37,22 +45,120 @@ class Dataset:
         return len(self.class_names)
 
     def with_counts(self, counts: list[int]) -> Dataset:
-        """The same TFRecords, with the number of records of each file."""
+        """Returns a copy with these numbers of records."""
         return dataclasses.replace(self, counts=counts, num_examples=sum(counts))
 
 
-def list_visible(path: str) -> list[str]:
-    """The visible names in a folder, sorted."""
-    try:
-        return sorted(name for name in filesystem.listdir(path) if not name.startswith('.'))
-    except OSError as error:
-        raise DatasetError(f'{path} cannot be read: {error.strerror}.') from None
+def open_dataset(path: str | os.PathLike, split: str | None = None, *,
+                 part: tuple[int, int] = (0, 1)) -> Dataset:
+    """Finds the images, labels and class names in a folder.
+
+    Args:
+      path: a folder of TFRecords in the format of TF-Slim's tools
+        (`flowers_train_00000-of-00005.tfrecord` and so on, with `labels.txt`), or a folder with a
+        sub-folder for each class, whose sorted names are the classes. Local, or a URL that
+        TensorFlow reads, such as `gs://bucket/folder`.
+      split: the split, such as 'train' or 'validation': part of the TFRecords' names, or a
+        sub-folder with class folders. Required if there are several.
+      part: `(index, count)` counts only the records of this part of the files; the counts of the
+        other files are 0.
+
+    Raises:
+      DatasetError: the folder is missing, empty or incomplete, or has no such split.
+
+    Example:
+      >>> from inception_slim import data
+      >>> dataset = data.open_dataset('tests/golden/legacy_scripts', split='validation')
+      >>> dataset.kind, dataset.num_classes, dataset.num_examples
+      ('tfrecord', 5, 25)
+    """
+    path = os.fspath(path)
+    filesystem.check_tensorflow_reads(path)
+    if not filesystem.is_dir(path):
+        problem = 'is a file' if filesystem.exists(path) else 'does not exist'
+        raise DatasetError(f'{path} {problem}; give a folder of TFRecords, or a folder with a '
+                           'sub-folder for each class.')
+    records = _record_files(path)
+    if records:
+        return _open_tfrecords(path, records, split, part)
+    return _open_image_folder(path, split)
 
 
-def resolve_split(path: str, splits: Sequence[str], split: str | None) -> str:
-    known = ', '.join(splits)
+def has_tfrecords(path: str | os.PathLike) -> bool:
+    """Whether a folder holds TFRecords with the file names of TF-Slim's tools."""
+    return bool(_record_files(os.fspath(path)))
+
+
+def _record_files(folder: str) -> dict[str, re.Match]:
+    return {name: match for name in list_visible(folder)
+            if (match := RECORD_FILE.fullmatch(name))
+            and filesystem.is_file(os.path.join(folder, name))}
+
+
+def _open_tfrecords(path: str, records: dict[str, re.Match], split: str | None,
+                    part: tuple[int, int]) -> Dataset:
+    splits = sorted({match['split'] for match in records.values()})
+    split = _resolve_split(path, splits, split)
+    names = sorted(name for name, match in records.items() if match['split'] == split)
+    shards = [records[name] for name in names if records[name]['shards']]
+    if shards:
+        total = int(shards[0]['shards'])
+        missing = set(range(total)) - {int(match['shard']) for match in shards}
+        if missing:
+            raise DatasetError(f'{path} holds {len(shards)} of the {total} files of {split!r}: '
+                               f'number {min(missing)} is missing; put it in the same folder.')
+    labels = os.path.join(path, LABELS)
+    if not filesystem.is_file(labels):
+        raise DatasetError(f'{labels} is missing; write the class names to it, in lines such as '
+                           '0:daisy.')
+    files = [os.path.join(path, name) for name in names]
+    index, count = part
+    counts = [count_records(file) if number % count == index else 0
+              for number, file in enumerate(files)]
+    if count == 1 and not sum(counts):
+        raise DatasetError(f'The TFRecords of {split!r} in {path} hold no records; write them '
+                           'again.')
+    return Dataset(path, 'tfrecord', files, read_labels(labels), sum(counts), counts=counts)
+
+
+def _resolve_split(path: str, splits: Sequence[str], split: str | None) -> str:
+    names = ', '.join(splits)
     if split is None and len(splits) > 1:
-        raise DatasetError(f'{path} holds the splits {known}; choose one of them.')
+        raise DatasetError(f'{path} holds the splits {names}; choose one of them.')
     if split is not None and split not in splits:
-        raise DatasetError(f'{path} has no split {split!r}; it has {known}.')
+        raise DatasetError(f'{path} has no split {split!r}; it has {names}.')
     return split or splits[0]
+
+
+def _open_image_folder(path: str, split: str | None) -> Dataset:
+    folders = _subfolders(path)
+    root = path
+    if split is not None:
+        if split not in folders:
+            present = f'it has {", ".join(folders[:5])}' if folders else 'it has no sub-folders'
+            raise DatasetError(f'{path} has no split {split!r}; {present}.')
+        root = os.path.join(path, split)
+        # The classes of all splits, so that a class without images in one split keeps its number.
+        splits = {split, *(name for name in folders if name in _SPLITS)}
+        folders = sorted({name for name_of_split in splits
+                          for name in _subfolders(os.path.join(path, name_of_split))})
+    files, labels = [], []
+    for label, folder in enumerate(folders):
+        images = list_images(os.path.join(root, folder))
+        files += images
+        labels += [label] * len(images)
+    if not files:
+        splits_here = [name for name in folders if _subfolders(os.path.join(root, name))]
+        if splits_here and split is None:
+            raise DatasetError(f'{path} holds the splits {", ".join(splits_here)}; choose one of '
+                               'them.')
+        raise DatasetError(f'{root} holds no data: neither TFRecords (such as '
+                           'flowers_train_00000-of-00005.tfrecord) nor images in a sub-folder for '
+                           'each class; give a folder with one of them.')
+    return Dataset(path, 'folder', files, folders, len(files), labels=labels)
+
+
+def _subfolders(path: str) -> list[str]:
+    if not filesystem.is_dir(path):
+        return []
+    return [name for name in list_visible(path) if filesystem.is_dir(os.path.join(path, name))]

@@ -1,55 +1,188 @@
-"""Paths of data: of this machine, and of what else `tf.io.gfile` opens.
+"""Files of datasets and of `bulk`: local paths, and URLs such as `gs://bucket/folder`.
 
-With a scheme, such as `gs://`, TensorFlow's filesystems are asked; without one, the system, whose
-errors say more.
+Local paths go to the operating system and URLs to fsspec. Without fsspec, or without its package
+for the URL's scheme, `tf.io.gfile` opens the schemes that TensorFlow supports. Only TFRecords and
+images inside of tf.data pipelines are read by TensorFlow itself, see `check_tensorflow_reads`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+import contextlib
 import os
-from typing import IO
+from typing import IO, Any
 
-import tensorflow.compat.v1 as tf
+from inception_slim._optional import require
+from inception_slim.errors import DatasetError, InceptionSlimError, error_summary
 
 
 def is_remote(path: str | os.PathLike) -> bool:
+    """Whether a path is a URL."""
     return '://' in os.fspath(path)
 
 
-def _asked(function, *arguments):
-    """What a filesystem of TensorFlow answers; its errors as the system's."""
-    try:
-        return function(*arguments)
-    except tf.errors.OpError as error:
-        raise OSError(0, error.message.splitlines()[0].rstrip('.')) from None
-
-
 def exists(path: str) -> bool:
-    return _asked(tf.io.gfile.exists, path) if is_remote(path) else os.path.exists(path)
+    """Whether a file or folder exists."""
+    if not is_remote(path):
+        return os.path.exists(path)
+    return _file_type(path) is not None
 
 
 def is_dir(path: str) -> bool:
-    return _asked(tf.io.gfile.isdir, path) if is_remote(path) else os.path.isdir(path)
+    """Whether a folder exists."""
+    return _file_type(path) == 'directory' if is_remote(path) else os.path.isdir(path)
 
 
 def is_file(path: str) -> bool:
-    return exists(path) and not is_dir(path) if is_remote(path) else os.path.isfile(path)
+    """Whether a file exists that is not a folder."""
+    return _file_type(path) == 'file' if is_remote(path) else os.path.isfile(path)
+
+
+def _file_type(url: str) -> str | None:
+    """Returns 'file' or 'directory', or None if there is neither."""
+    opened = _find_filesystem(url)
+    if opened is None:
+        if _call_gfile(url, 'isdir'):
+            return 'directory'
+        return 'file' if _call_gfile(url, 'exists') else None
+    filesystem, path = opened
+    with wrap_io_errors(url, missing=False):
+        # Not `exists`, which is also False if the storage does not respond.
+        try:
+            return 'directory' if filesystem.info(path)['type'] == 'directory' else 'file'
+        except FileNotFoundError:
+            return None
 
 
 def size(path: str) -> int:
-    return _asked(tf.io.gfile.stat, path).length if is_remote(path) else os.path.getsize(path)
+    """Returns the size of a file in bytes."""
+    with wrap_io_errors(path):
+        if not is_remote(path):
+            return os.path.getsize(path)
+        opened = _find_filesystem(path)
+        if opened is None:
+            return _call_gfile(path, 'stat').length
+        filesystem, inner = opened
+        return filesystem.size(inner)
 
 
 def listdir(folder: str) -> list[str]:
-    if not is_remote(folder):
-        return os.listdir(folder)
-    # Stores of objects name folders with a slash at their end.
-    return [name.rstrip('/') for name in _asked(tf.io.gfile.listdir, folder)]
+    """Lists the names in a folder."""
+    with wrap_io_errors(folder):
+        if not is_remote(folder):
+            return os.listdir(folder)
+        opened = _find_filesystem(folder)
+        if opened is None:
+            # Object stores mark folders by a slash at the end.
+            return [name.rstrip('/') for name in _call_gfile(folder, 'listdir')]
+        filesystem, inner = opened
+        filesystem.invalidate_cache()
+        paths = [path.rstrip('/') for path in filesystem.ls(inner, detail=False)]
+        # Object stores may list the folder itself.
+        return [path.rsplit('/', 1)[-1] for path in paths if path != inner.rstrip('/')]
+
+
+def list_visible(folder: str) -> list[str]:
+    """Lists the names in a folder that do not start with a dot, sorted."""
+    return sorted(name for name in listdir(folder) if not name.startswith('.'))
 
 
 def open_binary(path: str) -> IO[bytes]:
+    """Opens a file for reading; wrap the reads in `wrap_io_errors`.
+
+    Raises:
+      DatasetError: it does not exist or cannot be opened.
+    """
+    with wrap_io_errors(path):
+        if not is_remote(path):
+            return open(path, 'rb')
+        opened = _find_filesystem(path)
+        if opened is None:
+            file = _call_gfile(path, 'GFile', 'rb')
+            file.size()  # which opens it
+            return file
+        filesystem, inner = opened
+        return filesystem.open(inner, 'rb')
+
+
+def open_filesystem(url: str) -> tuple[Any, str]:
+    """Returns the fsspec file system of a URL, and the path in it.
+
+    Raises:
+      DatasetError: fsspec, or its package for the URL's scheme, is missing or fails.
+    """
+    fsspec = require('fsspec', f'Opening {url}', DatasetError, extra='bulk')
+    try:
+        return fsspec.core.url_to_fs(url)
+    except ImportError as error:  # which names the missing package
+        raise DatasetError(f'{url} cannot be opened: {error_summary(error)}.') from None
+    except Exception as error:
+        raise DatasetError(f'{url} cannot be opened: {error_summary(error)}; give a URL that '
+                           'fsspec supports.') from None
+
+
+def read_url(url: str) -> bytes:
+    """Reads a file.
+
+    Raises:
+      FileNotFoundError: it does not exist.
+      DatasetError: it cannot be read because the storage fails.
+    """
+    filesystem, path = open_filesystem(url)
+    with wrap_io_errors(url, missing=False):
+        return filesystem.cat_file(path)
+
+
+def check_tensorflow_reads(path: str) -> None:
+    """Raises a DatasetError if tf.data cannot read a path because of the scheme of its URL."""
     if is_remote(path):
-        file = tf.io.gfile.GFile(path, 'rb')
-        _asked(file.size)  # which opens it
-        return file
-    return open(path, 'rb')
+        _call_gfile(path, 'exists')
+
+
+@contextlib.contextmanager
+def wrap_io_errors(path: str, action: str = 'read', missing: bool = True) -> Iterator[None]:
+    """Reraises any error of a file system, except this package's own, as a DatasetError.
+
+    Args:
+      path: the file or folder, for the message.
+      action: what failed, a participle such as 'read' or 'written', for the message.
+      missing: wrap a FileNotFoundError too.
+    """
+    try:
+        yield
+    except InceptionSlimError:
+        raise
+    except FileNotFoundError:
+        if not missing:
+            raise
+        raise DatasetError(f'{path} does not exist.') from None
+    except Exception as error:
+        raise DatasetError(f'{path} cannot be {action}: {error_summary(error)}.') from None
+
+
+def _find_filesystem(url: str) -> tuple[Any, str] | None:
+    """Returns the file system of a URL and the path in it; None leaves it to `tf.io.gfile`."""
+    try:
+        import fsspec
+    except ImportError:
+        return None
+    try:
+        return fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError):  # no package for the scheme, or an unknown scheme
+        return None
+    except Exception as error:
+        raise DatasetError(f'{url} cannot be opened: {error_summary(error)}.') from None
+
+
+def _call_gfile(url: str, name: str, *arguments: Any) -> Any:
+    import tensorflow as tf
+
+    function: Callable = getattr(tf.io.gfile, name)
+    try:
+        return function(url, *arguments)
+    except tf.errors.UnimplementedError:
+        raise DatasetError(f'{url} cannot be read: TensorFlow does not support '
+                           f'{url.partition("://")[0]}://; copy the files to a local folder.'
+                           ) from None
+    except tf.errors.OpError as error:
+        raise DatasetError(f'{url} cannot be read: {error_summary(error)}.') from None

@@ -1,7 +1,6 @@
-"""Images as batches for a network, decoded in parallel and ahead of their use.
+"""tf.data input pipelines: decode images in parallel, ahead of their use, in batches.
 
-A damaged image does not end a run: each is decoded so that a failure gives a mark in place of an
-image, and those so marked are named and left out.
+An unreadable image does not end a run: it is left out of the batches and reported by name.
 """
 
 from __future__ import annotations
@@ -18,11 +17,14 @@ from inception_slim.errors import DatasetError
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-# Of a decoded image and a size, `[size, size, 3]` float32 in [-1, 1].
+# From a decoded image and a size to `[size, size, 3]` float32 in [-1, 1].
 Prepare = Callable[[tf.Tensor, int], tf.Tensor]
-_no_autograph = tf.autograph.experimental.do_not_convert  # there is nothing in them to convert
-_GROUP = 8  # images that are tried together, since each attempt costs as much as an image
-_OPEN_FILES = 8  # files of records that are read in turns while shuffling
+# From the two tensors of an example, of which the first is its name or holds its path, to its
+# encoded image and its label.
+_Fetch = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+_no_autograph = tf.autograph.experimental.do_not_convert  # the functions need no conversion
+_GROUP_SIZE = 8  # images that are decoded together: a group costs about as much as an image
+_OPEN_FILES = 8  # TFRecord files that are read alternately while shuffling
 
 
 def batches(
@@ -39,30 +41,29 @@ def batches(
         prepare: Prepare = preprocessing.for_evaluation,
         shuffle_buffer: int = 4096,
         part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
-    """The images of a dataset in batches, decoded in parallel and ahead of their use.
+    """Returns the images of a dataset in batches, decoded in parallel and ahead of their use.
 
     Works in eager mode, and in a graph with an iterator of `tf.compat.v1.data`.
 
     Args:
       dataset: from `open_dataset`.
-      batch_size: images in a batch; the last one may be smaller.
+      batch_size: images in a batch; the last batch may be smaller.
       image_size: side of the images in pixels.
-      training: shuffle, and distort by `preprocessing.for_training`; else the order of the files,
-        and `preprocessing.for_evaluation`.
-      distort: with False, training too sees what `preprocessing.for_evaluation` makes: for images
-        whose left is not their right, or whose colour says it all.
-      seed: the same seed gives the same batches; None others each time.
-      repeat: begin again at the end, without end.
-      strict: stop at a damaged image. TensorFlow raises that as an error of its own, which
-        `errors_named` turns into the DatasetError.
-      bad: a list to which the name of each damaged image is added, once, as it is met. Where a
-        TFRecord file is damaged between its images, all from there to its end are.
-      prepare: makes of a decoded image and the size what the network sees, where images are not
-        distorted.
-      shuffle_buffer: records of TFRecords among which each is shuffled; files of images are
-        shuffled among all.
-      part: `(index, count)`: of `count` equal parts of the images, this one. Of TFRecords no other
-        is read.
+      training: shuffle, and distort with `preprocessing.for_training`. Otherwise the images come in
+        the order of the files and are prepared with `prepare`.
+      distort: with False, `prepare` is used in training too: for images whose orientation or color
+        matters for the class.
+      seed: the same seed gives the same batches; None gives other batches each time.
+      repeat: repeat the images without end.
+      strict: raise an error for an unreadable image. TensorFlow passes it on as an error of its
+        own, which `reraise_dataset_errors` converts to the DatasetError.
+      bad: a list to which the name of each unreadable image is added once. If a TFRecord file is
+        damaged between its images, all images from there to its end are unreadable.
+      prepare: crops, resizes and scales a decoded image if it is not distorted.
+      shuffle_buffer: the number of records in the shuffle buffer; image files are shuffled
+        completely.
+      part: `(index, count)` returns only this one of `count` equal parts of the images. Only the
+        TFRecords of this part are read.
 
     Returns:
       Batches `{'image': float32 [B, image_size, image_size, 3] in [-1, 1], 'label': int64 [B],
@@ -75,33 +76,34 @@ def batches(
     index, count = part
     if dataset.num_examples < count:
         raise DatasetError(f'{dataset.path} holds {dataset.num_examples} images, too few for '
-                           f'{count} workers; give one to each at least.')
+                           f'{count} workers; use fewer workers.')
     total = (dataset.num_examples * (index + 1) // count
              - dataset.num_examples * index // count)
     shuffle = {'seed': seed, 'reshuffle_each_iteration': True}
     if dataset.kind == 'folder':
         examples = tf.data.Dataset.from_tensor_slices(
-            (_encoded(dataset.files[index::count]),
+            (_encode_paths(dataset.files[index::count]),
              np.asarray(dataset.labels[index::count], np.int64)))
         if training:
             examples = examples.shuffle(total, **shuffle)
-        fetch = _fetch_file
+        fetch: _Fetch = _fetch_file
     else:
-        spans = _spans(dataset, index, count)
+        spans = _record_spans(dataset, index, count)
         files = tf.data.Dataset.from_tensor_slices((
-            _encoded([file for file, _, _ in spans]),
+            _encode_paths([file for file, _, _ in spans]),
             *np.asarray([span[1:] for span in spans], np.int64).T))
         if training:
             examples = files.shuffle(len(spans), **shuffle).interleave(
-                _records, cycle_length=_OPEN_FILES)
+                _read_records, cycle_length=_OPEN_FILES)
             examples = examples.shuffle(min(shuffle_buffer, total), **shuffle)
         else:
-            examples = files.flat_map(_records)
+            examples = files.flat_map(_read_records)
         fetch = _fetch_record
     if repeat:
         examples = examples.repeat()
-    return _batched(examples, fetch, batch_size, image_size, training and distort, seed, strict,
-                    bad, total, (dataset.num_classes, dataset.path), prepare)
+    pipeline = _Pipeline(fetch, image_size, None if training and distort else prepare,
+                         _Report(total, strict, bad, dataset.num_classes, dataset.path))
+    return pipeline.batches(examples, batch_size, seed)
 
 
 def image_batches(
@@ -112,55 +114,64 @@ def image_batches(
         strict: bool = False,
         bad: list[str] | None = None,
         prepare: Prepare = preprocessing.for_evaluation) -> tf.data.Dataset:
-    """Images of files in their order, without labels: `{'image': ..., 'name': ...}`; see `batches`.
+    """Returns the images of files in batches without labels, `{'image': ..., 'name': ...}`.
 
     Args:
       files: from `image_files`.
+      batch_size: images in a batch; the last batch may be smaller.
+      image_size: side of the images in pixels.
+      strict: see `batches`.
+      bad: see `batches`.
+      prepare: see `batches`.
+
+    Raises:
+      ValueError: an argument is out of its range.
     """
     examples = tf.data.Dataset.from_tensor_slices(
-        (_encoded(files), np.zeros(len(files), np.int64)))
-    batched = _batched(examples, _fetch_file, batch_size, image_size, False, None, strict, bad,
-                       len(files), None, prepare)
-    return batched.map(lambda batch: {key: batch[key] for key in ('image', 'name')})
+        (_encode_paths(files), np.zeros(len(files), np.int64)))
+    pipeline = _Pipeline(_fetch_file, image_size, prepare, _Report(len(files), strict, bad))
+    return pipeline.batches(examples, batch_size, seed=None).map(
+        lambda batch: {key: batch[key] for key in ('image', 'name')})
 
 
-def _encoded(files: Sequence[str]) -> np.ndarray:
-    # As bytes: a file name need not be text.
-    return np.asarray([os.fsencode(file) for file in files], object)
+def _encode_paths(paths: Sequence[str]) -> np.ndarray:
+    # As bytes, because a file name may not be valid text.
+    return np.asarray([os.fsencode(path) for path in paths], object)
 
 
-def _spans(dataset: Dataset, index: int, count: int) -> list[tuple[str, int, int]]:
-    """One of `count` parts of TFRecords: files, each with its first record and how many.
+def _record_spans(dataset: Dataset, index: int, count: int) -> list[tuple[str, int, int]]:
+    """Returns `(file, first record, number of records)` of one of `count` parts of TFRecords.
 
-    All parts have as many records, but for one; each but the first and last file of one is whole.
+    The parts differ by at most one record. Only the first and last file of a part may be shared
+    with another part.
     """
-    # Files whose classes are in order, if any are, go to all parts.
+    # Every part gets files from everywhere, since the classes of the files may be sorted.
     order = [number for first in range(count) for number in range(first, len(dataset.files), count)]
-    begin, end = (dataset.num_examples * each // count for each in (index, index + 1))
+    begin = dataset.num_examples * index // count
+    end = dataset.num_examples * (index + 1) // count
     spans, before = [], 0
     for number in order:
-        holds = dataset.counts[number]
-        first, last = max(begin - before, 0), min(end - before, holds)
+        first, last = max(begin - before, 0), min(end - before, dataset.counts[number])
         if first < last:
             spans.append((dataset.files[number], first, last - first))
-        before += holds
+        before += dataset.counts[number]
     return spans
 
 
-def _records(file: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
-    """`count` (record, name) of a file from one on; empty ones for what cannot be read."""
+def _read_records(file: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
+    """Reads `count` pairs (name, record) of a file; the record is empty if it cannot be read."""
     records = tf.data.TFRecordDataset(file).ignore_errors()
-    lost = tf.data.Dataset.from_tensors(tf.constant(b'')).repeat()
-    records = records.concatenate(lost).skip(first).take(count).enumerate(first)
+    unreadable = tf.data.Dataset.from_tensors(tf.constant(b'')).repeat()
+    records = records.concatenate(unreadable).skip(first).take(count).enumerate(first)
     return records.map(lambda number, record: (
-        record, tf.strings.join([file, '#', tf.strings.as_string(number)])))
+        tf.strings.join([file, '#', tf.strings.as_string(number)]), record))
 
 
-def _fetch_file(file: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.io.read_file(file), label
+def _fetch_file(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.io.read_file(path), label
 
 
-def _fetch_record(record: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _fetch_record(name: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     parsed = tf.io.parse_single_example(record, {
         'image/encoded': tf.io.FixedLenFeature([], tf.string),
         'image/class/label': tf.io.FixedLenFeature([], tf.int64)})
@@ -168,126 +179,181 @@ def _fetch_record(record: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
-    """Encoded bytes to `[height, width, 3]` uint8: JPEG, PNG, BMP, a GIF's first frame.
+    """Decodes a JPEG, PNG or BMP image, or the first frame of a GIF.
 
-    Also WebP, where this TensorFlow reads it. Grey becomes RGB, transparency is dropped, and an
-    orientation in EXIF is left as it is stored.
+    WebP too, if this TensorFlow decodes it. Grey images become RGB, transparency is dropped, and an
+    orientation in EXIF is ignored.
+
+    Args:
+      encoded: the bytes of the file, a scalar string.
+
+    Returns:
+      `[height, width, 3]` uint8.
     """
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     return image
 
 
-def _batched(examples: tf.data.Dataset, fetch: Callable, batch_size: int, image_size: int,
-             distort: bool, seed: int | None, strict: bool, bad: list[str] | None,
-             total: int, classes: tuple[int, str] | None, prepare: Prepare) -> tf.data.Dataset:
-    for what, value in (('batch_size', batch_size), ('image_size', image_size)):
-        if value < 1:
-            raise ValueError(f'{what} must be at least 1, but is {value}.')
+class _Report:
+    """Reports unreadable images and wrong labels of a pipeline.
+
+    Args:
+      total: the number of images; an error is raised once all are unreadable.
+      strict: raise an error for an unreadable image.
+      unreadable: a list to which the name of each unreadable image is added once.
+      num_classes: the number of classes; None if there are no labels.
+      path: the dataset, for the error message.
+    """
+
+    def __init__(self, total: int, strict: bool, unreadable: list[str] | None,
+                 num_classes: int | None = None, path: str = ''):
+        self._total = total
+        self._strict = strict
+        self._unreadable = unreadable
+        self._num_classes = num_classes
+        self._path = path
+        self._reported: set[str] = set()
 
     @_no_autograph
-    def ready(number, first, second, seeds):
-        encoded, label = fetch(first, second)
-        image = decode(encoded)
-        if distort:
-            image = preprocessing.for_training(image, image_size, seeds)
-        else:
-            image = prepare(image, image_size)
-        return number, image, label
+    def check(self, group: dict[str, tf.Tensor], names: tf.Tensor,
+              decoded: tf.Tensor) -> tf.Tensor:
+        """Calls `_report` if an image of a group is unreadable or a label is wrong; returns True.
 
-    @_no_autograph
-    def none(_):
-        return (tf.zeros([0], tf.int64), tf.zeros([0, image_size, image_size, 3]),
-                tf.zeros([0], tf.int64))
+        Args:
+          group: the decoded images of the group.
+          names: the names of all images of the group.
+          decoded: the indices of the decoded images.
+        """
+        label = group['label']
+        correct = tf.equal(tf.size(names), tf.size(decoded))
+        if self._num_classes is not None:
+            correct &= tf.reduce_all((label >= 0) & (label < self._num_classes))
+        return tf.cond(correct, lambda: tf.constant(True), lambda: tf.ensure_shape(
+            tf.numpy_function(self._report, [names, decoded, label], tf.bool), []))
 
-    @_no_autograph
-    def attempt(example, seeds):
-        """A group without those that fail: try and except, as a graph has them."""
-        names = example[0] if fetch is _fetch_file else example[1]
-        numbers = tf.range(tf.size(names, out_type=tf.int64), dtype=tf.int64)
-        good = tf.data.Dataset.from_tensor_slices((numbers, *example, seeds)).map(ready)
-        good = good.ignore_errors().batch(_GROUP)
-        if_empty = tf.data.Dataset.from_tensors(0).map(none)
-        kept, image, label = good.concatenate(if_empty).take(1).get_single_element()
-        image.set_shape((None, image_size, image_size, 3))
-        return {'image': image, 'label': label, 'name': tf.gather(names, kept)}, (names, kept)
-
-    damaged = set()
-
-    def report(names, kept, labels):
-        """Says in Python what the graph has found; called where not all is well, and only there."""
-        names = [os.fsdecode(name) for name in names]
-        for number, label in zip(kept, labels):
-            if classes is not None and not 0 <= label < classes[0]:
-                count, path = classes
+    def _report(self, encoded_names: np.ndarray, decoded: np.ndarray, labels: np.ndarray) -> bool:
+        names = [os.fsdecode(name) for name in encoded_names]
+        for index, label in zip(decoded, labels):
+            if self._num_classes is not None and not 0 <= label < self._num_classes:
                 raise DatasetError(
-                    f'{names[number]} has the label {label}, but {path} has {count} classes, 0 to '
-                    f'{count - 1}; correct the record, or {LABELS}.')
-        for name in [name for number, name in enumerate(names) if number not in set(kept)]:
-            if strict:
-                raise DatasetError(f'{name} is no image that can be read, or is damaged; replace '
-                                   'it, or let damaged images be left out.')
-            if name not in damaged:
-                damaged.add(name)
-                if bad is not None:
-                    bad.append(name)
-                if len(damaged) == total:  # or repeating would look for a good one for ever
-                    raise DatasetError(f'None of the {total} images can be read, {name} the last; '
-                                       'give JPEG, PNG, GIF, BMP or WebP files.')
+                    f'{names[index]} has the label {label}, but {self._path} has '
+                    f'{self._num_classes} classes, 0 to {self._num_classes - 1}; correct the '
+                    f'record, or {LABELS}.')
+        for name in np.delete(np.asarray(names, object), decoded):
+            if self._strict:
+                raise DatasetError(f'{name} is not an image, or is damaged; replace it, or leave '
+                                   'out strict to skip such images.')
+            if name in self._reported:
+                continue
+            self._reported.add(name)
+            if self._unreadable is not None:
+                self._unreadable.append(name)
+            # Otherwise a repeated dataset would be searched for a readable image without end.
+            if len(self._reported) == self._total:
+                raise DatasetError(f'None of the {self._total} images can be read, the last is '
+                                   f'{name}; give JPEG, PNG, GIF, BMP or WebP files.')
         return True
 
-    @_no_autograph
-    def reported(group, found):
-        names, kept = found
-        label = group['label']
-        fine = tf.equal(tf.size(names), tf.size(kept))
-        if classes is not None:
-            fine &= tf.reduce_all((label >= 0) & (label < classes[0]))
-        return tf.cond(fine, lambda: tf.constant(True), lambda: tf.ensure_shape(
-            tf.numpy_function(report, [names, kept, label], tf.bool), []))
 
-    seeds = tf.data.Dataset.random(seed).batch(2)
-    batched = (tf.data.Dataset.zip((examples, seeds))
-               .batch(_GROUP)
-               .map(attempt, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-               .filter(reported)  # one after another, so that they are named in order
-               .map(lambda group, found: group)
-               .unbatch()
-               .batch(batch_size)
-               .prefetch(2))
-    options = tf.data.Options()
-    # One image a thread: more threads for one image only get in each other's way.
-    options.threading.max_intra_op_parallelism = 1
-    return batched.with_options(options)
+class _Pipeline:
+    """Decodes examples in groups, leaves out unreadable ones, and batches the others.
+
+    Args:
+      fetch: returns the encoded image and the label of an example.
+      image_size: side of the images in pixels.
+      prepare: crops, resizes and scales a decoded image; None distorts it for training.
+      report: checks each group.
+    """
+
+    def __init__(self, fetch: _Fetch, image_size: int, prepare: Prepare | None, report: _Report):
+        if image_size < 1:
+            raise ValueError(f'image_size must be at least 1, but is {image_size}.')
+        self._fetch = fetch
+        self._image_size = image_size
+        self._prepare = prepare
+        self._report = report
+
+    def batches(self, examples: tf.data.Dataset, batch_size: int,
+                seed: int | None) -> tf.data.Dataset:
+        if batch_size < 1:
+            raise ValueError(f'batch_size must be at least 1, but is {batch_size}.')
+        seeds = tf.data.Dataset.random(seed).batch(2)
+        batched = (tf.data.Dataset.zip((examples, seeds))
+                   .batch(_GROUP_SIZE)
+                   .map(self._decode_group, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+                   .filter(self._report.check)  # sequentially, so that names are in order
+                   .map(lambda group, names, decoded: group)
+                   .unbatch()
+                   .batch(batch_size)
+                   .prefetch(2))
+        options = tf.data.Options()
+        # Images are decoded in parallel; several threads for one image would compete with that.
+        options.threading.max_intra_op_parallelism = 1
+        return batched.with_options(options)
+
+    @_no_autograph
+    def _decode_group(self, example: tuple[tf.Tensor, tf.Tensor], seeds: tf.Tensor):
+        """Decodes a group: (decoded images, names of all images, indices of the decoded ones).
+
+        An inner dataset skips the images that fail, since a graph has no try and except.
+        """
+        names, _ = example
+        indices = tf.range(tf.size(names, out_type=tf.int64), dtype=tf.int64)
+        images = tf.data.Dataset.from_tensor_slices((indices, *example, seeds))
+        images = images.map(self._decode_example).ignore_errors().batch(_GROUP_SIZE)
+        if_none = tf.data.Dataset.from_tensors(0).map(self._empty_group)
+        decoded, image, label = images.concatenate(if_none).take(1).get_single_element()
+        image.set_shape((None, self._image_size, self._image_size, 3))
+        group = {'image': image, 'label': label, 'name': tf.gather(names, decoded)}
+        return group, names, decoded
+
+    @_no_autograph
+    def _decode_example(self, index: tf.Tensor, first: tf.Tensor, second: tf.Tensor,
+                        seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        encoded, label = self._fetch(first, second)
+        image = decode(encoded)
+        if self._prepare is None:
+            image = preprocessing.for_training(image, self._image_size, seed)
+        else:
+            image = self._prepare(image, self._image_size)
+        return index, image, label
+
+    @_no_autograph
+    def _empty_group(self, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return (tf.zeros([0], tf.int64), tf.zeros([0, self._image_size, self._image_size, 3]),
+                tf.zeros([0], tf.int64))
 
 
 @contextmanager
 def reraise_dataset_errors() -> Iterator[None]:
-    """Inside, an error that TensorFlow passes on from `batches` is raised as the DatasetError."""
+    """Reraises a DatasetError that TensorFlow passes on from `batches` as an error of its own."""
     try:
         yield
     except tf.errors.OpError as error:
-        found = re.search(r'DatasetError: (.*?)(?:\n|$)', error.message)
-        if not found:
+        match = re.search(r'DatasetError: (.*?)(?:\n|$)', error.message)
+        if not match:
             raise
-        raise DatasetError(found[1]) from None
+        raise DatasetError(match[1]) from None
 
 
 def as_numpy_batches(make: Callable[[], tf.data.Dataset]) -> Iterator[dict[str, np.ndarray]]:
-    """Batches as arrays, read ahead while their user computes; in eager mode and out of it.
+    """Returns batches as arrays; the next ones are read while the caller computes.
+
+    Works in eager mode and inside of a graph.
 
     Args:
-      make: makes the batches, as in `lambda: batches(dataset, 32)`; called in a graph of its own.
+      make: returns the dataset, as in `lambda: batches(dataset, 32)`; called in a new graph.
 
     Raises:
-      DatasetError: a label is out of range, or an image damaged where `strict` was asked for.
+      DatasetError: a label is out of range, or an image is unreadable and the dataset is strict.
     """
     with tf.Graph().as_default() as graph:
         iterator = tf.data.make_initializable_iterator(make())
-        following = iterator.get_next()
+        next_batch = iterator.get_next()
     with tf.Session(graph=graph) as session, reraise_dataset_errors():
         session.run(iterator.initializer)
-        fetch = session.make_callable(following)
+        fetch = session.make_callable(next_batch)
         while True:
             try:
                 batch = fetch()

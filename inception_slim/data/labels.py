@@ -1,12 +1,15 @@
-"""The names of classes, and the file that they stand in."""
+"""Class names: reading and writing `labels.txt` and other label files, and ImageNet's names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 import functools
 from importlib import resources
+import json
 import os
 import re
+from typing import Any
+import warnings
 
 from inception_slim._atomic_write import atomic_write
 from inception_slim.data import filesystem
@@ -14,24 +17,31 @@ from inception_slim.errors import DatasetError, InceptionSlimError
 
 LABELS = 'labels.txt'
 IMAGENET = 'imagenet'
-
-
 CLASSES_OF_2015 = 1008
+
+_NUMBER = r'(?P<number>[0-9]{1,9})'
+# `0:daisy`, `23 : rose` and a tab always have a number; a space or comma only if all lines do.
+_NUMBERED = re.compile(rf'{_NUMBER}\s*[:\t]\s*(?P<name>.*)')
+_PERHAPS_NUMBERED = re.compile(rf'{_NUMBER}(?:\s*[,;=]\s*|\s+)(?P<name>\S.*)')
+_ITEM = re.compile(r'item\s*\{([^{}]*)\}')
+_ITEM_FIELD = re.compile(
+    r"""(\w+)\s*:\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s,;]+))""")
+_WORDNET_ID = re.compile(r'n[0-9]{8}')
 
 
 @functools.cache
 def _imagenet() -> tuple[tuple[str, str, int], ...]:
-    """Of each class its WordNet id, its name and its number in the networks of 2015."""
+    """The WordNet id, the name and the number in the networks of 2015 of each class."""
     text = resources.files(__package__).joinpath('imagenet.tsv').read_text('utf-8')
     classes = (line.split('\t') for line in text.splitlines())
     return tuple((synset, name, int(number)) for synset, name, number in classes)
 
 
 def imagenet_classes() -> tuple[tuple[str, str], ...]:
-    """The thousand classes of ILSVRC 2012: WordNet id and name, in the order of the ids.
+    """Returns the WordNet ids and names of the 1,000 classes of ILSVRC 2012, sorted by id.
 
-    That is the order of TF-Slim's checkpoints, after a background class, and that of Keras and
-    torchvision without one. The file of December 2015 has another, see `labels_of_2015`.
+    This is the order of TF-Slim's checkpoints (after a background class), Keras and torchvision.
+    The network of December 2015 has another order, see `inception_2015_labels`.
 
     Source: https://image-net.org/challenges/LSVRC/2012, named by the lemmas of WordNet 3.0.
     """
@@ -39,12 +49,12 @@ def imagenet_classes() -> tuple[tuple[str, str], ...]:
 
 
 def inception_2015_labels() -> list[str]:
-    """The names of the 1,008 outputs of the network of December 2015, in its own order.
+    """Returns the names of the 1,008 classes of the network of December 2015, in its order.
 
-    Output 0 is the background, and the last seven stand for nothing.
+    Class 0 is the background; the last seven are unused.
 
     Source: `imagenet_2012_challenge_label_map_proto.pbtxt` of `inception-2015-12-05.tgz`, which
-    gives WordNet ids their numbers.
+    maps numbers to WordNet ids.
     """
     names = [f'unused {number}' for number in range(CLASSES_OF_2015)]
     names[0] = 'background'
@@ -53,42 +63,139 @@ def inception_2015_labels() -> list[str]:
     return names
 
 
-def read_labels(file: str | os.PathLike) -> list[str]:
-    """The names of classes: lines like `0:daisy`, or one name a line.
+def read_labels(path: str | os.PathLike) -> list[str]:
+    """Reads class names from a label file.
+
+    Supported are lines such as `0:daisy` (also with spaces or a tab instead of the colon), one name
+    per line, JSON (a list of names, `{"0": "daisy"}`, `{"0": ["n11939491", "daisy"]}` or
+    `{"daisy": 0}`), and label maps of the TensorFlow Object Detection API
+    (`item { id: 1 name: 'daisy' }`, where class 0 is the background). The text is UTF-8, or UTF-16
+    with a byte-order mark, else Latin-1 with a warning.
 
     Args:
-      file: 'imagenet' stands for the names of ImageNet's thousand classes, if no file is so called.
+      path: the file; 'imagenet' stands for ImageNet's 1,000 names if there is no such file.
 
     Raises:
-      DatasetError: the file cannot be read, is empty, or numbers a class twice or none.
+      DatasetError: the file cannot be read, is empty, or its numbering is unclear.
 
     Example:
       >>> from inception_slim import data
       >>> data.read_labels('tests/golden/legacy_scripts/labels.txt')[:2]
       ['rows', 'columns']
     """
-    if file == IMAGENET and not filesystem.exists(file):
+    path = os.fspath(path)
+    if path == IMAGENET and not filesystem.exists(path):
         return [name for _, name in imagenet_classes()]
-    try:
-        with filesystem.open_binary(os.fspath(file)) as opened:
-            lines = [line.strip() for line in opened.read().decode('utf-8').splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, 'strerror', None) or 'it is not text'
-        raise DatasetError(f'{file} cannot be read: {reason}.') from None
-    while lines and not lines[-1]:
-        lines.pop()
-    if not lines:
-        raise DatasetError(f'{file} is empty; write the name of each class into it, in lines like '
+    with filesystem.open_binary(path) as file, filesystem.wrap_io_errors(path):
+        text = _decode(path, file.read())
+    if not text.strip():
+        raise DatasetError(f'{path} is empty; write the class names to it, in lines such as '
                            '0:daisy.')
-    numbered = [re.fullmatch(r'(\d+):(.*)', line) for line in lines if line]
-    names = {int(match[1]): match[2].strip() for match in numbered if match}
-    if not all(numbered):
-        return lines
-    if len(names) != len(numbered) or sorted(names) != list(range(len(names))):
-        missing = min(set(range(len(numbered))) - set(names))
-        raise DatasetError(f'{file} must number its {len(numbered)} classes from 0 on, each once, '
-                           f'but has no class {missing}; correct it.')
+    if path.lower().endswith('.json') or re.match(r'\s*(\{\s*["}]|\[\s*["\[\]])', text):
+        return _parse_json(path, text)
+    if re.match(r'(\s*#[^\n]*\n)*\s*\w+\s*\{', text):
+        return _parse_label_map(path, text)
+    return _parse_lines(path, text)
+
+
+def _decode(path: str, content: bytes) -> str:
+    try:
+        encoding = 'utf-16' if content[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        text = content.decode('latin-1')
+        if not re.search(r'[\x00-\x08\x0e-\x1f]', text):
+            warnings.warn(f'{path} is not UTF-8; it is read as Latin-1.', stacklevel=3)
+    if re.search(r'[\x00-\x08\x0e-\x1f]', text):
+        raise DatasetError(f'{path} is not a text file; give a file with a class name per line.')
+    return text
+
+
+def _parse_lines(path: str, text: str) -> list[str]:
+    lines = [line.strip() for line in re.split(r'\r\n|\r|\n', text)]
+    while not lines[-1]:
+        lines.pop()
+    filled = [line for line in lines if line]
+    numbered = [match for line in filled if (match := _NUMBERED.fullmatch(line))]
+    if len(numbered) < len(filled):
+        if numbered:
+            unnumbered = next(line for line in filled if not _NUMBERED.fullmatch(line))
+            raise _unclear(path, f'{numbered[0][0]!r} has a number and {unnumbered!r} has none')
+        numbered = [match for line in filled if (match := _PERHAPS_NUMBERED.fullmatch(line))]
+        if len(numbered) < len(filled):
+            if len(filled) < len(lines):
+                raise _unclear(path, f'line {lines.index("") + 1} is empty')
+            return lines
+    if len({match['number'] for match in numbered}) < len(numbered):
+        raise _unclear(path, 'a number occurs twice')
+    return _in_order(path, {int(match['number']): match['name'].strip() for match in numbered})
+
+
+def _parse_json(path: str, text: str) -> list[str]:
+    try:
+        # Pairs instead of a dictionary, which would hide a number that occurs twice.
+        content = json.loads(text, object_pairs_hook=lambda pairs: {'pairs': pairs})
+    except (ValueError, RecursionError):
+        raise DatasetError(f'{path} is not valid JSON; correct it, or write one class name per '
+                           'line.') from None
+    if isinstance(content, list):
+        return [_json_name(path, name) for name in content] or _in_order(path, {})
+    pairs = content['pairs'] if isinstance(content, dict) else []
+    if all(type(value) is int for _, value in pairs):  # as in Keras's class_indices
+        pairs = [(value, key) for key, value in pairs]
+    names: dict[int, str] = {}
+    for number, name in pairs:
+        if not re.fullmatch('[0-9]{1,9}', str(number)):
+            raise _unclear(path, f'{str(number)!r} is not a class number')
+        if int(number) in names:
+            raise _unclear(path, f'the number {number} occurs twice')
+        names[int(number)] = _json_name(path, name)
+    return _in_order(path, names)
+
+
+def _json_name(path: str, value: Any) -> str:
+    if isinstance(value, list) and len(value) == 2 and (
+            isinstance(value[0], str) and _WORDNET_ID.fullmatch(value[0])):
+        value = value[1]
+    if not isinstance(value, str):
+        raise _unclear(path, f'{json.dumps(value)[:60]} is not a class name')
+    return value.strip()
+
+
+def _parse_label_map(path: str, text: str) -> list[str]:
+    text = re.sub(r'^\s*#[^\n]*$', '', text, flags=re.MULTILINE)
+    rest = _ITEM.sub('', text).strip()
+    if rest:
+        raise _unclear(path, f'a label map has only "item {{ id: 1 name: \'daisy\' }}", not '
+                       f'{rest.split(chr(10))[0][:40]!r}')
+    names: dict[int, str] = {}
+    for item in _ITEM.findall(text):
+        fields = {key: double or single or plain
+                  for key, double, single, plain in _ITEM_FIELD.findall(item)}
+        number, name = fields.get('id', ''), fields.get('display_name') or fields.get('name')
+        if not re.fullmatch('[0-9]{1,9}', number) or not name:
+            raise _unclear(path, f'the item {" ".join(item.split())!r} has no id or no name')
+        if int(number) in names:
+            raise _unclear(path, f'the id {number} occurs twice')
+        names[int(number)] = re.sub(r'\\(["\'\\])', r'\1', name)
+    if 0 not in names:
+        names[0] = 'background'  # ids start at 1 and class 0 is reserved for it
+    return _in_order(path, names)
+
+
+def _in_order(path: str, names: Mapping[int, str]) -> list[str]:
+    if not names:
+        raise DatasetError(f'{path} is empty; write the class names to it, in lines such as '
+                           '0:daisy.')
+    missing = set(range(len(names))) - set(names)
+    if missing:
+        raise _unclear(path, f'it has {len(names)} classes, but no class {min(missing)}')
     return [names[number] for number in range(len(names))]
+
+
+def _unclear(path: str, problem: str) -> DatasetError:
+    return DatasetError(f'The numbering of the classes in {path} is unclear: {problem}; number '
+                        'them from 0 on, each once, in lines such as 0:daisy.')
 
 
 def write_labels(path: str | os.PathLike, names: Iterable[str],
@@ -112,9 +219,9 @@ def write_labels(path: str | os.PathLike, names: Iterable[str],
 
 
 def find_labels_file(checkpoint: str, count: int | None) -> list[str] | None:
-    """The names in the `labels.txt` beside a checkpoint, if they are as many as its classes."""
-    file = os.path.join(os.path.dirname(checkpoint), LABELS)
-    if not os.path.isfile(file):
+    """Reads `labels.txt` in the folder of a checkpoint; None if it does not have `count` names."""
+    path = os.path.join(os.path.dirname(checkpoint), LABELS)
+    if not os.path.isfile(path):
         return None
-    names = read_labels(file)
+    names = read_labels(path)
     return names if len(names) == count else None

@@ -1,4 +1,4 @@
-"""TFRecords as TF-Slim's tools wrote them: found, counted, written."""
+"""TFRecord files in the format of TF-Slim's tools: names, number of records, writing."""
 
 from __future__ import annotations
 
@@ -8,64 +8,39 @@ import re
 import struct
 
 from inception_slim.data import filesystem
-from inception_slim.data.dataset import Dataset, resolve_split
-from inception_slim.data.labels import LABELS, read_labels, write_labels
+from inception_slim.data.labels import LABELS, write_labels
 from inception_slim.errors import DatasetError
-import tensorflow.compat.v1 as tf
 
 # flowers_train_00000-of-00005.tfrecord, mnist_train.tfrecord, and ImageNet's train-00000-of-01024.
 RECORD_FILE = re.compile(
     r'(?:.+_)?(?P<split>[A-Za-z][^_]*?)'
     r'(?:[_-](?P<shard>\d+)-of-(?P<shards>\d+)(?:\.tfrecords?)?|\.tfrecords?)')
+_SIGNATURES = {b'\xff\xd8': b'jpg', b'\x89PNG': b'png', b'GIF': b'gif', b'BM': b'bmp',
+               b'RIFF': b'webp'}
 
 
-def open_tfrecords(path: str, records: dict[str, re.Match], split: str | None,
-                 part: tuple[int, int] = (0, 1)) -> Dataset:
-    splits = sorted({match['split'] for match in records.values()})
-    split = resolve_split(path, splits, split)
-    chosen = {name: match for name, match in records.items() if match['split'] == split}
-    sharded = [match for match in chosen.values() if match['shards']]
-    if sharded:
-        total = int(sharded[0]['shards'])
-        missing = set(range(total)) - {int(match['shard']) for match in sharded}
-        if missing:
-            raise DatasetError(f'{path} holds {len(sharded)} of the {total} files of {split!r}: '
-                               f'number {min(missing)} is missing; put it beside the others.')
-    labels = os.path.join(path, LABELS)
-    if not filesystem.is_file(labels):
-        raise DatasetError(f'{labels} is missing; write the name of each class into it, in lines '
-                           'like 0:daisy.')
-    files = [os.path.join(path, name) for name in sorted(chosen)]
-    index, count = part
-    counts = [_count_records(file) if number % count == index else 0
-              for number, file in enumerate(files)]
-    if count == 1 and not sum(counts):
-        raise DatasetError(f'The TFRecords of {split!r} in {path} hold no records; write them '
-                           'again.')
-    return Dataset(path, 'tfrecord', files, read_labels(labels), sum(counts), counts=counts)
-
-
-def scan_record_lengths(file: str) -> tuple[int, int]:
-    """How many records begin in a file, and where the last of them says that it ends."""
-    count, position, size = 0, 0, filesystem.size(file)
-    with filesystem.open_binary(file) as opened:
+def scan_record_lengths(path: str) -> tuple[int, int]:
+    """Returns the number of records that start in a file, and the declared end of the last one."""
+    count, position, size = 0, 0, filesystem.size(path)
+    with filesystem.open_binary(path) as file, filesystem.wrap_io_errors(path):
         while position < size:
-            opened.seek(position)
-            head = opened.read(12)  # the length, and its checksum
-            position += 16 + struct.unpack('<Q', head[:8].ljust(8, b'\xff'))[0]
+            file.seek(position)
+            header = file.read(12)  # the length and its checksum
+            # A header that is cut short declares an end far behind that of the file.
+            position += 16 + struct.unpack('<Q', header[:8].ljust(8, b'\xff'))[0]
             count += 1
     return count, position
 
 
-def _count_records(file: str) -> int:
-    """How many records a whole file holds."""
-    try:
-        size = filesystem.size(file)
-        count, end = scan_record_lengths(file)
-    except OSError as error:
-        raise DatasetError(f'{file} cannot be read: {error.strerror}.') from None
-    if end != size:
-        raise DatasetError(f'{file} is no TFRecord file, or one cut short after '
+def count_records(path: str) -> int:
+    """Counts the records of a file.
+
+    Raises:
+      DatasetError: it cannot be read, is cut short, or is not a TFRecord file.
+    """
+    count, end = scan_record_lengths(path)
+    if end != filesystem.size(path):
+        raise DatasetError(f'{path} is not a TFRecord file, or is cut short after '
                            f'{max(0, count - 1)} records; copy it again.')
     return count
 
@@ -78,16 +53,21 @@ def write_tfrecords(
         class_names: Sequence[str],
         *,
         num_shards: int = 1) -> list[str]:
-    """Writes images as TF-Slim's tools did; returns the files.
+    """Writes images as TFRecords, and `labels.txt`, in the format of TF-Slim's tools.
 
     Args:
-      folder: where to; made if it is not there.
-      name: of the dataset, as in `NAME_SPLIT_00000-of-00005.tfrecord`.
-      split: such as 'train' or 'validation'.
-      examples: the bytes of an encoded image, and its label.
-      class_names: for `labels.txt`.
-      num_shards: how many files.
+      folder: where to write; it is created if necessary.
+      name: the name of the dataset, as in `NAME_SPLIT_00000-of-00005.tfrecord`.
+      split: the split, such as 'train' or 'validation'.
+      examples: `(encoded image, label)` of each example.
+      class_names: the class names, for `labels.txt`.
+      num_shards: the number of files.
+
+    Returns:
+      The paths of the TFRecord files.
     """
+    import tensorflow as tf
+
     os.makedirs(folder, exist_ok=True)
     files = [os.path.join(folder, f'{name}_{split}_{shard:05d}-of-{num_shards:05d}.tfrecord')
              for shard in range(num_shards)]
@@ -96,7 +76,7 @@ def write_tfrecords(
         values = {
             'image/encoded': tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
             'image/format': tf.train.Feature(bytes_list=tf.train.BytesList(
-                value=[_format(encoded)])),
+                value=[_image_format(encoded)])),
             'image/class/label': tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))}
         example = tf.train.Example(features=tf.train.Features(feature=values))
         writers[number % num_shards].write(example.SerializeToString())
@@ -106,9 +86,6 @@ def write_tfrecords(
     return files
 
 
-def _format(encoded: bytes) -> bytes:
-    for start, found in ((b'\xff\xd8', b'jpg'), (b'\x89PNG', b'png'), (b'GIF', b'gif'),
-                         (b'BM', b'bmp'), (b'RIFF', b'webp')):
-        if encoded.startswith(start):
-            return found
-    return b'raw'
+def _image_format(encoded: bytes) -> bytes:
+    return next((name for signature, name in _SIGNATURES.items()
+                 if encoded.startswith(signature)), b'raw')

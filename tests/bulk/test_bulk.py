@@ -530,7 +530,7 @@ class TestRefuses:
     @pytest.mark.parametrize('package, options, says', [
         ('pyarrow', {}, 'To write Parquet needs pyarrow.*choose the format npy'),
         ('ray', {'backend': 'ray'}, 'Ray needs ray: pip install "inception_slim.bulk."'),
-        ('fsspec', {'sources': 's3://bucket'}, 's3://bucket needs fsspec; pip install')])
+        ('fsspec', {'sources': 's3://bucket'}, 'Opening s3://bucket needs the package fsspec')])
     def test_packages_that_are_missing(self, folder, tmp_path, monkeypatch, package, options,
                                        says):
         monkeypatch.setitem(sys.modules, package, None)

@@ -1,12 +1,14 @@
-"""Datasets of every kind, as batches: what is read, in which order, what is said of bad ones."""
+"""Datasets, input pipelines, label files and file systems."""
 
 import dataclasses
 import io
 import os
+import sys
 
 import inception_slim  # noqa: F401  before TensorFlow
 from inception_slim import data
-from inception_slim.data import DatasetError, preprocessing
+from inception_slim.data import DatasetError, filesystem, preprocessing
+from inception_slim.errors import CheckpointError
 import numpy as np
 from PIL import Image
 import pytest
@@ -62,7 +64,7 @@ def labels(found):
     return [label for batch in found for label in batch['label'].tolist()]
 
 
-class TestOpening:
+class TestOpenDataset:
 
     def test_folder(self, folder):
         write(folder / '.hidden' / 'a.png', b'')
@@ -73,7 +75,7 @@ class TestOpening:
         assert dataset.class_names == list(NAMES) and dataset.labels == [0] * 5 + [1] * 5 + [2] * 5
         assert dataset.files[0] == str(folder / 'daisy' / '00.png')
 
-    def test_folders_of_splits_share_their_classes(self, tmp_path):
+    def test_splits_share_their_classes(self, tmp_path):
         for each in ('train/a', 'train/b', 'train/c', 'validation/a', 'validation/c'):
             write(tmp_path / each / '1.png', encoded(1))
         validation = data.open_dataset(tmp_path, 'validation')
@@ -105,9 +107,9 @@ class TestOpening:
         assert dataset.num_examples == 6 and len(names(read(dataset))) == 6
         assert data.open_dataset(other, 'train') == dataset
 
-    def test_refuses(self, tmp_path, records):
-        def refused(path, says, split=None):
-            with pytest.raises(DatasetError, match=says) as caught:
+    def test_rejects_missing_and_damaged_data(self, tmp_path, records):
+        def refused(path, message, split=None):
+            with pytest.raises(DatasetError, match=message) as caught:
                 data.open_dataset(path, split)
             assert len(str(caught.value).splitlines()) == 1
 
@@ -117,34 +119,126 @@ class TestOpening:
         refused(tmp_path / 'empty', 'holds no data: neither TFRecords .* nor images')
         refused(tmp_path / 'file', 'holds no data')
         (records / 'labels.txt').rename(records / 'kept')
-        refused(records, 'labels.txt is missing; write the name', 'train')
+        refused(records, 'labels.txt is missing; write the class names', 'train')
         (records / 'kept').rename(records / 'labels.txt')
         shard = records / 'flowers_train_00001-of-00003.tfrecord'
         whole = shard.read_bytes()
         shard.write_bytes(whole[:-20])
-        refused(records, '00001-of-00003.tfrecord is no TFRecord file, or one cut short after 6 r',
+        refused(records, '00001-of-00003.tfrecord is not a TFRecord file, or is cut short after 6',
                 'train')
         shard.write_bytes(b'something else entirely')
-        refused(records, 'no TFRecord file', 'train')
+        refused(records, 'not a TFRecord file', 'train')
         shard.unlink()
         refused(records, "2 of the 3 files of 'train': number 1 is missing", 'train')
         write(records / 'flowers_test_00000-of-00001.tfrecord', b'')
         refused(records, "'test' in .* hold no records", 'test')
 
 
-@pytest.mark.parametrize('text, found', [
+@pytest.mark.parametrize('text, names', [
     ('0:daisy\n1:rose\n', ['daisy', 'rose']), ('1:rose\n0:daisy', ['daisy', 'rose']),
     ('0:a: b\n', ['a: b']), ('daisy\nrose\n\n', ['daisy', 'rose'])])
-def test_labels(tmp_path, text, found):
-    assert data.read_labels(write(tmp_path / 'labels.txt', text.encode())) == found
+def test_labels(tmp_path, text, names):
+    assert data.read_labels(write(tmp_path / 'labels.txt', text.encode())) == names
 
 
-@pytest.mark.parametrize('content, says', [
-    (b'', 'is empty'), (b'\n\n', 'is empty'), (b'0:a\n2:b\n', 'has no class 1; correct it'),
-    (b'0:a\n0:b\n', 'has no class 1'), (b'\xff\xfe', 'cannot be read: it is not text')])
-def test_labels_refused(tmp_path, content, says):
-    with pytest.raises(DatasetError, match=says):
+@pytest.mark.parametrize('content, message', [
+    (b'', 'is empty'), (b'\n\n', 'is empty'), (b'\xef\xbb\xbf', 'is empty'),
+    (b'\xff\xd8\xff\xe0\x00\x10JFIF', 'is not a text file'),
+    (b'0:a\n2:b\n', '2 classes, but no class 1; number them from 0 on'),
+    (b'1:a\n2:b\n', 'no class 0'), (b'1 a\n2 b\n', 'no class 0'),
+    (b'0:a\n0:b\n', 'a number occurs twice'),
+    (b'0:a\nb\n', "'0:a' has a number and 'b' has none"),
+    (b'a\n\nb\n', 'line 2 is empty'), (b'\na\nb\n', 'line 1 is empty')])
+def test_rejects_unclear_labels(tmp_path, content, message):
+    with pytest.raises(DatasetError, match=message) as caught:
         data.read_labels(write(tmp_path / 'labels.txt', content))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize('content, names', [
+    ('\ufeff0:daisy\n1:rose\n'.encode(), ['daisy', 'rose']),
+    ('\ufeffdaisy\nrose\n'.encode(), ['daisy', 'rose']),
+    ('0:daisy\r\n1:ros\u00e9\r\n'.encode('utf-16'), ['daisy', 'ros\u00e9']),
+    (b'0:daisy\r\n1:rose\r\n', ['daisy', 'rose']), (b'daisy\rrose\r', ['daisy', 'rose']),
+    (b'1 : rose\n0 : daisy\n', ['daisy', 'rose']), (b'0\tdaisy\n1\trose\n', ['daisy', 'rose']),
+    (b'0 daisy\n1 red rose\n', ['daisy', 'red rose']), (b'0,daisy\n1,rose\n', ['daisy', 'rose']),
+    (b'3 point shot\nfree throw\n', ['3 point shot', 'free throw']),
+    (b'["daisy", "rose"]', ['daisy', 'rose']), (b'{"1": "rose", "0": "daisy"}', ['daisy', 'rose']),
+    (b'{"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish"]}', ['tench', 'goldfish']),
+    (b'{"rose": 1, "daisy": 0}', ['daisy', 'rose']),
+    (b"item {\n  id: 2\n  name: 'rose'\n}\nitem { name: \"daisy\" id: 1 }\n",
+     ['background', 'daisy', 'rose']),
+    (b"# classes\nitem { id: 0, name: 'it\\'s', display_name: 'a {b}' }".replace(b'{b}', b'b'),
+     ['a b'])])
+def test_reads_label_formats(tmp_path, content, names):
+    assert data.read_labels(write(tmp_path / 'labels.txt', content)) == names
+
+
+@pytest.mark.parametrize('content, message', [
+    (b'{"0": "a"', 'is not valid JSON'), (b'{"0": "a", "0": "b"}', 'the number 0 occurs twice'),
+    (b'{"0": "a", "2": "b"}', 'no class 1'), (b'{"0": {"name": "a"}}', 'is not a class name'),
+    (b'{"id2label": {"0": "a"}}', "'id2label' is not a class number"),
+    (b'["a", 1]', '1 is not a class name'), (b'[]', 'is empty'), (b'{}', 'is empty'),
+    (b"item { name: 'a' }", 'has no id or no name'), (b'item { id: 1 }', 'has no id or no name'),
+    (b"item { id: 1 name: 'a' } item { id: 1 name: 'b' }", 'the id 1 occurs twice'),
+    (b"item { id: 1 name: 'a' } item { id: 3 name: 'b' }", 'no class 2'),
+    (b'entry {\n  target_class: 1\n}', "not 'entry {'")])
+def test_rejects_unclear_label_maps(tmp_path, content, message):
+    with pytest.raises(DatasetError, match=message) as caught:
+        data.read_labels(write(tmp_path / 'labels.txt', content))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_latin_1_labels_give_a_warning(tmp_path):
+    path = write(tmp_path / 'labels.txt', '0:ros\u00e9\n'.encode('latin-1'))
+    with pytest.warns(UserWarning, match='labels.txt is not UTF-8; it is read as Latin-1'):
+        assert data.read_labels(path) == ['ros\u00e9']
+
+
+def test_written_labels_are_read_again(tmp_path):
+    data.write_labels(tmp_path / 'labels.txt', ['daisy', 'ros\u00e9', 'two\nlines', 'a: b'])
+    assert (tmp_path / 'labels.txt').read_bytes() == (
+        '0:daisy\n1:ros\u00e9\n2:two lines\n3:a: b\n'.encode())
+    assert data.read_labels(tmp_path / 'labels.txt') == ['daisy', 'ros\u00e9', 'two lines', 'a: b']
+    with pytest.raises(CheckpointError, match='cannot be written'):
+        data.write_labels(tmp_path / 'none' / 'labels.txt', ['a'], CheckpointError)
+    assert os.listdir(tmp_path) == ['labels.txt']
+
+
+class TestFilesystem:
+
+    @pytest.fixture(params=['local', 'fsspec', 'gfile'])
+    def root(self, request, tmp_path, monkeypatch):
+        """A folder with a file `a.txt` of three bytes, and a folder `sub` with a hidden file."""
+        write(tmp_path / 'a.txt', b'abc')
+        write(tmp_path / 'sub' / '.hidden', b'')
+        if request.param == 'gfile':
+            monkeypatch.setitem(sys.modules, 'fsspec', None)
+        return str(tmp_path) if request.param == 'local' else f'file://{tmp_path}'
+
+    def test_files_and_folders(self, root):
+        file, sub, none = f'{root}/a.txt', f'{root}/sub', f'{root}/none'
+        assert [filesystem.exists(path) for path in (root, file, none)] == [True, True, False]
+        assert [filesystem.is_dir(path) for path in (root, file, none)] == [True, False, False]
+        assert [filesystem.is_file(path) for path in (root, file, none)] == [False, True, False]
+        assert filesystem.size(file) == 3 and sorted(filesystem.listdir(root)) == ['a.txt', 'sub']
+        assert filesystem.listdir(sub) == ['.hidden'] and filesystem.list_visible(sub) == []
+        with filesystem.open_binary(file) as opened:
+            opened.seek(1)
+            assert opened.read() == b'bc'
+        for call in (filesystem.size, filesystem.listdir, filesystem.open_binary):
+            with pytest.raises(DatasetError, match='none (does not exist|cannot be read)'):
+                call(none)
+
+    def test_dataset(self, root, records):
+        url = root.rpartition('/')[0] + '/' + records.name
+        dataset = data.open_dataset(url, 'train')
+        assert dataset.counts == [7, 7, 6] and dataset.files[0].startswith(url)
+        assert len(names(read(dataset))) == 20
+
+    def test_rejects_schemes_that_tensorflow_does_not_read(self):
+        with pytest.raises(DatasetError, match='TensorFlow does not support memory://; copy'):
+            data.open_dataset('memory://dataset')
 
 
 class TestBatches:
@@ -216,13 +310,13 @@ class TestBatches:
 
     def test_strict(self, folder):
         dataset = data.open_dataset(folder)
-        says = r'01.png is no image that can be read, or is damaged; replace it'
+        says = r'01.png is not an image, or is damaged; replace it'
         with pytest.raises(DatasetError, match=says):
             read(dataset, strict=True)
         with pytest.raises(DatasetError, match=says), data.reraise_dataset_errors():
             list(data.batches(dataset, 4, strict=True))
 
-    def test_whatever_cannot_be_read(self, tmp_path):
+    def test_unreadable_images(self, tmp_path):
         """Empty, no image, a folder in place of a file, gone since, and whole groups of them."""
         for number in range(30):
             write(tmp_path / 'a' / f'{number:02d}.png', encoded(number))
@@ -243,14 +337,14 @@ class TestBatches:
         with pytest.raises(DatasetError, match='None of the 1 images can be read, .*1.png'):
             read(data.open_dataset(tmp_path), repeat=repeat)
 
-    def test_a_label_out_of_range(self, records):
+    def test_rejects_label_out_of_range(self, records):
         dataset = data.open_dataset(records, 'train')
         with pytest.raises(DatasetError, match=r'00002-of-00003.tfrecord#0 has the label 2, but '
                                                r'.* has 2 classes, 0 to 1; correct'):
             read(dataclasses.replace(dataset, class_names=['a', 'b'], files=dataset.files[2:],
                                      counts=dataset.counts[2:]))
 
-    def test_records_damaged_inside(self, records):
+    def test_damaged_records(self, records):
         """A record that is none, one with a damaged image, and a file that is lost from there."""
         dataset = data.open_dataset(records, 'train')
         file = dataset.files[1]
@@ -266,7 +360,7 @@ class TestBatches:
             *(f'{dataset.files[2]}#{number}' for number in range(6))]
         assert bad == [*(f'{dataset.files[0]}#{number}' for number in range(7)), f'{file}#6']
 
-    def test_refuses(self, folder):
+    def test_rejects_bad_sizes(self, folder):
         dataset = data.open_dataset(folder)
         with pytest.raises(ValueError, match='batch_size must be at least 1, but is 0'):
             data.batches(dataset, 0)
@@ -316,7 +410,7 @@ def test_formats(name):
     assert np.abs(found - wanted).mean() < 8
 
 
-def test_webp_where_it_is_read(tmp_path):
+def test_webp(tmp_path):
     """Read, or named as bad: never an end to the run."""
     files = [write(tmp_path / 'a.png', encoded(1)),
              write(tmp_path / 'b.webp', pillow('WEBP', lossless=True))]
@@ -343,7 +437,7 @@ class TestImageFiles:
         assert [sorted(batch) for batch in batches] == [['image', 'name']] * 2
         assert bad == [str(folder / 'daisy' / '01.png')]
 
-    def test_refuses(self, tmp_path):
+    def test_rejects_missing_images(self, tmp_path):
         with pytest.raises(DatasetError, match='no does not exist; give an image, or a folder'):
             data.image_files(tmp_path / 'no')
         with pytest.raises(DatasetError, match='holds no images; give a folder with files that'):

@@ -175,7 +175,7 @@ class TestClassify:
         assert plain.answers[0].probabilities != averaged.answers[0].probabilities
 
     def test_strict(self, folder):
-        with pytest.raises(DatasetError, match=f'{DAMAGED:02d}.png is no image that can be read'):
+        with pytest.raises(DatasetError, match=f'{DAMAGED:02d}.png is not an image'):
             evaluation.classify(ELEVEN, folder, strict=True)
 
     def test_refuses(self, folder):

@@ -19,7 +19,7 @@ from golden.weights import drawings
 from hypothesis import given, settings, strategies as st
 from inception_slim import checkpoint, data
 from inception_slim.data.dataset import Dataset
-from inception_slim.data.input_pipeline import _spans
+from inception_slim.data.input_pipeline import _record_spans
 from inception_slim.errors import DatasetError, TrainingError
 from inception_slim.training import launch
 from inception_slim.training.distributed import SingleWorker, join_cluster
@@ -229,7 +229,7 @@ class TestParts:
     def test_each_record_is_in_one_part(self, counts, parts):
         files = [f'f{number}' for number in range(len(counts))]
         dataset = Dataset('d', 'tfrecord', files, ['a'], sum(counts), counts=counts)
-        found = [[(file, record) for file, first, count in _spans(dataset, index, parts)
+        found = [[(file, record) for file, first, count in _record_spans(dataset, index, parts)
                   for record in range(first, first + count)] for index in range(parts)]
         everything = [(file, record) for file, count in zip(files, counts)
                       for record in range(count)]
@@ -248,7 +248,7 @@ class TestParts:
     def test_no_other_file_is_read(self, records, tmp_path):
         """The files of other parts may as well not be there any more."""
         dataset = data.open_dataset(records)
-        mine = {file for file, _, _ in _spans(dataset, 1, 3)}
+        mine = {file for file, _, _ in _record_spans(dataset, 1, 3)}
         assert len(mine) < 5
         copied = [os.path.join(tmp_path, os.path.basename(file)) for file in dataset.files]
         for file, copy in zip(dataset.files, copied):
