@@ -1,12 +1,14 @@
-"""The checkpoints that TensorFlow's site has published, fetched, checked and put in place."""
+"""Download published checkpoints: resume, verify, unpack, and move into place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
 import gzip
+import hashlib
 import http.client
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -16,49 +18,50 @@ import urllib.error
 import urllib.request
 import zlib
 
-from inception_slim._atomic_write import check_parent_folder
+from inception_slim._atomic_write import atomic_write, check_parent_folder
 from inception_slim.checkpoint._convert import read
 from inception_slim.checkpoint.naming import CheckpointInfo, inspect
 from inception_slim.checkpoint.published import PUBLISHED, SITE, PublishedCheckpoint
-from inception_slim.errors import CheckpointError
+from inception_slim.errors import CheckpointError, error_summary
 from tqdm import tqdm
 
-_ATTEMPTS = 5  # connections that end early, one after another without a byte between them
-_PAUSE = 0.5  # seconds after the first of them, twice as many after the second
+_ATTEMPTS = 5  # connections in a row without progress before giving up
+_PAUSE = 0.5  # seconds after the first of them, doubled after the second and so on
 _CHUNK = 2**18  # bytes
-_TAG = '.tag'  # the site's name for the version of the file, beside what has come of it
-_TIMEOUT = 60  # seconds without a byte
-_LARGEST = 2 * 2**30  # bytes of an archive, and of what is in it: the published ones have 0.5 GB
+_ETAG_SUFFIX = '.tag'  # of the file with the ETag of a partial download
+_TIMEOUT = 60  # seconds without data
+_LARGEST = 2 * 2**30  # bytes of an archive, and of its contents; the published ones have 0.5 GB
 
 
 def download(name: str, folder: str | os.PathLike = '.', *, site: str = SITE) -> CheckpointInfo:
-    """Fetches a published checkpoint into a folder of its own.
+    """Downloads a published checkpoint into the folder `NAME` in a folder.
 
-    A download that was broken off goes on where it stopped, in this call or in a later one. What
-    came is unpacked aside, recognised and read whole, and only then put in place.
+    An interrupted download resumes where it stopped, in this call or in the next one. The archive
+    is unpacked to a temporary folder and the checkpoint is read completely before it is moved into
+    place. The SHA-256 of the archive is recorded in `NAME.sha256` by the first download, and
+    compared by later ones.
 
     Args:
       name: one of `PUBLISHED`.
-      folder: where to; the checkpoint gets the folder `NAME` in it. One that is there already, and
-        whole, is left as it is.
-      site: where the archives are: TensorFlow's site, or a copy of it.
+      folder: where to write; a complete checkpoint that exists in `NAME` there is left unchanged.
+      site: the URL of the archives: TensorFlow's site, or a copy of it.
 
     Returns:
-      What the checkpoint holds.
+      The description of the checkpoint.
 
     Raises:
-      CheckpointError: there is no such checkpoint, the site cannot be reached, what came is not
-        what was asked for, or it cannot be written.
+      CheckpointError: there is no such checkpoint, the site cannot be reached, the archive is not
+        the expected one, or the checkpoint cannot be written.
     """
     if name not in PUBLISHED:
-        raise CheckpointError(f'There is no published checkpoint {name!r}; name one of '
+        raise CheckpointError(f'There is no published checkpoint {name!r}; give one of '
                               f'{", ".join(PUBLISHED)}.')
     published = PUBLISHED[name]
     folder = os.fspath(folder)
-    check_parent_folder(os.path.join(folder, name), CheckpointError)
     destination = os.path.join(folder, name)
+    check_parent_folder(destination, CheckpointError)
     if os.path.lexists(destination):
-        return _there(destination, published)
+        return _inspect_existing(destination, published)
     url = f'{site.rstrip("/")}/{published.path}'
     part = os.path.join(folder, f'.{name}.part')
     try:
@@ -67,58 +70,100 @@ def download(name: str, folder: str | os.PathLike = '.', *, site: str = SITE) ->
             unpacked = os.path.join(scratch, name)
             os.mkdir(unpacked)
             try:
+                checksum = _check_sha256(part, name, folder, url)
                 _unpack(part, unpacked, url)
-                info, _ = read(_checkpoint_in(unpacked, url))
+                info, _ = read(_find_checkpoint(unpacked, url))
                 if info.network != published.network:
-                    raise CheckpointError(f'{url} gave a checkpoint of {info.network}, not of '
+                    raise CheckpointError(f'{url} is a checkpoint of {info.network}, not of '
                                           f'{published.network}; give another site.')
             except CheckpointError:
-                _forget(part)  # going on from it would only give the same again
+                _remove_part(part)  # resuming would give the same archive again
                 raise
+            _record_sha256(checksum, name, folder)
             os.rename(unpacked, destination)
-        _forget(part)
+        _remove_part(part)
     except OSError as error:
         raise CheckpointError(f'{destination} cannot be written: {error.strerror or error}.'
                               ) from None
-    return inspect(_checkpoint_in(destination, url))
+    return inspect(_find_checkpoint(destination, url))
 
 
-def _forget(part: str) -> None:
-    for file in (part, part + _TAG):
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(file)
+def recorded_sha256(name: str, folder: str | os.PathLike) -> str | None:
+    """Returns the SHA-256 of a published archive recorded by `download`; None without a record.
 
-
-def _there(destination: str, published: PublishedCheckpoint) -> CheckpointInfo:
+    Args:
+      name: one of `PUBLISHED`.
+      folder: the folder that was given to `download`.
+    """
     try:
-        info = inspect(_checkpoint_in(destination, destination))
+        with open(_sha256_path(name, folder), encoding='ascii', errors='replace') as file:
+            match = re.match(r'[0-9A-Fa-f]{64}\b', file.read())
+    except FileNotFoundError:
+        return None
+    return match[0].lower() if match else None
+
+
+def _sha256_path(name: str, folder: str | os.PathLike) -> str:
+    return os.path.join(folder, f'{name}.sha256')
+
+
+def _check_sha256(archive: str, name: str, folder: str, url: str) -> str:
+    """Returns the SHA-256 of an archive; raises CheckpointError if another one is recorded."""
+    digest = hashlib.sha256()
+    with open(archive, 'rb') as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    recorded = recorded_sha256(name, folder)
+    if recorded not in (None, digest.hexdigest()):
+        raise CheckpointError(f'{url} has the SHA-256 {digest.hexdigest()}, but '
+                              f'{_sha256_path(name, folder)} records {recorded}; give another '
+                              'site, or remove that file if the archive was replaced.')
+    return digest.hexdigest()
+
+
+def _record_sha256(checksum: str, name: str, folder: str) -> None:
+    """Writes the checksum in the format of `sha256sum`."""
+    with atomic_write(_sha256_path(name, folder), CheckpointError) as file:
+        file.write(f'{checksum}  {os.path.basename(PUBLISHED[name].path)}\n'.encode())
+
+
+def _remove_part(part: str) -> None:
+    for path in (part, part + _ETAG_SUFFIX):
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
+
+
+def _inspect_existing(destination: str, published: PublishedCheckpoint) -> CheckpointInfo:
+    try:
+        info = inspect(_find_checkpoint(destination, destination))
     except CheckpointError as error:
-        raise CheckpointError(f'{destination} is in the way, and holds no whole checkpoint '
-                              f'({error}) Move it away.') from None
+        raise CheckpointError(f'{destination} exists, but holds no complete checkpoint ({error}) '
+                              'Move it away.') from None
     if info.network != published.network:
-        raise CheckpointError(f'{destination} is in the way: it holds {info.network}; move it '
-                              'away, or give another folder.')
+        raise CheckpointError(f'{destination} exists, but holds {info.network}; move it away, or '
+                              'give another folder.')
     return info
 
 
-def _checkpoint_in(folder: str, url: str) -> str:
-    """The one checkpoint in a folder: the file that is not a list, a graph or a text beside it."""
+def _find_checkpoint(folder: str, source: str) -> str:
+    """Returns the only checkpoint in an unpacked folder; `source` is for the error message."""
     names = sorted(os.listdir(folder))
     if 'checkpoint' in names or any(name.endswith('.index') for name in names):
         return folder
-    found = [name for name in names if '.ckpt' in name and not name.endswith(('.meta', '.txt'))]
-    if len(found) != 1:
-        raise CheckpointError(f'{url} holds no checkpoint: {", ".join(names[:5]) or "nothing"}; '
-                              'try again, or another site.')
-    return os.path.join(folder, found[0])
+    checkpoints = [name for name in names
+                   if '.ckpt' in name and not name.endswith(('.meta', '.txt'))]
+    if len(checkpoints) != 1:
+        raise CheckpointError(f'{source} holds no checkpoint: {", ".join(names[:5]) or "nothing"}; '
+                              'try again, or give another site.')
+    return os.path.join(folder, checkpoints[0])
 
 
-class _BrokenOffError(Exception):
-    """The connection gave no more, which is no error of the disk."""
+class _ConnectionLostError(Exception):
+    """The connection failed, as opposed to the disk."""
 
 
 def _fetch(url: str, part: str) -> None:
-    """Downloads to `part`, from where an earlier download of the same file stopped."""
+    """Downloads to the file `part`; resumes an earlier download of the same file."""
     failures = 0
     with tqdm(unit='B', unit_scale=True, unit_divisor=1024, disable=None, file=sys.stderr) as bar:
         while True:
@@ -128,17 +173,16 @@ def _fetch(url: str, part: str) -> None:
                     return
                 problem = 'the connection ended early'
             except urllib.error.HTTPError as error:
-                problem = f'the site answers {error.code} {error.reason}'
+                problem = f'the site responds {error.code} {error.reason}'
                 if error.code < 500:
-                    raise CheckpointError(f'{url} cannot be fetched: {problem}; give another '
+                    raise CheckpointError(f'{url} cannot be downloaded: {problem}; give another '
                                           'site.') from None
-            except _BrokenOffError as error:
+            except _ConnectionLostError as error:
                 problem = str(error)
             failures = 0 if _size(part) > before else failures + 1
             if failures >= _ATTEMPTS:
-                raise CheckpointError(
-                    f'{url} cannot be fetched: {problem}; see to the network, and run the same '
-                    'again, which goes on from what has come.')
+                raise CheckpointError(f'{url} cannot be downloaded: {problem}; check the network '
+                                      'and run the same command again, which resumes.')
             time.sleep(_PAUSE * failures)
 
 
@@ -147,51 +191,52 @@ def _size(path: str) -> int:
 
 
 def _fetch_more(url: str, part: str, bar: tqdm) -> bool:
-    """Appends what one connection gives; says whether that was all."""
-    have, tag = _size(part), ''
-    with contextlib.suppress(FileNotFoundError), open(part + _TAG, encoding='ascii') as file:
-        tag = file.read()
+    """Appends the data of one connection to the file `part`; returns whether it is complete."""
+    size, etag = _size(part), ''
+    with contextlib.suppress(FileNotFoundError):
+        with open(part + _ETAG_SUFFIX, encoding='ascii') as file:
+            etag = file.read()
     headers = {'User-Agent': 'inception_slim'}
-    # Without a tag nobody can say whether what is there is of the same file.
-    if have and tag:
-        headers.update({'Range': f'bytes={have}-', 'If-Range': tag})
+    # Without an ETag the partial file may be of another version.
+    if size and etag:
+        headers.update({'Range': f'bytes={size}-', 'If-Range': etag})
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers),
                                           timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise
-        # There is nothing after what has come: it is all, or of another file.
-        if (error.headers.get('Content-Range') or '').rpartition('/')[2] == str(have):
+        # The range is empty: the file is complete, or of another version.
+        if (error.headers.get('Content-Range') or '').rpartition('/')[2] == str(size):
             return True
-        _forget(part)
+        _remove_part(part)
         return False
     except (OSError, http.client.HTTPException) as error:
-        raise _BrokenOffError(_words(error)) from None
+        raise _ConnectionLostError(_connection_problem(error)) from None
     with response:
         if response.status != 206:
-            have = 0
-        left = response.headers.get('Content-Length') or ''
-        total = have + int(left) if left.isdigit() else None
-        bar.total, bar.n = total, have
+            size = 0
+        length = response.headers.get('Content-Length') or ''
+        total = size + int(length) if length.isdigit() else None
+        bar.total, bar.n = total, size
         bar.refresh()
-        tag = response.headers.get('ETag') or response.headers.get('Last-Modified') or ''
-        with open(part, 'ab' if have else 'wb') as file:
-            with open(part + _TAG, 'w', encoding='ascii', errors='ignore') as tag_file:
-                tag_file.write('' if tag.startswith('W/') else tag)
+        etag = response.headers.get('ETag') or response.headers.get('Last-Modified') or ''
+        with open(part, 'ab' if size else 'wb') as file:
+            with open(part + _ETAG_SUFFIX, 'w', encoding='ascii', errors='ignore') as etag_file:
+                etag_file.write('' if etag.startswith('W/') else etag)  # weak ones do not count
             for chunk in _chunks(response):
                 file.write(chunk)
-                have += len(chunk)
+                size += len(chunk)
                 bar.update(len(chunk))
-                if max(have, total or 0) > _LARGEST:
-                    raise CheckpointError(f'{url} is longer than any published checkpoint; give '
+                if max(size, total or 0) > _LARGEST:
+                    raise CheckpointError(f'{url} is larger than any published checkpoint; give '
                                           'another site.')
-    return total is None or have >= total
+    return total is None or size >= total
 
 
-def _words(error: BaseException) -> str:
-    reason = getattr(error, 'reason', None) or error
-    return getattr(reason, 'strerror', None) or str(reason) or type(reason).__name__
+def _connection_problem(error: BaseException) -> str:
+    reason = getattr(error, 'reason', None)
+    return error_summary(reason) if isinstance(reason, BaseException) else error_summary(error)
 
 
 def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
@@ -201,21 +246,21 @@ def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
         except http.client.IncompleteRead as error:
             chunk = error.partial
         except (OSError, http.client.HTTPException) as error:
-            raise _BrokenOffError(_words(error)) from None
+            raise _ConnectionLostError(_connection_problem(error)) from None
         if not chunk:
             return
         yield chunk
 
 
 def _unpack(archive: str, folder: str, url: str) -> None:
-    """The plain files of an archive, by their last names: nothing lands outside the folder."""
-    left = _LARGEST
+    """Unpacks the regular files of an archive by their base names, so that none is outside."""
+    remaining = _LARGEST
     try:
         with tarfile.open(archive, 'r:gz') as tar:
             for member in tar:
                 name = os.path.basename(member.name)
-                left -= member.size
-                if left < 0:
+                remaining -= member.size
+                if remaining < 0:
                     raise CheckpointError(f'{url} unpacks to more than any published checkpoint; '
                                           'give another site.')
                 source = tar.extractfile(member) if member.isreg() else None
@@ -223,9 +268,9 @@ def _unpack(archive: str, folder: str, url: str) -> None:
                     continue
                 with source, open(os.path.join(folder, name), 'wb') as file:
                     shutil.copyfileobj(source, file)
-            # To the end, where the checksum of all stands.
-            while left >= 0 and (rest := tar.fileobj.read(_CHUNK)):
-                left -= len(rest)
+            # To the end, so that gzip checks its CRC.
+            while remaining >= 0 and (rest := tar.fileobj.read(_CHUNK)):
+                remaining -= len(rest)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise CheckpointError(f'{url} is no archive that can be unpacked ({error}); give another '
-                              'site.') from None
+        raise CheckpointError(f'{url} is not an archive that can be unpacked ({error}); give '
+                              'another site.') from None

@@ -1,4 +1,4 @@
-"""`inspect` and `convert`: what a checkpoint is, and in today's names."""
+"""The commands `inspect` and `convert`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from inception_slim.cli.arguments import (
 from inception_slim.errors import InceptionSlimError
 from inception_slim.nets import registry
 
-_POOLINGS = {'padded': 'averages with the zeros around the grid counted, as PyTorch',
-             '2015': 'the maximum in the last block, as the network of 2015'}
+_POOLINGS = {'padded': 'averages include the zero padding, as in PyTorch',
+             '2015': 'maximum in the last block, as in the network of 2015'}
 _SLIM = 'slim-checkpoint'
 
 
 def describe(info: checkpoint.CheckpointInfo) -> str:
-    """A checkpoint on a page that a person reads in ten seconds."""
+    """Returns a description of a checkpoint, and the code that loads it."""
     network = registry.NETWORKS[info.network]
 
     def yes(value: bool) -> str:
@@ -51,12 +51,12 @@ def describe(info: checkpoint.CheckpointInfo) -> str:
     if info.pooling != 'average':
         rows.append(('pooling', _POOLINGS[info.pooling]))
     rows += [('note', note) for note in info.notes]
-    page = [info.path, *(f'  {name:18} {value}' for name, value in rows)]
-    return '\n'.join([*page, '', 'To load it:', '', *loading_code(info)])
+    lines = [info.path, *(f'  {name:18} {value}' for name, value in rows)]
+    return '\n'.join([*lines, '', 'To load it:', '', *loading_code(info)])
 
 
 def loading_code(info: checkpoint.CheckpointInfo) -> list[str]:
-    """The Python lines that load a checkpoint."""
+    """Returns the lines of Python code that load a checkpoint."""
     network = registry.NETWORKS[info.network]
     arguments = [f'num_classes={info.num_classes}', 'is_training=False']
     if not info.has_aux_logits and network.aux_classifier:
@@ -90,6 +90,7 @@ def loading_code(info: checkpoint.CheckpointInfo) -> list[str]:
 
 
 def inspect(arguments: argparse.Namespace) -> None:
+    """Describes a checkpoint."""
     info = checkpoint.inspect(arguments.path, checkpoint_scope=arguments.checkpoint_scope)
     if arguments.json:
         print_json(info)
@@ -99,6 +100,7 @@ def inspect(arguments: argparse.Namespace) -> None:
 
 
 def convert(arguments: argparse.Namespace) -> None:
+    """Converts a checkpoint."""
     options = options_of(arguments, SourceOptions)
     if arguments.to != _SLIM:
         export.print_export(arguments, formats.export(
@@ -119,10 +121,10 @@ def convert(arguments: argparse.Namespace) -> None:
 
 
 def add(verb: Verb) -> None:
-    """The verbs that read checkpoints, and write them again."""
-    added = verb('inspect', inspect, 'say what a checkpoint holds and how to load it')
-    added.add_argument('path', metavar='PATH', help='a prefix, a file of it, its folder, or a file '
-                       'of another format')
+    """Adds the commands."""
+    added = verb('inspect', inspect, 'describe a checkpoint and show how to load it')
+    added.add_argument('path', metavar='CHECKPOINT', help='prefix, file or folder of a checkpoint, '
+                       'or a file of another format')
     add_json(added)
 
     added = verb('convert', convert,

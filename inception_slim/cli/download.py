@@ -12,12 +12,16 @@ from inception_slim.nets import registry
 
 def download(arguments: argparse.Namespace) -> None:
     """Downloads a published checkpoint."""
+    from inception_slim.checkpoint._download import recorded_sha256
     info = checkpoint.download(arguments.name, arguments.output, site=arguments.site)
     if arguments.json:
         print_json(info)
         return
     print_line(f'{info.path}: {registry.NETWORKS[info.network].title}, '
                f'{info.num_classes:,} classes, {info.parameters:,} parameters')
+    checksum = recorded_sha256(arguments.name, arguments.output)
+    if checksum:
+        print(f'SHA-256 of the archive: {checksum}')
 
 
 def example(arguments: argparse.Namespace) -> None:

@@ -1,21 +1,21 @@
 """The Inception preprocessing of the TF-Slim model library: from a decoded image to [-1, 1].
 
-Its steps and constants are those of `inception_preprocessing` in `research/slim/preprocessing`, on
-TensorFlow 1's resize kernels. Randomness is stateless: a seed says all that is drawn.
+The steps and constants are those of `inception_preprocessing` in `research/slim/preprocessing`,
+with TensorFlow 1's resize kernels. Randomness is stateless: it depends only on the seed.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-BRIGHTNESS = 32 / 255  # added, at most
+BRIGHTNESS = 32 / 255  # maximum change, added
 SATURATION = (0.5, 1.5)  # factors
-HUE = 0.2  # turned by, at most, of a full circle
+HUE = 0.2  # maximum rotation, as a fraction of the color circle
 CONTRAST = (0.5, 1.5)  # factors
-AREA = (0.05, 1.0)  # of the image that a training crop covers
-ASPECT = (3 / 4, 4 / 3)  # width by height of a training crop
+AREA = (0.05, 1.0)  # of a training crop, as a fraction of the image
+ASPECT = (3 / 4, 4 / 3)  # width / height of a training crop
 
-# The distortions do not commute, so that each order gives other colours.
+# The distortions do not commute: each order gives other colors.
 _ORDERS = (('brightness', 'saturation', 'hue', 'contrast'),
            ('saturation', 'brightness', 'contrast', 'hue'),
            ('contrast', 'hue', 'brightness', 'saturation'),
@@ -26,12 +26,13 @@ _METHODS = (tf.image.ResizeMethod.BILINEAR, tf.image.ResizeMethod.NEAREST_NEIGHB
 
 def for_evaluation(image: tf.Tensor, image_size: int = 299,
                    central_fraction: float | None = 0.875) -> tf.Tensor:
-    """What evaluation shows the network: the middle of an image, resized.
+    """Crops the center of an image and resizes it, for evaluation.
 
     Args:
       image: `[height, width, 3]`, uint8 in [0, 255] or floating point in [0, 1].
       image_size: side of the result in pixels; at least 1.
-      central_fraction: side of the crop, of that of the image, in (0, 1]; None crops nothing.
+      central_fraction: side of the crop as a fraction of the image's, in (0, 1]; None does not
+        crop.
 
     Returns:
       `[image_size, image_size, 3]` float32 in [-1, 1].
@@ -47,27 +48,27 @@ def for_evaluation(image: tf.Tensor, image_size: int = 299,
       ...     print(preprocessing.for_evaluation(image, 299).shape)
       (299, 299, 3)
     """
-    image = _checked(image, image_size)
+    image = _to_float(image, image_size)
     if central_fraction is not None:
         if not 0 < central_fraction <= 1:
             raise ValueError(f'central_fraction must be in (0, 1], but is {central_fraction}.')
         image = tf.image.central_crop(image, central_fraction)
-    # The op itself, as TensorFlow 1 called it; pixels are points at their corners.
+    # The op as TensorFlow 1 called it: pixels are points at their corners.
     image = tf.raw_ops.ResizeBilinear(images=image[tf.newaxis], size=[image_size, image_size],
                                       align_corners=False, half_pixel_centers=False)[0]
     return (image - 0.5) * 2
 
 
 def resize_tf1(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
-    """The whole image, resized as FID's first code did; see `for_evaluation`.
+    """Resizes an image without cropping, as the original code of FID; see `for_evaluation`.
 
-    Source: https://arxiv.org/abs/1706.08500, with the graph of December 2015.
+    Source: https://arxiv.org/abs/1706.08500, with the network of December 2015.
     """
     return for_evaluation(image, image_size, central_fraction=None)
 
 
 def resize_antialiased(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
-    """The whole image, resized without aliasing, by a cubic filter as wide as what it shrinks.
+    """Resizes an image without cropping, with an antialiased bicubic filter.
 
     Args:
       image: `[height, width, 3]`, uint8 in [0, 255] or floating point in [0, 1].
@@ -78,23 +79,24 @@ def resize_antialiased(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
 
     Source: https://arxiv.org/abs/2104.11222.
     """
-    image = _checked(image, image_size)
+    image = _to_float(image, image_size)
     image = tf.image.resize(image, [image_size, image_size], 'bicubic', antialias=True)
     return (tf.clip_by_value(image, 0.0, 1.0) - 0.5) * 2
 
 
 def for_training(image: tf.Tensor, image_size: int = 299,
                  seed: int | tf.Tensor | None = None) -> tf.Tensor:
-    """What training shows the network: a distorted piece of an image, by chance flipped.
+    """Crops, resizes, flips and distorts an image at random, for training.
 
-    A crop of 5 % to 100 % of the area and an aspect of 3/4 to 4/3, resized by one of four methods;
-    a flip; brightness, saturation, hue and contrast changed in one of four orders.
+    The crop has 5 % to 100 % of the area and an aspect ratio of 3/4 to 4/3, and is resized by one
+    of four methods and flipped at random; brightness, saturation, hue and contrast are changed in
+    one of four orders.
 
     Args:
       image: `[height, width, 3]`, uint8 in [0, 255] or floating point in [0, 1].
       image_size: side of the result in pixels; at least 1.
-      seed: the same seed distorts the same way: an int, or two of them as a tensor `[2]`. None
-        distorts differently each time.
+      seed: an int, or a tensor `[2]` of ints; the same seed gives the same result. None gives
+        another result each time.
 
     Returns:
       `[image_size, image_size, 3]` float32 in [-1, 1].
@@ -102,10 +104,10 @@ def for_training(image: tf.Tensor, image_size: int = 299,
     Raises:
       ValueError: an argument is out of its range.
     """
-    image = _checked(image, image_size)
-    crop, method, flip, order, colours = tf.unstack(
-        tf.random.experimental.stateless_split(_pair(seed), 5))
-    # The whole image is the object, of which the crop must cover a tenth.
+    image = _to_float(image, image_size)
+    crop, method, flip, order, colors = tf.unstack(
+        tf.random.experimental.stateless_split(_seed_pair(seed), 5))
+    # The bounding box is the whole image, of which the crop must cover a tenth.
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.shape(image), tf.constant([[[0, 0, 1, 1]]], tf.float32), crop, min_object_covered=0.1,
         aspect_ratio_range=ASPECT, area_range=AREA, max_attempts=100,
@@ -113,16 +115,16 @@ def for_training(image: tf.Tensor, image_size: int = 299,
     image = tf.slice(image, begin, size)
     resized = [lambda method=method: tf.compat.v1.image.resize_images(
         image, [image_size, image_size], method) for method in _METHODS]
-    image = tf.switch_case(_choice(method, len(_METHODS)), resized)
+    image = tf.switch_case(_random_index(method, len(_METHODS)), resized)
     image.set_shape([image_size, image_size, 3])
     image = tf.image.stateless_random_flip_left_right(image, flip)
-    distorted = [lambda names=names: _distorted(image, names, colours) for names in _ORDERS]
-    image = tf.switch_case(_choice(order, len(_ORDERS)), distorted)
+    distorted = [lambda names=names: _distort_colors(image, names, colors) for names in _ORDERS]
+    image = tf.switch_case(_random_index(order, len(_ORDERS)), distorted)
     return (tf.clip_by_value(image, 0.0, 1.0) - 0.5) * 2
 
 
-def _distorted(image: tf.Tensor, names: tuple[str, ...], seed: tf.Tensor) -> tf.Tensor:
-    """Colours changed in the order of the names; may leave [0, 1]."""
+def _distort_colors(image: tf.Tensor, names: tuple[str, ...], seed: tf.Tensor) -> tf.Tensor:
+    """Changes the colors in the order of the names; the result may exceed [0, 1]."""
     distortions = {
         'brightness': lambda image, seed: tf.image.stateless_random_brightness(
             image, BRIGHTNESS, seed),
@@ -132,29 +134,30 @@ def _distorted(image: tf.Tensor, names: tuple[str, ...], seed: tf.Tensor) -> tf.
         'contrast': lambda image, seed: tf.image.stateless_random_contrast(image, *CONTRAST, seed),
     }
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, len(names)))
-    for name, each in zip(names, seeds):
-        image = distortions[name](image, each)
+    for name, distortion_seed in zip(names, seeds):
+        image = distortions[name](image, distortion_seed)
     return image
 
 
-def _checked(image: tf.Tensor, image_size: int) -> tf.Tensor:
+def _to_float(image: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Checks the arguments and converts the image to float32 in [0, 1]."""
     if image_size < 1:
         raise ValueError(f'image_size must be at least 1, but is {image_size}.')
     image = tf.convert_to_tensor(image)
     if image.shape.rank is not None and (
             image.shape.rank != 3 or image.shape[-1] not in (None, 3)):
         raise ValueError(f'image must be [height, width, 3], but is {image.shape}; give one image, '
-                         'in colour.')
+                         'with three channels.')
     return tf.image.convert_image_dtype(image, tf.float32)
 
 
-def _pair(seed: int | tf.Tensor | None) -> tf.Tensor:
-    """A seed as the two numbers that stateless ops want."""
+def _seed_pair(seed: int | tf.Tensor | None) -> tf.Tensor:
+    """Returns a seed as the two numbers that stateless ops take."""
     if seed is None:
         return tf.random.uniform([2], maxval=2**62, dtype=tf.int64)
-    given = tf.cast(tf.convert_to_tensor(seed), tf.int64)
-    return tf.stack([given, tf.zeros_like(given)]) if given.shape.rank == 0 else given
+    seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
+    return tf.stack([seed, tf.zeros_like(seed)]) if seed.shape.rank == 0 else seed
 
 
-def _choice(seed: tf.Tensor, count: int) -> tf.Tensor:
+def _random_index(seed: tf.Tensor, count: int) -> tf.Tensor:
     return tf.random.stateless_uniform([], seed, maxval=count, dtype=tf.int32)

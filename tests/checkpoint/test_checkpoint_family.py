@@ -305,7 +305,7 @@ class TestDiagnosis:
                  if each != f'{lost}/BatchNorm/moving_variance'}
         other[f'{bent}/weights'] = np.zeros((3, 3, 5, 5), 'f')
         path = write(under(scope, other), tmp_path / 'other')
-        text = refused(session, name, path, '1 variables are missing in the file and 1 have another')
+        text = refused(session, name, path, '1 variables are missing in the file and 1 have')
         assert f'  missing      {lost}: BatchNorm/moving_variance' in text
         assert (f'  wrong shape  {bent}/weights: [3, 3, 5, 5] in the file, '
                 f'{list(tensors[f"{bent}/weights"].shape)} in the graph') in text

@@ -1,9 +1,11 @@
-"""download, from a server on this machine that does all that servers do to one."""
+"""`download` from a local server that misbehaves."""
 
 import contextlib
+import hashlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import io
 import os
+import shutil
 import tarfile
 import threading
 
@@ -16,7 +18,7 @@ import pytest
 SLIM_V1 = os.path.join(GOLDEN, 'checkpoints', 'slim_v1', 'model.ckpt-157585')
 SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2')
 FIRST_RELEASE = os.path.join(GOLDEN, 'checkpoints', 'first_release', 'model.ckpt-157585')
-WANTED = '/' + _download.PUBLISHED['inception_v3'].path
+ARCHIVE = '/' + _download.PUBLISHED['inception_v3'].path
 
 
 def archive(members, compression='gz'):
@@ -35,6 +37,7 @@ def archive(members, compression='gz'):
     return file.getvalue()
 
 
+FILES = ['inception_v3', 'inception_v3.sha256']
 GOOD = archive([('inception_v3.ckpt', SLIM_V1)])
 
 
@@ -42,7 +45,7 @@ class Site:
     """A server: `files` by path, and how it treats who asks."""
 
     def __init__(self):
-        self.files, self.asked = {WANTED: GOOD}, []
+        self.files, self.asked = {ARCHIVE: GOOD}, []
         self.tag, self.cut, self.status, self.ranges, self.moved = '"1"', [], 200, True, {}
         site = self
 
@@ -96,19 +99,23 @@ def site(monkeypatch):
         yield made
 
 
+def listdir(folder):
+    return sorted(os.listdir(folder))
+
+
 def fetch(site, folder):
     return checkpoint.download('inception_v3', folder, site=site.url)
 
 
-def test_whole(site, tmp_path):
+def test_download(site, tmp_path):
     info = fetch(site, tmp_path)
     assert info.network == 'inception_v3' and info.num_classes == 11
     assert info.path == str(tmp_path / 'inception_v3' / 'inception_v3.ckpt')
-    assert os.listdir(tmp_path) == ['inception_v3'] and len(site.asked) == 1
-    assert fetch(site, tmp_path) == info and len(site.asked) == 1  # it is there
+    assert listdir(tmp_path) == FILES and len(site.asked) == 1
+    assert fetch(site, tmp_path) == info and len(site.asked) == 1  # it exists
 
 
-def test_a_folder_in_the_archive_and_what_is_beside_the_checkpoint(site, tmp_path):
+def test_archives_with_folders_and_other_files(site, tmp_path):
     site.files['/' + _download.PUBLISHED['inception_v3_2016_03_01'].path] = archive([
         ('inception-v3/README.txt', b'read me'), ('inception-v3/model.ckpt-157585', FIRST_RELEASE),
         ('inception-v3/checkpoint', b'model_checkpoint_path: "model.ckpt-157585"')])
@@ -121,23 +128,23 @@ def test_a_folder_in_the_archive_and_what_is_beside_the_checkpoint(site, tmp_pat
     assert checkpoint.download('adv_inception_v3', tmp_path, site=site.url).format == 'V2'
 
 
-def test_broken_off_and_gone_on_with(site, tmp_path):
+def test_resumes_broken_connections(site, tmp_path):
     site.cut = [1000, 5000, 5000, 9000]
     assert fetch(site, tmp_path).num_classes == 11
     assert site.asked == [None, 'bytes=1000-', 'bytes=5000-', 'bytes=5000-', 'bytes=9000-']
 
 
-def test_gone_on_with_by_the_next_call(site, tmp_path):
+def test_next_call_resumes(site, tmp_path):
     site.cut = [20_000] + [0] * 5
-    with pytest.raises(CheckpointError, match='ended early; see to the network, and run the same'):
+    with pytest.raises(CheckpointError, match='ended early; check the network and run the same'):
         fetch(site, tmp_path)
     assert sorted(os.listdir(tmp_path)) == ['.inception_v3.part', '.inception_v3.part.tag']
     site.cut, site.asked = [], []
     assert fetch(site, tmp_path).num_classes == 11 and site.asked == ['bytes=20000-']
-    assert os.listdir(tmp_path) == ['inception_v3']
+    assert listdir(tmp_path) == FILES
 
 
-def test_all_had_come(site, tmp_path):
+def test_complete_part_is_not_downloaded_again(site, tmp_path):
     """Killed between the last byte and unpacking."""
     (tmp_path / '.inception_v3.part').write_bytes(GOOD)
     (tmp_path / '.inception_v3.part.tag').write_text('"1"')
@@ -145,7 +152,7 @@ def test_all_had_come(site, tmp_path):
 
 
 @pytest.mark.parametrize('tag, ranges', [('"2"', True), ('', True), ('"1"', False)])
-def test_another_file_is_not_gone_on_with(site, tmp_path, tag, ranges):
+def test_other_versions_are_not_resumed(site, tmp_path, tag, ranges):
     """It changed, or the site does not say, or does not give parts."""
     (tmp_path / '.inception_v3.part').write_bytes(b'x' * 1000)
     (tmp_path / '.inception_v3.part.tag').write_text('"1"')
@@ -153,8 +160,8 @@ def test_another_file_is_not_gone_on_with(site, tmp_path, tag, ranges):
     assert fetch(site, tmp_path).num_classes == 11
 
 
-def test_moved(site, tmp_path):
-    site.moved[WANTED], site.files['/elsewhere'] = '/elsewhere', GOOD
+def test_redirect(site, tmp_path):
+    site.moved[ARCHIVE], site.files['/elsewhere'] = '/elsewhere', GOOD
     assert fetch(site, tmp_path).num_classes == 11
 
 
@@ -164,9 +171,10 @@ def outside(kind):
     return info
 
 
-@pytest.mark.parametrize('content, says', [
-    (b'<html>Sign in</html>', 'is no archive that can be unpacked'),
-    (GOOD[:-2000], 'is no archive'), (GOOD[:5000] + b'x' * 100 + GOOD[5100:], 'unpacked|damaged'),
+@pytest.mark.parametrize('content, message', [
+    (b'<html>Sign in</html>', 'is not an archive that can be unpacked'),
+    (GOOD[:-2000], 'is not an archive'),
+    (GOOD[:5000] + b'x' * 100 + GOOD[5100:], 'unpacked|damaged'),
     (archive([('readme.txt', b'nothing')]), 'holds no checkpoint: readme.txt'),
     (archive([]), 'holds no checkpoint'),
     (archive([('inception_v3.ckpt', b'not one')]), 'is not a TensorFlow checkpoint'),
@@ -175,58 +183,74 @@ def outside(kind):
         GOLDEN, 'checkpoints', 'inception_v1', 'model.ckpt-157585.index')),
         ('inception_v1.ckpt.data-00000-of-00001', os.path.join(
             GOLDEN, 'checkpoints', 'inception_v1', 'model.ckpt-157585.data-00000-of-00001'))]),
-     'gave a checkpoint of inception_v1, not of inception_v3'),
+     'is a checkpoint of inception_v1, not of inception_v3'),
 ], ids=['page', 'cut', 'damaged', 'text', 'empty', 'other', 'link', 'network'])
-def test_the_wrong_thing_leaves_nothing(site, tmp_path, content, says):
-    site.files[WANTED] = content
-    with pytest.raises(CheckpointError, match=says):
+def test_rejects_wrong_archives(site, tmp_path, content, message):
+    site.files[ARCHIVE] = content
+    with pytest.raises(CheckpointError, match=message):
         fetch(site, tmp_path)
     assert os.listdir(tmp_path) == []
 
 
-def test_nothing_lands_outside(site, tmp_path):
-    site.files[WANTED] = archive([('../../../up.ckpt.txt', b'x'), ('/abs.ckpt.txt', b'x'),
+def test_unpacks_inside_the_folder(site, tmp_path):
+    site.files[ARCHIVE] = archive([('../../../up.ckpt.txt', b'x'), ('/abs.ckpt.txt', b'x'),
                                   ('a/../../inception_v3.ckpt', SLIM_V1)])
     folder = tmp_path / 'in' / 'here'
     folder.mkdir(parents=True)
     assert fetch(site, folder).num_classes == 11
     assert sorted(os.listdir(folder / 'inception_v3')) == [
         'abs.ckpt.txt', 'inception_v3.ckpt', 'up.ckpt.txt']
-    assert os.listdir(tmp_path) == ['in'] and os.listdir(folder) == ['inception_v3']
+    assert os.listdir(tmp_path) == ['in'] and listdir(folder) == FILES
 
 
-def test_too_much(site, tmp_path, monkeypatch):
+def test_rejects_large_archives(site, tmp_path, monkeypatch):
     monkeypatch.setattr(_download, '_LARGEST', 100_000)
-    site.files[WANTED] = archive([('inception_v3.ckpt', bytes(10_000_000))])
-    assert len(site.files[WANTED]) < 100_000
+    site.files[ARCHIVE] = archive([('inception_v3.ckpt', bytes(10_000_000))])
+    assert len(site.files[ARCHIVE]) < 100_000
     with pytest.raises(CheckpointError, match='unpacks to more than any published'):
         fetch(site, tmp_path)
-    site.files[WANTED] = os.urandom(200_000)
-    with pytest.raises(CheckpointError, match='is longer than any published'):
+    site.files[ARCHIVE] = os.urandom(200_000)
+    with pytest.raises(CheckpointError, match='is larger than any published'):
         fetch(site, tmp_path)
 
 
-def test_errors_of_the_site(site, tmp_path):
+def test_site_errors(site, tmp_path):
     site.status = 503
-    with pytest.raises(CheckpointError, match='answers 503 Service Unavailable; see to the net'):
+    with pytest.raises(CheckpointError, match='responds 503 Service Unavailable; check the net'):
         fetch(site, tmp_path)
     assert len(site.asked) == _download._ATTEMPTS
     site.files.clear()
-    with pytest.raises(CheckpointError, match='answers 404 Not Found; give another site'):
+    with pytest.raises(CheckpointError, match='responds 404 Not Found; give another site'):
         fetch(site, tmp_path)
     site.close()
-    with pytest.raises(CheckpointError, match='Connection refused; see to the network'):
+    with pytest.raises(CheckpointError, match='Connection refused; check the network'):
         fetch(site, tmp_path)
     assert os.listdir(tmp_path) == []
 
 
-def test_what_is_in_the_way(site, tmp_path):
+def test_sha256_is_recorded_and_compared(site, tmp_path):
+    fetch(site, tmp_path)
+    record = tmp_path / 'inception_v3.sha256'
+    assert record.read_text() == (
+        f'{hashlib.sha256(GOOD).hexdigest()}  inception_v3_2016_08_28.tar.gz\n')
+    shutil.rmtree(tmp_path / 'inception_v3')
+    assert fetch(site, tmp_path).num_classes == 11
+    shutil.rmtree(tmp_path / 'inception_v3')
+    site.files[ARCHIVE] = archive([('other.ckpt', SLIM_V1)])
+    with pytest.raises(CheckpointError, match='has the SHA-256 .*inception_v3.sha256 records'):
+        fetch(site, tmp_path)
+    assert listdir(tmp_path) == ['inception_v3.sha256']
+    record.unlink()
+    assert fetch(site, tmp_path).path.endswith('other.ckpt')
+
+
+def test_rejects_existing_folder(site, tmp_path):
     (tmp_path / 'inception_v3').mkdir()
-    with pytest.raises(CheckpointError, match='is in the way, and holds no whole checkpoint'):
+    with pytest.raises(CheckpointError, match='exists, but holds no complete checkpoint'):
         fetch(site, tmp_path)
     with pytest.raises(CheckpointError, match='There is no folder'):
         fetch(site, tmp_path / 'missing')
-    with pytest.raises(CheckpointError, match='no published checkpoint .vgg.; name one of'):
+    with pytest.raises(CheckpointError, match='no published checkpoint .vgg.; give one of'):
         checkpoint.download('vgg', tmp_path)
     assert site.asked == []
 
@@ -235,5 +259,6 @@ def test_command(site, tmp_path):
     done = fork_server.command('download', 'inception_v3', '--output', tmp_path, '--site', site.url)
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout == (f'{tmp_path}/inception_v3/inception_v3.ckpt: Inception V3, 11 classes, '
-                           '63,069 parameters\n')
+                           '63,069 parameters\n'
+                           f'SHA-256 of the archive: {hashlib.sha256(GOOD).hexdigest()}\n')
     assert fork_server.command('download', 'vgg').returncode == 2

@@ -1,4 +1,4 @@
-"""Preprocessing: evaluation to TensorFlow 1.15.5's golden values, training to its own promises."""
+"""Preprocessing for evaluation matches TensorFlow 1.15.5; for training its documented bounds."""
 
 from golden.weights import drawings
 from helpers import golden_arrays
@@ -44,7 +44,7 @@ class TestEvaluationGolden:
         np.testing.assert_allclose(found[3::13, 3::13], golden[f'{name}_from_jpeg'], atol=1e-6)
 
 
-def test_evaluation_of_floats_and_of_the_whole_image():
+def test_evaluation_of_float_images_and_without_crop():
     image = drawings()['odd']
     np.testing.assert_allclose(preprocessing.for_evaluation(image),
                                preprocessing.for_evaluation(image.astype(np.float32) / 255),
@@ -60,7 +60,7 @@ def test_training_is_in_range_and_varies():
     assert len({each.tobytes() for each in found}) == 40
 
 
-def test_training_by_seed():
+def test_training_seed():
     first, again = (preprocessing.for_training(MIDDLE, 64, 3) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     pair = preprocessing.for_training(MIDDLE, 64, tf.constant([3, 0], tf.int64))
@@ -69,8 +69,8 @@ def test_training_by_seed():
     assert not np.array_equal(free, other)
 
 
-def test_training_draws_all_there_is(monkeypatch):
-    """Every method, order and flip comes up, each about as often as the others."""
+def test_training_uses_all_choices(monkeypatch):
+    """Every resize method and every order of distortions occurs about equally often."""
     drawn = []
     switch = tf.switch_case
     monkeypatch.setattr(tf, 'switch_case',
@@ -81,8 +81,8 @@ def test_training_draws_all_there_is(monkeypatch):
         assert np.bincount(choices, minlength=4).min() > 25
 
 
-def test_training_crops_within_its_bounds(monkeypatch):
-    """The area and aspect of the piece that is cut out, as it is cut."""
+def test_training_crop_bounds(monkeypatch):
+    """The area and aspect ratio of the crops."""
     cuts = []
     cut = tf.slice
     monkeypatch.setattr(
@@ -97,24 +97,24 @@ def test_training_crops_within_its_bounds(monkeypatch):
     assert aspects.min() > 0.72 and aspects.max() < 1.38 and np.ptp(aspects) > 0.4
 
 
-def test_each_distortion_keeps_to_its_constants():
+def test_distortions_stay_in_their_ranges():
     grey = tf.fill((4, 4, 3), 0.5)
     for seed in range(20):
-        moved = preprocessing._distorted(grey, ('brightness',), tf.constant([seed, 0]))
+        moved = preprocessing._distort_colors(grey, ('brightness',), tf.constant([seed, 0]))
         assert abs(float(moved[0, 0, 0]) - 0.5) <= 32 / 255 + 1e-6
     halves = tf.concat([tf.zeros((2, 4, 3)), tf.ones((2, 4, 3))], 0)
-    spreads = [np.ptp(preprocessing._distorted(halves, ('contrast',), tf.constant([seed, 0])))
+    spreads = [np.ptp(preprocessing._distort_colors(halves, ('contrast',), tf.constant([seed, 0])))
                for seed in range(20)]
     assert 0.5 <= min(spreads) < 0.8 and 1.2 < max(spreads) <= 1.5 + 1e-6
 
 
-@pytest.mark.parametrize('call, says', [
+@pytest.mark.parametrize('call, message', [
     (lambda: preprocessing.for_evaluation(MIDDLE, 0), 'image_size must be at least 1'),
     (lambda: preprocessing.for_training(MIDDLE, -1), 'image_size must be at least 1'),
     (lambda: preprocessing.for_evaluation(MIDDLE, central_fraction=0), r'in \(0, 1\], but is 0'),
     (lambda: preprocessing.for_evaluation(MIDDLE[..., :1]), r'must be \[height, width, 3\]'),
     (lambda: preprocessing.for_evaluation(MIDDLE[None]), 'give one image'),
 ])
-def test_refuses(call, says):
-    with pytest.raises(ValueError, match=says):
+def test_rejects_bad_arguments(call, message):
+    with pytest.raises(ValueError, match=message):
         call()
