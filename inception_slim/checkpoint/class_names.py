@@ -1,4 +1,4 @@
-"""A checkpoint's classes beside those of labels and datasets: names, and a background class."""
+"""Match the classes of a checkpoint with labels and datasets, with or without a background."""
 
 from __future__ import annotations
 
@@ -14,27 +14,36 @@ BACKGROUND = 'background'
 
 
 def resolve_class_names(info: CheckpointInfo,
-                     labels: str | os.PathLike | Sequence[str] | None
-                     ) -> tuple[list[str], str | None]:
-    """The name of each class of a checkpoint, and what was made of a background class."""
+                        labels: str | os.PathLike | Sequence[str] | None
+                        ) -> tuple[list[str], str | None]:
+    """Returns the name of each class of a checkpoint, and a warning about an assumption.
+
+    Args:
+      info: the checkpoint.
+      labels: the names, or a label file; 'imagenet' for ImageNet's names; None for `labels.txt` in
+        the folder of the checkpoint, else ImageNet's names if the number of classes fits.
+
+    Raises:
+      DatasetError: the labels cannot be read, or do not fit the number of classes.
+    """
     count = info.num_classes or 0
     if labels is None:
         labels = data.find_labels_file(info.path, count)
     imagenet = labels == data.IMAGENET and not os.path.exists(data.IMAGENET)
     if count == CLASSES_OF_2015 and (labels is None or imagenet):
         return data.inception_2015_labels(), None if imagenet else (
-            'The checkpoint has 1,008 classes and no labels.txt beside it: they are taken for '
-            "those of the network of December 2015, ImageNet's in an order of their own.")
+            'The checkpoint has 1,008 classes and no labels.txt: they are taken for those of the '
+            "network of December 2015, ImageNet's in its own order.")
     if labels is None and count not in (1000, 1001):
         return [f'class {number}' for number in range(count)], None
     if labels is None:
         names = data.read_labels(data.IMAGENET)
         if count == 1000:
-            return names, ('The checkpoint has 1,000 classes and no labels.txt beside it: they are '
-                           "taken for ImageNet's.")
+            return names, ('The checkpoint has 1,000 classes and no labels.txt: they are taken for '
+                           "ImageNet's.")
         return [BACKGROUND, *names], (
-            'The checkpoint has 1,001 classes and no labels.txt beside it: class 0 is taken for '
-            "the background class, and the others for ImageNet's.")
+            'The checkpoint has 1,001 classes and no labels.txt: class 0 is taken for the '
+            "background class, and the others for ImageNet's.")
     if isinstance(labels, (str, os.PathLike)):
         source, names = os.fspath(labels), data.read_labels(labels)
     else:
@@ -57,15 +66,20 @@ def _is_background(name: str) -> bool:
 
 
 def label_offset(info: CheckpointInfo, dataset: data.Dataset) -> tuple[int, str | None]:
-    """What to add to a label of the dataset to get the checkpoint's class, and why."""
-    theirs, ours = info.num_classes, dataset.num_classes
-    if theirs is None or theirs == ours:
+    """Returns what to add to a label of the dataset to get the class, and a warning if not 0.
+
+    Raises:
+      DatasetError: the numbers of classes differ, and not by a background class.
+    """
+    in_checkpoint, in_dataset = info.num_classes, dataset.num_classes
+    if in_checkpoint is None or in_checkpoint == in_dataset:
         return 0, None
-    if theirs == ours + 1 and info.has_background_class:
-        return 1, (f'The checkpoint has {theirs:,} classes and the dataset {ours:,}: class 0 of '
-                   'the checkpoint is taken for the background class.')
-    if theirs == ours - 1 and _is_background(dataset.class_names[0]):
-        return -1, (f'The checkpoint has {theirs:,} classes and the dataset {ours:,}: label 0 of '
-                    f'the dataset, {dataset.class_names[0]!r}, is one that it cannot answer.')
-    raise DatasetError(f'{dataset.path} has {ours:,} classes, but {info.path} has {theirs:,}; '
-                       'evaluate a checkpoint on the classes that it was trained with.')
+    counts = f'The checkpoint has {in_checkpoint:,} classes and the dataset {in_dataset:,}'
+    if in_checkpoint == in_dataset + 1 and info.has_background_class:
+        return 1, f'{counts}: class 0 of the checkpoint is taken for the background class.'
+    if in_checkpoint == in_dataset - 1 and _is_background(dataset.class_names[0]):
+        return -1, (f'{counts}: label 0 of the dataset, {dataset.class_names[0]!r}, is not a class '
+                    'of the checkpoint.')
+    raise DatasetError(f'{dataset.path} has {in_dataset:,} classes, but {info.path} has '
+                       f'{in_checkpoint:,}; evaluate a checkpoint on the classes that it was '
+                       'trained with.')

@@ -19,6 +19,7 @@ from hypothesis import given, settings, strategies as st
 import inception_slim
 from inception_slim import checkpoint
 from inception_slim.checkpoint import CheckpointError, _convert
+from inception_slim.checkpoint.options import INPUT_RANGES
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -542,3 +543,7 @@ def test_save_inspect_convert_restore(variables_of_1_15_5, tmp_path_factory, sco
         checkpoint.restore(session, folder / 'new')
         for name, value in zip(shapes, values(session)):
             np.testing.assert_array_equal(value, weights[name] * (2 if ema else 1))
+
+
+def test_input_ranges_have_scalings():
+    assert INPUT_RANGES == tuple(checkpoint.INPUT_SCALINGS)

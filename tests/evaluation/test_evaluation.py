@@ -278,7 +278,7 @@ class TestEvaluate:
             ['background', *map(str, range(11))])
         found = evaluation.evaluate(ELEVEN, tmp_path)
         assert found.top_1 == found.top_5 == 1 and found.confusion.shape == (12, 12)
-        assert "label 0 of the dataset, 'background', is one that it cannot answer" in found.note
+        assert "label 0 of the dataset, 'background', is not a class of the checkpoint" in found.note
 
     def test_int8(self, folder):
         """Calibrated on the images themselves."""
