@@ -20,7 +20,7 @@ from inception_slim.bulk.sources import work_units
 from inception_slim.bulk.worker import Job, Task, Worker
 from inception_slim.checkpoint.class_names import resolve_class_names
 from inception_slim.errors import DatasetError, InceptionSlimError
-from inception_slim.evaluation.loaders import CALIBRATION
+from inception_slim.evaluation.loaders import CALIBRATION_IMAGES
 from inception_slim.nets import registry
 from inception_slim.options import as_dict, build_options, option_names
 from tqdm import tqdm
@@ -146,7 +146,7 @@ def _run_locally(job: Job, checkpoint: str, todo: Iterable[Task],
 def _some(manifest: Manifest, side: int) -> list[Example]:
     """Images from all over the sources, the same each time, to calibrate on."""
     chosen = manifest.some_pieces(_CALIBRATION_PIECES)
-    share = -(-CALIBRATION // len(chosen))
+    share = -(-CALIBRATION_IMAGES // len(chosen))
     folder = os.getcwd()
     found: list[Example] = []
     with closing(Decoder(side, 1, folder)) as decoder:

@@ -8,9 +8,16 @@ import os
 from inception_slim import data
 from inception_slim.checkpoint.naming import CheckpointInfo
 from inception_slim.data.labels import CLASSES_OF_2015
-from inception_slim.errors import DatasetError
+from inception_slim.errors import CheckpointError, DatasetError
 
 BACKGROUND = 'background'
+
+
+def check_has_classifier(info: CheckpointInfo) -> None:
+    """Raises CheckpointError if a checkpoint has no classifier."""
+    if info.num_classes is None:
+        raise CheckpointError(' '.join([f'{info.path} has no classifier, so it cannot predict '
+                                        'classes.', *info.notes]))
 
 
 def resolve_class_names(info: CheckpointInfo,

@@ -201,7 +201,10 @@ def print_message(text: str) -> None:
 
 def print_json(result: Any) -> None:
     """Prints a result dataclass or a dictionary as JSON."""
-    content = result if isinstance(result, dict) else dataclasses.asdict(result)
+    if hasattr(result, 'to_dict'):
+        content = result.to_dict()
+    else:
+        content = result if isinstance(result, dict) else dataclasses.asdict(result)
     print(json.dumps(content, indent=2, default=_to_json))
 
 
@@ -232,10 +235,10 @@ def print_warnings(arguments: argparse.Namespace, result: Any) -> None:
     """Prints a result's warning and its unreadable images to standard error."""
     if getattr(arguments, 'quiet', False):
         return
-    note = getattr(result, 'note', None)
-    if note:
-        print(printable(note), file=sys.stderr)
-    if result.bad:
-        print(f'Skipped unreadable images: {len(result.bad):,}', file=sys.stderr)
-    for name in result.bad:
+    warning = getattr(result, 'warning', None)
+    if warning:
+        print(printable(warning), file=sys.stderr)
+    if result.unreadable:
+        print(f'Skipped unreadable images: {len(result.unreadable):,}', file=sys.stderr)
+    for name in result.unreadable:
         print(f'  {printable(name)}', file=sys.stderr)

@@ -20,7 +20,7 @@ from inception_slim.cli.arguments import (
     print_line,
     print_warnings,
 )
-from inception_slim.evaluation.options import MeasureOptions
+from inception_slim.evaluation.options import MetricOptions
 
 
 def fid(arguments: argparse.Namespace) -> None:
@@ -31,7 +31,7 @@ def fid(arguments: argparse.Namespace) -> None:
     result = evaluation.fid(
         arguments.checkpoint, _images([arguments.first]), _images([arguments.second]),
         kid=arguments.kid, kid_subsets=arguments.kid_subsets,
-        kid_subset_size=arguments.kid_subset_size, **options_of(arguments, MeasureOptions))
+        kid_subset_size=arguments.kid_subset_size, **options_of(arguments, MetricOptions))
     if arguments.json:
         print_json(result)
         return
@@ -46,7 +46,7 @@ def inception_score(arguments: argparse.Namespace) -> None:
     check_order(arguments, arguments.images)
     result = evaluation.inception_score(
         arguments.checkpoint, _images(arguments.images), splits=arguments.splits,
-        **options_of(arguments, MeasureOptions))
+        **options_of(arguments, MetricOptions))
     if arguments.json:
         print_json(result)
         return
@@ -60,7 +60,7 @@ def fid_statistics(arguments: argparse.Namespace) -> None:
     check_order(arguments, arguments.images)
     result = evaluation.compute_statistics(
         arguments.checkpoint, _images(arguments.images), arguments.output,
-        **options_of(arguments, MeasureOptions))
+        **options_of(arguments, MetricOptions))
     if arguments.json:
         print_json({'path': arguments.output, 'features': len(result.mu), 'count': result.count})
         return
@@ -81,7 +81,7 @@ def add(verb: Verb) -> None:
         command = verb(name, function, help)
         command.add_argument('checkpoint', metavar='CKPT',
                              help=CHECKPOINT_HELP + '; papers use the network of December 2015')
-        add_options(command, MeasureOptions, leave=['checkpoint_scope'])
+        add_options(command, MetricOptions, leave=['checkpoint_scope'])
         add_json(command)
         return command
 

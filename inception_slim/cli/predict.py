@@ -37,13 +37,13 @@ def classify(arguments: argparse.Namespace) -> None:
         top=arguments.top, **report, **options_of(arguments, EvaluationOptions))
     if arguments.csv:
         write_csv(arguments.csv, ('image', 'rank', 'class', 'label', 'probability'), (
-            (prediction.name, rank, *values) for prediction in result.answers
+            (prediction.name, rank, *values) for prediction in result.predictions
             for rank, values in enumerate(zip(prediction.classes, prediction.labels,
                                               prediction.probabilities), start=1)))
     if arguments.json:
         print_json(result)
     elif arguments.csv != '-':
-        for prediction in result.answers:
+        for prediction in result.predictions:
             print_line(prediction.name)
             for label, probability in zip(prediction.labels, prediction.probabilities):
                 print_line(f'  {probability:7.2%}  {label}')
@@ -78,12 +78,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
         write_csv(arguments.csv, columns,
                   ([row[column] for column in columns] for row in result.per_class))
     if arguments.json:
-        fields = ('num_examples', 'top_1', 'top_5', 'per_class', 'class_names', 'answer_names',
-                  'bad', 'note', 'images_per_second', 'confusion')
-        print_json({field: getattr(result, field) for field in fields})
+        print_json(result)
     elif arguments.csv != '-':
         print_line(f'images             {result.num_examples:,} of {len(result.class_names):,} '
-                   f'classes; {len(result.bad):,} unreadable')
+                   f'classes; {len(result.unreadable):,} unreadable')
         print_line(f'top-1 accuracy     {result.top_1:.2%}')
         print_line(f'top-5 accuracy     {result.top_5:.2%}')
         print_line(f'images per second  {result.images_per_second:.1f}')

@@ -1,65 +1,39 @@
-"""Naming what is in images."""
+"""Image classification."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 import contextlib
-from dataclasses import dataclass
 import os
 
-from inception_slim import checkpoint as checkpoints, data
+from inception_slim import data
 from inception_slim.checkpoint.class_names import resolve_class_names
 from inception_slim.errors import InceptionSlimError
 from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS, Heatmaps
 from inception_slim.evaluation.loaders import (
+    Checkpoint,
     Images,
     calibration_sample,
+    inspect_checkpoint,
     load_images,
-    load_predictor,
+    open_predictor,
     progress,
 )
 from inception_slim.evaluation.options import EvaluationOptions
-from inception_slim.evaluation.report.html import ReportHeader, check_report, header_rows
 from inception_slim.evaluation.report.thumbnails import Gallery
-from inception_slim.evaluation.report.writer import write_classification
-from inception_slim.options import as_dict, build_options
+from inception_slim.evaluation.report.writer import (
+    ReportHeader,
+    check_report_options,
+    header_rows,
+    write_classification,
+)
+from inception_slim.evaluation.results import Classification, Prediction
+from inception_slim.options import as_dict, build_options, check
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What the network says of one image.
-
-    Attributes:
-      name: the file.
-      classes: the most likely classes, the likeliest first.
-      labels: their names.
-      probabilities: theirs, in [0, 1].
-    """
-
-    name: str
-    classes: list[int]
-    labels: list[str]
-    probabilities: list[float]
-
-
-@dataclass(frozen=True)
-class Classification:
-    """The answers of `classify`, in the order of the files.
-
-    Attributes:
-      answers: one for each good image.
-      bad: the images that could not be read.
-      note: what was made of a background class; None if there was nothing to say.
-    """
-
-    answers: list[Prediction]
-    bad: list[str]
-    note: str | None
-
-
 def classify(
-    checkpoint: str | os.PathLike,
+    checkpoint: Checkpoint,
     images: Images,
     *,
     labels: str | os.PathLike | Sequence[str] | None = None,
@@ -74,68 +48,71 @@ def classify(
     batch_size: int = 32,
     strict: bool = False,
 ) -> Classification:
-    """Names what is in images.
+    """Predicts the classes of images.
 
     Args:
-      checkpoint: any that `inception_slim.checkpoint` reads.
-      images: files, and folders with images anywhere under them.
-      labels: the names of the classes, or a file of them: lines like `0:daisy`, or one name a
-        line; 'imagenet' stands for ImageNet's. One more or one less than the checkpoint has are
-        taken to differ by a background class at 0. Without them, the names are those of a
-        `labels.txt` beside the checkpoint, where `training.train` writes it; where there is none
-        of as many classes, ImageNet's for 1,000 and 1,001 classes, and else numbers.
-      top: how many classes to name of each image; at least 1.
-      report: where to write a page, .html, that shows the images with their answers.
-      heatmap: lay over the images of the report where the likeliest class came from.
-      **options: those of `EvaluationOptions`: precision, batch_size, strict, use_ema,
-        checkpoint_scope; int8 is calibrated on a hundred of the images.
+      checkpoint: any that `inception_slim.checkpoint` reads, or a loaded `inference.Predictor`.
+      images: image files, and folders that are searched recursively.
+      labels: the class names, or a file of them with lines like `0:daisy` or one name a line;
+        'imagenet' means ImageNet's. If there is one name more or less than the checkpoint has
+        classes, class 0 is assumed to be a background class. By default the names are read from a
+        `labels.txt` beside the checkpoint, as `training.train` writes it; without a matching one,
+        checkpoints of 1,000 and 1,001 classes get ImageNet's names, and others get numbers.
+      top: the number of classes per image, at least 1.
+      report: an .html file to write, with the images and their predictions.
+      heatmap: show a Grad-CAM heatmap of the most likely class on each image of the report.
+      use_ema: load the moving averages of the weights.
+      checkpoint_scope: which network to load, if the file contains several.
+      precision: 'float32', 'bfloat16' or 'int8'; int8 is calibrated on a hundred of the images.
+      engine: which runtime runs the network; 'auto' selects the fastest one installed.
+      cache: a folder for calibrated int8 networks.
+      batch_size: images per batch.
+      strict: raise an error for an unreadable image instead of skipping it.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
       DatasetError: no image can be read, the labels do not fit the checkpoint, or the report
         cannot be written.
-      InceptionSlimError: an argument is out of its range, or `heatmap` given without `report`.
+      InceptionSlimError: an argument is out of its range, `heatmap` is given without `report` or
+        with a predictor, or an option for loading is given together with a predictor.
 
     Example:
       >>> from inception_slim import evaluation
-      >>> found = evaluation.classify('tests/golden/legacy_scripts', 'tests/golden/legacy_scripts/images', top=3)
-      >>> len(found.answers), len(found.answers[0].classes), found.bad
+      >>> result = evaluation.classify('tests/golden/legacy_scripts',
+      ...                              'tests/golden/legacy_scripts/images', top=3)
+      >>> len(result.predictions), len(result.predictions[0].classes), result.unreadable
       (8, 3, [])
     """
-    chosen = build_options(EvaluationOptions, locals(), InceptionSlimError)
-    if top < 1:
-        raise InceptionSlimError(f'top must be at least 1, but is {top}.')
-    check_report(report, heatmap)
+    options = build_options(EvaluationOptions, locals(), InceptionSlimError)
+    check('top', top, {'at_least': 1}, InceptionSlimError)
+    check_report_options(report, heatmap, checkpoint)
     files = data.image_files(images)
-    info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
-    names, note = resolve_class_names(info, labels)
-    answers: list[Prediction] = []
-    bad: list[str] = []
-    nothing: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    with (load_predictor(checkpoint, chosen, lambda: calibration_sample(info, files)) as predictor,
-          nothing if report is None else Gallery(len(files)) as gallery,
-          Heatmaps(checkpoint, **as_dict(chosen, HEATMAP_OPTIONS)) if heatmap else nothing as maps):
-        for batch in progress(load_images(info, files, chosen.batch_size, chosen.strict, bad),
-                              len(files), bad):
+    info = inspect_checkpoint(checkpoint, options)
+    names, warning = resolve_class_names(info, labels)
+    predictions: list[Prediction] = []
+    unreadable: list[str] = []
+    with contextlib.ExitStack() as stack:
+        predictor = stack.enter_context(
+            open_predictor(checkpoint, options, lambda: calibration_sample(info, files)))
+        gallery = None if report is None else stack.enter_context(Gallery(len(files)))
+        heatmaps = stack.enter_context(
+            Heatmaps(info.path, **as_dict(options, HEATMAP_OPTIONS))) if heatmap else None
+        for batch in progress(
+                load_images(info, files, options.batch_size, options.strict, unreadable),
+                len(files), unreadable):
             probabilities = predictor.predict(batch['image'])
             best = np.argsort(-probabilities, axis=1, kind='stable')[:, :top]
             for name, classes, row in zip(batch['name'], best.tolist(), probabilities):
-                answers.append(
-                    Prediction(
-                        os.fsdecode(name),
-                        classes,
-                        [names[each] for each in classes],
-                        row[classes].tolist(),
-                    )
-                )
+                predictions.append(Prediction(os.fsdecode(name), classes,
+                                              [names[number] for number in classes],
+                                              row[classes].tolist()))
             if gallery is not None:
-                taken = gallery.add(batch['image'])
-                if maps is not None and taken:
-                    gallery.lay_over(maps.of(batch['image'][taken], best[taken, 0]))
-        precision = predictor.precision
-    found = Classification(answers, bad, note)
+                shown = gallery.add(batch['image'])
+                if heatmaps is not None and shown:
+                    gallery.add_heatmaps(heatmaps.compute(batch['image'][shown], best[shown, 0]))
+    result = Classification(predictions, unreadable, warning)
     if report is not None and gallery is not None:
-        write_classification(report, found, gallery.jpegs, ReportHeader(
-            f'What {os.path.basename(info.path)} answers', header_rows(info, precision, chosen),
-            note), gallery.layers)
-    return found
+        write_classification(report, result, gallery.jpegs, ReportHeader(
+            f'Predictions of {os.path.basename(info.path)}',
+            header_rows(info, predictor.precision, options), warning), gallery.heatmaps)
+    return result

@@ -1,42 +1,42 @@
-"""The confusion matrix, as a table or a picture."""
+"""The confusion matrix as a CSV table or a PNG plot."""
 
 from __future__ import annotations
 
 import csv
+import io
 import os
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
+from inception_slim import _optional
 from inception_slim._atomic_write import atomic_write, check_writable
 from inception_slim.errors import DatasetError
+from inception_slim.evaluation.results import Evaluation
 import numpy as np
 
-if TYPE_CHECKING:
-    from inception_slim.evaluation.evaluate import Evaluation
+_MOST_NAMES = 50  # classes whose names fit on the axes
+_MOST_COUNTS = 20  # classes whose counts fit in the cells
 
 
 def check_confusion_path(path: str) -> None:
+    """Raises DatasetError if a confusion matrix cannot be written to `path`."""
     if not path.endswith(('.csv', '.png')):
-        raise DatasetError(f'{path} must end in .csv, or in .png for a picture.')
+        raise DatasetError(f'{path} must end in .csv, or in .png for a plot.')
     check_writable(path)
     if path.endswith('.png'):
-        _matplotlib()
+        _matplotlib_figure()
 
 
-def _matplotlib():
-    try:
-        from matplotlib import figure
-    except ImportError:
-        raise DatasetError('A picture needs matplotlib; pip install "inception_slim[plot]", or '
-                           'write a .csv file.') from None
-    return figure
+def _matplotlib_figure():
+    return _optional.require('matplotlib.figure', 'The plot of a confusion matrix', DatasetError,
+                             extra='plot')
 
 
 def write_confusion(result: Evaluation, path: str | os.PathLike) -> None:
-    """Writes a confusion matrix: a row for each class, a column for each answer.
+    """Writes a confusion matrix with a row for each label and a column for each prediction.
 
     Args:
       result: from `evaluate`.
-      path: a .csv file with the names of the classes, or a .png picture, which needs matplotlib.
+      path: a .csv file, or a .png file for a plot, which needs matplotlib.
 
     Raises:
       DatasetError: the file cannot be written.
@@ -45,37 +45,31 @@ def write_confusion(result: Evaluation, path: str | os.PathLike) -> None:
     check_confusion_path(path)
     with atomic_write(path) as file:
         if path.endswith('.csv'):
-            lines = [['class', *result.answer_names],
-                     *([name, *row] for name, row in zip(result.class_names,
-                                                         result.confusion.tolist()))]
-            text = _Lines()
-            csv.writer(text, lineterminator='\n').writerows(lines)
-            file.write(''.join(text).encode(errors='surrogateescape'))
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator='\n')
+            writer.writerow(['class', *result.prediction_names])
+            writer.writerows([name, *row] for name, row in zip(result.class_names,
+                                                               result.confusion.tolist()))
+            file.write(text.getvalue().encode(errors='surrogateescape'))
         else:
-            _draw(result, file)
+            _plot(result, file)
 
 
-class _Lines(list):
-    """What csv can write to."""
-
-    write = list.append
-
-
-def _draw(result: Evaluation, file) -> None:
+def _plot(result: Evaluation, file: BinaryIO) -> None:
     rows, columns = result.confusion.shape
-    figure = _matplotlib().Figure(figsize=(max(4, min(20, 0.4 * columns + 2)),
-                                           max(3, min(20, 0.4 * rows + 1.5))),
-                                  layout='constrained')
+    figure = _matplotlib_figure().Figure(figsize=(max(4, min(20, 0.4 * columns + 2)),
+                                                  max(3, min(20, 0.4 * rows + 1.5))),
+                                         layout='constrained')
     axes = figure.subplots()
     shares = result.confusion / np.maximum(1, result.confusion.sum(axis=1, keepdims=True))
     image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
-    figure.colorbar(image, label='share of the class')
-    axes.set_xlabel('answer')
-    axes.set_ylabel('class')
-    if columns <= 50:
-        axes.set_xticks(range(columns), result.answer_names, rotation=90)
+    figure.colorbar(image, label='share of the true class')
+    axes.set_xlabel('predicted class')
+    axes.set_ylabel('true class')
+    if columns <= _MOST_NAMES:
+        axes.set_xticks(range(columns), result.prediction_names, rotation=90)
         axes.set_yticks(range(rows), result.class_names)
-    if columns <= 20:
+    if columns <= _MOST_COUNTS:
         for row, counts in enumerate(result.confusion):
             for column, count in enumerate(counts):
                 axes.text(column, row, str(count), ha='center', va='center', fontsize=8,

@@ -1,77 +1,41 @@
-"""How often a checkpoint is right about a dataset."""
+"""Evaluation of a checkpoint on a labelled dataset."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import contextlib
-from dataclasses import dataclass
 import os
 import time
 
-from inception_slim import checkpoint as checkpoints, data
-from inception_slim.checkpoint.class_names import BACKGROUND, label_offset
+from inception_slim import data
+from inception_slim.checkpoint.class_names import label_offset
 from inception_slim.errors import InceptionSlimError
 from inception_slim.evaluation.confusion_matrix import check_confusion_path, write_confusion
 from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS, Heatmaps
 from inception_slim.evaluation.loaders import (
-    CALIBRATION,
+    CALIBRATION_IMAGES,
+    Checkpoint,
     calibration_sample,
-    load_predictor,
+    inspect_checkpoint,
+    open_predictor,
     progress,
 )
 from inception_slim.evaluation.options import EvaluationOptions
 from inception_slim.evaluation.report.example_store import ExampleStore
-from inception_slim.evaluation.report.html import ReportHeader, check_report, header_rows
-from inception_slim.evaluation.report.writer import write_evaluation
+from inception_slim.evaluation.report.writer import (
+    ReportHeader,
+    check_report_options,
+    header_rows,
+    write_evaluation,
+)
+from inception_slim.evaluation.results import Evaluation
 from inception_slim.nets import registry
 from inception_slim.options import as_dict, build_options
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """How often a checkpoint is right about a dataset.
-
-    Attributes:
-      class_names: the names of the classes, by the label of the dataset.
-      num_examples: images that were judged.
-      top_1: the share of them whose likeliest class is theirs.
-      top_5: the share whose class is among the five likeliest; slim's Recall_5.
-      confusion: `[classes, answers]` int64: images by their label and by what was answered. Where
-        the checkpoint has a background class and the dataset none, that is one more column, the
-        last.
-      bad: the images that could not be read.
-      note: what was made of a background class; None if there was nothing to say.
-      images_per_second: from the first image to the last.
-    """
-
-    class_names: list[str]
-    num_examples: int
-    top_1: float
-    top_5: float
-    confusion: np.ndarray
-    bad: list[str]
-    note: str | None
-    images_per_second: float
-
-    @property
-    def answer_names(self) -> list[str]:
-        """The names of the columns of `confusion`."""
-        return self.class_names + [BACKGROUND] * (
-            self.confusion.shape[1] - self.confusion.shape[0])
-
-    @property
-    def per_class(self) -> list[dict]:
-        """The accuracy of each class: label, name, images, correct, accuracy (None without any)."""
-        rows = []
-        for label, (name, row) in enumerate(zip(self.class_names, self.confusion.tolist())):
-            images, correct = sum(row), row[label]
-            rows.append({'label': label, 'name': name, 'images': images, 'correct': correct,
-                         'accuracy': correct / images if images else None})
-        return rows
-
-
 def evaluate(
-    checkpoint: str | os.PathLike,
+    checkpoint: Checkpoint,
     dataset: str | os.PathLike | data.Dataset,
     *,
     split: str | None = None,
@@ -86,92 +50,109 @@ def evaluate(
     batch_size: int = 32,
     strict: bool = False,
 ) -> Evaluation:
-    """Compares a checkpoint's answers with the labels of a dataset.
+    """Computes the accuracy and the confusion matrix of a checkpoint on a dataset.
 
     Args:
-      dataset: a folder, see `data.open_dataset`, or what that returned. One class more or less
-        than the checkpoint has is taken for a background class at 0.
-      split: which part of the folder, such as 'validation'.
-      confusion: where to write the confusion matrix: a .csv file, or a .png picture, which needs
-        matplotlib (`pip install "inception_slim[plot]"`).
-      report: where to write a page, .html, to be looked at: the figures with their intervals, the
-        confusion matrix, each class, the surest mistakes.
-      heatmap: lay over these where the answers came from.
-      checkpoint, **options: see `classify`.
+      checkpoint: any that `inception_slim.checkpoint` reads, or a loaded `inference.Predictor`.
+      dataset: a folder that `data.open_dataset` reads, or its result. If it has one class more or
+        less than the checkpoint, class 0 is assumed to be a background class.
+      split: the split of the folder, such as 'validation'.
+      confusion: where to write the confusion matrix: a .csv file, or a .png file for a plot, which
+        needs matplotlib (`pip install "inception_slim[plot]"`).
+      report: an .html file to write, with metrics and confidence intervals, the confusion matrix,
+        and the most confident misclassifications.
+      heatmap: show Grad-CAM heatmaps on these.
+      use_ema: load the moving averages of the weights.
+      checkpoint_scope: which network to load, if the file contains several.
+      precision: 'float32', 'bfloat16' or 'int8'; int8 is calibrated on a hundred of the images.
+      engine: which runtime runs the network; 'auto' selects the fastest one installed.
+      cache: a folder for calibrated int8 networks.
+      batch_size: images per batch.
+      strict: raise an error for an unreadable image instead of skipping it.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
-      DatasetError: the dataset cannot be read, does not fit the checkpoint, or has no good image;
-        or the confusion matrix or the report cannot be written.
-      InceptionSlimError: an argument is out of its range, or `heatmap` given without `report`.
+      DatasetError: the dataset cannot be read, does not fit the checkpoint, or has no readable
+        image; or the confusion matrix or the report cannot be written.
+      InceptionSlimError: an argument is out of its range, `heatmap` is given without `report` or
+        with a predictor, or an option for loading is given together with a predictor.
 
     Example:
       >>> from inception_slim import evaluation
-      >>> found = evaluation.evaluate('tests/golden/legacy_scripts', 'tests/golden/legacy_scripts',
-      ...                             split='validation')
-      >>> found.num_examples, found.bad
+      >>> result = evaluation.evaluate('tests/golden/legacy_scripts', 'tests/golden/legacy_scripts',
+      ...                              split='validation')
+      >>> result.num_examples, result.unreadable
       (25, [])
     """
-    chosen = build_options(EvaluationOptions, locals(), InceptionSlimError)
+    options = build_options(EvaluationOptions, locals(), InceptionSlimError)
     if confusion is not None:
         check_confusion_path(os.fspath(confusion))
-    check_report(report, heatmap)
+    check_report_options(report, heatmap, checkpoint)
     if not isinstance(dataset, data.Dataset):
         dataset = data.open_dataset(dataset, split)
-    info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
-    offset, note = label_offset(info, dataset)
+    info = inspect_checkpoint(checkpoint, options)
+    offset, warning = label_offset(info, dataset)
     classes = dataset.num_classes
-    # Whatever is answered and is no class of the dataset goes into the column after the last.
+    # The last column counts the predictions that are no class of the dataset.
     counts = np.zeros((classes, classes + 1), np.int64)
-    right, size = 0, registry.NETWORKS[info.network].image_size
-    bad: list[str] = []
+    top_5, image_size = 0, registry.NETWORKS[info.network].image_size
+    unreadable: list[str] = []
 
-    def batches(size_of_batch, bad):
-        return data.as_numpy_batches(lambda: data.batches(dataset, size_of_batch, image_size=size,
-                                                strict=chosen.strict, bad=bad))
+    def batches(batch_size: int, bad: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
+        return data.as_numpy_batches(lambda: data.batches(
+            dataset, batch_size, image_size=image_size, strict=options.strict, bad=bad))
 
-    def calibration():
-        if dataset.kind == 'folder':  # whose first images are all of one class
+    def calibration_images() -> np.ndarray:
+        if dataset.kind == 'folder':  # its first images are all of one class
             return calibration_sample(info, dataset.files)
-        return next(batches(CALIBRATION, None))['image']
+        return next(batches(CALIBRATION_IMAGES, None))['image']
 
-    nothing: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    with nothing if report is None else ExampleStore(keep_images=heatmap) as judged:
-        with load_predictor(checkpoint, chosen, calibration) as predictor:
+    no_report: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    with no_report if report is None else ExampleStore(keep_images=heatmap) as examples:
+        with open_predictor(checkpoint, options, calibration_images) as predictor:
             start = time.perf_counter()
-            for batch in progress(batches(chosen.batch_size, bad), dataset.num_examples, bad):
+            for batch in progress(batches(options.batch_size, unreadable), dataset.num_examples,
+                                  unreadable):
                 logits = predictor.logits(batch['image'])
-                answers = logits.argmax(axis=1) - offset
-                answers[(answers < 0) | (answers >= classes)] = classes
-                np.add.at(counts, (batch['label'], answers), 1)
-                right += int(in_top(logits, batch['label'] + offset, 5).sum())
-                if judged is not None:
-                    judged.add(batch['image'], [os.fsdecode(name) for name in batch['name']],
-                               batch['label'], answers, logits)
+                predictions = logits.argmax(axis=1) - offset
+                predictions[(predictions < 0) | (predictions >= classes)] = classes
+                np.add.at(counts, (batch['label'], predictions), 1)
+                top_5 += int(in_top_k(logits, batch['label'] + offset, 5).sum())
+                if examples is not None:
+                    examples.add(batch['image'], [os.fsdecode(name) for name in batch['name']],
+                                 batch['label'], predictions, logits)
             seconds = time.perf_counter() - start
-            precision = predictor.precision
         total = int(counts.sum())
         if offset <= 0:
             counts = counts[:, :classes]
         result = Evaluation(dataset.class_names, total, int(np.trace(counts)) / total,
-                            right / total, counts, bad, note, total / seconds)
+                            top_5 / total, counts, unreadable, warning, total / seconds)
         if confusion is not None:
             write_confusion(result, confusion)
-        if report is not None and judged is not None:
-            layers = {}
-            if heatmap and judged.mistakes:
-                with Heatmaps(checkpoint, **as_dict(chosen, HEATMAP_OPTIONS)) as maps:
-                    layers = judged.layers(maps)
-            what = dataset.path if split is None else f'{dataset.path}, {split}'
-            write_evaluation(report, result, judged, ReportHeader(
+        if report is not None and examples is not None:
+            heatmap_pngs = {}
+            if heatmap and examples.misclassifications:
+                with Heatmaps(info.path, **as_dict(options, HEATMAP_OPTIONS)) as heatmaps:
+                    heatmap_pngs = examples.heatmap_pngs(heatmaps)
+            name = dataset.path if split is None else f'{dataset.path}, {split}'
+            write_evaluation(report, result, examples, ReportHeader(
                 f'Evaluation of {os.path.basename(info.path)}',
-                [('Dataset', what), *header_rows(info, precision, chosen)], note), layers,
-                dataset.path)
+                [('Dataset', name), *header_rows(info, predictor.precision, options)], warning),
+                heatmap_pngs, dataset.path)
     return result
 
 
-def in_top(logits: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
-    """Whether fewer than `count` classes are likelier; a class that the network lacks never is."""
-    known = (classes >= 0) & (classes < logits.shape[1])
-    own = np.take_along_axis(logits, np.where(known, classes, 0)[:, np.newaxis], axis=1)
-    return known & ((logits > own).sum(axis=1) < count)
+def in_top_k(logits: np.ndarray, classes: np.ndarray, k: int) -> np.ndarray:
+    """Whether fewer than `k` classes have a higher logit than the given one.
+
+    Args:
+      logits: `[N, num_classes]`.
+      classes: `[N]` integers; for one that the network does not have, the result is False.
+      k: at least 1.
+
+    Returns:
+      `[N]` booleans.
+    """
+    valid = (classes >= 0) & (classes < logits.shape[1])
+    own = np.take_along_axis(logits, np.where(valid, classes, 0)[:, np.newaxis], axis=1)
+    return valid & ((logits > own).sum(axis=1) < k)

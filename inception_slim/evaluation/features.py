@@ -1,46 +1,31 @@
-"""What the classifier sees of images, as vectors."""
+"""Feature extraction."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import os
 
-from inception_slim import checkpoint as checkpoints, data
+from inception_slim import data
 from inception_slim._atomic_write import atomic_write, check_writable
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.loaders import (
+    Checkpoint,
     Images,
     calibration_sample,
+    inspect_checkpoint,
     load_images,
-    load_predictor,
+    open_predictor,
     progress,
 )
 from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation.results import FeaturesResult
 from inception_slim.options import build_options
 import numpy as np
 
 
-@dataclass(frozen=True)
-class FeaturesResult:
-    """What `features` wrote.
-
-    Attributes:
-      path: the .npy file, `[N, 2048]` float32 at full width.
-      list_path: the text file beside it: the image of each row, one a line.
-      shape: of the array.
-      bad: the images that could not be read.
-    """
-
-    path: str
-    list_path: str
-    shape: tuple[int, int]
-    bad: list[str]
-
-
 def features(
-    checkpoint: str | os.PathLike,
+    checkpoint: Checkpoint,
     images: Images,
-    destination: str | os.PathLike,
+    output: str | os.PathLike | None = None,
     *,
     use_ema: bool = False,
     checkpoint_scope: str | None = None,
@@ -50,43 +35,56 @@ def features(
     batch_size: int = 32,
     strict: bool = False,
 ) -> FeaturesResult:
-    """Writes what the classifier sees of images: vectors as .npy, and beside them their files.
+    """Computes the pre-logits of images, and optionally writes them to a .npy file.
 
     Args:
-      destination: the .npy file to write; the list of the images gets its name with .txt.
-      checkpoint, images, **options: see `classify`.
+      checkpoint: any that `inception_slim.checkpoint` reads, or a loaded `inference.Predictor`.
+      images: image files, and folders that are searched recursively.
+      output: the .npy file to write; the image file of each row is written to the same name with
+        .txt. Without it, nothing is written.
+      use_ema: load the moving averages of the weights.
+      checkpoint_scope: which network to load, if the file contains several.
+      precision: 'float32', 'bfloat16' or 'int8'; int8 is calibrated on a hundred of the images.
+      engine: which runtime runs the network; 'auto' selects the fastest one installed.
+      cache: a folder for calibrated int8 networks.
+      batch_size: images per batch.
+      strict: raise an error for an unreadable image instead of skipping it.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
-      DatasetError: no image can be read, or the destination cannot be written.
+      DatasetError: no image can be read, or the output cannot be written.
+      InceptionSlimError: an argument is out of its range, or an option for loading is given
+        together with a predictor.
 
     Example:
-      >>> import os, tempfile
       >>> from inception_slim import evaluation
-      >>> with tempfile.TemporaryDirectory() as folder:
-      ...     written = evaluation.features('tests/golden/legacy_scripts', 'tests/golden/legacy_scripts/images',
-      ...                                   os.path.join(folder, 'features.npy'))
-      >>> written.shape
+      >>> result = evaluation.features('tests/golden/legacy_scripts',
+      ...                              'tests/golden/legacy_scripts/images')
+      >>> result.features.shape
       (8, 101)
     """
-    chosen = build_options(EvaluationOptions, locals(), InceptionSlimError)
-    destination = os.fspath(destination)
-    if not destination.endswith('.npy'):
-        raise DatasetError(f'{destination} must end in .npy, the format that is written.')
-    check_writable(destination)
-    list_path = destination[:-len('.npy')] + '.txt'
+    options = build_options(EvaluationOptions, locals(), InceptionSlimError)
+    if output is not None:
+        output = os.fspath(output)
+        if not output.endswith('.npy'):
+            raise DatasetError(f'{output} must end in .npy.')
+        check_writable(output)
     files = data.image_files(images)
-    info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
+    info = inspect_checkpoint(checkpoint, options)
     vectors, names = [], []
-    bad: list[str] = []
-    with load_predictor(checkpoint, chosen, lambda: calibration_sample(info, files)) as predictor:
-        for batch in progress(load_images(info, files, chosen.batch_size, chosen.strict, bad),
-                              len(files), bad):
+    unreadable: list[str] = []
+    with open_predictor(checkpoint, options, lambda: calibration_sample(info, files)) as predictor:
+        for batch in progress(
+                load_images(info, files, options.batch_size, options.strict, unreadable),
+                len(files), unreadable):
             vectors.append(predictor.features(batch['image']))
-            names += batch['name'].tolist()
-    vectors = np.concatenate(vectors)
-    with atomic_write(destination) as file:
-        np.save(file, vectors)
+            names += [os.fsdecode(name) for name in batch['name']]
+    result = np.concatenate(vectors)
+    if output is None:
+        return FeaturesResult(result, names, unreadable)
+    list_path = output[:-len('.npy')] + '.txt'
+    with atomic_write(output) as file:
+        np.save(file, result)
     with atomic_write(list_path) as file:
-        file.writelines(name + b'\n' for name in names)
-    return FeaturesResult(destination, list_path, vectors.shape, bad)
+        file.writelines(os.fsencode(name) + b'\n' for name in names)
+    return FeaturesResult(result, names, unreadable, output, list_path)

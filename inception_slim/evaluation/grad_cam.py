@@ -1,4 +1,4 @@
-"""Where in an image an answer came from: Grad-CAM on the last block of a network."""
+"""Grad-CAM heatmaps on the last block of a network."""
 
 from __future__ import annotations
 
@@ -6,51 +6,59 @@ from collections.abc import Iterator
 import os
 
 from inception_slim import checkpoint as checkpoints, inference
-from inception_slim.errors import CheckpointError
+from inception_slim.checkpoint.class_names import check_has_classifier
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-OPTIONS = ('use_ema', 'checkpoint_scope')  # of `InferenceOptions`, those that heatmaps heed
-_PIECE = 8  # images in one run
+OPTIONS = ('use_ema', 'checkpoint_scope')  # the fields of `InferenceOptions` that apply here
+_MICRO_BATCH = 8
 
 
 class Heatmaps:
-    """Heatmaps of images for classes, from one checkpoint; a context that holds a session.
+    """Computes heatmaps of images for classes; a context that holds a session.
 
-    In float32, whatever the answers are multiplied in: eight-bit integers have no gradients.
+    Always in float32, because a quantized network has no gradients.
+
+    Args:
+      checkpoint: any that `inception_slim.checkpoint` reads.
+      use_ema: load the moving averages of the weights.
+      checkpoint_scope: which network to load, if the file contains several.
+
+    Raises:
+      CheckpointError: the checkpoint cannot be read, or has no classifier.
     """
 
     def __init__(self, checkpoint: str | os.PathLike, *, use_ema: bool = False,
                  checkpoint_scope: str | None = None):
         info, weights = checkpoints.read(checkpoint, use_ema=use_ema,
                                          checkpoint_scope=checkpoint_scope)
-        if info.num_classes is None:
-            raise CheckpointError(f'{info.path} has no classifier; it cannot answer.')
+        check_has_classifier(info)
         graph = inference.constant_graph(info, inference.fold_batch_norm(weights))
         with graph.as_default():
             self._inputs = graph.get_tensor_by_name('inputs:0')
             self._classes = tf.placeholder(tf.int32, (None,))
-            self._heat = grad_cam(graph.get_tensor_by_name('logits:0'),
-                                  last_conv_block(graph.get_tensor_by_name('features:0')),
-                                  self._classes)
-        options = tf.ConfigProto()
-        # Looking for what could be faster takes longer than the few runs that there will be.
-        options.graph_options.rewrite_options.disable_meta_optimizer = True
-        self._session = tf.Session(graph=graph, config=options)
+            self._heatmaps = grad_cam(graph.get_tensor_by_name('logits:0'),
+                                      last_conv_block(graph.get_tensor_by_name('features:0')),
+                                      self._classes)
+        config = tf.ConfigProto()
+        # Optimizing the graph takes longer than it saves in the few runs.
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+        self._session = tf.Session(graph=graph, config=config)
 
-    def of(self, images: np.ndarray, classes: np.ndarray) -> Iterator[np.ndarray]:
-        """The heatmaps of images, one at a time.
+    def compute(self, images: np.ndarray, classes: np.ndarray) -> Iterator[np.ndarray]:
+        """Computes a heatmap for each image.
 
         Args:
-          images: `[N, side, side, 3]` float32 in [-1, 1], as the network wants them.
-          classes: `[N]`, the class of the checkpoint that each image is asked about.
+          images: `[N, side, side, 3]` float32 in [-1, 1], of the network's input size.
+          classes: `[N]` integers: the class of the checkpoint to explain in each image.
 
         Yields:
-          `[8, 8]` float32, or as many as the last block has; at least 0, in units of the logit.
+          `[8, 8]` float32 (the size of the last block), at least 0, in units of the logit.
         """
-        for at in range(0, len(images), _PIECE):
-            yield from self._session.run(self._heat, {
-                self._inputs: images[at:at + _PIECE], self._classes: classes[at:at + _PIECE]})
+        for start in range(0, len(images), _MICRO_BATCH):
+            part = slice(start, start + _MICRO_BATCH)
+            yield from self._session.run(self._heatmaps, {self._inputs: images[part],
+                                                          self._classes: classes[part]})
 
     def __enter__(self) -> Heatmaps:
         return self
@@ -60,10 +68,10 @@ class Heatmaps:
 
 
 def last_conv_block(features: tf.Tensor) -> tf.Tensor:
-    """The last block of a network, `[N, height, width, channels]`: what its head pools.
+    """Finds the last block of a network, `[N, height, width, channels]`: the input of its pooling.
 
     Args:
-      features: what the classifier sees, which is pooled and at most reshaped after that.
+      features: the pre-logits: the pooled block, at most reshaped.
     """
     op = features.op
     while op.type not in ('AvgPool', 'Mean'):
@@ -72,9 +80,9 @@ def last_conv_block(features: tf.Tensor) -> tf.Tensor:
 
 
 def grad_cam(logits: tf.Tensor, block: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-    """What of a block speaks for a class: `[N, height, width]`, at least 0.
+    """Builds the Grad-CAM heatmaps of a block: `[N, height, width]`, at least 0.
 
-    The channels of the block, each weighted by the mean of the logit's gradient over it.
+    The sum of the block's channels, each weighted by the mean gradient of the logit over it.
 
     Args:
       logits: `[N, num_classes]`, computed from `block`.

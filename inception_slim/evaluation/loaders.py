@@ -1,49 +1,85 @@
-"""Images on their way to a network."""
+"""Predictors and batches of images for the functions of this package."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+import contextlib
+import dataclasses
 import os
+from typing import TypeAlias
 
-from inception_slim import data, inference
+from inception_slim import checkpoint as checkpoints, data, inference
 from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.errors import InceptionSlimError
 from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.inference.options import InferenceOptions
+from inception_slim.inference.predictor import Predictor
 from inception_slim.nets import registry
 from inception_slim.options import as_dict, option_names
 import numpy as np
 from tqdm import tqdm
 
-CALIBRATION = 100  # images by which the ranges of int8 are found
-Images = str | os.PathLike | Iterable[str | os.PathLike]
+CALIBRATION_IMAGES = 100  # for int8
+Images: TypeAlias = str | os.PathLike | Iterable[str | os.PathLike]
+Checkpoint: TypeAlias = str | os.PathLike | Predictor
 
 
 def load_images(info: CheckpointInfo, files: list[str], batch_size: int, strict: bool,
-             bad: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
-    """The images of files, in batches as the network wants them."""
+                unreadable: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of preprocessed images of the network's input size."""
     size = registry.NETWORKS[info.network].image_size
-    return data.as_numpy_batches(lambda: data.image_batches(files, batch_size, image_size=size,
-                                                  strict=strict, bad=bad))
+    return data.as_numpy_batches(lambda: data.image_batches(
+        files, batch_size, image_size=size, strict=strict, bad=unreadable))
 
 
-def load_predictor(checkpoint: str | os.PathLike, options: EvaluationOptions,
-           calibration: Callable[[], np.ndarray]) -> inference.Predictor:
-    """A predictor; int8's is calibrated on the images that `calibration` gives, if it must be."""
-    return inference.load(checkpoint, calibration_images=calibration,
-                          **as_dict(options, option_names(inference.InferenceOptions)))
+def inspect_checkpoint(checkpoint: Checkpoint, options: EvaluationOptions) -> CheckpointInfo:
+    """The description of a checkpoint, or of the one that a predictor has loaded.
+
+    Raises:
+      CheckpointError: the checkpoint cannot be read.
+      InceptionSlimError: a predictor was given with options that only apply to loading.
+    """
+    if not isinstance(checkpoint, Predictor):
+        return checkpoints.inspect(checkpoint, checkpoint_scope=options.checkpoint_scope)
+    for field in dataclasses.fields(InferenceOptions):
+        if getattr(options, field.name) != field.default:
+            raise InceptionSlimError(
+                f'{field.name} has no effect on a predictor that is already loaded; give '
+                f'{field.name} to inference.load, or give the path of the checkpoint.')
+    return checkpoint.info
+
+
+@contextlib.contextmanager
+def open_predictor(checkpoint: Checkpoint, options: EvaluationOptions,
+                   calibration_images: Callable[[], np.ndarray]
+                   ) -> Iterator[Predictor]:
+    """A context with a predictor: loads a checkpoint and closes it; a given predictor stays open.
+
+    Args:
+      checkpoint: a path, or a predictor.
+      options: for loading.
+      calibration_images: returns images for int8; called only if it has to be calibrated.
+    """
+    if isinstance(checkpoint, Predictor):
+        yield checkpoint
+        return
+    with inference.load(checkpoint, calibration_images=calibration_images,
+                        **as_dict(options, option_names(InferenceOptions))) as predictor:
+        yield predictor
 
 
 def calibration_sample(info: CheckpointInfo, files: list[str]) -> np.ndarray:
-    """Images from all over the files, to calibrate on."""
-    some = files[::max(1, len(files) // CALIBRATION)][:CALIBRATION]
-    return next(load_images(info, some, len(some), False, None))['image']
+    """Images for calibration, evenly spaced in a list of files."""
+    sample = files[::max(1, len(files) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES]
+    return next(load_images(info, sample, len(sample), False, None))['image']
 
 
 def progress(batches: Iterator[dict[str, np.ndarray]], total: int,
-             bad: list[str]) -> Iterator[dict[str, np.ndarray]]:
-    """The batches, with a bar on standard error where that is a terminal."""
+             unreadable: list[str]) -> Iterator[dict[str, np.ndarray]]:
+    """The batches, with a progress bar if standard error is a terminal."""
     with tqdm(total=total, unit='image', disable=None) as bar:
         for batch in batches:
             yield batch
             bar.update(len(batch['name']))
-            if bad:
-                bar.set_postfix(bad=len(bad), refresh=False)
+            if unreadable:
+                bar.set_postfix(unreadable=len(unreadable), refresh=False)

@@ -1,64 +1,48 @@
-"""FID, KID and the Inception Score of images, by any checkpoint."""
+"""FID, KID and the Inception Score of images, with any checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+import contextlib
 from dataclasses import dataclass
 import os
 from typing import Any
 
 from inception_slim import checkpoint as checkpoints, data
 from inception_slim._atomic_write import check_writable
+from inception_slim.checkpoint.class_names import check_has_classifier
 from inception_slim.data import preprocessing
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.generative_metrics import (
     RunningMoments,
     Statistics,
     frechet_distance,
-    inception_score as _inception_score,
+    inception_score_of_logits,
     kernel_inception_distance,
     load_statistics,
     save_statistics,
 )
-from inception_slim.evaluation.loaders import CALIBRATION, Images, load_predictor, progress
-from inception_slim.evaluation.options import MeasureOptions
+from inception_slim.evaluation.loaders import (
+    CALIBRATION_IMAGES,
+    Checkpoint,
+    Images,
+    inspect_checkpoint,
+    open_predictor,
+    progress,
+)
+from inception_slim.evaluation.options import MetricOptions
+from inception_slim.evaluation.results import FIDResult, InceptionScore
+from inception_slim.inference.predictor import Predictor
 from inception_slim.nets import registry
 from inception_slim.options import build_options, check
 import numpy as np
 
-RESIZES = {'original': preprocessing.resize_tf1, 'clean': preprocessing.resize_antialiased}
-
-
-@dataclass(frozen=True)
-class FIDResult:
-    """How far apart two sets of images are.
-
-    Attributes:
-      fid: the Fréchet Inception Distance.
-      kid, kid_deviation: the Kernel Inception Distance over its subsets; None if not asked for.
-      counts: of the images of each; None of statistics, which do not say.
-      bad: the images that could not be read.
-    """
-
-    fid: float
-    kid: float | None
-    kid_deviation: float | None
-    counts: tuple[int | None, int | None]
-    bad: list[str]
-
-
-@dataclass(frozen=True)
-class InceptionScore:
-    """The Inception Score of images: over its splits, the mean and the standard deviation."""
-
-    mean: float
-    deviation: float
-    count: int
-    bad: list[str]
+_RESIZE_FUNCTIONS = {'original': preprocessing.resize_tf1,
+                     'clean': preprocessing.resize_antialiased}
 
 
 def fid(
-    checkpoint: str | os.PathLike,
+    checkpoint: Checkpoint,
     first: Images,
     second: Images,
     *,
@@ -75,57 +59,67 @@ def fid(
     resize: str = 'original',
     split: str | None = None,
 ) -> FIDResult:
-    """How far apart two sets of images are, by what the classifier sees of them.
+    """Computes the Fréchet Inception Distance, and optionally KID, of two sets of images.
 
-    The figures of papers are those of the network of December 2015 and of `resize='original'`;
-    those of another checkpoint may be compared only with others of its own.
+    Papers use the network of December 2015 and `resize='original'`. Values of another checkpoint
+    can only be compared with each other.
 
     Args:
-      checkpoint: any that `inception_slim.checkpoint` reads.
-      first, second: images and folders of them, a folder of TFRecords, or an .npz file of
-        statistics, as `statistics` and other programs write it.
-      kid: also the Kernel Inception Distance, for which all vectors are kept in memory.
-      kid_subsets, kid_subset_size: how many subsets, and of how many vectors.
-      **options: those of `MeasureOptions`.
+      checkpoint: any that `inception_slim.checkpoint` reads, or a loaded `inference.Predictor`.
+      first, second: image files and folders, a folder of TFRecords, or an .npz file of statistics
+        from `compute_statistics` or another program.
+      kid: also compute the Kernel Inception Distance, which keeps all features in memory.
+      kid_subsets: the number of subsets, at least 1.
+      kid_subset_size: images per subset, at least 2.
+      use_ema: load the moving averages of the weights.
+      checkpoint_scope: which network to load, if the file contains several.
+      precision: 'float32', 'bfloat16' or 'int8'; int8 is calibrated on a hundred of the images.
+      engine: which runtime runs the network; 'auto' selects the fastest one installed.
+      cache: a folder for calibrated int8 networks.
+      batch_size: images per batch.
+      strict: raise an error for an unreadable image instead of skipping it.
+      resize: 'original', or 'clean' for anti-aliasing.
+      split: the split of a folder of TFRecords.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
-      DatasetError: the images or statistics cannot be read, or are too few.
+      DatasetError: the images or statistics cannot be read, or there are too few.
+      InceptionSlimError: an argument is out of its range, or an option for loading is given
+        together with a predictor.
     """
-    chosen = build_options(MeasureOptions, locals(), InceptionSlimError)
-    for name, value, least in (('kid_subsets', kid_subsets, 1),
-                               ('kid_subset_size', kid_subset_size, 2)):
-        check(name, value, {'at_least': least}, InceptionSlimError)
-    sources = [_source(each, chosen) for each in (first, second)]
-    if kid and any(isinstance(each, Statistics) for each in sources):
-        raise DatasetError('KID needs the vectors themselves, which statistics no longer hold; '
-                           'give the images.')
-    if kid and (fewest := min(each.count or 0 for each in sources)) < kid_subset_size:
-        raise DatasetError(f'There are {fewest:,} images in one of the two, but a subset has '
-                           f'{kid_subset_size:,}; set --kid-subset-size to less.')
-    bad: list[str] = []
-    found: list[Statistics] = []
+    options = build_options(MetricOptions, locals(), InceptionSlimError)
+    check('kid_subsets', kid_subsets, {'at_least': 1}, InceptionSlimError)
+    check('kid_subset_size', kid_subset_size, {'at_least': 2}, InceptionSlimError)
+    sources = [_open_source(images, options) for images in (first, second)]
+    if kid and any(isinstance(source, Statistics) for source in sources):
+        raise DatasetError('KID needs the images, because statistics do not contain the features; '
+                           'give folders of images.')
+    if kid and (fewest := min(source.count or 0 for source in sources)) < kid_subset_size:
+        raise DatasetError(f'One of the sets has only {fewest:,} images, but a KID subset has '
+                           f'{kid_subset_size:,}; reduce kid_subset_size.')
+    unreadable: list[str] = []
+    statistics: list[Statistics] = []
     vectors: list[np.ndarray] = []
-    with _Network(checkpoint, chosen, sources) as network:
+    with _FeatureExtractor(checkpoint, options, sources) as extractor:
         for source in sources:
             if isinstance(source, Statistics):
-                found.append(source)
+                statistics.append(source)
                 continue
-            moments, kept = RunningMoments(), []
-            for batch in network.features(source, bad):
+            moments, batches = RunningMoments(), []
+            for batch in extractor.features(source, unreadable):
                 moments.add(batch)
                 if kid:
-                    kept.append(batch)
-            found.append(moments.statistics())
+                    batches.append(batch)
+            statistics.append(moments.statistics())
             if kid:
-                vectors.append(np.concatenate(kept))
+                vectors.append(np.concatenate(batches))
     mean, deviation = (
         kernel_inception_distance(vectors[0], vectors[1], kid_subsets, kid_subset_size)
         if kid
         else (None, None)
     )
-    return FIDResult(frechet_distance(found[0], found[1]), mean, deviation,
-                    (found[0].count, found[1].count), bad)
+    return FIDResult(frechet_distance(*statistics), mean, deviation,
+                     (statistics[0].count, statistics[1].count), unreadable)
 
 
 def inception_score(
@@ -143,42 +137,46 @@ def inception_score(
     resize: str = 'original',
     split: str | None = None,
 ) -> InceptionScore:
-    """The Inception Score of images: high where each is of one class, and all are of many.
+    """Computes the Inception Score of images.
 
-    As in its first code, the classifier's biases are left out.
+    High if each image is classified with confidence, and the images are of many classes. As in
+    the original code, the biases of the classifier are not used.
 
     Args:
-      checkpoint: any that `inception_slim.checkpoint` reads.
-      images: images and folders of them, or a folder of TFRecords.
-      splits: parts that are scored apart.
-      **options: those of `MeasureOptions`.
+      checkpoint: see `fid`.
+      images: image files and folders, or a folder of TFRecords.
+      splits: the number of parts that are scored separately, at least 1.
+      use_ema, checkpoint_scope, precision, engine, cache: see `fid`.
+      batch_size, strict, resize, split: see `fid`.
 
     Raises:
-      CheckpointError: the checkpoint cannot be read.
-      DatasetError: the images cannot be read, or are too few.
+      CheckpointError: the checkpoint cannot be read, or has no classifier.
+      DatasetError: the images cannot be read, or there are too few.
+      InceptionSlimError: an argument is out of its range.
     """
-    chosen = build_options(MeasureOptions, locals(), InceptionSlimError)
+    options = build_options(MetricOptions, locals(), InceptionSlimError)
     check('splits', splits, {'at_least': 1}, InceptionSlimError)
-    source = _source(images, chosen)
+    source = _open_source(images, options)
     if isinstance(source, Statistics):
-        raise DatasetError('A score is of images, which statistics no longer hold; give those.')
-    info, weights = checkpoints.read(checkpoint, use_ema=chosen.use_ema,
-                                     checkpoint_scope=chosen.checkpoint_scope)
-    classifier = weights.pop(f'{registry.NETWORKS[info.network].classifier}/weights', None)
-    if classifier is None:
-        raise InceptionSlimError(f'{info.path} has no classifier; it cannot answer.')
+        raise DatasetError('The Inception Score needs images, because statistics do not contain '
+                           'the features.')
+    info, weights = checkpoints.read(checkpoint, use_ema=options.use_ema,
+                                     checkpoint_scope=options.checkpoint_scope)
+    check_has_classifier(info)
+    classifier = weights.pop(f'{registry.NETWORKS[info.network].classifier}/weights')
     del weights
     matrix = classifier.reshape(classifier.shape[-2:])
-    bad: list[str] = []
-    with _Network(checkpoint, chosen, [source]) as network:
-        logits = np.concatenate([batch @ matrix for batch in network.features(source, bad)])
-    return InceptionScore(*_inception_score(logits, splits), len(logits), bad)
+    unreadable: list[str] = []
+    with _FeatureExtractor(checkpoint, options, [source]) as extractor:
+        logits = np.concatenate([batch @ matrix
+                                 for batch in extractor.features(source, unreadable)])
+    return InceptionScore(*inception_score_of_logits(logits, splits), len(logits), unreadable)
 
 
 def compute_statistics(
-    checkpoint: str | os.PathLike,
+    checkpoint: Checkpoint,
     images: Images,
-    destination: str | os.PathLike,
+    output: str | os.PathLike,
     *,
     use_ema: bool = False,
     checkpoint_scope: str | None = None,
@@ -190,44 +188,47 @@ def compute_statistics(
     resize: str = 'original',
     split: str | None = None,
 ) -> Statistics:
-    """Writes the mean and covariance of what the classifier sees of images, for `fid` to take.
+    """Computes the mean and covariance of the features of images, and writes them for `fid`.
 
     Args:
-      checkpoint: any that `inception_slim.checkpoint` reads.
-      images: images and folders of them, or a folder of TFRecords.
-      destination: the .npz file to write, with `mu` and `sigma`.
-      **options: those of `MeasureOptions`.
+      checkpoint: see `fid`.
+      images: image files and folders, or a folder of TFRecords.
+      output: the .npz file to write, with `mu` and `sigma`.
+      use_ema, checkpoint_scope, precision, engine, cache: see `fid`.
+      batch_size, strict, resize, split: see `fid`.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
-      DatasetError: the images cannot be read or are too few, or the file cannot be written.
+      DatasetError: the images cannot be read, there are too few, or the file cannot be written.
+      InceptionSlimError: an argument is out of its range, or an option for loading is given
+        together with a predictor.
     """
-    chosen = build_options(MeasureOptions, locals(), InceptionSlimError)
-    destination = os.fspath(destination)
-    if not destination.endswith('.npz'):
-        raise DatasetError(f'{destination} must end in .npz, the format that is written.')
-    check_writable(destination)
-    source = _source(images, chosen)
+    options = build_options(MetricOptions, locals(), InceptionSlimError)
+    output = os.fspath(output)
+    if not output.endswith('.npz'):
+        raise DatasetError(f'{output} must end in .npz.')
+    check_writable(output)
+    source = _open_source(images, options)
     if isinstance(source, Statistics):
-        raise DatasetError('These are statistics already; give images.')
+        raise DatasetError(f'{images} contains statistics already; give images.')
     moments = RunningMoments()
-    with _Network(checkpoint, chosen, [source]) as network:
-        for batch in network.features(source, []):
+    with _FeatureExtractor(checkpoint, options, [source]) as extractor:
+        for batch in extractor.features(source, []):
             moments.add(batch)
-    found = moments.statistics()
-    save_statistics(found, destination)
-    return found
+    statistics = moments.statistics()
+    save_statistics(statistics, output)
+    return statistics
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Images to be measured: how many there may be, and how to read them."""
+    """A set of images: how many there are at most, and a function that reads batches of them."""
 
     count: int
     batches: Callable[..., Any]
 
 
-def _source(images: Images, options: MeasureOptions) -> _Source | Statistics:
+def _open_source(images: Images, options: MetricOptions) -> _Source | Statistics:
     if isinstance(images, (str, os.PathLike)):
         path = os.fspath(images)
         if path.endswith('.npz'):
@@ -235,40 +236,41 @@ def _source(images: Images, options: MeasureOptions) -> _Source | Statistics:
         if os.path.isdir(path) and data.has_tfrecords(path):
             dataset = data.open_dataset(path, options.split)
             return _Source(dataset.num_examples,
-                           lambda *given, **more: data.batches(dataset, *given, **more))
+                           lambda *args, **kwargs: data.batches(dataset, *args, **kwargs))
     files = data.image_files(images)
-    return _Source(len(files), lambda *given, **more: data.image_batches(files, *given, **more))
+    return _Source(len(files),
+                   lambda *args, **kwargs: data.image_batches(files, *args, **kwargs))
 
 
-class _Network:
-    """The network that looks; not loaded where only statistics are compared."""
+class _FeatureExtractor:
+    """Computes features; a context. Loads no network if all sources are statistics."""
 
-    def __init__(self, checkpoint: str | os.PathLike, options: MeasureOptions,
+    def __init__(self, checkpoint: Checkpoint, options: MetricOptions,
                  sources: list[_Source | Statistics]):
         self._options = options
-        images = [each for each in sources if isinstance(each, _Source)]
-        self._predictor = None
+        self._context = contextlib.ExitStack()
+        images = [source for source in sources if isinstance(source, _Source)]
         if images:
-            info = checkpoints.inspect(checkpoint, checkpoint_scope=options.checkpoint_scope)
-            self._size = registry.NETWORKS[info.network].image_size
-            self._predictor = load_predictor(checkpoint, options, lambda: next(
-                self._read(images[0], CALIBRATION, None))['image'])
+            info = inspect_checkpoint(checkpoint, options)
+            self._image_size = registry.NETWORKS[info.network].image_size
+            self._predictor: Predictor = self._context.enter_context(
+                open_predictor(checkpoint, options, lambda: next(
+                    self._read(images[0], CALIBRATION_IMAGES, None))['image']))
 
-    def __enter__(self) -> _Network:
+    def __enter__(self) -> _FeatureExtractor:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._predictor is not None:
-            self._predictor.close()
+        self._context.close()
 
     def _read(self, source: _Source, batch_size: int,
-              bad: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
+              unreadable: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
         return data.as_numpy_batches(lambda: source.batches(
-            batch_size, image_size=self._size, strict=self._options.strict, bad=bad,
-            prepare=RESIZES[self._options.resize]))
+            batch_size, image_size=self._image_size, strict=self._options.strict, bad=unreadable,
+            prepare=_RESIZE_FUNCTIONS[self._options.resize]))
 
-    def features(self, source: _Source, bad: list[str]) -> Iterator[np.ndarray]:
-        """What the classifier sees, `[N, channels]` float32, a batch at a time."""
-        assert self._predictor is not None  # there are images, or else nobody asks
-        for batch in progress(self._read(source, self._options.batch_size, bad), source.count, bad):
+    def features(self, source: _Source, unreadable: list[str]) -> Iterator[np.ndarray]:
+        """The features of the images, `[N, channels]` float32, a batch at a time."""
+        for batch in progress(self._read(source, self._options.batch_size, unreadable),
+                              source.count, unreadable):
             yield self._predictor.features(batch['image'])

@@ -1,4 +1,4 @@
-"""How images are shown to a checkpoint, declared once for the calls that do so."""
+"""Options shared by the functions that run a checkpoint on images."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ RESIZES = ('original', 'clean')
 
 @dataclass(frozen=True)
 class EvaluationOptions(InferenceOptions):
-    """What `classify`, `features` and `evaluate` take, besides `InferenceOptions`.
+    """Options of `classify`, `features` and `evaluate`, with those of `InferenceOptions`.
 
     Attributes:
-      batch_size: images in one run.
-      strict: stop at a damaged image instead of leaving it out.
+      batch_size: images per batch, at least 1.
+      strict: stop at an unreadable image instead of skipping it.
     """
 
-    batch_size: int = option(32, 'images in one run', at_least=1)
-    strict: bool = option(False, 'stop at a damaged image instead of leaving it out')
+    batch_size: int = option(32, 'images per batch', at_least=1)
+    strict: bool = option(False, 'stop at an unreadable image instead of skipping it')
 
 
 @dataclass(frozen=True)
-class MeasureOptions(EvaluationOptions):
-    """What `fid`, `score` and `statistics` take, besides `EvaluationOptions`.
+class MetricOptions(EvaluationOptions):
+    """Options of `fid`, `inception_score` and `compute_statistics`.
 
     Attributes:
-      resize: how images are brought to the network's size: 'original', as FID's first code did,
-        whose figures most papers give; or 'clean', without aliasing.
-      split: which part of a folder of TFRecords, such as 'validation'.
+      resize: how images are resized to the network's input size: 'original', the bilinear resizing
+        of the first FID code, which most papers use; or 'clean', with anti-aliasing.
+      split: the split of a folder of TFRecords, such as 'validation'.
     """
 
-    resize: str = option('original', "how images are resized: as FID's first code did, or without "
-                         'aliasing', choices=RESIZES)
-    split: str | None = option(None, 'which part of TFRecords, such as validation', metavar='NAME')
+    resize: str = option('original', 'how images are resized: as by the first FID code, or with '
+                         'anti-aliasing', choices=RESIZES)
+    split: str | None = option(None, 'the split of TFRecords, such as validation', metavar='NAME')

@@ -43,7 +43,7 @@ class TrainResult:
       started_at: the step that this run began at.
       loss: the total loss of the last step; None if this run made none.
       interrupted: whether a signal ended it before its last step.
-      bad: the names of the damaged images that were met and left out.
+      unreadable: the names of the unreadable images that were skipped.
     """
 
     checkpoint: str | None
@@ -51,7 +51,7 @@ class TrainResult:
     started_at: int
     loss: float | None
     interrupted: bool
-    bad: list[str]
+    unreadable: list[str]
 
 
 def train(

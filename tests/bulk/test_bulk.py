@@ -156,7 +156,7 @@ class TestFiles:
         rows = table(tmp_path / 'out').to_pylist()
         with load(ELEVEN) as predictor, pytest.MonkeyPatch.context() as patch:
             patch.setattr(inference, 'load', lambda *_, **__: contextlib.nullcontext(predictor))
-            answers = evaluation.classify(ELEVEN, folder).answers
+            answers = evaluation.classify(ELEVEN, folder).predictions
         load.cache_clear()
         assert len(rows) == len(answers) == COUNT - 1
         for row, answer in zip(rows, answers):

@@ -54,9 +54,9 @@ def test_train_evaluate_classify_export(digits, tmp_path):
     files = data.open_dataset(digits / 'folder', 'validation').files
     # Training wrote the class names beside the checkpoint.
     found = evaluation.classify(tmp_path / 'model', digits / 'folder' / 'validation', top=1)
-    assert [each.name for each in found.answers] == files
+    assert [each.name for each in found.predictions] == files
     assert sum(each.labels[0] == os.path.basename(os.path.dirname(each.name))
-               for each in found.answers) == np.trace(of_folder.confusion)
+               for each in found.predictions) == np.trace(of_folder.confusion)
     formats.export(trained.checkpoint, tmp_path / 'saved', format='saved-model',
                   calibration_images=digits / 'folder' / 'train')
     encoded = []
@@ -65,7 +65,7 @@ def test_train_evaluate_classify_export(digits, tmp_path):
             encoded.append(opened.read())
     serve = tf.saved_model.load_v2(str(tmp_path / 'saved')).signatures['encoded']
     assert serve(encoded=tf.constant(encoded))['classes'].numpy().tolist() == [
-        each.labels[0].encode() for each in found.answers]
+        each.labels[0].encode() for each in found.predictions]
 
 
 @pytest.mark.slow

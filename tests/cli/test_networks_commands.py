@@ -129,7 +129,7 @@ class TestCommands:
         batch = prepared(folder, case.side)
         probabilities = case.predictor.predict(batch)
         found = json.loads(run(capsys, 'classify', case.path, folder, '--top', 2, '--json'))
-        for answer, row in zip(found['answers'], probabilities, strict=True):
+        for answer, row in zip(found['predictions'], probabilities, strict=True):
             np.testing.assert_allclose(answer['probabilities'], np.sort(row)[:-3:-1], atol=1e-5)
             # Class 0 of 1,001 is the background, and the others are ImageNet's.
             expected = (imagenet_classes()[row.argmax() - 1][1] if len(row) == 1001

@@ -1,4 +1,4 @@
-"""The figures of reports, against published ones, other libraries and sums by hand."""
+"""Metrics of a classifier, compared with published values, scikit-learn and hand calculations."""
 
 from inception_slim.evaluation.classification_metrics import (
     classes_to_show,
@@ -12,59 +12,60 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 
-class TestFigures:
+class TestClassificationMetrics:
 
-    @pytest.mark.parametrize('right, total, low, high', [
+    @pytest.mark.parametrize('correct, total, low, high', [
         (81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611),
         (1, 29, 0.0061, 0.1718)])
-    def test_wilson(self, right, total, low, high):
+    def test_wilson_interval_equals_published(self, correct, total, low, high):
         """R. G. Newcombe, Two-sided confidence intervals for the single proportion, 1998, table I.
 
         Its method 3 is Wilson's, without correction.
         """
-        assert wilson_interval(right, total) == pytest.approx((low, high), abs=5e-5)
-        # What is not right is wrong.
-        other = wilson_interval(total - right, total)
+        assert wilson_interval(correct, total) == pytest.approx((low, high), abs=5e-5)
+        # The interval of the complement.
+        other = wilson_interval(total - correct, total)
         assert other == pytest.approx((1 - high, 1 - low), abs=5e-5)
 
-    def test_wilson_at_the_ends(self):
+    def test_wilson_interval_at_0_and_1(self):
         assert wilson_interval(0, 0) == (0, 1)
         assert wilson_interval(0, 7)[0] == 0 and wilson_interval(7, 7)[1] == 1
 
-    def test_classes_are_scikit_learns(self):
-        chance = np.random.RandomState(0)
-        labels, answers = chance.randint(0, 6, 300), chance.randint(0, 7, 300)
+    def test_per_class_metrics_equal_scikit_learn(self):
+        rng = np.random.RandomState(0)
+        labels, predictions = rng.randint(0, 6, 300), rng.randint(0, 7, 300)
         labels[labels == 4] = 3  # a class without images
-        answers[answers == 2] = 1  # one that is never answered
-        labels[labels == 5], answers[answers == 5] = 0, 6  # one with neither; 6 is no class
+        predictions[predictions == 2] = 1  # one that is never predicted
+        labels[labels == 5], predictions[predictions == 5] = 0, 6  # neither; 6 is no class
         confusion = np.zeros((6, 7), int)
-        np.add.at(confusion, (labels, answers), 1)
+        np.add.at(confusion, (labels, predictions), 1)
         found = per_class_metrics(confusion)
-        wanted = precision_recall_fscore_support(labels, answers, labels=range(6),
+        expected = precision_recall_fscore_support(labels, predictions, labels=range(6),
                                                  zero_division=np.nan)
-        np.testing.assert_allclose((found.precision, found.recall, found.f1, found.images), wanted)
-        assert found.correct.sum() == (labels == answers).sum()
+        np.testing.assert_allclose((found.precision, found.recall, found.f1, found.images),
+                                   expected)
+        assert found.correct.sum() == (labels == predictions).sum()
         assert np.isnan(found.f1[5]) and np.isnan(found.precision[2]) and np.isnan(found.recall[4])
 
     def test_reliability(self):
-        """By hand, of ten bins: two have a mean that is another than their answers' middle."""
+        """By hand, with ten bins."""
         found = reliability(np.array([0.91, 0.99, 0.5, 0.54, 0.56, 0.6, 0.0, 0.1]),
                             np.array([1, 0, 1, 1, 1, 0, 0, 0], bool), bins=10)
-        filled = {number: (each.count, each.right, each.confidence)
-                  for number, each in enumerate(found.bins) if each.count}
+        filled = {number: (item.count, item.correct, item.confidence)
+                  for number, item in enumerate(found.bins) if item.count}
         assert filled == {0: (2, 0, pytest.approx(0.05)), 4: (1, 1, 0.5),
                           5: (3, 2, pytest.approx(1.7 / 3)), 9: (2, 1, pytest.approx(0.95))}
         # |0 - 0.1| + |1 - 0.5| + |2 - 1.7| + |1 - 1.9|, of 8 images.
         assert found.error == pytest.approx((0.1 + 0.5 + 0.3 + 0.9) / 8)
         assert reliability(np.ones(3), np.ones(3, bool)).error == 0
 
-    def test_most_confused(self):
+    def test_confused_pairs_and_classes_to_show(self):
         confusion = np.diag(np.full(9, 10)).astype(int)
         confusion = np.pad(confusion, ((0, 0), (0, 1)))
         confusion[7, 2], confusion[2, 7], confusion[4, 9], confusion[5, 0] = 5, 3, 4, 1
         assert confused_pairs(confusion, 3) == [(7, 2), (4, 9), (2, 7)]
         assert classes_to_show(confusion, 3) == [2, 4, 7]
         assert classes_to_show(confusion, 4) in ([0, 2, 4, 7], [2, 4, 5, 7])
-        # 7 is right on 10 of 15, 4 on 10 of 14, and so on; all that are confused come first.
+        # All confused classes are included first.
         assert set(classes_to_show(confusion, 6)) >= {0, 2, 4, 5, 7}
         assert classes_to_show(confusion, 9) == list(range(9))

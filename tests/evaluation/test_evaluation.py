@@ -1,6 +1,5 @@
-"""classify, features and evaluate: as library calls against plain computing, and as commands."""
+"""classify, features and evaluate: results compared with direct computation; and as commands."""
 
-import contextlib
 import csv
 import dataclasses
 import functools
@@ -14,7 +13,8 @@ import inception_slim
 from inception_slim import checkpoint, cli, data, evaluation, inference
 from inception_slim.checkpoint.class_names import resolve_class_names
 from inception_slim.data import DatasetError, preprocessing
-from inception_slim.evaluation.evaluate import in_top
+from inception_slim.errors import InceptionSlimError
+from inception_slim.evaluation.evaluate import in_top_k
 import numpy as np
 from PIL import Image
 import pytest
@@ -25,51 +25,43 @@ import tf_slim as slim
 ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 AVERAGED = os.path.join(GOLDEN, 'checkpoints', 'trained', 'model.ckpt-3')
 COUNT = 36
-DAMAGED = 5
+UNREADABLE = 5
 
 
 @functools.cache
-def load(checkpoint, **arguments):
-    return real_load(checkpoint, **arguments)
+def load(checkpoint):
+    return inference.load(checkpoint)
 
 
-real_load = inference.load
-
-
-@pytest.fixture(autouse=True)
-def loaded_once(monkeypatch):
-    """The same checkpoint is loaded once for all tests, which is most of their time."""
-    def loading(checkpoint, **arguments):
-        if 'calibration_images' in arguments:
-            return real_load(checkpoint, **arguments)
-        return contextlib.nullcontext(load(checkpoint, **arguments))
-
-    monkeypatch.setattr(inference, 'load', loading)
+@pytest.fixture(scope='module')
+def eleven():
+    """A predictor of `ELEVEN`, because loading takes longer than most tests."""
+    return load(ELEVEN)
 
 
 @functools.cache
 def digits():
     """Real images, scikit-learn's: [8, 8, 3] uint8, and the labels, in the order of the files."""
-    found = load_digits()
-    order = np.argsort(found.target[:COUNT], kind='stable')
-    grey = (found.images[:COUNT][order] * 255 / 16).astype(np.uint8)
-    return np.repeat(grey[..., np.newaxis], 3, axis=-1), found.target[:COUNT][order]
+    dataset = load_digits()
+    order = np.argsort(dataset.target[:COUNT], kind='stable')
+    grey = (dataset.images[:COUNT][order] * 255 / 16).astype(np.uint8)
+    return np.repeat(grey[..., np.newaxis], 3, axis=-1), dataset.target[:COUNT][order]
 
 
-def encoded(image):
+def encode(image):
     return tf.io.encode_png(image).numpy()
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """The digits as eleven classes, of which the last is empty; one image is damaged."""
+    """The digits as eleven classes, of which the last is empty; one image is truncated."""
     path = tmp_path_factory.mktemp('digits')
     (path / 'x').mkdir()
     for number, (image, label) in enumerate(zip(*digits())):
         (path / str(label)).mkdir(exist_ok=True)
-        content = encoded(image)
+        content = encode(image)
         (path / str(label) / f'{number:02d}.png').write_bytes(
-            content[:60] if number == DAMAGED else content)
+            content[:60] if number == UNREADABLE else content)
     return path
 
 
@@ -77,20 +69,19 @@ def folder(tmp_path_factory):
 def records(tmp_path_factory):
     path = tmp_path_factory.mktemp('records')
     data.write_tfrecords(path, 'digits', 'validation', [
-        (encoded(image), int(label)) for image, label in zip(*digits())],
+        (encode(image), int(label)) for image, label in zip(*digits())],
         [*map(str, range(10)), 'x'], num_shards=2)
     return path
 
 
 @functools.cache
-def answers(checkpoint=ELEVEN, good=True):
-    """Logits and features of the digits, computed plainly."""
+def expected(checkpoint=ELEVEN, readable=True):
+    """Logits, features and labels of the digits, computed directly."""
     images = np.stack([preprocessing.for_evaluation(image) for image in digits()[0]])
-    with inference.load(checkpoint, precision='float32', use_ema=False,
-                        checkpoint_scope=None) as predictor:
-        logits, features = predictor.logits(images), predictor.features(images)
-    kept = np.arange(COUNT) != DAMAGED if good else slice(None)
-    return logits[kept], features[kept], digits()[1][kept]
+    predictor = load(checkpoint)
+    logits, features = predictor.logits(images), predictor.features(images)
+    chosen = np.arange(COUNT) != UNREADABLE if readable else slice(None)
+    return logits[chosen], features[chosen], digits()[1][chosen]
 
 
 @pytest.fixture(scope='module')
@@ -102,63 +93,64 @@ def imagenet(tmp_path_factory):
             inception_slim.inception_v3(
                 tf.placeholder(tf.float32, (1, 299, 299, 3)), num_classes=1001, is_training=False,
                 create_aux_logits=False, depth_multiplier=0.05, min_depth=4)
-        variables = tf.model_variables()  # all in one run, which a run for each is slower than
-        session.run([each.initializer for each in variables], {
-            each.initializer.inputs[1]: weights_for(each.op.name, each.shape.as_list())
-            for each in variables})
+        variables = tf.model_variables()  # initialised in one run, which is faster
+        session.run([variable.initializer for variable in variables], {
+            variable.initializer.inputs[1]: weights_for(variable.op.name,
+                                                        variable.shape.as_list())
+            for variable in variables})
         return tf.train.Saver(tf.model_variables()).save(session, path, write_meta_graph=False)
 
 
 class TestClassify:
 
-    def test_answers(self, folder):
-        found = evaluation.classify(ELEVEN, folder, top=3, batch_size=8)
-        logits, _, _ = answers()
-        assert len(found.answers) == COUNT - 1 and found.note is None
-        assert [os.path.basename(name) for name in found.bad] == [f'{DAMAGED:02d}.png']
+    def test_probabilities(self, folder, eleven):
+        found = evaluation.classify(eleven, folder, top=3, batch_size=8)
+        logits, _, _ = expected()
+        assert len(found.predictions) == COUNT - 1 and found.warning is None
+        assert [os.path.basename(name) for name in found.unreadable] == [f'{UNREADABLE:02d}.png']
         exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = exponents / exponents.sum(axis=1, keepdims=True)
-        for answer, row in zip(found.answers, probabilities):
-            np.testing.assert_allclose(answer.probabilities, np.sort(row)[::-1][:3], atol=1e-5)
-            np.testing.assert_allclose(row[answer.classes], answer.probabilities, atol=1e-5)
-            assert answer.labels == [f'class {number}' for number in answer.classes]
+        for prediction, row in zip(found.predictions, probabilities):
+            np.testing.assert_allclose(prediction.probabilities, np.sort(row)[::-1][:3], atol=1e-5)
+            np.testing.assert_allclose(row[prediction.classes], prediction.probabilities, atol=1e-5)
+            assert prediction.labels == [f'class {number}' for number in prediction.classes]
 
-    def test_outside_eager_mode_and_inside_a_graph(self, folder):
+    def test_outside_eager_mode_and_inside_a_graph(self, folder, eleven):
         with tf.Graph().as_default():
             found = evaluation.classify(ELEVEN, folder / '1')
-        assert found.answers == evaluation.classify(ELEVEN, [folder / '1']).answers
+        assert found.predictions == evaluation.classify(eleven, [folder / '1']).predictions
 
-    def test_labels(self, folder, tmp_path):
+    def test_labels(self, folder, tmp_path, eleven):
         file = tmp_path / 'labels.txt'
         names = [f'name {number}' for number in range(11)]
         for lines in (names, [f'{number}:{name}' for number, name in enumerate(names)]):
             file.write_text('\n'.join(lines))
             for labels in (file, names):
-                answer = evaluation.classify(ELEVEN, folder / '0', labels=labels).answers[0]
-                assert answer.labels == [names[number] for number in answer.classes]
+                prediction = evaluation.classify(eleven, folder / '0', labels=labels).predictions[0]
+                assert prediction.labels == [names[number] for number in prediction.classes]
         with pytest.raises(DatasetError, match='has 10 names, but the checkpoint has 11 classes'):
-            evaluation.classify(ELEVEN, folder, labels=names[:10])
-        found = evaluation.classify(ELEVEN, folder / '0', labels=['background', *names])
-        assert found.answers[0].labels == answer.labels
-        assert "'background', the first name, is left out" in found.note
+            evaluation.classify(eleven, folder, labels=names[:10])
+        found = evaluation.classify(eleven, folder / '0', labels=['background', *names])
+        assert found.predictions[0].labels == prediction.labels
+        assert "'background', the first name, is left out" in found.warning
 
     def test_background_class(self, folder, imagenet):
         found = evaluation.classify(imagenet, folder / '0', top=1001)
-        answer = found.answers[0]
-        assert answer.labels[answer.classes.index(0)] == 'background'
-        assert answer.labels[answer.classes.index(282)] == 'tabby, tabby cat'
-        assert 'class 0 is taken for the background' in found.note
+        prediction = found.predictions[0]
+        assert prediction.labels[prediction.classes.index(0)] == 'background'
+        assert prediction.labels[prediction.classes.index(282)] == 'tabby, tabby cat'
+        assert 'class 0 is taken for the background' in found.warning
         same = evaluation.classify(imagenet, folder / '0', labels='imagenet', top=1001)
-        assert same.answers[0].labels == answer.labels
+        assert same.predictions[0].labels == prediction.labels
         names = [f'name {number}' for number in range(1000)]
         found = evaluation.classify(imagenet, folder / '0', labels=names)
-        assert found.answers[0].labels == [f'name {number - 1}'
-                                           for number in found.answers[0].classes]
-        assert '1,001 classes and labels 1,000 names' in found.note
+        assert found.predictions[0].labels == [f'name {number - 1}'
+                                           for number in found.predictions[0].classes]
+        assert '1,001 classes and labels 1,000 names' in found.warning
         found = evaluation.classify(imagenet, folder / '0', labels=['none', *names])
-        assert found.note is None
+        assert found.warning is None
 
-    def test_names_of_2015(self):
+    def test_class_names_of_2015(self):
         """Numbers from the map that was published with the network of December 2015."""
         info = dataclasses.replace(checkpoint.inspect(ELEVEN), num_classes=1008, path='/no/file')
         names, note = resolve_class_names(info, None)
@@ -172,61 +164,67 @@ class TestClassify:
     def test_moving_averages(self, folder):
         plain, averaged = (evaluation.classify(AVERAGED, folder / '0', use_ema=use_ema)
                            for use_ema in (False, True))
-        assert plain.answers[0].probabilities != averaged.answers[0].probabilities
+        assert plain.predictions[0].probabilities != averaged.predictions[0].probabilities
 
-    def test_strict(self, folder):
-        with pytest.raises(DatasetError, match=f'{DAMAGED:02d}.png is not an image'):
-            evaluation.classify(ELEVEN, folder, strict=True)
+    def test_strict(self, folder, eleven):
+        with pytest.raises(DatasetError, match=f'{UNREADABLE:02d}.png is not an image'):
+            evaluation.classify(eleven, folder, strict=True)
 
-    def test_refuses(self, folder):
+    def test_rejects_bad_arguments(self, folder, eleven):
         with pytest.raises(ValueError, match='top must be at least 1'):
-            evaluation.classify(ELEVEN, folder, top=0)
+            evaluation.classify(eleven, folder, top=0)
         with pytest.raises(DatasetError, match='holds no images'):
-            evaluation.classify(ELEVEN, folder / 'x')
+            evaluation.classify(eleven, folder / 'x')
 
 
 class TestFeatures:
 
-    def test_files(self, folder, tmp_path):
-        found = evaluation.features(ELEVEN, folder, tmp_path / 'new.npy')
+    def test_written_files(self, folder, eleven, tmp_path):
+        found = evaluation.features(eleven, folder, tmp_path / 'new.npy')
         vectors = np.load(found.path)
         assert vectors.dtype == np.float32 and vectors.shape == found.shape
-        np.testing.assert_allclose(vectors, answers()[1], atol=1e-5)
+        np.testing.assert_allclose(vectors, expected()[1], atol=1e-5)
         names = open(found.list_path).read().splitlines()
-        assert names == [file for file in data.image_files(folder) if file not in found.bad]
-        assert len(found.bad) == 1 and sorted(os.listdir(tmp_path)) == ['new.npy', 'new.txt']
+        assert names == [file for file in data.image_files(folder) if file not in found.unreadable]
+        assert len(found.unreadable) == 1 and sorted(os.listdir(tmp_path)) == ['new.npy', 'new.txt']
 
-    def test_refuses(self, folder, tmp_path):
+    def test_without_output(self, folder, eleven):
+        found = evaluation.features(eleven, folder / '0')
+        assert found.path is None and found.shape == (len(found.names), 101)
+        first = np.flatnonzero(expected()[2] == 0)
+        np.testing.assert_allclose(found.features, expected()[1][first], atol=1e-5)
+
+    def test_rejects_bad_arguments(self, folder, tmp_path, eleven):
         for path, says in ((tmp_path / 'new.txt', 'must end in .npy'),
                            (tmp_path / 'no' / 'new.npy', 'There is no folder .* make it first')):
             with pytest.raises(DatasetError, match=says):
-                evaluation.features(ELEVEN, folder, path)
+                evaluation.features(eleven, folder, path)
         (tmp_path / 'new.npy').write_text('old')
         with pytest.raises(DatasetError):
-            evaluation.features(ELEVEN, folder, tmp_path / 'new.npy', strict=True)
+            evaluation.features(eleven, folder, tmp_path / 'new.npy', strict=True)
         assert (tmp_path / 'new.npy').read_text() == 'old'
 
 
 class TestEvaluate:
 
     @pytest.mark.parametrize('kind', ['folder', 'records'])
-    def test_figures(self, request, tmp_path, kind):
+    def test_accuracy_and_confusion(self, request, eleven, tmp_path, kind):
         file = tmp_path / 'confusion.csv'
-        found = evaluation.evaluate(ELEVEN, request.getfixturevalue(kind), batch_size=8,
+        found = evaluation.evaluate(eleven, request.getfixturevalue(kind), batch_size=8,
                                     confusion=file)
         if kind == 'records':
-            assert found.bad == []
-            logits, _, labels = answers(good=False)
+            assert found.unreadable == []
+            logits, _, labels = expected(readable=False)
         else:
-            assert len(found.bad) == 1
-            logits, _, labels = answers()
-        assert found.num_examples == len(labels) and found.note is None
+            assert len(found.unreadable) == 1
+            logits, _, labels = expected()
+        assert found.num_examples == len(labels) and found.warning is None
         assert found.top_1 == (logits.argmax(axis=1) == labels).mean()
         top = np.argsort(-logits, axis=1)[:, :5]
         assert found.top_5 == (top == labels[:, np.newaxis]).any(axis=1).mean()
         wanted = np.zeros((11, 11), int)
-        for label, answer in zip(labels, logits.argmax(axis=1)):
-            wanted[label, answer] += 1
+        for label, prediction in zip(labels, logits.argmax(axis=1)):
+            wanted[label, prediction] += 1
         np.testing.assert_array_equal(found.confusion, wanted)
         rows = list(csv.reader(open(file)))
         assert rows[0] == ['class', *map(str, range(10)), 'x']
@@ -238,74 +236,96 @@ class TestEvaluate:
                          'accuracy': wanted[3, 3] / images}
         assert found.per_class[10]['accuracy'] is None
 
-    def test_recall_5_is_slims(self):
-        """`slim.metrics.streaming_recall_at_k`, whose ties count as right."""
+    def test_top_5_equals_tf_slim_recall(self):
+        """`slim.metrics.streaming_recall_at_k`, in which ties count as correct."""
         logits = np.random.RandomState(0).randint(0, 6, (200, 11)).astype(np.float32)
         labels = np.random.RandomState(1).randint(0, 11, 200)
-        ours = in_top(logits, labels, 5).mean()
+        ours = in_top_k(logits, labels, 5).mean()
         with tf.Graph().as_default(), tf.Session() as session:
             recall, update = slim.metrics.streaming_recall_at_k(logits, tf.constant(labels), 5)
             session.run(tf.local_variables_initializer())
             session.run(update)
             assert ours == pytest.approx(session.run(recall))
 
-    def test_picture(self, records, tmp_path):
-        evaluation.evaluate(ELEVEN, records, confusion=tmp_path / 'confusion.png')
+    def test_confusion_plot(self, eleven, records, tmp_path):
+        evaluation.evaluate(eleven, records, confusion=tmp_path / 'confusion.png')
         assert Image.open(tmp_path / 'confusion.png').size > (400, 300)
         assert os.listdir(tmp_path) == ['confusion.png']
 
     def test_background_class(self, imagenet, tmp_path):
         """1,000 classes without, 1,001 with: the labels move by one."""
-        logits, _, _ = answers(imagenet, good=False)
+        logits, _, _ = expected(imagenet, readable=False)
         names = [f'{number:03d}' for number in range(1000)]
-        # Label the images by what is answered, so that all are right.
+        # The labels are the predictions, so that all are correct.
         labels = np.maximum(logits.argmax(axis=1) - 1, 0).tolist()
-        data.write_tfrecords(tmp_path, 'made', 'test', zip(map(encoded, digits()[0]), labels),
+        data.write_tfrecords(tmp_path, 'made', 'test', zip(map(encode, digits()[0]), labels),
                              names)
         found = evaluation.evaluate(imagenet, tmp_path)
         assert found.top_1 == (logits.argmax(axis=1) > 0).mean() > 0
-        assert found.confusion.shape == (1000, 1001) and found.answer_names[-1] == 'background'
-        assert 'class 0 of the checkpoint is taken for the background class' in found.note
-        data.write_tfrecords(tmp_path, 'made', 'test', zip(map(encoded, digits()[0]), [
+        assert found.confusion.shape == (1000, 1001) and found.prediction_names[-1] == 'background'
+        assert 'class 0 of the checkpoint is taken for the background class' in found.warning
+        data.write_tfrecords(tmp_path, 'made', 'test', zip(map(encode, digits()[0]), [
             label + 1 for label in labels]), ['background', *names])
         same = evaluation.evaluate(imagenet, tmp_path)
-        assert same.top_1 == found.top_1 and same.note is None
+        assert same.top_1 == found.top_1 and same.warning is None
 
-    def test_a_dataset_with_a_background_that_the_checkpoint_lacks(self, tmp_path):
-        logits, _, _ = answers(good=False)
+    def test_background_class_of_the_dataset_only(self, tmp_path, eleven):
+        logits, _, _ = expected(readable=False)
         data.write_tfrecords(tmp_path, 'made', 'test', zip(
-            map(encoded, digits()[0]), (logits.argmax(axis=1) + 1).tolist()),
+            map(encode, digits()[0]), (logits.argmax(axis=1) + 1).tolist()),
             ['background', *map(str, range(11))])
-        found = evaluation.evaluate(ELEVEN, tmp_path)
+        found = evaluation.evaluate(eleven, tmp_path)
         assert found.top_1 == found.top_5 == 1 and found.confusion.shape == (12, 12)
-        assert "label 0 of the dataset, 'background', is not a class of the checkpoint" in found.note
+        assert ("label 0 of the dataset, 'background', is not a class of the checkpoint"
+                in found.warning)
 
     def test_int8(self, folder):
         """Calibrated on the images themselves."""
         exact = evaluation.evaluate(ELEVEN, folder)
         found = evaluation.evaluate(ELEVEN, folder, precision='int8')
-        assert found.num_examples == exact.num_examples and len(found.bad) == 1
+        assert found.num_examples == exact.num_examples and len(found.unreadable) == 1
         assert abs(found.top_5 - exact.top_5) < 0.2
 
-    def test_refuses(self, folder, imagenet, tmp_path):
+    def test_rejects_bad_arguments(self, folder, imagenet, tmp_path, eleven):
         for arguments, says in (
                 ((imagenet, folder), 'has 11 classes, but .* has 1,001; evaluate a checkpoint on'),
-                ((ELEVEN, tmp_path), 'holds no data')):
+                ((eleven, tmp_path), 'holds no data')):
             with pytest.raises(DatasetError, match=says):
                 evaluation.evaluate(*arguments)
-        with pytest.raises(DatasetError, match='must end in .csv, or in .png'):
-            evaluation.evaluate(ELEVEN, folder, confusion='confusion.txt')
+        with pytest.raises(DatasetError, match='must end in .csv, or in .png for a plot'):
+            evaluation.evaluate(eleven, folder, confusion='confusion.txt')
+
+
+class TestPredictor:
+    """A loaded predictor in place of the checkpoint."""
+
+    def test_stays_open(self, eleven, folder):
+        first, second = (evaluation.classify(eleven, folder / '1') for _ in range(2))
+        assert first.predictions == second.predictions
+
+    @pytest.mark.parametrize('option, value', [
+        ('use_ema', True), ('checkpoint_scope', 'scope'), ('precision', 'int8'),
+        ('engine', 'session'), ('cache', 'folder')])
+    def test_rejects_options_for_loading(self, eleven, folder, option, value):
+        for function in (evaluation.classify, evaluation.features, evaluation.evaluate):
+            with pytest.raises(InceptionSlimError, match=f'{option} has no effect on a predictor'):
+                function(eleven, folder, **{option: value})
+
+    def test_rejects_heatmaps(self, eleven, folder, tmp_path):
+        for function in (evaluation.classify, evaluation.evaluate):
+            with pytest.raises(InceptionSlimError, match='give the path of the checkpoint'):
+                function(eleven, folder, report=tmp_path / 'a.html', heatmap=True)
 
 
 class TestCommands:
-    """One as a process, without noise; the others called."""
+    """One in a process of its own; the others in this process."""
 
     @pytest.fixture
     def call(self, capsys):
         def calling(*arguments):
             capsys.readouterr()
             try:
-                code = cli.main([str(each) for each in arguments])
+                code = cli.main([str(argument) for argument in arguments])
             except SystemExit as error:
                 code = error.code
             printed = capsys.readouterr()
@@ -319,16 +339,16 @@ class TestCommands:
         assert done.returncode == 0
         lines = done.stdout.splitlines()
         assert lines[0] == str(folder / '0' / '00.png')
-        best = answers()[0][0].argmax()
+        best = expected()[0][0].argmax()
         assert lines[1].endswith(f'%  name {best}') and len(lines) % 3 == 0
         assert done.stderr == ('Skipped unreadable images: 1\n'
-                               f'  {data.image_files(folder)[DAMAGED]}\n')
+                               f'  {data.image_files(folder)[UNREADABLE]}\n')
 
     def test_classify_json(self, call, folder):
         code, out, err = call('classify', ELEVEN, folder / '2', '--json')
         assert (code, err) == (0, '')
         found = json.loads(out)
-        assert found['bad'] == [] and len(found['answers'][0]['classes']) == 5
+        assert found['unreadable'] == [] and len(found['predictions'][0]['classes']) == 5
 
     def test_features(self, call, folder, tmp_path):
         code, out, err = call('features', ELEVEN, folder / '2', '--output', tmp_path / 'new.npy')
@@ -341,14 +361,14 @@ class TestCommands:
         code, out, err = call('evaluate', ELEVEN, records, '--split', 'validation',
                               '--confusion', tmp_path / 'new.csv')
         assert (code, err) == (0, '')
-        right = int((answers(good=False)[0].argmax(axis=1) == digits()[1]).sum())
+        right = int((expected(readable=False)[0].argmax(axis=1) == digits()[1]).sum())
         assert f'top-1 accuracy     {right / COUNT:.2%}\n' in out
         assert out.startswith(f'images             {COUNT} of 11 classes; 0 unreadable\n')
         assert os.path.exists(tmp_path / 'new.csv')
         code, out, err = call('evaluate', ELEVEN, records, '--json')
         assert json.loads(out)['top_1'] == right / COUNT
 
-    def test_refuses(self, call, folder, tmp_path):
+    def test_rejects_bad_arguments(self, call, folder, tmp_path):
         for arguments, wanted in (
                 (['classify', ELEVEN], 2),
                 (['classify', ELEVEN, folder, '--top', '0'], 2),

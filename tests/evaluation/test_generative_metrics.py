@@ -1,4 +1,4 @@
-"""FID, KID and the Inception Score, beside the programs that papers measured with."""
+"""FID, KID and the Inception Score, compared with pytorch-fid, torch-fidelity and clean-fid."""
 
 import json
 import os
@@ -19,10 +19,10 @@ from sklearn.datasets import load_digits
 import tensorflow as tf
 
 NARROW = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
-RECORDED = np.load(os.path.join(GOLDEN, 'measures.npz'))
+REFERENCE = np.load(os.path.join(GOLDEN, 'measures.npz'))
 
 
-def statistics_of(values, batch=32):
+def compute_statistics(values, batch=32):
     moments = generative_metrics.RunningMoments()
     for at in range(0, len(values), batch):
         moments.add(values[at:at + batch])
@@ -31,12 +31,12 @@ def statistics_of(values, batch=32):
 
 @pytest.fixture(scope='module')
 def folders(tmp_path_factory):
-    """Two folders of digits; and one of TFRecords of the first."""
+    """Two folders of digits, and the first as TFRecords."""
     folder = tmp_path_factory.mktemp('measured')
     digits = load_digits().images
-    for name, some in (('first', digits[:40]), ('second', digits[500:530])):
+    for name, some_digits in (('first', digits[:40]), ('second', digits[500:530])):
         (folder / name).mkdir()
-        for number, digit in enumerate(some):
+        for number, digit in enumerate(some_digits):
             Image.fromarray((digit * 15).astype(np.uint8)).convert('RGB').resize((64, 48)).save(
                 folder / name / f'{number:03d}.png')
     data.write_tfrecords(folder / 'records', 'digits', 'test', [
@@ -44,62 +44,71 @@ def folders(tmp_path_factory):
     return folder
 
 
-def test_moments():
-    """In one pass what NumPy finds of all at once, far from zero too."""
+def test_running_moments_equal_numpy():
+    """Also for values far from zero."""
     first, _ = vectors()
     for values in (first, first.astype(np.float64) + 1e6):
-        found = statistics_of(values)
+        found = compute_statistics(values)
         assert found.count == 300
         np.testing.assert_allclose(found.mu, values.mean(axis=0, dtype=np.float64), rtol=1e-12)
         np.testing.assert_allclose(found.sigma, np.cov(values.astype(np.float64), rowvar=False),
                                    rtol=1e-7, atol=1e-7)
-    with pytest.raises(DatasetError, match='needs two images, but there is 1'):
-        statistics_of(first[:1])
+    with pytest.raises(DatasetError, match='at least two images, but there is 1'):
+        compute_statistics(first[:1])
 
 
 def test_frechet_distance():
-    first, second = map(statistics_of, vectors())
+    first, second = map(compute_statistics, vectors())
     found = generative_metrics.frechet_distance(first, second)
-    assert found == pytest.approx(float(RECORDED['fid']), rel=1e-3)  # pytorch-fid
-    assert found == pytest.approx(float(RECORDED['fid']), rel=1e-7)
+    assert found == pytest.approx(float(REFERENCE['fid']), rel=1e-3)  # pytorch-fid
+    assert found == pytest.approx(float(REFERENCE['fid']), rel=1e-7)
     assert generative_metrics.frechet_distance(second, first) == pytest.approx(found)
-    assert generative_metrics.frechet_distance(first, first) == pytest.approx(0, abs=1e-6)
-    # Of fewer vectors than numbers in them, the covariance has no inverse.
-    few = statistics_of(vectors()[0][:10])
-    assert generative_metrics.frechet_distance(few, few) == pytest.approx(0, abs=1e-5)
-    with pytest.raises(DatasetError, match='vectors of 24 numbers, the other of 5'):
-        generative_metrics.frechet_distance(first, statistics_of(np.ones((3, 5))))
+    with pytest.raises(DatasetError, match='has 24 channels, the other 5'):
+        generative_metrics.frechet_distance(first, compute_statistics(np.ones((3, 5))))
 
 
-def test_kernel_distance():
+def test_frechet_distance_is_zero_for_equal_statistics():
+    values = vectors()[0]
+    # With fewer vectors than channels, the covariance is singular.
+    for part in (values, values[:10]):
+        statistics = compute_statistics(part)
+        assert generative_metrics.frechet_distance(statistics, statistics) == 0
+        assert generative_metrics.frechet_distance(statistics, compute_statistics(part)) == 0
+        # Rounding errors of another batch size give a small distance, which is not negative.
+        other = compute_statistics(part, batch=7)
+        assert 0 <= generative_metrics.frechet_distance(statistics, other) < 1e-4
+
+
+def test_kernel_inception_distance():
     found = generative_metrics.kernel_inception_distance(*vectors(), subsets=20, subset_size=100)
-    np.testing.assert_allclose(found, RECORDED['kid'], rtol=1e-4)  # torch-fidelity
-    with pytest.raises(DatasetError, match='cannot be drawn from 250; set'):
+    np.testing.assert_allclose(found, REFERENCE['kid'], rtol=1e-4)  # torch-fidelity
+    with pytest.raises(DatasetError, match='cannot be drawn from 250; set the subset size'):
         generative_metrics.kernel_inception_distance(*vectors())
 
 
 def test_inception_score():
-    found = generative_metrics.inception_score(vectors()[0], 7)
-    np.testing.assert_allclose(found, RECORDED['score'], rtol=1e-4)  # torch-fidelity
-    # Sure of one of four classes, each as often: as many as there are classes; all alike: 1.
-    sure = 1e4 * np.eye(4)[np.arange(400) % 4]
-    assert generative_metrics.inception_score(sure, 1) == pytest.approx((4, 0))
-    assert generative_metrics.inception_score(np.ones((30, 4)), 3) == pytest.approx((1, 0))
-    with pytest.raises(DatasetError, match='2 images cannot be dealt out to 10 splits'):
-        generative_metrics.inception_score(np.ones((2, 4)))
+    found = generative_metrics.inception_score_of_logits(vectors()[0], 7)
+    np.testing.assert_allclose(found, REFERENCE['score'], rtol=1e-4)  # torch-fidelity
+    # Confident predictions of four equally frequent classes give 4; equal predictions give 1.
+    confident = 1e4 * np.eye(4)[np.arange(400) % 4]
+    assert generative_metrics.inception_score_of_logits(confident, 1) == pytest.approx((4, 0))
+    equal = generative_metrics.inception_score_of_logits(np.ones((30, 4)), 3)
+    assert equal == pytest.approx((1, 0))
+    with pytest.raises(DatasetError, match='2 images cannot be divided into 10 splits'):
+        generative_metrics.inception_score_of_logits(np.ones((2, 4)))
 
 
 @pytest.mark.parametrize('number', range(3))
-def test_resizing(number):
+def test_resizing_equals_reference(number):
     image = images()[number]
     original = (preprocessing.resize_tf1(image).numpy() + 1) * 127.5
-    np.testing.assert_allclose(original[::23, ::23], RECORDED[f'original_{number}'], atol=2e-3)
+    np.testing.assert_allclose(original[::23, ::23], REFERENCE[f'original_{number}'], atol=2e-3)
     clean = (preprocessing.resize_antialiased(image).numpy() + 1) * 127.5
-    np.testing.assert_allclose(clean[::23, ::23], RECORDED[f'clean_{number}'], atol=2e-2)
+    np.testing.assert_allclose(clean[::23, ::23], REFERENCE[f'clean_{number}'], atol=2e-2)
 
 
-def test_the_whole_way(folders, tmp_path):
-    """Folders, records and statistics; beside the same vectors by plain NumPy."""
+def test_metrics_of_images(folders, tmp_path):
+    """Folders, TFRecords and statistics, compared with direct computation."""
     expected = {}
     with inference.load(NARROW) as predictor:
         for name in ('first', 'second'):
@@ -108,41 +117,44 @@ def test_the_whole_way(folders, tmp_path):
             expected[name] = predictor.features(shown)
     found = evaluation.fid(NARROW, folders / 'first', folders / 'second', kid=True,
                            kid_subset_size=30, batch_size=7)
-    assert (found.counts, found.bad) == ((40, 30), [])
-    apart = generative_metrics.frechet_distance(*map(statistics_of, expected.values()))
-    assert found.fid == pytest.approx(apart, rel=1e-3) and found.fid > 1e-3
+    assert (found.counts, found.unreadable) == ((40, 30), [])
+    distance = generative_metrics.frechet_distance(*map(compute_statistics, expected.values()))
+    assert found.fid == pytest.approx(distance, rel=1e-3) and found.fid > 1e-3
     assert found.kid == pytest.approx(
         generative_metrics.kernel_inception_distance(*expected.values(), 100, 30)[0], rel=1e-3)
-    wrote = evaluation.compute_statistics(NARROW, folders / 'records', tmp_path / 'first.npz')
-    np.testing.assert_allclose(wrote.mu, expected['first'].mean(axis=0), rtol=1e-4, atol=1e-6)
+    written = evaluation.compute_statistics(NARROW, folders / 'records', tmp_path / 'first.npz')
+    np.testing.assert_allclose(written.mu, expected['first'].mean(axis=0), rtol=1e-4, atol=1e-6)
     same = evaluation.fid(NARROW, tmp_path / 'first.npz', folders / 'second')
     assert same.fid == pytest.approx(found.fid, rel=1e-6) and same.counts == (None, 30)
     clean = evaluation.fid(NARROW, tmp_path / 'first.npz', folders / 'second', resize='clean')
     assert clean.fid != pytest.approx(found.fid, rel=1e-3)
     scored = evaluation.inception_score(NARROW, folders / 'first', splits=4)
     classifier = read(NARROW)[1]['Logits/Conv2d_1c_1x1/weights'][0, 0]
-    assert scored.mean == pytest.approx(generative_metrics.inception_score(
+    assert scored.mean == pytest.approx(generative_metrics.inception_score_of_logits(
         expected['first'] @ classifier, 4)[0], rel=1e-5)
 
 
-def test_what_cannot_be_measured(folders, tmp_path):
+def test_rejects_bad_input(folders, tmp_path):
     first = folders / 'first'
     for name, content in (('text.npz', b'not one'), ('empty.npz', b'')):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(DatasetError, match='is no .npz file of numbers'):
+        with pytest.raises(DatasetError, match='is not an .npz file of numbers'):
             evaluation.fid(NARROW, first, tmp_path / name)
     np.savez(tmp_path / 'other.npz', a=np.ones(3))
     np.savez(tmp_path / 'square.npz', mu=np.ones(3), sigma=np.ones((3, 4)))
     np.savez(tmp_path / 'pickle.npz', mu=np.array([{}], object), sigma=np.ones((1, 1)))
     np.savez(tmp_path / 'good.npz', mu=np.zeros(101), sigma=np.eye(101))
-    for name, says in (('other', 'holds a, not the mu and sigma'), ('square', 'are not the mean'),
-                       ('pickle', 'is no .npz file'), ('missing', 'cannot be read: No such file')):
+    for name, says in (('other', 'contains a, but statistics are mu and sigma'),
+                       ('square', 'are not a mean and a covariance'),
+                       ('pickle', 'is not an .npz file'),
+                       ('missing', 'cannot be read: No such file')):
         with pytest.raises(DatasetError, match=says):
             evaluation.fid(NARROW, first, tmp_path / f'{name}.npz')
     for call, says in (
-        (lambda: evaluation.fid(NARROW, first, tmp_path / 'good.npz', kid=True), 'themselves'),
-        (lambda: evaluation.fid(NARROW, first, first, kid=True), 'are 40 images in one of'),
-        (lambda: evaluation.inception_score(NARROW, tmp_path / 'good.npz'), 'score is of images'),
+        (lambda: evaluation.fid(NARROW, first, tmp_path / 'good.npz', kid=True),
+         'KID needs the images'),
+        (lambda: evaluation.fid(NARROW, first, first, kid=True), 'has only 40 images'),
+        (lambda: evaluation.inception_score(NARROW, tmp_path / 'good.npz'), 'needs images'),
         (lambda: evaluation.compute_statistics(NARROW, first, tmp_path / 'x.npy'), 'end in .npz'),
         (lambda: evaluation.fid(NARROW, first, first, resize='lanczos'), 'original, clean'),
     ):
@@ -150,10 +162,10 @@ def test_what_cannot_be_measured(folders, tmp_path):
             call()
 
 
-def test_memory_does_not_grow():
-    """Twenty times the vectors, the same peak."""
-    chance = np.random.RandomState(0)
-    batch = chance.normal(size=(64, 256)).astype(np.float32)
+def test_running_moments_use_constant_memory():
+    """The peak is the same for 20 times as many vectors."""
+    rng = np.random.RandomState(0)
+    batch = rng.normal(size=(64, 256)).astype(np.float32)
 
     def peak(count):
         moments = generative_metrics.RunningMoments()
@@ -162,9 +174,14 @@ def test_memory_does_not_grow():
         moments.statistics()
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    few = peak(10)
+    before = peak(10)
     unit = 2**20 if sys.platform == 'darwin' else 2**10
-    assert peak(200) - few < 4 * unit  # where 200 batches are 12 MiB
+    assert peak(200) - before < 4 * unit  # 200 batches are 12 MiB
+
+
+def test_fid_of_a_folder_with_itself_is_zero(folders):
+    with inference.load(NARROW) as predictor:
+        assert evaluation.fid(predictor, folders / 'first', folders / 'first').fid == 0
 
 
 def test_commands(folders, tmp_path):

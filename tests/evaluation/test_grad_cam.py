@@ -19,7 +19,7 @@ class TestHeatmaps:
         images = np.random.RandomState(0).uniform(-1, 1, (2, 299, 299, 3)).astype(np.float32)
         classes = np.array([3, 7])
         with Heatmaps(ELEVEN) as maps:
-            found = np.stack(list(maps.of(images, classes)))
+            found = np.stack(list(maps.compute(images, classes)))
             graph = maps._session.graph
             block = last_conv_block(graph.get_tensor_by_name('features:0'))
             values = maps._session.run(block, {maps._inputs: images})
@@ -45,8 +45,8 @@ class TestHeatmaps:
         image = np.random.RandomState(1).uniform(-1, 1, (1, 299, 299, 3)).astype(np.float32)
         averaged = os.path.join(GOLDEN, 'checkpoints', 'trained', 'model.ckpt-3')
         with Heatmaps(averaged) as plain, Heatmaps(averaged, use_ema=True) as other:
-            zero, one = plain.of(np.repeat(image, 2, axis=0), np.array([0, 1]))
-            mean, = other.of(image, np.array([0]))
+            zero, one = plain.compute(np.repeat(image, 2, axis=0), np.array([0, 1]))
+            mean, = other.compute(image, np.array([0]))
         assert not np.allclose(zero, one) and not np.allclose(zero, mean)
 
     @pytest.mark.parametrize('name', ['inception_v1', 'inception_v2'])
@@ -73,7 +73,7 @@ class TestHeatmaps:
         side = registry.NETWORKS[name].image_size
         images = np.random.RandomState(0).uniform(-1, 1, (1, side, side, 3)).astype(np.float32)
         with Heatmaps(path) as maps:
-            found, = maps.of(images, np.array([5]))
+            found, = maps.compute(images, np.array([5]))
             values = maps._session.run(last_conv_block(maps._session.graph.get_tensor_by_name(
                 'features:0')), {maps._inputs: images})[0]
         wanted = np.maximum(values @ layer.reshape(layer.shape[-2:])[:, 5], 0) / found.size

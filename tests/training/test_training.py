@@ -94,7 +94,7 @@ class TestTrain:
     def test_what_it_writes(self, trained):
         folder, done, lines = trained
         assert done.checkpoint == str(folder / 'model.ckpt-2')
-        assert (done.step, done.started_at, done.interrupted, done.bad) == (2, 0, False, [])
+        assert (done.step, done.started_at, done.interrupted, done.unreadable) == (2, 0, False, [])
         assert [re.sub(r'[\d.]+ images', 'N images', line) for line in lines][-1] == (
             f'step 2 of 2: loss {done.loss:.4f}, N images/s')
         info = checkpoint.inspect(folder)

@@ -1,1 +1,1 @@
-"""The HTML report of `classify` and `evaluate`."""
+"""The HTML reports of `classify` and `evaluate`."""

@@ -1,8 +1,9 @@
-"""The images of an evaluation, each as it was judged, and a bounded number of them to look at."""
+"""A bounded store of evaluated examples for the report of `evaluate`."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 import heapq
 
@@ -10,174 +11,209 @@ from inception_slim.evaluation.grad_cam import Heatmaps
 from inception_slim.evaluation.report.thumbnails import LARGE, SMALL, ThumbnailEncoder
 import numpy as np
 
-SUREST = 48
-_MISTAKES = 6_000  # in memory at once, some 20 MB; a report shows fewer
-_RIGHT = 3_000
-_MISTAKES_OF_A_CELL = 60
-_RIGHT_OF_A_CELL = 8
+MAX_MISCLASSIFICATIONS = 48
+_MAX_WRONG = 6_000  # in memory, some 20 MB; a report shows fewer
+_MAX_CORRECT = 3_000
+_MAX_WRONG_PER_CELL = 60
+_MAX_CORRECT_PER_CELL = 8
+
+Cell = tuple[int, int]  # label and prediction
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class StoredExample:
-    """An image that may be shown; of two, the surer is the greater.
+    """An image that may be shown in a cell of the confusion matrix.
 
     Attributes:
-      probability: of the answer.
-      number: its place in the dataset, negative, so that of equals the first is the greatest.
+      probability: the confidence of the prediction.
+      index: the position of the image in the dataset.
       name: its file, or FILE#NUMBER of a record.
-      jpeg: what the network saw of it.
+      jpeg: a thumbnail of the preprocessed image.
     """
 
     probability: float
-    number: int
-    name: str = field(compare=False)
-    jpeg: bytes = field(compare=False)
+    index: int
+    name: str
+    jpeg: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Misclassification(StoredExample):
-    """One of the surest mistakes.
+    """One of the most confident misclassifications.
 
     Attributes:
-      label: the class of the dataset that it is of.
-      answer: the column of the confusion matrix that it is in.
-      chosen: the class of the checkpoint that was answered.
-      image: `[side, side, 3]` float32 in [-1, 1]; None where nobody asks for it.
+      label: the true class: a row of the confusion matrix.
+      prediction: a column of the confusion matrix.
+      predicted_class: the class of the checkpoint that was predicted.
+      image: `[side, side, 3]` float32 in [-1, 1]; None if images are not stored.
     """
 
-    label: int = field(compare=False)
-    answer: int = field(compare=False)
-    chosen: int = field(compare=False)
-    image: np.ndarray | None = field(compare=False, repr=False)
+    label: int
+    prediction: int
+    predicted_class: int
+    image: np.ndarray | None = field(repr=False)
 
 
 class ExampleStore:
-    """The images of an evaluation as they were judged; a context that holds an encoder.
+    """Stores the most confident examples of each cell of the confusion matrix; a context.
 
-    Of each cell of the confusion matrix the surest are kept, as many as there is room for: of
-    mistakes first those in the cells with the most images.
+    The memory is bounded. When it is full, cells of wrong predictions keep examples in proportion
+    to their counts, and cells of correct predictions keep equally many.
 
     Args:
-      keep_images: whether the surest mistakes keep the images that the network saw.
+      keep_images: store the preprocessed images of the most confident misclassifications, which
+        `heatmap_pngs` needs.
     """
 
     def __init__(self, *, keep_images: bool = False):
         self._keep_images = keep_images
-        self._pictures = ThumbnailEncoder()
+        self._encoder = ThumbnailEncoder()
         self._probabilities: list[np.ndarray] = []
-        self._right: list[np.ndarray] = []
+        self._correct: list[np.ndarray] = []
         self._count = 0
-        self._of_mistakes = _Cells(_MISTAKES, _MISTAKES_OF_A_CELL, fullest_first=True)
-        self._of_right = _Cells(_RIGHT, _RIGHT_OF_A_CELL, fullest_first=False)
-        self._surest: list[Misclassification] = []
+        self._wrong_cells = _CellExamples(_MAX_WRONG, _MAX_WRONG_PER_CELL, by_count=True)
+        self._correct_cells = _CellExamples(_MAX_CORRECT, _MAX_CORRECT_PER_CELL, by_count=False)
+        self._misclassifications = _MostConfident(MAX_MISCLASSIFICATIONS)
 
-    def add(self, images: np.ndarray, names: list[str], labels: np.ndarray, answers: np.ndarray,
-            logits: np.ndarray) -> None:
-        """A batch.
+    def add(self, images: np.ndarray, names: list[str], labels: np.ndarray,
+            predictions: np.ndarray, logits: np.ndarray) -> None:
+        """Adds a batch.
 
         Args:
-          images: `[N, side, side, 3]` float32 in [-1, 1], as the network saw them.
-          names: of them.
+          images: `[N, side, side, 3]` float32 in [-1, 1], preprocessed.
+          names: of the images.
           labels: `[N]`, rows of the confusion matrix.
-          answers: `[N]`, columns of it.
+          predictions: `[N]`, columns of the confusion matrix.
           logits: `[N, num_classes]`, of the checkpoint's classes.
         """
-        chosen = logits.argmax(axis=1)
+        classes = logits.argmax(axis=1)
         exact = logits.astype(np.float64)
-        # The likeliest class's own exponent is 1.
-        sure = 1 / np.exp(exact - exact.max(axis=1, keepdims=True)).sum(axis=1)
-        right = labels == answers
-        self._probabilities.append(sure)
-        self._right.append(right)
-        for image, name, label, answer, which, probability in zip(
-                images, names, labels.tolist(), answers.tolist(), chosen.tolist(), sure.tolist()):
-            number = -self._count
-            self._count += 1
-            cells = self._of_right if label == answer else self._of_mistakes
-            if cells.counted((label, answer), probability):
-                cells.add((label, answer), StoredExample(
-                    probability, number, name, self._pictures.jpeg(image, SMALL)))
-            if label != answer and (len(self._surest) < SUREST
-                                    or probability > self._surest[0].probability):
-                # A copy, or the whole batch would stay.
-                heapq.heappush(self._surest, Misclassification(
-                    probability, number, name, self._pictures.jpeg(image, LARGE), label, answer,
-                    which, image.copy() if self._keep_images else None))
-                if len(self._surest) > SUREST:
-                    heapq.heappop(self._surest)
+        # The softmax of the largest logit, whose own exponential is 1.
+        probabilities = 1 / np.exp(exact - exact.max(axis=1, keepdims=True)).sum(axis=1)
+        self._probabilities.append(probabilities)
+        self._correct.append(labels == predictions)
+        for image, name, label, prediction, predicted_class, probability in zip(
+                images, names, labels.tolist(), predictions.tolist(), classes.tolist(),
+                probabilities.tolist()):
+            self._add_one(image, name, label, prediction, predicted_class, probability)
 
-    def layers(self, maps: Heatmaps) -> dict[int, bytes]:
-        """Where the answers to the surest mistakes came from, as PNGs by their `number`."""
-        asked = [(each, each.image) for each in self.mistakes if each.image is not None]
-        heat = maps.of(np.stack([image for _, image in asked]),
-                       np.array([each.chosen for each, _ in asked]))
-        layers = {each.number: self._pictures.layer(one) for (each, _), one in zip(asked, heat)}
-        return {number: layer for number, layer in layers.items() if layer}
+    def _add_one(self, image: np.ndarray, name: str, label: int, prediction: int,
+                 predicted_class: int, probability: float) -> None:
+        index = self._count
+        self._count += 1
+        cells = self._correct_cells if label == prediction else self._wrong_cells
+        cells.add((label, prediction), probability, lambda: StoredExample(
+            probability, index, name, self._encoder.encode_jpeg(image, SMALL)))
+        if label != prediction:
+            # A copy of the image, because a view would keep the whole batch in memory.
+            self._misclassifications.add(probability, lambda: Misclassification(
+                probability, index, name, self._encoder.encode_jpeg(image, LARGE), label,
+                prediction, predicted_class, image.copy() if self._keep_images else None))
+
+    def heatmap_pngs(self, heatmaps: Heatmaps) -> dict[int, bytes]:
+        """Computes PNG overlays for `misclassifications`, by the `index` of the example."""
+        examples = [(example, example.image) for example in self.misclassifications
+                    if example.image is not None]
+        computed = heatmaps.compute(
+            np.stack([image for _, image in examples]),
+            np.array([example.predicted_class for example, _ in examples]))
+        pngs = {example.index: self._encoder.encode_heatmap(heatmap)
+                for (example, _), heatmap in zip(examples, computed)}
+        return {index: png for index, png in pngs.items() if png}
 
     @property
     def probabilities(self) -> np.ndarray:
-        """`[N]` float64: how sure each answer was."""
+        """`[N]` float64: the confidence of each prediction."""
         return np.concatenate(self._probabilities)
 
     @property
-    def right(self) -> np.ndarray:
-        """`[N]` booleans: whether each answer was right."""
-        return np.concatenate(self._right)
+    def correct(self) -> np.ndarray:
+        """`[N]` booleans: whether each prediction is correct."""
+        return np.concatenate(self._correct)
 
     @property
-    def mistakes(self) -> list[Misclassification]:
-        """The surest mistakes, the surest first."""
-        return sorted(self._surest, reverse=True)
+    def misclassifications(self) -> list[Misclassification]:
+        """The most confident misclassifications, in descending order of confidence."""
+        return self._misclassifications.sorted()
 
-    def of_cell(self, label: int, answer: int) -> list[StoredExample]:
-        """Images of one cell of the confusion matrix, the surest first, as far as kept."""
-        cells = self._of_right if label == answer else self._of_mistakes
-        return sorted(cells.kept.get((label, answer), ()), reverse=True)
+    def examples_in_cell(self, label: int, prediction: int) -> list[StoredExample]:
+        """The stored examples of a cell, in descending order of confidence."""
+        cells = self._correct_cells if label == prediction else self._wrong_cells
+        return cells.examples((label, prediction))
 
     def __enter__(self) -> ExampleStore:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._pictures.__exit__()
+        self._encoder.close()
 
 
-class _Cells:
-    """A bounded number of images, the surest of each cell.
+class _MostConfident:
+    """The `most` examples with the highest probability; of equal ones, the first in the dataset."""
 
-    Where there is no room for all, the cells with the most images have theirs first, or else each
-    cell has as many as the next.
+    def __init__(self, most: int):
+        self._most = most
+        self._heap: list[tuple[float, int, StoredExample]] = []  # the least confident first
+
+    def add(self, probability: float, build: Callable[[], StoredExample]) -> None:
+        """Adds an example; `build` is called only if it is confident enough."""
+        if len(self._heap) < self._most:
+            heapq.heappush(self._heap, _heap_item(build()))
+        elif probability > self._heap[0][0]:
+            heapq.heapreplace(self._heap, _heap_item(build()))
+
+    def truncate(self, most: int) -> None:
+        """Removes all but the `most` most confident examples; more can be added afterwards."""
+        self._heap = heapq.nlargest(most, self._heap)
+        heapq.heapify(self._heap)
+
+    def sorted(self) -> list:
+        return [example for _, _, example in sorted(self._heap, reverse=True)]
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+
+def _heap_item(example: StoredExample) -> tuple[float, int, StoredExample]:
+    return example.probability, -example.index, example
+
+
+class _CellExamples:
+    """The most confident examples of each cell, at most about `most` in total.
+
+    Args:
+      most: examples of all cells; exceeded by a quarter before examples are removed.
+      most_per_cell: examples of a cell.
+      by_count: whether cells with higher counts keep more examples.
     """
 
-    def __init__(self, most: int, of_a_cell: int, *, fullest_first: bool):
-        self._fullest_first = fullest_first
-        self.kept: dict[tuple[int, int], list[StoredExample]] = {}  # heaps, the least sure first
-        self._counts: Counter = Counter()
-        self._most, self._of_a_cell, self._total = most, of_a_cell, 0
+    def __init__(self, most: int, most_per_cell: int, *, by_count: bool):
+        self._most, self._most_per_cell, self._by_count = most, most_per_cell, by_count
+        self._counts: Counter[Cell] = Counter()
+        self._cells: dict[Cell, _MostConfident] = {}
+        self._total = 0
 
-    def counted(self, cell: tuple[int, int], probability: float) -> bool:
-        """Counts an image; whether it is sure enough to be kept."""
+    def add(self, cell: Cell, probability: float, build: Callable[[], StoredExample]) -> None:
         self._counts[cell] += 1
-        kept = self.kept.get(cell, [])
-        return len(kept) < self._of_a_cell or probability > kept[0].probability
-
-    def add(self, cell: tuple[int, int], image: StoredExample) -> None:
-        kept = self.kept.setdefault(cell, [])
-        heapq.heappush(kept, image)
-        self._total += 1
-        if len(kept) > self._of_a_cell:
-            heapq.heappop(kept)
-            self._total -= 1
+        examples = self._cells.setdefault(cell, _MostConfident(self._most_per_cell))
+        before = len(examples)
+        examples.add(probability, build)
+        self._total += len(examples) - before
         if self._total > self._most + self._most // 4:
-            self._make_room()
+            self._remove_excess()
 
-    def _make_room(self) -> None:
-        """Leaves the least sure of each cell first."""
-        ranked = [((self._counts[cell] if self._fullest_first else 0) - rank, image, cell)
-                  for cell, images in self.kept.items()
-                  for rank, image in enumerate(sorted(images, reverse=True))]
-        ranked.sort(key=lambda each: each[:2], reverse=True)
-        self.kept, self._total = {}, self._most
-        for _, image, cell in ranked[:self._most]:
-            self.kept.setdefault(cell, []).append(image)
-        for images in self.kept.values():
-            heapq.heapify(images)
+    def examples(self, cell: Cell) -> list[StoredExample]:
+        return self._cells[cell].sorted() if cell in self._cells else []
+
+    def _remove_excess(self) -> None:
+        def priority(ranked: tuple[Cell, int, StoredExample]) -> tuple[int, float, int]:
+            cell, rank, example = ranked
+            return ((self._counts[cell] if self._by_count else 0) - rank, example.probability,
+                    -example.index)
+
+        ranked = [(cell, rank, example) for cell, examples in self._cells.items()
+                  for rank, example in enumerate(examples.sorted())]
+        kept = Counter(cell for cell, _, _ in heapq.nlargest(self._most, ranked, key=priority))
+        for cell, examples in self._cells.items():
+            examples.truncate(kept[cell])  # its most confident ones have the highest priority
+        self._total = self._most

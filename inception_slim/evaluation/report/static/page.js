@@ -5,123 +5,124 @@
   const matrix = content && JSON.parse(content.textContent);
 
   const percent = share => (100 * share).toFixed(2) + '%';
-  const plain = new Intl.Collator(undefined, {numeric: true});
+  const collator = new Intl.Collator(undefined, {numeric: true});
 
   function element(name, text, attributes = {}) {
-    const made = document.createElement(name);
-    if (text !== undefined) made.textContent = text;
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    return made;
+    const created = document.createElement(name);
+    if (text !== undefined) created.textContent = text;
+    for (const [key, value] of Object.entries(attributes)) created.setAttribute(key, value);
+    return created;
   }
 
   function press(button) {
-    for (const each of button.parentElement.children) {
-      each.setAttribute('aria-pressed', String(each === button));
+    for (const other of button.parentElement.children) {
+      other.setAttribute('aria-pressed', String(other === button));
     }
   }
 
-  // Tables whose heads sort them, and what filters them.
+  // Sortable and filterable tables.
 
   function valueOf(row, column) {
     const cell = row.cells[column];
     return 'value' in cell.dataset ? Number(cell.dataset.value) : cell.textContent;
   }
 
-  function compared(a, b) {
-    return typeof a === 'number' ? a - b : plain.compare(a, b);
+  function compare(a, b) {
+    return typeof a === 'number' ? a - b : collator.compare(a, b);
   }
 
   function sortTable(button) {
     const table = document.getElementById(button.dataset.sort);
     const column = Number(button.dataset.column);
-    const head = button.closest('th');
-    const down = head.getAttribute('aria-sort') === 'ascending';
-    for (const each of head.parentElement.cells) each.removeAttribute('aria-sort');
-    head.setAttribute('aria-sort', down ? 'descending' : 'ascending');
+    const header = button.closest('th');
+    const descending = header.getAttribute('aria-sort') === 'ascending';
+    for (const cell of header.parentElement.cells) cell.removeAttribute('aria-sort');
+    header.setAttribute('aria-sort', descending ? 'descending' : 'ascending');
     const body = table.tBodies[0];
     const rows = Array.from(body.rows, row => [valueOf(row, column), row]);
-    rows.sort((a, b) => (down ? -1 : 1) * compared(a[0], b[0]));
-    body.append(...rows.map(each => each[1]));
+    rows.sort((a, b) => (descending ? -1 : 1) * compare(a[0], b[0]));
+    body.append(...rows.map(([, row]) => row));
   }
 
   function filter(input) {
-    const wanted = input.value.trim().toLowerCase();
-    const of = input.dataset.filter === 'cards' ? '.card' : `#${input.dataset.filter} tbody tr`;
-    for (const each of document.querySelectorAll(of)) {
-      const text = each.matches('tr') ? each.cells[1].textContent : each.textContent;
-      each.hidden = !text.toLowerCase().includes(wanted);
+    const query = input.value.trim().toLowerCase();
+    const target = input.dataset.filter;
+    const selector = target === 'cards' ? '.card' : `#${target} tbody tr`;
+    for (const item of document.querySelectorAll(selector)) {
+      const text = item.matches('tr') ? item.cells[1].textContent : item.textContent;
+      item.hidden = !text.toLowerCase().includes(query);
     }
   }
 
-  // The cards of images.
+  // Cards of images.
 
   function sortCards(button) {
     press(button);
     const cards = document.getElementById(button.closest('.tools').dataset.cards);
     const keys = {
-      given: card => Number(card.dataset.given),
-      surest: card => -Number(card.dataset.sure),
-      unsure: card => Number(card.dataset.sure),
+      given: card => Number(card.dataset.index),
+      highest: card => -Number(card.dataset.confidence),
+      lowest: card => Number(card.dataset.confidence),
     };
     const key = keys[button.dataset.order];
     cards.append(...Array.from(cards.children).sort((a, b) => key(a) - key(b)));
   }
 
-  // The confusion matrix: `rows` and `columns` are the orders that its parts are shown in.
+  // The confusion matrix: `rows` and `columns` are the indices of the classes in display order.
 
   const table = document.getElementById('matrix');
   const panel = document.getElementById('panel');
-  let rows = [], columns = [], byRow = null, byColumn = null, down = false, by = null;
-  let chosen = null;
+  let rows = [], columns = [], byRow = null, byColumn = null, descending = false, sortedBy = null;
+  let selected = null;
 
-  function ordered(count, key, descending) {
-    const order = Array.from({length: count}, (_, at) => at);
-    return order.sort((a, b) => (descending ? -1 : 1) * compared(key(a), key(b)) || a - b);
+  function sortedIndices(count, key, reverse) {
+    const indices = Array.from({length: count}, (_, index) => index);
+    return indices.sort((a, b) => (reverse ? -1 : 1) * compare(key(a), key(b)) || a - b);
   }
 
-  function sortMatrix(wanted) {
+  function sortMatrix(by) {
     const keys = {
-      number: at => matrix.labels[at],
-      name: at => matrix.names[at],
-      accuracy: at => matrix.accuracy[at] === null ? 2 : matrix.accuracy[at],
-      mistakes: at => -matrix.mistakes[at],
+      number: index => matrix.labels[index],
+      name: index => matrix.names[index],
+      accuracy: index => matrix.accuracy[index] === null ? 2 : matrix.accuracy[index],
+      errors: index => -matrix.errors[index],
     };
-    down = wanted === by && byRow === null && byColumn === null && !down;
-    by = wanted;
+    descending = by === sortedBy && byRow === null && byColumn === null && !descending;
+    sortedBy = by;
     byRow = byColumn = null;
-    rows = ordered(matrix.counts.length, keys[by], down);
-    // What is no class of the dataset comes after those that are.
+    rows = sortedIndices(matrix.counts.length, keys[by], descending);
+    // Predictions that are no class of the dataset are last.
     columns = [...rows];
-    for (let at = rows.length; at < matrix.names.length; at++) columns.push(at);
+    for (let index = rows.length; index < matrix.names.length; index++) columns.push(index);
     drawMatrix();
   }
 
   function sortByColumn(column) {
-    rows = ordered(matrix.counts.length, row => -matrix.counts[row][column], false);
+    rows = sortedIndices(matrix.counts.length, row => -matrix.counts[row][column], false);
     byColumn = column;
     drawMatrix();
   }
 
   function sortByRow(row) {
-    columns = ordered(matrix.names.length, column => -matrix.counts[row][column], false);
+    columns = sortedIndices(matrix.names.length, column => -matrix.counts[row][column], false);
     byRow = row;
     drawMatrix();
   }
 
   function drawMatrix() {
-    const others = matrix.elsewhere.some(Boolean);
+    const hasOthers = matrix.others.some(Boolean);
     const head = element('tr');
-    head.append(element('th', 'class \\ answer', {scope: 'col'}));
+    head.append(element('th', 'true ↓ predicted →', {scope: 'col'}));
     for (const column of columns) {
       const cell = element('th', undefined, {
         scope: 'col', tabindex: '-1', 'data-column': column,
-        title: `${matrix.names[column]}: sort the rows by this answer`});
+        title: `${matrix.names[column]}: sort the rows by this prediction`});
       if (column === byColumn) cell.setAttribute('aria-sort', 'descending');
       cell.append(element('span', matrix.names[column]));
       head.append(cell);
     }
-    if (others) {
-      const cell = element('th', undefined, {scope: 'col', title: 'Answers that are not shown'});
+    if (hasOthers) {
+      const cell = element('th', undefined, {scope: 'col', title: 'Predictions of classes that are not shown'});
       cell.append(element('span', 'others'));
       head.append(cell);
     }
@@ -136,21 +137,21 @@
       line.append(name);
       for (const column of columns) {
         const count = matrix.counts[row][column];
-        const kind = count === 0 ? 'none' : row === column ? 'right' : 'wrong';
+        const kind = count === 0 ? 'none' : row === column ? 'correct' : 'wrong';
         const cell = element('td', count.toLocaleString('en'), {
           class: kind, tabindex: '-1', 'data-row': row, 'data-column': column,
           'data-cell': `${matrix.labels[row]},${matrix.labels[column]}`,
-          'aria-label': `${count} of ${matrix.names[row]} answered as ${matrix.names[column]}`});
+          'aria-label': `${count} of ${matrix.names[row]} predicted as ${matrix.names[column]}`});
         if (count) {
-          // The root, so that what is rare can be seen.
+          // The square root makes low counts visible.
           cell.style.setProperty('--share', Math.sqrt(count / matrix.images[row]).toFixed(3));
         }
-        if (cell.dataset.cell === chosen) cell.classList.add('chosen');
+        if (cell.dataset.cell === selected) cell.classList.add('selected');
         line.append(cell);
       }
-      if (others) {
-        line.append(element('td', matrix.elsewhere[row].toLocaleString('en'), {
-          class: matrix.elsewhere[row] ? 'elsewhere' : 'none'}));
+      if (hasOthers) {
+        line.append(element('td', matrix.others[row].toLocaleString('en'), {
+          class: matrix.others[row] ? 'others' : 'none'}));
       }
       body.append(line);
     }
@@ -163,29 +164,29 @@
   }
 
   function showCell(name) {
-    const [label, answer] = name.split(',').map(Number);
-    const row = matrix.labels.indexOf(label), column = matrix.labels.indexOf(answer);
+    const [label, prediction] = name.split(',').map(Number);
+    const row = matrix.labels.indexOf(label), column = matrix.labels.indexOf(prediction);
     const count = matrix.counts[row][column];
     if (!count) return;
-    chosen = name;
-    for (const each of table.querySelectorAll('td[data-cell]')) {
-      each.classList.toggle('chosen', each.dataset.cell === name);
+    selected = name;
+    for (const cell of table.querySelectorAll('td[data-cell]')) {
+      cell.classList.toggle('selected', cell.dataset.cell === name);
     }
-    const kept = matrix.cells[name] || [];
+    const examples = matrix.cells[name] || [];
     const images = count === 1 ? '1 image' : `${count.toLocaleString('en')} images`;
     const title = row === column
-      ? `${matrix.names[row]}, rightly answered`
-      : `${matrix.names[row]}, answered as ${matrix.names[column]}`;
+      ? `${matrix.names[row]}, predicted correctly`
+      : `${matrix.names[row]}, predicted as ${matrix.names[column]}`;
     let words = `${images}, ${percent(count / matrix.images[row])} of the class. `;
-    if (!kept.length) words += 'None of them is kept in this page.';
-    else if (kept.length < count) words += `The surest ${kept.length} are kept in this page:`;
-    const list = element('div', undefined, {class: 'shown'});
-    for (const [file, probability, picture] of kept) {
+    if (!examples.length) words += 'None of them is included in this report.';
+    else if (examples.length < count) words += `The ${examples.length} most confident:`;
+    const list = element('div', undefined, {class: 'examples'});
+    for (const [file, probability, jpeg] of examples) {
       const figure = element('figure');
       figure.append(
-        element('img', undefined, {src: `data:image/jpeg;base64,${picture}`, alt: '',
+        element('img', undefined, {src: `data:image/jpeg;base64,${jpeg}`, alt: '',
                                    width: 96, height: 96}),
-        element('figcaption', `${percent(probability)} sure`));
+        element('figcaption', `confidence ${percent(probability)}`));
       figure.append(element('div', file, {class: 'file', title: file}));
       list.append(figure);
     }
@@ -206,12 +207,12 @@
     cell.focus();
   }
 
-  // The same cell, after the matrix was drawn again.
-  function found(cell) {
+  // The same cell, after the matrix was redrawn.
+  function redrawn(cell) {
     const {row, column} = cell.dataset;
-    const with_ = (name, value) => value === undefined ? `:not([data-${name}])`
+    const selector = (name, value) => value === undefined ? `:not([data-${name}])`
       : `[data-${name}="${value}"]`;
-    return table.querySelector(`[tabindex]${with_('row', row)}${with_('column', column)}`);
+    return table.querySelector(`[tabindex]${selector('row', row)}${selector('column', column)}`);
   }
 
   function keyInMatrix(event) {
@@ -220,18 +221,18 @@
     if (event.key === 'Enter' || event.key === ' ') {
       event.preventDefault();
       actOn(cell);
-      focusOn(found(cell));
+      focusOn(redrawn(cell));
       return;
     }
-    const line = cell.parentElement;
-    const at = Array.from(line.cells).indexOf(cell);
-    const lines = Array.from(table.rows);
-    const number = lines.indexOf(line);
+    const row = cell.parentElement;
+    const columnIndex = Array.from(row.cells).indexOf(cell);
+    const allRows = Array.from(table.rows);
+    const rowIndex = allRows.indexOf(row);
     const target = {
-      ArrowLeft: () => line.cells[at - 1], ArrowRight: () => line.cells[at + 1],
-      ArrowUp: () => lines[number - 1] && lines[number - 1].cells[at],
-      ArrowDown: () => lines[number + 1] && lines[number + 1].cells[at],
-      Home: () => line.cells[0], End: () => line.cells[matrix.names.length],
+      ArrowLeft: () => row.cells[columnIndex - 1], ArrowRight: () => row.cells[columnIndex + 1],
+      ArrowUp: () => allRows[rowIndex - 1] && allRows[rowIndex - 1].cells[columnIndex],
+      ArrowDown: () => allRows[rowIndex + 1] && allRows[rowIndex + 1].cells[columnIndex],
+      Home: () => row.cells[0], End: () => row.cells[matrix.names.length],
     }[event.key];
     if (!target) return;
     event.preventDefault();
@@ -245,7 +246,7 @@
       const cell = event.target.closest('[tabindex]');
       if (!cell) return;
       actOn(cell);
-      focusOn(found(cell));
+      focusOn(redrawn(cell));
     });
     table.addEventListener('keydown', keyInMatrix);
   }

@@ -1,0 +1,230 @@
+"""The results of `classify`, `features`, `evaluate`, `fid` and `inception_score`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from inception_slim._optional import require
+from inception_slim.checkpoint.class_names import BACKGROUND
+from inception_slim.errors import InceptionSlimError
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas
+
+_REPR_ITEMS = 3  # a longer list is summarised
+
+
+class Result:
+    """Base of the result dataclasses: a short `repr` and conversions."""
+
+    def __repr__(self) -> str:
+        values = ', '.join(f'{field.name}={_summary(getattr(self, field.name))}'
+                           for field in fields(self))  # type: ignore[arg-type]
+        return f'{type(self).__name__}({values})'
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as dictionaries, lists, strings and numbers, for `json.dumps`."""
+        return {field.name: _plain(getattr(self, field.name))
+                for field in fields(self)}  # type: ignore[arg-type]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The result as a table.
+
+        Raises:
+          InceptionSlimError: pandas is not installed.
+        """
+        return _pandas().DataFrame([self.to_dict()])
+
+
+def _pandas() -> Any:
+    return require('pandas', 'Conversion to a DataFrame', InceptionSlimError)
+
+
+def _summary(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f'<{value.dtype} array {list(value.shape)}>'
+    if isinstance(value, list) and len(value) > _REPR_ITEMS:
+        return f'<list of {len(value):,}>'
+    if isinstance(value, float):
+        return f'{value:.6g}'
+    return repr(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Result):
+        return value.to_dict()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+@dataclass(frozen=True, repr=False)
+class Prediction(Result):
+    """The most likely classes of one image, in descending order of probability.
+
+    Attributes:
+      name: the image file.
+      classes: class numbers of the checkpoint.
+      labels: the names of these classes.
+      probabilities: their probabilities, in [0, 1].
+    """
+
+    name: str
+    classes: list[int]
+    labels: list[str]
+    probabilities: list[float]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each class: name, rank (from 1), class, label, probability."""
+        return _prediction_table([self])
+
+
+@dataclass(frozen=True, repr=False)
+class Classification(Result):
+    """The result of `classify`.
+
+    Attributes:
+      predictions: one for each readable image, in the order of the files.
+      unreadable: the image files that could not be read.
+      warning: an assumption about the class names or a background class; None if there is none.
+    """
+
+    predictions: list[Prediction]
+    unreadable: list[str]
+    warning: str | None
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each image and class: name, rank (from 1), class, label, probability."""
+        return _prediction_table(self.predictions)
+
+
+def _prediction_table(predictions: list[Prediction]) -> pandas.DataFrame:
+    return _pandas().DataFrame([
+        (prediction.name, rank, *values) for prediction in predictions
+        for rank, values in enumerate(zip(prediction.classes, prediction.labels,
+                                          prediction.probabilities), 1)],
+        columns=['name', 'rank', 'class', 'label', 'probability'])
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation(Result):
+    """The result of `evaluate`: the accuracy of a checkpoint on a dataset.
+
+    Attributes:
+      class_names: the names of the dataset's classes, by label.
+      num_examples: the number of evaluated images.
+      top_1: accuracy: the share of images whose most likely class is their label.
+      top_5: the share of images whose label is among the five most likely classes; Recall_5 in
+        TF-Slim.
+      confusion: the confusion matrix, `[labels, predictions]` int64. If the checkpoint has a
+        background class and the dataset has none, there is one more column, the last, for it.
+      unreadable: the image files that could not be read.
+      warning: an assumption about a background class; None if there is none.
+      images_per_second: the throughput, including reading and preprocessing.
+    """
+
+    class_names: list[str]
+    num_examples: int
+    top_1: float
+    top_5: float
+    confusion: np.ndarray
+    unreadable: list[str]
+    warning: str | None
+    images_per_second: float
+
+    @property
+    def prediction_names(self) -> list[str]:
+        """The names of the columns of `confusion`."""
+        rows, columns = self.confusion.shape
+        return self.class_names + [BACKGROUND] * (columns - rows)
+
+    @property
+    def per_class(self) -> list[dict[str, Any]]:
+        """For each class: label, name, images, correct, accuracy (None if it has no images)."""
+        rows = []
+        for label, (name, row) in enumerate(zip(self.class_names, self.confusion.tolist())):
+            images, correct = sum(row), row[label]
+            rows.append({'label': label, 'name': name, 'images': images, 'correct': correct,
+                         'accuracy': correct / images if images else None})
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """All attributes and properties, for `json.dumps`."""
+        return {**super().to_dict(), 'prediction_names': self.prediction_names,
+                'per_class': self.per_class}
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each class: label, name, images, correct, accuracy."""
+        return _pandas().DataFrame(self.per_class)
+
+
+@dataclass(frozen=True, repr=False)
+class FeaturesResult(Result):
+    """The result of `features`.
+
+    Attributes:
+      features: `[N, 2048]` float32 at full width: the pre-logits of each readable image.
+      names: the image file of each row.
+      unreadable: the image files that could not be read.
+      path: the .npy file that was written, if any.
+      list_path: the text file beside it with the image file of each row, one a line.
+    """
+
+    features: np.ndarray
+    names: list[str]
+    unreadable: list[str]
+    path: str | None = None
+    list_path: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of `features`."""
+        return self.features.shape
+
+    def to_dict(self) -> dict[str, Any]:
+        """The attributes and the shape, for `json.dumps`; `features` only if not in a file."""
+        values = {**super().to_dict(), 'shape': list(self.shape)}
+        if self.path is not None:
+            del values['features']
+        return values
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each image, with the file name as index, and a column for each feature."""
+        return _pandas().DataFrame(self.features, index=self.names)
+
+
+@dataclass(frozen=True, repr=False)
+class FIDResult(Result):
+    """The result of `fid`: the distance of two sets of images.
+
+    Attributes:
+      fid: the Fréchet Inception Distance; at least 0.
+      kid, kid_deviation: mean and standard deviation of the Kernel Inception Distance over its
+        subsets; None if it was not requested.
+      counts: the number of images of each set; None for statistics, which do not record it.
+      unreadable: the image files that could not be read.
+    """
+
+    fid: float
+    kid: float | None
+    kid_deviation: float | None
+    counts: tuple[int | None, int | None]
+    unreadable: list[str]
+
+
+@dataclass(frozen=True, repr=False)
+class InceptionScore(Result):
+    """The result of `inception_score`.
+
+    Attributes:
+      mean, deviation: mean and standard deviation of the score over the splits.
+      count: the number of images.
+      unreadable: the image files that could not be read.
+    """
+
+    mean: float
+    deviation: float
+    count: int
+    unreadable: list[str]
