@@ -119,7 +119,7 @@ class TestHelp:
     def test_choices_are_complete(self):
         """They are listed where no heavy module is imported."""
         assert INPUT_RANGES == tuple(INPUT_SCALINGS)
-        assert RESIZES == tuple(metrics.RESIZES)
+        assert RESIZES == tuple(metrics._RESIZE_FUNCTIONS)
 
     def test_results_can_be_json(self):
         group, = [action for action in cli.parser()._actions
@@ -264,7 +264,7 @@ class TestImages:
     def test_json(self, call, given):
         code, out, err = call('classify', 'model', 'a.jpg', '--json')
         assert code == 0 and 'Skipped' in err
-        assert json.loads(out)['bad'] == ['bad\x1b.jpg']
+        assert json.loads(out)['unreadable'] == ['bad\x1b.jpg']
 
     def test_csv(self, call, given, tmp_path):
         expected = ('image,rank,class,label,probability\n'
@@ -317,6 +317,6 @@ def test_example(call, tmp_path):
         assert (code, err) == (0, '') and f'inception-slim inspect {folder}\n' in out
     code, out, err = call('classify', folder, folder / 'images', '--top', '1', '--json')
     assert code == 0
-    predictions = json.loads(out)['answers']
+    predictions = json.loads(out)['predictions']
     right = [prediction['labels'][0] in prediction['name'] for prediction in predictions]
     assert len(right) == 6 and sum(right) >= 3

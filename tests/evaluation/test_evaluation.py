@@ -354,8 +354,8 @@ class TestCommands:
         code, out, err = call('features', ELEVEN, folder / '2', '--output', tmp_path / 'new.npy')
         assert (code, err) == (0, '')
         rows, columns = np.load(tmp_path / 'new.npy').shape
-        assert out == (f'Wrote {tmp_path}/new.npy: features of {rows} images, {columns} each; their '
-                       f'names are in {tmp_path}/new.txt\n')
+        assert out == (f'Wrote {tmp_path}/new.npy: features of {rows} images, {columns} each; '
+                       f'their names are in {tmp_path}/new.txt\n')
 
     def test_evaluate(self, call, records, tmp_path):
         code, out, err = call('evaluate', ELEVEN, records, '--split', 'validation',
