@@ -35,6 +35,11 @@ def atomic_write(path: str, error: type[InceptionSlimError] = DatasetError) -> I
     folder, name = os.path.split(os.path.abspath(path))
     scratch = None
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            # A device or a pipe, such as /dev/stdout, is not to be replaced.
+            with open(path, 'wb') as file:
+                yield file
+            return
         descriptor, scratch = tempfile.mkstemp(prefix=f'.{name}.', dir=folder)
         with os.fdopen(descriptor, 'wb') as file:
             yield file

@@ -275,6 +275,16 @@ class TestImages:
         assert code == 0 and path.read_text() == expected and f'Wrote {path}, ' in out
 
 
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='needs named pipes')
+def test_csv_to_a_pipe(tmp_path):
+    """Which stays one: it is not replaced by a file."""
+    os.mkfifo(tmp_path / 'pipe')
+    with subprocess.Popen(['cat', tmp_path / 'pipe'], stdout=subprocess.PIPE, text=True) as reader:
+        arguments.write_csv(str(tmp_path / 'pipe'), ['a', 'b'], [[1, 'x,y']])
+        assert reader.stdout.read() == 'a,b\n1,"x,y"\n'
+    assert (tmp_path / 'pipe').is_fifo()
+
+
 def test_quiet_hides_progress(monkeypatch):
     monkeypatch.setattr(sys, 'stderr', io.StringIO())
     monkeypatch.setattr(sys.stderr, 'isatty', lambda: True, raising=False)
