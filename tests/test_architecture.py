@@ -6,6 +6,7 @@ import glob
 import importlib
 import inspect
 import os
+from pathlib import Path
 import re
 
 import inception_slim
@@ -164,7 +165,7 @@ def test_public_names_stay(module):
 
 @pytest.mark.parametrize('package', [
     module for module, path in sources() if path.endswith('__init__.py')
-    and 'lazy_exports' in open(path).read()])
+    and 'lazy_exports' in Path(path).read_text()])
 def test_lazy_exports_match_their_types(package):
     """What type checkers see of a package is what it exports, and from where."""
     module = importlib.import_module(f'inception_slim.{package}'.removesuffix('.__init__'))

@@ -2,6 +2,7 @@
 
 import glob
 import os
+from pathlib import Path
 import re
 import shlex
 
@@ -10,7 +11,7 @@ from inception_slim import cli
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PAGES = {os.path.relpath(path, ROOT): open(path, encoding='utf-8').read()
+PAGES = {os.path.relpath(path, ROOT): Path(path).read_text('utf-8')
          for path in sorted(glob.glob(os.path.join(ROOT, '*.md'))
                             + glob.glob(os.path.join(ROOT, 'docs', '*.md')))}
 EXAMPLES = [pytest.param(code, id=f'{page}-{number}') for page, text in PAGES.items()

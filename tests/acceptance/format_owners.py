@@ -13,6 +13,7 @@ import base64
 import json
 import logging
 import os
+from pathlib import Path
 import re
 import subprocess
 import sys
@@ -209,7 +210,7 @@ def of_tensorflow_js(folder: str) -> None:
                                             input_shape=(299, 299, 3))
     with open(os.path.join(folder, 'model.json')) as file:
         manifest = json.load(file)['weightsManifest'][0]
-    row = b''.join(open(os.path.join(folder, name), 'rb').read() for name in manifest['paths'])
+    row = b''.join(Path(folder, name).read_bytes() for name in manifest['paths'])
     values, place = {}, 0
     for entry in manifest['weights']:
         count = int(np.prod(entry['shape']))

@@ -9,6 +9,7 @@ import functools
 import io
 import json
 import os
+from pathlib import Path
 import random
 import signal
 import sys
@@ -296,7 +297,7 @@ class TestDamage:
         """A file that is cut short, and one with a byte turned: what is whole is used."""
         file, = data.write_tfrecords(tmp_path, 'digits', 'train', [
             (encoded()[number], 0) for number in GOOD[:10]], ['x'])
-        content = open(file, 'rb').read()
+        content = Path(file).read_bytes()
         cut, turned = str(tmp_path / 'cut.tfrecord'), str(tmp_path / 'turned.tfrecord')
         with open(cut, 'wb') as opened:
             opened.write(content[:len(content) // 2])

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import json
 import os
+from pathlib import Path
 
 from golden.weights import images
 from helpers import (
@@ -89,7 +90,7 @@ def folder(tmp_path_factory):
 
 
 def prepared(folder, side):
-    return np.stack([preprocessing.for_evaluation(data.decode(open(name, 'rb').read()), side)
+    return np.stack([preprocessing.for_evaluation(data.decode(Path(name).read_bytes()), side)
                      for name in data.image_files(folder)])
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import os
+from pathlib import Path
 import sys
 
 import inception_slim  # noqa: F401  before TensorFlow
@@ -351,9 +352,9 @@ class TestBatches:
         with tf.io.TFRecordWriter(dataset.files[0]) as writer:
             for _ in range(dataset.counts[0]):
                 writer.write(b'no example')
-        content = bytearray(open(file, 'rb').read())
+        content = bytearray(Path(file).read_bytes())
         content[-50] ^= 1
-        open(file, 'wb').write(content)
+        Path(file).write_bytes(content)
         bad = []
         assert names(read(dataset, bad=bad)) == [
             *(f'{file}#{number}' for number in range(6)),

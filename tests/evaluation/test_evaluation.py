@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import json
 import os
+from pathlib import Path
 
 import fork_server
 from golden.weights import weights_for
@@ -184,7 +185,7 @@ class TestFeatures:
         vectors = np.load(found.path)
         assert vectors.dtype == np.float32 and vectors.shape == found.shape
         np.testing.assert_allclose(vectors, expected()[1], atol=1e-5)
-        names = open(found.list_path).read().splitlines()
+        names = Path(found.list_path).read_text().splitlines()
         assert names == [file for file in data.image_files(folder) if file not in found.unreadable]
         assert len(found.unreadable) == 1 and sorted(os.listdir(tmp_path)) == ['new.npy', 'new.txt']
 
