@@ -102,7 +102,7 @@ class _CompletionAction(argparse.Action):
         shtab = require('shtab', 'Shell completion', InceptionSlimError)
         for command in (parser, *_commands_of(parser).values()):
             for action in command._actions:
-                kind = re.match('(DIR|FOLDER)|FILE|PATH|CKPT|IMAGES|FIRST|SECOND|SRC|DST|SOURCE|'
+                kind = re.match('(DIR|FOLDER)|FILE|PATH|CKPT|CHECKPOINT|IMAGES|FIRST|SECOND|SRC|DST|SOURCE|'
                                 'DATASET|SCRIPT', str(action.metavar))
                 if kind:
                     action.complete = (  # type: ignore[attr-defined]

@@ -133,7 +133,7 @@ class TestBadUsage:
     @pytest.mark.parametrize('argv, message', [
         (['clasify'], 'did you mean classify?'),
         (['nothing'], 'choose from inspect, convert'),
-        (['inspect'], 'required: PATH'),
+        (['inspect'], 'required: CHECKPOINT'),
         (['convert', 'one'], 'required: DST'),
         (['classify', 'a', 'b', '--tpo', '2'], 'unrecognized option --tpo; did you mean --top?'),
         (['export', '--fromat', 'onnx'], 'did you mean --format?'),
