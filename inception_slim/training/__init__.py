@@ -1,6 +1,6 @@
-"""Training a network, from scratch or from a checkpoint, as TF-Slim's users trained theirs.
+"""Train a network from scratch or fine-tune a checkpoint, with TF-Slim's recipe.
 
-What is written are TF-Slim's checkpoints, which TensorFlow 1.15.5 reads too.
+The checkpoints are TF-Slim's, which TensorFlow 1.15.5 also reads.
 """
 
 from __future__ import annotations

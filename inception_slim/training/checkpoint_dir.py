@@ -1,4 +1,4 @@
-"""The folder of a training: its checkpoints and labels, written whole or not at all."""
+"""The checkpoint directory of a training run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ import shutil
 import tempfile
 
 from inception_slim import checkpoint as checkpoints
-from inception_slim.errors import TrainingError
+from inception_slim.errors import TrainingError, error_summary
 import tensorflow.compat.v1 as tf
 
 _NAME = 'model.ckpt'
+# System errors that TensorFlow hides in long messages about its graph.
+_SYSTEM_ERRORS = [os.strerror(code) for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT,
+                                                 errno.EROFS, errno.EACCES, errno.EIO)]
 
 
 def ensure_writable(folder: str) -> None:
+    """Creates the folder if it is missing; raises a TrainingError if it is not writable."""
     try:
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -27,31 +31,29 @@ def ensure_writable(folder: str) -> None:
                             'folder.') from None
 
 
-def _not_written(path: str, why: str) -> TrainingError:
-    return TrainingError(f'{path} cannot be written ({why}); the checkpoints before it are as they '
-                         'were: make room, and run the same again to go on from the last.')
+def _write_error(path: str, reason: str) -> TrainingError:
+    return TrainingError(f'{path} cannot be written ({reason}). Earlier checkpoints are intact: '
+                         'free disk space and run the same command to resume.')
 
 
 def save(session: tf.Session, saver: tf.train.Saver, folder: str, step: int) -> str:
+    """Writes a checkpoint and returns its prefix; a failed write leaves no files behind.
+
+    Raises:
+      TrainingError: the checkpoint cannot be written.
+    """
     prefix = os.path.join(folder, f'{_NAME}-{step}')
     try:
         return saver.save(session, os.path.join(folder, _NAME), global_step=step,
                           write_meta_graph=False)
     except (OSError, tf.errors.OpError) as error:
-        _remove(prefix)
-        raise _not_written(prefix, _reason(error)) from None
+        _remove_partial(prefix)
+        message = str(getattr(error, 'message', None) or error)
+        reason = next((text for text in _SYSTEM_ERRORS if text in message), error_summary(error))
+        raise _write_error(prefix, reason) from None
 
 
-def _reason(error: Exception) -> str:
-    """The system's own words, which TensorFlow wraps in many lines of the graph's."""
-    message = getattr(error, 'message', None) or str(error)
-    words = [os.strerror(code) for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS,
-                                            errno.EACCES, errno.EIO)]
-    return next((each for each in words if each in message), message.splitlines()[0].rstrip('.:'))
-
-
-def _remove(prefix: str) -> None:
-    """What a save that did not end left behind."""
+def _remove_partial(prefix: str) -> None:
     for path in glob.glob(glob.escape(prefix) + '[._]*'):
         if os.path.isdir(path):
             shutil.rmtree(path, ignore_errors=True)
@@ -61,19 +63,28 @@ def _remove(prefix: str) -> None:
 
 
 def close_writer(writer: tf.summary.FileWriter) -> None:
-    # Summaries are not worth an error of their own: a full disk has stopped them, and says so when
-    # the checkpoint is written.
+    """Closes a summary writer; a full disk is reported when the checkpoint is written."""
     with contextlib.suppress(OSError, tf.errors.OpError):
         writer.close()
 
 
 class CheckpointDir:
-    """The checkpoints of earlier runs in a folder, from the newest that is whole."""
+    """The checkpoints of earlier runs in a folder, without those that cannot be read."""
 
     def __init__(self, folder: str, network: str, num_classes: int):
+        """
+        Args:
+          folder: the `train_dir`.
+          network: the network that is to be trained.
+          num_classes: number of classes of the dataset.
+
+        Raises:
+          TrainingError: a checkpoint has another network or number of classes, or no checkpoint
+            can be read although the `checkpoint` file lists one.
+        """
         self._folder = folder
-        self._whole = []
-        damaged = []
+        self._checkpoints: list[tuple[int, str]] = []
+        unreadable = []
         for index in glob.glob(os.path.join(glob.escape(folder), f'{_NAME}-*.index')):
             match = re.fullmatch(rf'{re.escape(_NAME)}-(\d+)', os.path.basename(index)[:-6])
             if not match:
@@ -82,54 +93,61 @@ class CheckpointDir:
             try:
                 info, _ = checkpoints.read(prefix)
             except checkpoints.CheckpointError as error:
-                damaged.append((prefix, error))
+                unreadable.append((prefix, error))
                 continue
             if (info.network, info.num_classes) != (network, num_classes):
                 raise TrainingError(
-                    f'{prefix} is of {info.network} with {info.num_classes} classes, not of '
-                    f'{network} with {num_classes}; give another --train-dir.')
-            self._whole.append((step, prefix))
-        self._whole.sort()
-        # A save that was cut short is in nobody's list; one that was listed is worth a word.
+                    f'{prefix} is a checkpoint of {info.network} with {info.num_classes} classes, '
+                    f'not of {network} with {num_classes}; give another --train-dir.')
+            self._checkpoints.append((step, prefix))
+        self._checkpoints.sort()
+        # An interrupted save is not listed in the `checkpoint` file; a listed checkpoint that
+        # cannot be read has been damaged.
         state = tf.train.get_checkpoint_state(folder)
-        listed = state.all_model_checkpoint_paths if state else ()
-        listed = {os.path.basename(path) for path in listed}
-        if not self._whole:
-            for prefix, error in damaged:
+        listed = {os.path.basename(path)
+                  for path in (state.all_model_checkpoint_paths if state else ())}
+        if not self._checkpoints:
+            for prefix, error in unreadable:
                 if os.path.basename(prefix) in listed:
-                    raise TrainingError(f'No checkpoint in {folder} can be read ({error}) Take '
-                                        'them away to begin again.')
+                    raise TrainingError(f'No readable checkpoint in {folder}: {error} Remove the '
+                                        'checkpoints to start over.')
         for leftover in glob.glob(os.path.join(glob.escape(folder), f'{_NAME}-*_temp*')):
             shutil.rmtree(leftover, ignore_errors=True)
 
     @property
     def newest(self) -> str | None:
-        return self._whole[-1][1] if self._whole else None
+        """The prefix of the newest readable checkpoint; None without one."""
+        return self._checkpoints[-1][1] if self._checkpoints else None
 
     @property
     def step(self) -> int:
-        return self._whole[-1][0] if self._whole else 0
+        """The step of the newest readable checkpoint; 0 without one."""
+        return self._checkpoints[-1][0] if self._checkpoints else 0
 
     def restore(self, session: tf.Session, saver: tf.train.Saver) -> None:
-        """The newest whose every part can be read; those before it stay known to the saver."""
+        """Restores the newest complete checkpoint; `saver` will delete it and older ones in turn.
+
+        Raises:
+          TrainingError: no checkpoint is complete, or its variables are not those of the graph.
+        """
         while True:
-            step, prefix = self._whole[-1]
+            _, prefix = self._checkpoints[-1]
             try:
-                # Restoring gives a resource variable whatever shape the file has.
+                # Restoring would give a resource variable whatever shape the file has.
                 shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
-                for each in tf.global_variables():
-                    if shapes.get(each.op.name) != each.shape.as_list():
-                        raise ValueError(each.op.name)
+                for variable in tf.global_variables():
+                    if shapes.get(variable.op.name) != variable.shape.as_list():
+                        raise ValueError(variable.op.name)
                 saver.restore(session, prefix)
                 break
             except tf.errors.DataLossError:
-                self._whole.pop()
-                if not self._whole:
-                    raise TrainingError(f'No checkpoint in {self._folder} can be read whole; take '
-                                        'them away to begin again.') from None
+                self._checkpoints.pop()
+                if not self._checkpoints:
+                    raise TrainingError(f'No complete checkpoint in {self._folder}. Remove the '
+                                        'checkpoints to start over.') from None
             except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError, ValueError):
                 raise TrainingError(
-                    f'{prefix} was written by a training with other options (width, image size, '
-                    'trainable scopes or moving averages); give those, or another '
+                    f'{prefix} was written with other options (depth multiplier, image size, '
+                    'trainable scopes or moving averages); give the same options, or another '
                     '--train-dir.') from None
-        saver.recover_last_checkpoints([path for _, path in self._whole])
+        saver.recover_last_checkpoints([path for _, path in self._checkpoints])

@@ -1,8 +1,8 @@
-"""Values between convolutions, made again for the gradients instead of kept from before them.
+"""Gradient checkpointing: recomputes cheap activations instead of keeping them in memory.
 
-What a convolution gives is kept; batch norm, ReLU, concatenation and pooling of it cost little, and
-are done a second time when the gradients come to them. They are the same operations of the same
-values, so that the gradients are the same.
+The outputs of convolutions are kept. Batch norm, ReLU, concatenation and pooling are cheap, and run
+a second time when their gradients are computed: the same operations on the same values, so the
+gradients are identical. Uses the private `tf.Operation._update_input`.
 """
 
 from __future__ import annotations
@@ -15,43 +15,50 @@ _CHEAP = frozenset(('FusedBatchNormV3', 'Relu', 'ConcatV2', 'AvgPool', 'MaxPool'
 
 
 def recompute(graph: tf.Graph, forward: Collection[tf.Operation]) -> None:
-    """Gives gradients copies of cheap operations, made when the gradients are there.
+    """Makes the gradients in a graph use recomputed copies of cheap activations.
 
     Args:
-      graph: whose gradients have been built.
-      forward: the operations that there were before them.
+      graph: a graph that contains the gradients.
+      forward: the operations that were in the graph before the gradients were built.
     """
-    before = frozenset(forward)
+    forward = frozenset(forward)
     copies: dict[tf.Operation, tf.Operation] = {}
     for operation in graph.get_operations():
-        if operation in before or 'Shape' in operation.type:  # a shape need not wait
+        if operation in forward or 'Shape' in operation.type:  # shapes take no memory
             continue
-        # The gradient that comes in: until then there is time.
-        incoming = [each.op for each in operation.inputs
-                    if each.op not in before and each.dtype.is_floating]
-        for number, value in enumerate(operation.inputs if incoming else ()):
-            if value.op in before and _is_cheap(value):
-                operation._update_input(number, _again(value, incoming[-1], copies))
+        # The incoming gradients: the copies are not needed before these are computed.
+        incoming = [tensor.op for tensor in operation.inputs
+                    if tensor.op not in forward and tensor.dtype.is_floating]
+        for number, tensor in enumerate(operation.inputs if incoming else ()):
+            if tensor.op in forward and _is_cheap(tensor):
+                operation._update_input(number, _recompute(tensor, incoming[-1], copies))
 
 
-def _is_cheap(value: tf.Tensor) -> bool:
-    # The statistics of batch norm are small, and are kept.
-    return value.op.type in _CHEAP and value.value_index == 0
+def _is_cheap(tensor: tf.Tensor) -> bool:
+    # Output 0 only: the other outputs of batch norm, its statistics, are small and are kept.
+    return tensor.op.type in _CHEAP and tensor.value_index == 0
 
 
-def _again(value: tf.Tensor, after: tf.Operation,
-           copies: dict[tf.Operation, tf.Operation]) -> tf.Tensor:
-    """The value, by a copy of what made it; the first to ask says after which operation."""
-    made = value.op
-    if made not in copies:
-        graph = made.graph
-        inputs = [_again(each, after, copies) if _is_cheap(each) else each
-                  for each in made.inputs]
-        with graph.device(made.device):
-            if all(mine is its for mine, its in zip(inputs, made.inputs)):
+def _recompute(tensor: tf.Tensor, after: tf.Operation,
+               copies: dict[tf.Operation, tf.Operation]) -> tf.Tensor:
+    """Returns the same output of a copy of the tensor's operation.
+
+    Args:
+      tensor: an output of a cheap operation.
+      after: the operation after which the copy runs, if it is created here.
+      copies: the copies so far, by operation; extended.
+    """
+    source = tensor.op
+    if source not in copies:
+        graph = source.graph
+        inputs = [_recompute(item, after, copies) if _is_cheap(item) else item
+                  for item in source.inputs]
+        with graph.device(source.device):
+            if all(new is old for new, old in zip(inputs, source.inputs)):
                 with graph.control_dependencies([after]):
                     inputs[0] = tf.identity(inputs[0])
-            copies[made] = graph.create_op(
-                made.type, inputs, [each.dtype for each in made.outputs],
-                name=f'recomputed/{made.name}', attrs=made.node_def.attr, op_def=made.op_def)
-    return copies[made].outputs[value.value_index]
+            copies[source] = graph.create_op(
+                source.type, inputs, [output.dtype for output in source.outputs],
+                name=f'recomputed/{source.name}', attrs=source.node_def.attr,
+                op_def=source.op_def)
+    return copies[source].outputs[tensor.value_index]

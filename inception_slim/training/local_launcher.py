@@ -1,4 +1,4 @@
-"""Several workers on this machine, each a process of its own with its share of the cores."""
+"""Launches several workers on this machine, each a process with its share of the cores."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from typing import IO, Any
 from inception_slim.errors import TrainingError
 from inception_slim.training.tf_config import make_tf_config
 
-_AGAIN = 1.0  # seconds before a worker that was lost is started again
-_GRACE = 60.0  # seconds for the others to end by themselves, once one has failed
+_RESTART_DELAY = 1.0  # seconds
+_GRACE = 60.0  # seconds for the other workers to exit after one has failed
 
 
 def launch(command: Sequence[str], count: int, *, restart: bool = False,
-           say: Callable[[str], None] | None = None) -> int:
-    """Runs a command as `count` workers; the chief's streams are this process's own.
+           log: Callable[[str], None] | None = None) -> int:
+    """Runs a command as `count` workers; the chief inherits this process's standard streams.
 
-    What the other workers print goes to standard error, each line after the worker's name. SIGINT
-    and SIGTERM are handed on.
+    The output of the other workers goes to standard error, each line prefixed with the worker's
+    name. SIGINT and SIGTERM are forwarded to all workers.
 
     Args:
-      command: and its arguments, in the form of `subprocess.Popen`.
-      count: workers, at least 1.
-      restart: start a worker again that a signal ended.
-      say: called with a line where a worker is started again.
+      command: the command and its arguments.
+      count: number of workers, at least 1.
+      restart: restart a worker that was killed by a signal, or that ended itself because
+        TensorFlow did not return after the loss of another worker.
+      log: called with a line when a worker is restarted.
 
     Returns:
       The exit code of the first worker that failed; 0 if none did.
@@ -38,91 +39,94 @@ def launch(command: Sequence[str], count: int, *, restart: bool = False,
     Raises:
       TrainingError: the command cannot be started.
     """
+    from inception_slim.training.worker_monitor import EXIT_STUCK
     addresses = [f'127.0.0.1:{port}' for port in free_ports(count)]
-    shares = partition_cores(count)
+    cores = partition_cores(count)
     stopping = threading.Event()
 
     def start(index: int) -> subprocess.Popen:
-        own: dict[str, Any] = {} if index == 0 else {
+        streams: dict[str, Any] = {} if index == 0 else {
             'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT,
             'text': True, 'errors': 'replace'}
         try:
-            # A group of its own, so that Ctrl-C reaches it once: from here.
+            # In its own process group, so that it receives Ctrl-C only once: from this process.
             process = subprocess.Popen(
                 command,
                 start_new_session=True,
                 env={**os.environ, 'TF_CONFIG': make_tf_config(addresses, index)},
-                **own,
+                **streams,
             )
         except OSError as error:
             raise TrainingError(f'{command[0]} cannot be started: {error.strerror}.') from None
-        if shares:
-            os.sched_setaffinity(process.pid, shares[index])
+        if cores:
+            os.sched_setaffinity(process.pid, cores[index])
         if process.stdout:
-            threading.Thread(target=_hand_on, args=[process.stdout, index], daemon=True).start()
+            threading.Thread(target=_forward_output, args=[process.stdout, index],
+                             daemon=True).start()
         return process
 
-    running: dict[int, subprocess.Popen] = {}
+    processes: dict[int, subprocess.Popen] = {}
 
-    def hand_on_signal(number, frame):
+    def forward_signal(number: int, frame: Any) -> None:
         stopping.set()
-        for process in running.values():
+        for process in processes.values():
             if process.poll() is None:
                 process.send_signal(number)
 
-    before = {number: signal.signal(number, hand_on_signal)
-              for number in (signal.SIGINT, signal.SIGTERM)}
-    failed, until = 0, None
+    previous = {number: signal.signal(number, forward_signal)
+                for number in (signal.SIGINT, signal.SIGTERM)}
+    exit_code, deadline = 0, None
     try:
         for index in range(count):
-            running[index] = start(index)
-        while running:
+            processes[index] = start(index)
+        while processes:
             time.sleep(0.1)
-            for index, process in list(running.items()):
+            for index, process in list(processes.items()):
                 code = process.poll()
                 if code is None:
                     continue
-                del running[index]
-                if code < 0 and restart and not stopping.is_set():
-                    if say:
-                        say(f'worker {index} was ended by {signal.Signals(-code).name}; '
-                            'starting it again')
-                    time.sleep(_AGAIN)
-                    running[index] = start(index)
-                elif code and not failed:
-                    failed = code if code > 0 else 128 - code
-                    until = time.monotonic() + _GRACE
-            if until is not None and time.monotonic() > until:
-                for process in running.values():
+                del processes[index]
+                if restart and (code < 0 or code == EXIT_STUCK) and not stopping.is_set():
+                    if log:
+                        reason = (f'was killed by {signal.Signals(-code).name}' if code < 0
+                                  else 'ended itself')
+                        log(f'worker {index} {reason}; restarting it')
+                    time.sleep(_RESTART_DELAY)
+                    processes[index] = start(index)
+                elif code and not exit_code:
+                    exit_code = code if code > 0 else 128 - code
+                    deadline = time.monotonic() + _GRACE
+            if deadline is not None and time.monotonic() > deadline:
+                for process in processes.values():
                     process.kill()
     finally:
-        for process in running.values():
+        for process in processes.values():
             process.kill()
             process.wait()
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
-    return failed
+    return exit_code
 
 
-def _hand_on(lines: IO[str], index: int) -> None:
+def _forward_output(lines: IO[str], index: int) -> None:
     for line in lines:
         print(f'worker {index}: {line.rstrip()}', file=sys.stderr, flush=True)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on; held all at once, so that none is given twice."""
+    """Returns distinct ports that nothing listens on."""
     sockets = [socket.socket() for _ in range(count)]
     try:
-        for each in sockets:
-            each.bind(('', 0))
-        return [each.getsockname()[1] for each in sockets]
+        for item in sockets:  # all open at once, so that no port is returned twice
+            item.bind(('', 0))
+        return [item.getsockname()[1] for item in sockets]
     finally:
-        for each in sockets:
-            each.close()
+        for item in sockets:
+            item.close()
 
 
 def partition_cores(count: int) -> list[set[int]]:
-    """The cores of each worker, no core twice; none where that cannot be."""
+    """Divides the available cores among `count` workers; empty if there are fewer cores."""
     if not hasattr(os, 'sched_getaffinity'):
         return []
     cores = sorted(os.sched_getaffinity(0))

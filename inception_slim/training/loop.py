@@ -1,4 +1,4 @@
-"""Training a network, from scratch or from a checkpoint, in a loop that survives being killed."""
+"""The training loop: trains a network, resumes an interrupted run, and saves checkpoints."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from inception_slim.training.checkpoint_dir import (
     ensure_writable,
     save,
 )
-from inception_slim.training.distributed import SingleWorker, join_cluster
+from inception_slim.training.distributed import WorkerGroup, join_cluster
 from inception_slim.training.loss_plot import LossPlot
 from inception_slim.training.options import LearningOptions, TrainingOptions
-from inception_slim.training.step import TrainStep, build_step
+from inception_slim.training.step import build_step
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-_KEPT = 5  # checkpoints in the folder
+_MAX_CHECKPOINTS = 5
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What `train` did.
+    """The result of `train`.
 
     Attributes:
-      checkpoint: the prefix of the last checkpoint; None in a worker that is not the chief.
-      step: the step it was written at.
-      started_at: the step that this run began at.
-      loss: the total loss of the last step; None if this run made none.
-      interrupted: whether a signal ended it before its last step.
+      checkpoint: prefix of the last checkpoint; None in a worker that is not the chief.
+      step: the step after which it was written.
+      started_at: the step at which this run started.
+      loss: the total loss of the last step; None if this run made no step.
+      interrupted: whether a signal ended the run before its last step.
       unreadable: the names of the unreadable images that were skipped.
     """
 
@@ -93,279 +93,347 @@ def train(
     worker_timeout: float = 30.0,
     worker_wait: float = 10.0,
 ) -> TrainResult:
-    """Trains a network on a dataset, or goes on where an earlier run in `train_dir` stopped.
+    """Trains a network on a dataset, or resumes the run that was interrupted in `train_dir`.
 
-    SIGINT and SIGTERM end it after the step at hand, with a checkpoint; a second one ends it at
-    once. If it is killed outright, the next run goes on from the last checkpoint that is whole.
+    SIGINT and SIGTERM end the run after the current step, with a checkpoint; a second signal ends
+    it at once. A run that is killed resumes from its last complete checkpoint.
 
-    Where `TF_CONFIG` names workers, this process is one of them: each step is made of the images of
-    all, and the first of them, the chief, alone writes `train_dir`.
+    If `TF_CONFIG` names several workers, this process is one of them: each step uses images of all
+    workers, and only the chief, worker 0, writes to `train_dir`.
 
     Args:
-      dataset: what `data.open_dataset` opens, or has opened.
-      train_dir: the folder of checkpoints and TensorBoard summaries; made if it is not there. With
-        matplotlib installed (`pip install "inception_slim[plot]"`), also of `loss.png`, the curve
-        so far, drawn at each checkpoint.
+      dataset: an open dataset, or a path that `data.open_dataset` opens.
+      train_dir: local folder for checkpoints and TensorBoard summaries; created if missing. With
+        matplotlib installed (`pip install "inception_slim[plot]"`), also for `loss.png`, a plot of
+        the losses that is updated with each checkpoint.
       log: called with a line of text now and then.
-      **options: those of `TrainingOptions`.
+      network, trainable_scopes, learning_rate, end_learning_rate, decay_factor, aux_weight,
+        label_smoothing, weight_decay, moving_average_decay, clip_gradients, batch_norm_decay,
+        dropout_keep_prob, depth_multiplier, min_depth, precision, recompute, num_clones: the
+        network and its training step; see `LearningOptions`.
+      split: split of the dataset, such as 'train'.
+      checkpoint: initial weights of the first run; None initializes randomly.
+      checkpoint_scope: the network to use if `checkpoint` contains several.
+      exclude_scopes: scopes that are not restored from `checkpoint`, such as 'Logits'.
+      steps: number of the last step, counted from the first run.
+      batch_size: images per step for each clone of each worker.
+      image_size: height and width of the input; None means the network's own.
+      distort: augment the images; False preprocesses them as for evaluation.
+      epochs_per_decay: epochs after which the learning rate decays.
+      save_minutes: minutes between checkpoints; the last five are kept.
+      summary_steps: steps between summaries, and between lines to `log`.
+      seed: seed of weights, dropout and order of the images.
+      strict: raise an error for an unreadable image instead of skipping it.
+      shuffle_buffer: TFRecord examples in the shuffle buffer.
+      worker_timeout: seconds without a response after which a worker counts as lost.
+      worker_wait: minutes to wait for the other workers to start.
+
+    Returns:
+      A `TrainResult`.
 
     Raises:
-      TrainingError: an option is out of its range, `train_dir` holds another network's
-        checkpoint or cannot be written, the loss is not a number any more, or the workers are not
-        alike.
-      WorkerLostError: a worker has ended or does not answer; the chief has saved what was done.
-      CheckpointError: `checkpoint` cannot be read or does not fit.
+      TrainingError: an option is out of range, `train_dir` is not writable or contains another
+        network's checkpoint, the loss is not finite, or the workers are not consistent.
+      WorkerLostError: another worker failed; the chief has saved a checkpoint.
+      CheckpointError: `checkpoint` cannot be read or does not match the network.
       DatasetError: the dataset cannot be read.
     """
-    chosen = build_options(TrainingOptions, locals(), TrainingError)
+    options = build_options(TrainingOptions, locals(), TrainingError)
     train_dir = os.fspath(train_dir)
     if is_remote(train_dir):
-        raise TrainingError(f'train_dir must be a folder of this machine, not {train_dir}; train '
-                            'into a local one, and copy it there at the end.')
-    workers = join_cluster(
-        os.environ.get('TF_CONFIG'),
-        _alike(chosen),
-        patience=chosen.worker_timeout,
-        minutes=chosen.worker_wait,
-        log=log,
-    )
-    dataset, found, begun, scale = _opened(workers, dataset, train_dir, chosen)
-    newest = found.newest if found else None
-    bad: list[str] = []
-    known = registry.NETWORKS[chosen.network]
-    with tf.Graph().as_default() as graph, _signals_noted() as signals:
-        # Weights are the chief's; what is drawn in a step, as by dropout, is each worker's own.
-        tf.set_random_seed(chosen.seed if chosen.seed is None else chosen.seed + workers.index)
-        # After a stop the images come in another order than at first.
-        batch = tf.data.make_initializable_iterator(data.batches(
-            dataset, chosen.batch_size * chosen.num_clones,
-            image_size=chosen.image_size or known.image_size,
-            training=True, distort=chosen.distort, repeat=True,
-            seed=None if chosen.seed is None else chosen.seed + begun,
-            strict=chosen.strict, bad=bad, shuffle_buffer=chosen.shuffle_buffer,
-            part=(workers.index, workers.count)))
-        element = batch.get_next()
-        decay_steps = max(
-            1,
-            round(
-                dataset.num_examples
-                * chosen.epochs_per_decay
-                / global_batch_size(chosen, workers.count)
-            ),
-        )
-        shared = as_dict(chosen, option_names(LearningOptions))
-        shared['end_learning_rate'] = min(chosen.end_learning_rate, chosen.learning_rate)
-        step = build_step(element['image'], element['label'], dataset.num_classes,
-                          workers=workers, decay_steps=decay_steps, batch_norm_scale=scale,
-                          **shared)
-        saver = tf.train.Saver(max_to_keep=_KEPT, save_relative_paths=True)
-        # The averages begin as the variables' values, once these are what they should be.
-        averaged = {each.op.name + checkpoints.MOVING_AVERAGE for each in tf.model_variables()}
-        initialize = tf.variables_initializer([
-            each for each in tf.global_variables() if each.op.name not in averaged])
-        summary = tf.summary.merge([
-            tf.summary.scalar('learning_rate', step.learning_rate),
-            *(tf.summary.scalar(f'losses/{name}', loss) for name, loss in step.losses.items())])
-        end_here = tf.placeholder_with_default(0.0, [])
-        run = _Run(step, summary, end_here, workers.mean(end_here), saver, train_dir, newest, bad,
-                   signals, workers, chosen, log)
-        as_chief = workers.broadcast(tf.global_variables())
-        with workers.session() as session:
-            if found and found.newest:
-                found.restore(session, saver)
-            elif workers.is_chief:
-                session.run(initialize)
-                if chosen.checkpoint is not None:
-                    checkpoints.restore(session, chosen.checkpoint, scope=known.scope,
-                                        exclude=chosen.exclude_scopes,
-                                        checkpoint_scope=chosen.checkpoint_scope)
-                session.run(step.begin_averages)
-            graph.finalize()
-            with workers.watched(session):
-                session.run(as_chief)
-            session.run(batch.initializer)
-            if workers.is_chief:
-                if log and newest:
-                    log(f'Going on from {newest}')
-                data.write_labels(os.path.join(train_dir, data.LABELS), dataset.class_names,
-                                  TrainingError)
-            with data.reraise_dataset_errors():
-                return _loop(session, run)
+        raise TrainingError(f'train_dir must be a local folder, not {train_dir}; train into a local '
+                            'folder and copy it afterwards.')
+    with join_cluster(os.environ.get('TF_CONFIG'), _common_options(options),
+                      timeout=options.worker_timeout, wait_minutes=options.worker_wait,
+                      log=log) as workers:
+        inputs = _open_inputs(workers, dataset, train_dir, options)
+        with tf.Graph().as_default(), _record_signals() as signals:
+            trainer = Trainer(inputs, train_dir, options, workers, signals, log)
+            with workers.session() as session:
+                trainer.initialize(session)
+                with data.reraise_dataset_errors():
+                    return trainer.run(session)
 
 
-def global_batch_size(chosen: TrainingOptions, workers: int) -> int:
-    return chosen.batch_size * chosen.num_clones * workers
+def global_batch_size(options: TrainingOptions, workers: int) -> int:
+    """Images per step of all clones of all workers."""
+    return options.batch_size * options.num_clones * workers
 
 
-def _alike(chosen: TrainingOptions) -> dict[str, Any]:
-    """The options that all workers must have; where the weights come from is the chief's alone."""
-    given = as_dict(chosen)
+def _common_options(options: TrainingOptions) -> dict[str, Any]:
+    """The options that must be the same in all workers; the chief alone restores and saves."""
+    values = as_dict(options)
     for name in ('checkpoint', 'checkpoint_scope', 'exclude_scopes', 'save_minutes'):
-        del given[name]
-    if given['trainable_scopes'] is not None and not isinstance(given['trainable_scopes'], str):
-        given['trainable_scopes'] = list(given['trainable_scopes'])
-    return given
-
-
-def _opened(workers: SingleWorker, given: str | os.PathLike | data.Dataset, train_dir: str,
-            chosen: TrainingOptions) -> tuple[data.Dataset, CheckpointDir | None, int, bool]:
-    """The data, the chief's folder, the step that it is at, and whether batch norm has gammas."""
-    found: list[data.Dataset] = []
-    folders: list[CheckpointDir] = []
-
-    def look() -> dict[str, Any]:
-        # Records are counted by all workers, each a part of the files.
-        dataset = given if isinstance(given, data.Dataset) else data.open_dataset(
-            given, chosen.split, part=(workers.index, workers.count))
-        found.append(dataset)
-        told = {'num_classes': dataset.num_classes, 'num_files': len(dataset.files)}
-        if not workers.is_chief:
-            return told
-        ensure_writable(train_dir)
-        folder = CheckpointDir(train_dir, chosen.network, dataset.num_classes)
-        folders.append(folder)
-        source = folder.newest or chosen.checkpoint
-        scale = source is not None and checkpoints.inspect(
-            source, checkpoint_scope=None if folder.newest else chosen.checkpoint_scope).has_gammas
-        return {**told, 'step': folder.step, 'scale': scale}
-
-    told = workers.together(look)
-    workers.alike(told, ('num_classes', 'num_files'))
-    dataset = found[0]
-    if dataset.kind == 'tfrecord' and dataset is not given:
-        dataset = dataset.with_counts(workers.summed(dataset.counts))
-    return dataset, folders[0] if folders else None, told[0]['step'], told[0]['scale']
+        del values[name]
+    if values['trainable_scopes'] is not None and not isinstance(values['trainable_scopes'], str):
+        values['trainable_scopes'] = list(values['trainable_scopes'])
+    return values
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What the loop works with; `end_asked` is above 0 where a worker was told to end."""
+class _Inputs:
+    """What a run starts from.
 
-    step: TrainStep
-    summary: tf.Tensor
-    end_here: tf.Tensor
-    end_asked: tf.Tensor
-    saver: tf.train.Saver
-    train_dir: str
-    last: str | None
-    bad: list[str]
-    signals: list[int]
-    workers: SingleWorker
-    chosen: TrainingOptions
-    log: Callable[[str], None] | None
+    Attributes:
+      dataset: the images, with the record counts of all files.
+      checkpoints: the chief's checkpoint directory; None in other workers.
+      step: the step of the newest checkpoint, 0 without one.
+      has_gammas: whether batch norm has gammas in the checkpoint to start from.
+    """
+
+    dataset: data.Dataset
+    checkpoints: CheckpointDir | None
+    step: int
+    has_gammas: bool
+
+
+def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset, train_dir: str,
+                 options: TrainingOptions) -> _Inputs:
+    """Opens the dataset and the checkpoint directory, and checks that all workers agree."""
+    dataset: data.Dataset | None = None
+    directory: CheckpointDir | None = None
+
+    def open_local() -> dict[str, Any]:
+        nonlocal dataset, directory
+        # Each worker counts the records of a part of the files.
+        dataset = source if isinstance(source, data.Dataset) else data.open_dataset(
+            source, options.split, part=(workers.index, workers.count))
+        result = {'num_classes': dataset.num_classes, 'num_files': len(dataset.files)}
+        if not workers.is_chief:
+            return result
+        ensure_writable(train_dir)
+        directory = CheckpointDir(train_dir, options.network, dataset.num_classes)
+        checkpoint = directory.newest or options.checkpoint
+        has_gammas = checkpoint is not None and checkpoints.inspect(
+            checkpoint, checkpoint_scope=None if directory.newest else options.checkpoint_scope
+        ).has_gammas
+        return {**result, 'step': directory.step, 'has_gammas': has_gammas}
+
+    results = workers.all_gather(open_local)
+    workers.check_consistent(results, ('num_classes', 'num_files'))
+    assert dataset is not None
+    if dataset.kind == 'tfrecord' and dataset is not source:
+        dataset = dataset.with_counts(workers.all_reduce_sum(dataset.counts))
+    return _Inputs(dataset, directory, results[0]['step'], results[0]['has_gammas'])
+
+
+class Trainer:
+    """One training run: its graph, its state and its loop.
+
+    The constructor builds the graph in the default graph.
+    """
+
+    def __init__(self, inputs: _Inputs, train_dir: str, options: TrainingOptions,
+                 workers: WorkerGroup, signals: list[int],
+                 log: Callable[[str], None] | None):
+        """
+        Args:
+          inputs: from `_open_inputs`.
+          train_dir: folder for checkpoints and summaries.
+          options: the options of `train`.
+          workers: this worker's group.
+          signals: filled with the signals that ask this process to end.
+          log: called with a line of text now and then.
+        """
+        self._inputs, self._train_dir, self._options = inputs, train_dir, options
+        self._workers, self._signals, self._log = workers, signals, log
+        self._network = registry.NETWORKS[options.network]
+        self._unreadable: list[str] = []
+        self._checkpoint = inputs.checkpoints.newest if inputs.checkpoints else None
+        self._step = self._saved_step = 0
+        self._loss: float | None = None
+        self._next_save = 0.0
+        self._journal: _Journal | None = None
+
+        # The chief initializes the weights; the random numbers of a step, as for dropout, are each
+        # worker's own.
+        seed = options.seed
+        tf.set_random_seed(None if seed is None else seed + workers.index)
+        self._batches = self._build_input()
+        batch = self._batches.get_next()
+        shared = as_dict(options, option_names(LearningOptions))
+        shared['end_learning_rate'] = min(options.end_learning_rate, options.learning_rate)
+        steps_per_decay = (inputs.dataset.num_examples * options.epochs_per_decay
+                           / global_batch_size(options, workers.count))
+        self._train = build_step(batch['image'], batch['label'], inputs.dataset.num_classes,
+                                 workers=workers, decay_steps=max(1, round(steps_per_decay)),
+                                 batch_norm_scale=inputs.has_gammas, **shared)
+        self._saver = tf.train.Saver(max_to_keep=_MAX_CHECKPOINTS, save_relative_paths=True)
+        # The moving averages are initialized from the variables, after these have their values.
+        averages = {variable.op.name + checkpoints.MOVING_AVERAGE
+                    for variable in tf.model_variables()}
+        self._initializer = tf.variables_initializer([
+            variable for variable in tf.global_variables() if variable.op.name not in averages])
+        self._summary = tf.summary.merge([
+            tf.summary.scalar('learning_rate', self._train.learning_rate),
+            *(tf.summary.scalar(f'losses/{name}', loss)
+              for name, loss in self._train.losses.items())])
+        # Whether this worker was asked to end, and (if above 0) whether any worker was.
+        self._end_requested = tf.placeholder_with_default(0.0, [])
+        self._any_end_requested = workers.all_reduce_mean(self._end_requested)
+        self._broadcast = workers.broadcast(tf.global_variables())
+
+    def _build_input(self) -> tf.data.Iterator:
+        options, seed = self._options, self._options.seed
+        return tf.data.make_initializable_iterator(data.batches(
+            self._inputs.dataset, options.batch_size * options.num_clones,
+            image_size=options.image_size or self._network.image_size,
+            training=True, distort=options.distort, repeat=True,
+            # A resumed run gets the images in another order.
+            seed=None if seed is None else seed + self._inputs.step,
+            strict=options.strict, bad=self._unreadable, shuffle_buffer=options.shuffle_buffer,
+            part=(self._workers.index, self._workers.count)))
+
+    def initialize(self, session: tf.Session) -> None:
+        """Restores or initializes the variables in the chief, and broadcasts them."""
+        options, workers = self._options, self._workers
+        if self._inputs.checkpoints and self._checkpoint:
+            self._inputs.checkpoints.restore(session, self._saver)
+        elif workers.is_chief:
+            session.run(self._initializer)
+            if options.checkpoint is not None:
+                checkpoints.restore(session, options.checkpoint, scope=self._network.scope,
+                                    exclude=options.exclude_scopes,
+                                    checkpoint_scope=options.checkpoint_scope)
+            session.run(self._train.init_averages)
+        session.graph.finalize()
+        with workers.raise_on_worker_loss(session):
+            session.run(self._broadcast)
+        session.run(self._batches.initializer)
+        if workers.is_chief:
+            if self._log and self._checkpoint:
+                self._log(f'Resuming from {self._checkpoint}')
+            data.write_labels(os.path.join(self._train_dir, data.LABELS), self._inputs.dataset.class_names,
+                                  TrainingError)
+
+    def run(self, session: tf.Session) -> TrainResult:
+        """Trains to the last step, a signal or an error; saves at intervals and at the end."""
+        workers = self._workers
+        start = self._step = self._saved_step = int(session.run(self._train.global_step))
+        if workers.is_chief:
+            self._journal = _Journal(self._options, workers.count, self._train_dir, start,
+                                     self._log)
+        self._next_save = time.monotonic() + 60 * self._options.save_minutes
+        stopping = False
+        try:
+            while self._step < self._options.steps and not stopping:
+                stopping = self._run_step(session)
+                self._save_if_due(session)
+            if workers.is_chief and (self._saved_step != self._step or self._checkpoint is None):
+                self._save(session)
+            elif self._journal:
+                self._journal.loss_plot.draw()
+            workers.barrier()
+        finally:
+            if self._journal:
+                self._journal.close()
+        return TrainResult(self._checkpoint, self._step, start,
+                           None if self._loss is None else float(self._loss),
+                           self._step < self._options.steps, self._unreadable)
+
+    def _run_step(self, session: tf.Session) -> bool:
+        """Runs one step; returns whether the run shall end after it."""
+        number = self._step + 1
+        with_summary = number % self._options.summary_steps == 0 or number == self._options.steps
+        try:
+            with self._workers.raise_on_worker_loss(session):
+                loss, summary, end_requested = session.run(
+                    [self._train.train, self._summary if with_summary else (),
+                     self._any_end_requested],
+                    {self._end_requested: float(bool(self._signals))})
+        except tf.errors.InvalidArgumentError as error:
+            if 'inf or nan' not in str(error):
+                raise
+            if self._journal:
+                self._journal.loss_plot.draw()  # shows how the loss got there
+            advice = (f'resume from the last checkpoint, {self._checkpoint}' if self._checkpoint
+                      else 'start again (there is no checkpoint yet)')
+            raise TrainingError(f'The loss is not finite at step {number}; lower the learning rate '
+                                f'and {advice}.') from None
+        except WorkerLostError as error:
+            raise self._handle_worker_loss(error) from None
+        self._step, self._loss = number, loss
+        if self._journal:
+            self._journal.add(number, loss, summary)
+        # One worker ends after the current step; several end after the next one, when all know.
+        return bool(self._signals) if self._workers.count == 1 else end_requested > 0
+
+    def _handle_worker_loss(self, error: WorkerLostError) -> WorkerLostError:
+        """Saves the last complete step in the chief, and returns the error to raise.
+
+        The interrupted step has changed no variable; see `WorkerGroup.average_gradients`.
+        """
+        if self._workers.is_chief and self._step != self._saved_step:
+            with self._workers.session() as session:
+                self._save(session)
+        where = f' and saved {self._checkpoint}' if self._checkpoint else ''
+        return WorkerLostError(f'{error}; training stopped after step {self._step:,}{where}. To '
+                               'resume, run the same command in every worker.')
+
+    def _save_if_due(self, session: tf.Session) -> None:
+        if self._workers.is_chief and time.monotonic() >= self._next_save:
+            self._save(session)
+            self._next_save = time.monotonic() + 60 * self._options.save_minutes
+
+    def _save(self, session: tf.Session) -> None:
+        with self._workers.exit_suspended():
+            self._checkpoint = save(session, self._saver, self._train_dir, self._step)
+        self._saved_step = self._step
+        if self._journal:
+            self._journal.loss_plot.draw()
 
 
 class _Journal:
-    """What a run leaves to be looked at: summaries, the curve, the bar and lines; the chief's."""
+    """The chief's records of a run: summaries, the loss plot, the progress bar and log lines."""
 
-    def __init__(self, run: _Run, started: int):
-        self._images = images = global_batch_size(run.chosen, run.workers.count)
-        self._steps, self._log = run.chosen.steps, run.log
-        self.curve = LossPlot(run.train_dir, started)
-        self._writer = tf.summary.FileWriter(run.train_dir)
-        self._bar = tqdm(total=self._steps * images, initial=started * images, unit=' images',
+    def __init__(self, options: TrainingOptions, workers: int, train_dir: str, start: int,
+                 log: Callable[[str], None] | None):
+        self._images = images = global_batch_size(options, workers)
+        self._steps, self._log = options.steps, log
+        self.loss_plot = LossPlot(train_dir, start)
+        self._writer = tf.summary.FileWriter(train_dir)
+        self._bar = tqdm(total=self._steps * images, initial=start * images, unit=' images',
                          disable=None, file=sys.stderr, dynamic_ncols=True)
-        self._since, self._logged = time.monotonic(), started
+        self._last_time, self._last_step = time.monotonic(), start
 
-    def add(self, done: int, loss: float, lines: bytes | tuple[()]) -> None:
-        """A step that was made, with its summary where one was due."""
+    def add(self, step: int, loss: float, summary: bytes | tuple[()]) -> None:
+        """Records a finished step, with its summary if there is one."""
         self._bar.update(self._images)
-        if lines:
+        if summary:
             now = time.monotonic()
-            rate = (done - self._logged) * self._images / max(now - self._since, 1e-9)
-            self._since, self._logged = now, done
-            self._writer.add_summary(lines, done)
-            self.curve.add(done, lines)
+            rate = (step - self._last_step) * self._images / max(now - self._last_time, 1e-9)
+            self._last_time, self._last_step = now, step
+            self._writer.add_summary(summary, step)
+            self.loss_plot.add(step, summary)
             self._writer.add_summary(tf.Summary(value=[tf.Summary.Value(
-                tag='images_per_second', simple_value=rate)]), done)
+                tag='images_per_second', simple_value=rate)]), step)
             if self._log:
-                self._log(f'step {done} of {self._steps}: loss {loss:.4f}, {rate:.1f} images/s')
-        self._bar.set_postfix(step=done, loss=f'{loss:.3f}', refresh=False)
+                self._log(f'step {step} of {self._steps}: loss {loss:.4f}, {rate:.1f} images/s')
+        self._bar.set_postfix(step=step, loss=f'{loss:.3f}', refresh=False)
 
     def close(self) -> None:
         self._bar.close()
         close_writer(self._writer)
 
 
-def _loop(session: tf.Session, run: _Run) -> TrainResult:
-    """Steps until the last, a signal or an error; saves by the clock and at the end."""
-    step, workers, steps = run.step, run.workers, run.chosen.steps
-    started = done = saved = int(session.run(step.global_step))
-    loss: float | None = None
-    path = run.last
-    journal = _Journal(run, started) if workers.is_chief else None
-    stopping = False
-
-    def keep(session: tf.Session) -> str:
-        kept = save(session, run.saver, run.train_dir, done)
-        if journal:
-            journal.curve.draw()
-        return kept
-
-    try:
-        next_save = time.monotonic() + 60 * run.chosen.save_minutes
-        while done < steps and not stopping:
-            due = (done + 1) % run.chosen.summary_steps == 0 or done + 1 == steps
-            try:
-                with workers.watched(session):
-                    loss, lines, asked = session.run(
-                        [step.train, run.summary if due else (), run.end_asked],
-                        {run.end_here: float(bool(run.signals))})
-            except tf.errors.InvalidArgumentError as error:
-                if 'inf or nan' not in str(error):
-                    raise
-                if journal:
-                    journal.curve.draw()  # which shows how it came to that
-                raise TrainingError(
-                    f'The loss is not a finite number any more at step {done + 1}; lower the '
-                    'learning rate, and go on from the last checkpoint'
-                    + (f', {path}.' if path else ', or begin again: there is none yet.')) from None
-            except WorkerLostError as error:
-                # No step is half made: the chief's variables are those of the last whole one.
-                if workers.is_chief and done != saved:
-                    with workers.session() as again:
-                        path, saved = keep(again), done
-                raise WorkerLostError(f'{error}; training stopped after step {done:,}'
-                                      + (f', and is in {path}' if path else '')
-                                      + '. The same command, in every worker, goes on.') from None
-            done += 1
-            # Alone, a signal ends it after the step at hand; with others, after the next, by when
-            # all know.
-            stopping = bool(run.signals) if workers.count == 1 else asked > 0
-            if journal:
-                journal.add(done, loss, lines)
-            if workers.is_chief and time.monotonic() >= next_save:
-                path, saved = keep(session), done
-                next_save = time.monotonic() + 60 * run.chosen.save_minutes
-        workers.end()
-        if workers.is_chief and (saved != done or path is None):
-            path = keep(session)
-        elif journal:
-            journal.curve.draw()
-    finally:
-        if journal:
-            journal.close()
-    return TrainResult(path, done, started, None if loss is None else float(loss), done < steps,
-                   run.bad)
-
-
 @contextlib.contextmanager
-def _signals_noted() -> Iterator[list[int]]:
-    """A list that fills when the process is asked to end; only the main thread can ask for it."""
-    noted: list[int] = []
+def _record_signals() -> Iterator[list[int]]:
+    """Yields a list that receives SIGINT and SIGTERM; only in the main thread, else it stays empty.
+    """
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield noted
+        yield received
         return
-    before: dict[int, Any] = {}
+    previous: dict[int, Any] = {}
 
-    def note(number, frame):
-        noted.append(number)
-        signal.signal(number, before[number])  # a second one does what it always did
+    def handle(number: int, frame: Any) -> None:
+        received.append(number)
+        signal.signal(number, previous[number])  # a second signal has its usual effect
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, note)
+        previous[number] = signal.signal(number, handle)
     try:
-        yield noted
+        yield received
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

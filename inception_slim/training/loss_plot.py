@@ -1,4 +1,4 @@
-"""The curve of a training as a picture, from the summaries that it writes."""
+"""A plot of the losses and the learning rate of a training run."""
 
 from __future__ import annotations
 
@@ -11,73 +11,72 @@ from inception_slim._atomic_write import atomic_write
 from inception_slim.errors import DatasetError
 import tensorflow.compat.v1 as tf
 
-CURVE = 'loss.png'
-_LOSS = 'losses/'  # what the tags of losses begin with
+FILE_NAME = 'loss.png'
+_LOSS = 'losses/'  # prefix of the summary tags of losses
 _RATE = 'learning_rate'
 
 
 class LossPlot:
-    """The losses and the learning rate by step, drawn into the folder of a training.
+    """The losses and the learning rate by step, drawn to `loss.png` in the training folder.
 
-    It goes on where earlier runs in the folder stopped, as their summaries tell. Nothing is read
-    or drawn where matplotlib is not installed; what cannot be drawn stops no training.
+    Includes earlier runs in the folder, from their summaries. Does nothing without matplotlib; an
+    error while drawing does not stop the training.
 
     Attributes:
-      points: by tag, a value for each step that has a summary.
+      points: values by step, by summary tag.
     """
 
     def __init__(self, folder: str, step: int):
-        """Reads what led up to a step.
+        """Reads the summaries of earlier runs.
 
         Args:
-          folder: of the training.
-          step: that of the checkpoint that this run goes on from; later points are of steps that
-            were lost with an earlier run.
+          folder: the training folder.
+          step: the step that this run resumes from; later points were lost with an earlier run.
         """
-        self._path = os.path.join(folder, CURVE)
-        self._wanted = importlib.util.find_spec('matplotlib') is not None
+        self._path = os.path.join(folder, FILE_NAME)
+        self._enabled = importlib.util.find_spec('matplotlib') is not None
         self.points: dict[str, dict[int, float]] = {}
-        if not self._wanted or not step:
+        if not self._enabled or not step:
             return
-        # Their names begin with the time that they were begun at.
+        # The names contain the start time, so they sort by time.
         for events in sorted(glob.glob(os.path.join(glob.escape(folder), 'events.out.tfevents.*'))):
             self._read(events, step)
 
     def _read(self, events: str, step: int) -> None:
-        # A run that was killed leaves its last event cut short; those before it are good.
+        # The last event of a killed run may be truncated; those before it are valid.
         with contextlib.suppress(tf.errors.DataLossError, tf.errors.NotFoundError):
             first = True
             for event in tf.train.summary_iterator(events):
                 if not event.summary.value:
                     continue
                 if first:
-                    # It went on from a checkpoint before the end of the run before it.
-                    self._forget_from(event.step)
+                    # This run resumed from a checkpoint before the end of the previous run.
+                    self._drop_from(event.step)
                     first = False
                 if event.step <= step:
-                    self._take(event.step, event.summary)
+                    self._add(event.step, event.summary)
 
-    def _forget_from(self, step: int) -> None:
+    def _drop_from(self, first: int) -> None:
         for tag, values in self.points.items():
-            self.points[tag] = {at: value for at, value in values.items() if at < step}
+            self.points[tag] = {step: value for step, value in values.items() if step < first}
 
-    def _take(self, step: int, summary: tf.Summary) -> None:
+    def _add(self, step: int, summary: tf.Summary) -> None:
         for value in summary.value:
             if value.tag.startswith(_LOSS) or value.tag == _RATE:
                 self.points.setdefault(value.tag, {})[step] = value.simple_value
 
     def add(self, step: int, summary: bytes) -> None:
-        """A summary of this run, serialized."""
-        if self._wanted:
-            self._take(step, tf.Summary.FromString(summary))
+        """Adds a serialized summary of this run."""
+        if self._enabled:
+            self._add(step, tf.Summary.FromString(summary))
 
     def draw(self) -> None:
-        """Writes the picture anew, whole or not at all."""
-        if not self._wanted or not self.points:
+        """Draws the plot and writes it atomically."""
+        if not self._enabled or not self.points:
             return
         from matplotlib import figure, ticker
-        drawn = figure.Figure(figsize=(8, 5.5), layout='constrained')
-        axes, rate = drawn.subplots(2, sharex=True, height_ratios=[4, 1])
+        plot = figure.Figure(figsize=(8, 5.5), layout='constrained')
+        axes, rate = plot.subplots(2, sharex=True, height_ratios=[4, 1])
         for tag in sorted(self.points, key=lambda tag: tag != _LOSS + 'total'):
             values = self.points[tag]
             if tag != _RATE:
@@ -94,8 +93,8 @@ class LossPlot:
         rate.set_ylim(0, 1.1 * max(values.values(), default=1))
         rate.set_xlabel('step')
         rate.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-        for each in (axes, rate):
-            each.grid(alpha=0.3)
-        # As with summaries: a full disk says so when the checkpoint is written.
+        for part in (axes, rate):
+            part.grid(alpha=0.3)
+        # A full disk is reported when the checkpoint is written.
         with contextlib.suppress(DatasetError), atomic_write(self._path) as file:
-            drawn.savefig(file, format='png', dpi=120)
+            plot.savefig(file, format='png', dpi=120)

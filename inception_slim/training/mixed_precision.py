@@ -1,7 +1,8 @@
-"""What is multiplied in bfloat16 while everything that is kept and summed up stays in float32.
+"""Mixed precision: activations and products in bfloat16, variables and sums in float32.
 
-bfloat16 has float32's range and 8 of its 24 bits. Convolutions of such numbers add up in float32
-inside; weights must not be kept in it, since most of a step's changes are less than a bit of them.
+bfloat16 has the range of float32 but 8 instead of 24 bits of precision. Convolutions of bfloat16
+values accumulate in float32. Variables must stay in float32, because most updates of a step are
+smaller than bfloat16's resolution.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ import tensorflow.compat.v1 as tf
 
 
 def supported_precision(precision: str) -> str:
-    """The precision asked for; 'float32', with a warning, where the processor lacks bfloat16."""
+    """Returns `precision`, or 'float32' with a warning if the processor has no bfloat16."""
     if precision == 'bfloat16' and not has_bfloat16():
-        warnings.warn('This processor has no bfloat16 instructions, which would make training in '
-                      'bfloat16 slower; staying in float32.', stacklevel=3)
+        warnings.warn('This processor has no bfloat16 instructions, so training in bfloat16 would '
+                      'be slower; using float32.', stacklevel=3)
         return 'float32'
     return precision
 
 
 def float32_master_getter(getter: Callable, name: str, *args: Any, **kwargs: Any) -> Any:
-    """A custom getter of a variable scope: bfloat16 variables are float32's, cast for their use.
+    """A custom getter for `tf.variable_scope`: creates float32 variables and casts them to bfloat16.
 
-    Their names, initializers and collections are those of the float32 variables; gradients reach
-    these through the cast, as float32.
+    Names, initializers and collections are those of the float32 variables, which get float32
+    gradients through the cast.
     """
     if kwargs.get('dtype') != tf.bfloat16:
         return getter(name, *args, **kwargs)
@@ -35,18 +36,18 @@ def float32_master_getter(getter: Callable, name: str, *args: Any, **kwargs: Any
 
 
 def to_float32(value: tf.Tensor) -> tf.Tensor:
-    """What was computed in bfloat16, as float32; anything else as it is."""
+    """Casts a bfloat16 tensor to float32; returns any other tensor unchanged."""
     return tf.cast(value, tf.float32) if value.dtype == tf.bfloat16 else value
 
 
 def regularized_in_float32(arg_scope: dict) -> dict:
-    """An arg scope whose regularizers see the variables, and not what was cast of them."""
-    def of_the_variable(regularizer: Callable) -> Callable:
-        def regularized(weights: Any) -> tf.Tensor | None:
-            cast = weights.dtype == tf.bfloat16 and weights.op.type == 'Cast'
-            return regularizer(weights.op.inputs[0] if cast else weights)
-        return regularized
+    """Makes the regularizers of an arg scope use the float32 variables instead of their casts."""
+    def without_cast(regularizer: Callable) -> Callable:
+        def regularize(weights: Any) -> tf.Tensor | None:
+            is_cast = weights.dtype == tf.bfloat16 and weights.op.type == 'Cast'
+            return regularizer(weights.op.inputs[0] if is_cast else weights)
+        return regularize
 
-    return {layer: {name: of_the_variable(value) if name.endswith('_regularizer') and value
+    return {layer: {name: without_cast(value) if name.endswith('_regularizer') and value
                     else value for name, value in arguments.items()}
             for layer, arguments in arg_scope.items()}

@@ -1,8 +1,8 @@
-"""One step of training, as TF-Slim's users made it.
+"""One training step with TF-Slim's usual recipe.
 
-Softmax cross-entropy with smoothed labels on the logits and, with less weight, on the auxiliary
-logits; the L2 loss of the arg scope; RMSProp with a rate that decays; batch norm's moving averages
-with the step and the moving averages of the weights after it.
+Softmax cross-entropy with label smoothing on the logits and, with a smaller weight, on the
+auxiliary logits; the L2 loss of the arg scope; RMSProp with a decaying learning rate; updates of
+batch norm's moving averages with the step, and of the weights' moving averages after it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from inception_slim.errors import TrainingError
 from inception_slim.nets import registry
 from inception_slim.options import build_options
 from inception_slim.training import gradient_checkpointing
-from inception_slim.training.distributed import DistributedWorkers, SingleWorker
+from inception_slim.training.distributed import WorkerGroup
 from inception_slim.training.mixed_precision import (
     float32_master_getter,
     regularized_in_float32,
@@ -29,16 +29,16 @@ import tf_slim as slim
 
 @dataclass(frozen=True)
 class TrainStep:
-    """One training step, as tensors and an op of a graph.
+    """One training step, as tensors and ops of a graph.
 
     Attributes:
-      train: runs the step, all of it; its value is the total loss from before it.
-      losses: the parts of the loss, scalars by name: 'total', 'logits', 'regularization', and
-        'aux_logits' where there is an auxiliary head.
-      learning_rate: of this step, a scalar.
-      global_step: how many steps were made, int64.
+      train: runs the whole step; its value is the total loss before the step.
+      losses: the scalar losses by name: 'total', 'logits', 'regularization', and 'aux_logits' if
+        there is an auxiliary head.
+      learning_rate: scalar, of this step.
+      global_step: number of steps done, int64.
       averages: the moving averages of the weights; None without them.
-      begin_averages: sets every moving average to its variable's present value.
+      init_averages: sets every moving average to the current value of its variable.
     """
 
     train: tf.Tensor
@@ -46,7 +46,7 @@ class TrainStep:
     learning_rate: tf.Tensor
     global_step: tf.Variable
     averages: tf.train.ExponentialMovingAverage | None
-    begin_averages: tf.Operation
+    init_averages: tf.Operation
 
 
 def build_step(
@@ -54,7 +54,7 @@ def build_step(
     labels: tf.Tensor,
     num_classes: int,
     *,
-    workers: SingleWorker | None = None,
+    workers: WorkerGroup | None = None,
     network: str = 'inception_v3',
     trainable_scopes: Iterable[str] | None = None,
     learning_rate: float = 0.01,
@@ -75,89 +75,114 @@ def build_step(
     decay_steps: int = 1000,
     batch_norm_scale: bool = False,
 ) -> TrainStep:
-    """Builds the network and one step of its training in the default graph.
+    """Builds the network and one training step in the default graph.
 
     Args:
-      images: `[batch, height, width, 3]` float32 in [-1, 1]; with clones, a whole number of images
-        for each.
+      images: `[batch, height, width, 3]` float32 in [-1, 1]; with clones, the batch size must be a
+        multiple of `num_clones`.
       labels: `[batch]` integers in [0, num_classes).
       num_classes: width of the classifiers.
-      workers: those that train together; gradients and losses are then the means of all.
-      **options: those of `StepOptions`.
+      workers: the workers that train together; gradients and losses are averaged over them. One
+        worker by default.
+      network: the network's name in `nets.registry`.
+      trainable_scopes: scopes whose variables are trained, such as 'Logits'; None trains all.
+      learning_rate: initial learning rate, above 0.
+      end_learning_rate: lower bound of the learning rate.
+      decay_factor: factor of the learning rate at each decay, above 0.
+      aux_weight: weight of the auxiliary loss.
+      label_smoothing: label smoothing, in [0, 1).
+      weight_decay: L2 regularization factor.
+      moving_average_decay: decay of the weights' moving averages, in [0, 1); None or 0 keeps none.
+      clip_gradients: maximum norm of each variable's gradient; 0 disables clipping.
+      batch_norm_decay: decay of batch norm's moving averages, in [0, 1).
+      dropout_keep_prob: keep probability of dropout, in (0, 1].
+      depth_multiplier: factor of the number of channels of every convolution, above 0.
+      min_depth: minimum number of channels of a convolution.
+      precision: 'float32' or 'bfloat16'.
+      recompute: save memory by gradient checkpointing.
+      num_clones: copies of the network, each on a part of the batch and on its own GPU if any.
+      decay_steps: steps between decays of the learning rate.
+      batch_norm_scale: whether batch norm has gammas.
 
     Raises:
-      TrainingError: an option is out of its range, or `trainable_scopes` names nothing.
+      TrainingError: an option is out of range, or `trainable_scopes` matches no variable.
 
-    Source: https://arxiv.org/abs/1512.00567, section 8, and the defaults of TF-Slim's users.
+    Source: https://arxiv.org/abs/1512.00567, section 8, with the default values of TF-Slim's
+    training script.
     """
-    chosen = build_options(StepOptions, locals(), TrainingError)
-    known = registry.NETWORKS[chosen.network]
-    arguments = {'dropout_keep_prob': chosen.dropout_keep_prob}
-    if known.channels:
-        arguments.update(depth_multiplier=chosen.depth_multiplier, min_depth=chosen.min_depth)
-    elif chosen.depth_multiplier != 1:
-        raise TrainingError(f'{known.title} cannot be thinned; leave depth_multiplier at 1.')
-    arg_scope = known.arg_scope(weight_decay=chosen.weight_decay,
-                                batch_norm_decay=chosen.batch_norm_decay,
-                                batch_norm_scale=chosen.batch_norm_scale)
+    options = build_options(StepOptions, locals(), TrainingError)
+    workers = workers or WorkerGroup()
+    definition = registry.NETWORKS[options.network]
+    arguments = {'dropout_keep_prob': options.dropout_keep_prob}
+    if definition.channels:
+        arguments.update(depth_multiplier=options.depth_multiplier, min_depth=options.min_depth)
+    elif options.depth_multiplier != 1:
+        raise TrainingError(f'{definition.title} does not support depth_multiplier; leave it at 1.')
+    arg_scope = definition.arg_scope(weight_decay=options.weight_decay,
+                                     batch_norm_decay=options.batch_norm_decay,
+                                     batch_norm_scale=options.batch_norm_scale)
     getter = None
-    if supported_precision(chosen.precision) == 'bfloat16':
+    if supported_precision(options.precision) == 'bfloat16':
         images = tf.cast(images, tf.bfloat16)
         getter, arg_scope = float32_master_getter, regularized_in_float32(arg_scope)
-    # Resource variables, whose reads and writes have an order; their names are the same.
+    # Resource variables, because their reads and writes are ordered; the names are the same.
     with tf.variable_scope('', use_resource=True, custom_getter=getter):
         global_step = tf.train.get_or_create_global_step()
         losses: dict[str, tf.Tensor] = {}
-        for clone, (part, wanted) in enumerate(_parts(images, labels, chosen.num_clones)):
-            with _on_its_device(clone, chosen.num_clones), slim.arg_scope(arg_scope):
-                logits, end_points = known.function(part, num_classes=num_classes,
-                                                    is_training=True, **arguments)
-                wanted = tf.one_hot(wanted, num_classes)
-                share = 1 / chosen.num_clones
-                added = {'logits': tf.losses.softmax_cross_entropy(
-                    wanted, to_float32(logits), weights=share,
-                    label_smoothing=chosen.label_smoothing)}
-                if 'AuxLogits' in end_points:
-                    added['aux_logits'] = tf.losses.softmax_cross_entropy(
-                        wanted, to_float32(end_points['AuxLogits']),
-                        weights=chosen.aux_weight * share,
-                        label_smoothing=chosen.label_smoothing, scope='aux_loss')
-            for name, loss in added.items():
+        for clone, (part, part_labels) in enumerate(_split(images, labels, options.num_clones)):
+            with _clone_scope(clone, options.num_clones), slim.arg_scope(arg_scope):
+                logits, end_points = definition.function(
+                    part, num_classes=num_classes, is_training=True, **arguments)
+                clone_losses = _classification_losses(
+                    logits, end_points.get('AuxLogits'), tf.one_hot(part_labels, num_classes),
+                    options, 1 / options.num_clones)
+            for name, loss in clone_losses.items():
                 losses[name] = losses[name] + loss if name in losses else loss
         losses['regularization'] = tf.losses.get_regularization_loss()
         losses['total'] = local_loss = tf.losses.get_total_loss()
-        rate = tf.maximum(float(chosen.end_learning_rate), tf.train.exponential_decay(
-            chosen.learning_rate, global_step, chosen.decay_steps, chosen.decay_factor,
+        rate = tf.maximum(float(options.end_learning_rate), tf.train.exponential_decay(
+            options.learning_rate, global_step, options.decay_steps, options.decay_factor,
             staircase=True), name='decayed_learning_rate')
         optimizer = tf.train.RMSPropOptimizer(rate, decay=0.9, momentum=0.9, epsilon=1.0)
-        others = workers if isinstance(workers, DistributedWorkers) else None
-        if others:
-            losses = _shared(others, optimizer, losses)
+        if workers.count > 1:
+            losses = _average_over_workers(workers, optimizer, losses)
         forward = tf.get_default_graph().get_operations()
         train_step = slim.learning.create_train_op(
             local_loss, optimizer, global_step=global_step,
-            update_ops=_first_clones_updates(chosen.num_clones),
-            variables_to_train=variables_to_train(known, chosen.trainable_scopes),
-            clip_gradient_norm=chosen.clip_gradients or 0, check_numerics=not others,
-            colocate_gradients_with_ops=chosen.num_clones > 1)
-        if chosen.recompute:
+            update_ops=_batch_norm_updates(options.num_clones),
+            variables_to_train=variables_to_train(definition, options.trainable_scopes),
+            clip_gradient_norm=options.clip_gradients or 0, check_numerics=workers.count == 1,
+            colocate_gradients_with_ops=options.num_clones > 1)
+        if options.recompute:
             gradient_checkpointing.recompute(tf.get_default_graph(), forward)
-        if others:
+        if workers.count > 1:
             with tf.control_dependencies([train_step]):
                 train_step = tf.identity(losses['total'])
-        if not chosen.moving_average_decay:
+        if not options.moving_average_decay:
             return TrainStep(train_step, losses, rate, global_step, None, tf.no_op())
-        averages = tf.train.ExponentialMovingAverage(chosen.moving_average_decay, global_step)
+        averages = tf.train.ExponentialMovingAverage(options.moving_average_decay, global_step)
         variables = slim.get_model_variables()
         with tf.control_dependencies([train_step]):
             averaged = averages.apply(variables)
         with tf.control_dependencies([averaged]):
             train_step = tf.identity(train_step, 'train_step')
-        begin = tf.group(*(tf.assign(averages.average(each), each) for each in variables))
-    return TrainStep(train_step, losses, rate, global_step, averages, begin)
+        init_averages = tf.group(*(tf.assign(averages.average(variable), variable)
+                                   for variable in variables))
+    return TrainStep(train_step, losses, rate, global_step, averages, init_averages)
 
 
-def _parts(images: tf.Tensor, labels: tf.Tensor,
+def _classification_losses(logits: tf.Tensor, aux_logits: tf.Tensor | None, one_hot: tf.Tensor,
+                           options: StepOptions, weight: float) -> dict[str, tf.Tensor]:
+    losses = {'logits': tf.losses.softmax_cross_entropy(
+        one_hot, to_float32(logits), weights=weight, label_smoothing=options.label_smoothing)}
+    if aux_logits is not None:
+        losses['aux_logits'] = tf.losses.softmax_cross_entropy(
+            one_hot, to_float32(aux_logits), weights=options.aux_weight * weight,
+            label_smoothing=options.label_smoothing, scope='aux_loss')
+    return losses
+
+
+def _split(images: tf.Tensor, labels: tf.Tensor,
            clones: int) -> list[tuple[tf.Tensor, tf.Tensor]]:
     if clones == 1:
         return [(images, labels)]
@@ -165,19 +190,19 @@ def _parts(images: tf.Tensor, labels: tf.Tensor,
 
 
 @contextlib.contextmanager
-def _on_its_device(clone: int, clones: int) -> Iterator[None]:
-    """Where and under which names a clone is built, as slim's `model_deploy` had them."""
+def _clone_scope(clone: int, clones: int) -> Iterator[None]:
+    """Sets a clone's device and name scope, as slim's `model_deploy` does."""
     if clones == 1:
         yield
         return
     gpus = len(tf.config.list_physical_devices('GPU'))
     if 0 < gpus < clones:
-        raise TrainingError(f'num_clones is {clones}, but there are {gpus} GPUs; give each clone '
+        raise TrainingError(f'num_clones is {clones}, but there are {gpus} GPUs; each clone needs '
                             'its own.')
 
-    def device(operation):
-        variable = operation.type in ('VarHandleOp', 'VariableV2')
-        return '/device:CPU:0' if variable or not gpus else f'/device:GPU:{clone}'
+    def device(operation: tf.Operation) -> str:
+        is_variable = operation.type in ('VarHandleOp', 'VariableV2')
+        return '/device:CPU:0' if is_variable or not gpus else f'/device:GPU:{clone}'
 
     scope = tf.get_variable_scope()
     with tf.name_scope(f'clone_{clone}/'), tf.device(device), tf.variable_scope(
@@ -185,47 +210,57 @@ def _on_its_device(clone: int, clones: int) -> Iterator[None]:
         yield
 
 
-def _first_clones_updates(clones: int) -> list[tf.Operation] | None:
-    """Batch norm's updates; None stands for all that there are."""
+def _batch_norm_updates(clones: int) -> list[tf.Operation] | None:
+    """The updates of the first clone's batch norm averages; None means all updates."""
     return tf.get_collection(tf.GraphKeys.UPDATE_OPS, 'clone_0/') if clones > 1 else None
 
 
-def _shared(workers: DistributedWorkers, optimizer: tf.train.Optimizer,
-            losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Has an optimizer apply the means of all workers' gradients; returns the means of losses.
+def _average_over_workers(workers: WorkerGroup, optimizer: tf.train.Optimizer,
+                          losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Makes an optimizer apply gradients averaged over all workers; returns the averaged losses.
 
-    A loss that is no number in one worker is none in all, and so ends all of them, at one step.
+    A loss that is not finite in one worker is so in all, and ends all of them at the same step.
     """
-    means = tf.unstack(workers.mean(tf.stack(list(losses.values()))), len(losses))
-    shared = dict(zip(losses, means))
-    shared['total'] = tf.check_numerics(shared['total'], 'LossTensor is inf or nan')
-    compute = optimizer.compute_gradients
+    means = tf.unstack(workers.all_reduce_mean(tf.stack(list(losses.values()))), len(losses))
+    averaged = dict(zip(losses, means))
+    averaged['total'] = tf.check_numerics(averaged['total'], 'LossTensor is inf or nan')
+    compute_gradients = optimizer.compute_gradients
 
-    def compute_means(*arguments, **options):
-        return workers.averaged(compute(*arguments, **options), [shared['total'].op])
+    def compute_averages(*arguments, **options):
+        return workers.average_gradients(compute_gradients(*arguments, **options),
+                                         [averaged['total'].op])
 
-    optimizer.compute_gradients = compute_means
-    return shared
+    optimizer.compute_gradients = compute_averages
+    return averaged
 
 
 def variables_to_train(
     network: registry.Network, scopes: Iterable[str] | None
 ) -> list[tf.Variable]:
+    """The trainable variables under any of the scopes; all of them if `scopes` is None.
+
+    Args:
+      network: the network, whose own scope may be left out of `scopes`.
+      scopes: such as 'Logits' or 'InceptionV3/Logits'.
+
+    Raises:
+      TrainingError: there is no trainable variable under a scope, or no scope.
+    """
     variables = tf.trainable_variables()
     if scopes is None:
         return variables
     if isinstance(scopes, str):
         raise TrainingError(f'trainable_scopes must be a list of scopes, not {scopes!r}; '
                             f'write trainable_scopes=[{scopes!r}].')
-    chosen = set()
+    names: set[str] = set()
     for scope in scopes:
-        inside = scope.strip('/').removeprefix(network.scope + '/')
-        under = network.scope if inside == network.scope else f'{network.scope}/{inside}'
-        found = [each.op.name for each in variables if each.op.name.startswith(under + '/')]
-        if not found:
-            raise TrainingError(f'No trainable variable is under the scope {scope!r}; name scopes '
+        relative = scope.strip('/').removeprefix(network.scope + '/')
+        prefix = network.scope if relative == network.scope else f'{network.scope}/{relative}'
+        matches = [item.op.name for item in variables if item.op.name.startswith(prefix + '/')]
+        if not matches:
+            raise TrainingError(f'No trainable variable is under the scope {scope!r}; give scopes '
                                 'such as Logits, AuxLogits or Mixed_7c.')
-        chosen.update(found)
-    if not chosen:
-        raise TrainingError('trainable_scopes is empty; name a scope, or leave it out.')
-    return [each for each in variables if each.op.name in chosen]
+        names.update(matches)
+    if not names:
+        raise TrainingError('trainable_scopes is empty; give at least one scope, or omit it.')
+    return [variable for variable in variables if variable.op.name in names]
