@@ -163,8 +163,10 @@ class WorkerGroup:
             failure, result = error, {'error': str(error)[:4000]}
         message = json.dumps(result).encode()
         if len(message) > _MESSAGE_BYTES:
-            raise TrainingError(f'The options take {len(message):,} bytes, but workers can exchange '
-                                f'at most {_MESSAGE_BYTES:,}; give shorter ones.')
+            raise TrainingError(
+                f'The options take {len(message):,} bytes, but workers can exchange '
+                f'at most {_MESSAGE_BYTES:,}; give shorter ones.'
+            )
         packed = np.frombuffer(message.ljust(_MESSAGE_BYTES), np.int32)
         gathered = self._run(lambda: tf.raw_ops.CollectiveGather(
             input=tf.constant(packed), group_size=self.count, group_key=1,

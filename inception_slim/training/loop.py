@@ -141,8 +141,10 @@ def train(
     options = build_options(TrainingOptions, locals(), TrainingError)
     train_dir = os.fspath(train_dir)
     if is_remote(train_dir):
-        raise TrainingError(f'train_dir must be a local folder, not {train_dir}; train into a local '
-                            'folder and copy it afterwards.')
+        raise TrainingError(
+            f'train_dir must be a local folder, not {train_dir}; train into a local '
+            'folder and copy it afterwards.'
+        )
     with join_cluster(os.environ.get('TF_CONFIG'), _common_options(options),
                       timeout=options.worker_timeout, wait_minutes=options.worker_wait,
                       log=log) as workers:
@@ -303,8 +305,11 @@ class Trainer:
         if workers.is_chief:
             if self._log and self._checkpoint:
                 self._log(f'Resuming from {self._checkpoint}')
-            data.write_labels(os.path.join(self._train_dir, data.LABELS), self._inputs.dataset.class_names,
-                                  TrainingError)
+            data.write_labels(
+                os.path.join(self._train_dir, data.LABELS),
+                self._inputs.dataset.class_names,
+                TrainingError,
+            )
 
     def run(self, session: tf.Session) -> TrainResult:
         """Trains to the last step, a signal or an error; saves at intervals and at the end."""

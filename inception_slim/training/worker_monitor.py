@@ -50,9 +50,9 @@ def is_alive(address: str, timeout: float = 2.0) -> bool:
 class WorkerMonitor:
     """Polls the other workers in threads, and closes the session when one is lost.
 
-    TensorFlow may hang then: `session.close()` in the monitor's thread and `session.run` in the main
-    thread both wait for the lost worker. So once a worker is lost the process has 20 seconds to call
-    `stop`; then the monitor ends it with status `EXIT_STUCK`.
+    TensorFlow may hang then: `session.close()` in the monitor's thread and `session.run` in the
+    main thread both wait for the lost worker. So once a worker is lost the process has 20 seconds
+    to call `stop`; then the monitor ends it with status `EXIT_STUCK`.
 
     Attributes:
       lost: the index of the first lost worker and the reason; None as long as all respond.
@@ -127,9 +127,13 @@ class WorkerMonitor:
         name = 'The chief' if index == 0 else f'Worker {index}'
         try:
             sys.stdout.flush()
-            print(f'inception-slim: {name} ({self._addresses[index]}) {reason}, and TensorFlow does '
-                  'not return from the interrupted step; this process ends. To resume the training, '
-                  'run the same command in every worker.', file=sys.stderr, flush=True)
+            print(
+                f'inception-slim: {name} ({self._addresses[index]}) {reason}, and TensorFlow does '
+                'not return from the interrupted step; this process ends. To resume the training, '
+                'run the same command in every worker.',
+                file=sys.stderr,
+                flush=True,
+            )
         finally:
             os._exit(EXIT_STUCK)
 

@@ -64,7 +64,7 @@ def run_distributed(batch_size):
     from inception_slim.training.distributed import join_cluster
     import tensorflow.compat.v1 as tf
 
-    workers = join_cluster(os.environ['TF_CONFIG'], {}, patience=60, minutes=2, log=None)
+    workers = join_cluster(os.environ['TF_CONFIG'], {}, timeout=60, wait_minutes=2, log=None)
     with tf.Graph().as_default():
         step = training.build_step(*random_batch(tf, batch_size), CLASSES, workers=workers).train
         as_chief = workers.broadcast(tf.global_variables())

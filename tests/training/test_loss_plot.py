@@ -3,7 +3,7 @@
 import os
 import sys
 
-from inception_slim.training.loss_plot import CURVE, LossPlot
+from inception_slim.training.loss_plot import FILE_NAME, LossPlot
 from PIL import Image
 import pytest
 import tensorflow.compat.v1 as tf
@@ -61,8 +61,8 @@ def test_draws(tmp_path):
     for step in (20, 40):
         curve.add(step, summary(60 / step).SerializeToString())
         curve.draw()
-        assert os.listdir(tmp_path) == [CURVE]
-    image = Image.open(tmp_path / CURVE)
+        assert os.listdir(tmp_path) == [FILE_NAME]
+    image = Image.open(tmp_path / FILE_NAME)
     assert image.format == 'PNG' and image.size == (960, 660)
     # The first of matplotlib's colours is that of the total.
     assert (0x1f, 0x77, 0xb4) in {colour for _, colour in
@@ -72,10 +72,10 @@ def test_draws(tmp_path):
 def test_what_cannot_be_written_stops_nothing(tmp_path):
     curve = LossPlot(str(tmp_path), 0)
     curve.add(20, summary(1.0).SerializeToString())
-    (tmp_path / CURVE).mkdir()
-    (tmp_path / CURVE / 'full').touch()
+    (tmp_path / FILE_NAME).mkdir()
+    (tmp_path / FILE_NAME / 'full').touch()
     curve.draw()
-    assert sorted(os.listdir(tmp_path)) == [CURVE]
+    assert sorted(os.listdir(tmp_path)) == [FILE_NAME]
 
 
 def test_without_matplotlib(tmp_path, monkeypatch):
@@ -85,4 +85,4 @@ def test_without_matplotlib(tmp_path, monkeypatch):
     curve = LossPlot(str(tmp_path), 10)
     curve.add(20, summary(1.0).SerializeToString())
     curve.draw()
-    assert curve.points == {} and CURVE not in os.listdir(tmp_path)
+    assert curve.points == {} and FILE_NAME not in os.listdir(tmp_path)

@@ -52,7 +52,7 @@ def test_golden_steps():
                                        clip_gradients=0.5, **NARROW)
         session.run(tf.global_variables_initializer())
         load_golden_weights(session)
-        session.run(step.begin_averages)
+        session.run(step.init_averages)
         losses = []
         for i in range(3):
             feeds = {inputs: images[8 * i:8 * i + 8], labels: np.arange(8) + i}
@@ -159,7 +159,7 @@ class TestTrain:
                               trainable_scopes=['Logits', 'AuxLogits'],
                               **{**SMALL, 'image_size': 299})
         assert signal.getsignal(signal.SIGINT) is handler
-        assert lines[0] == f'Going on from {folder}/model.ckpt-2'
+        assert lines[0] == f'Resuming from {folder}/model.ckpt-2'
         assert (done.started_at, done.step, done.interrupted) == (2, 3, True)
         assert checkpoint.inspect(folder).global_step == 3
         assert not (folder / 'model.ckpt-4_temp').exists()
@@ -191,7 +191,7 @@ class TestFolder:
         assert CheckpointDir(str(tmp_path), 'inception_v3', 3).newest is None
         # One that was listed as written is worth a word, and is not trained over.
         shutil.copy(trained[0] / 'checkpoint', tmp_path)
-        with pytest.raises(TrainingError, match='No checkpoint in .* can be read'):
+        with pytest.raises(TrainingError, match='No readable checkpoint in'):
             CheckpointDir(str(tmp_path), 'inception_v3', 3)
 
     @pytest.mark.parametrize('name, shape', [
@@ -203,7 +203,7 @@ class TestFolder:
         folder = CheckpointDir(str(trained[0]), 'inception_v3', 3)
         with tf.Session() as session:
             session.run(variable.initializer)
-            with pytest.raises(TrainingError, match='with other options .width, image size'):
+            with pytest.raises(TrainingError, match='with other options .depth multiplier, image size'):
                 folder.restore(session, tf.train.Saver())
             np.testing.assert_array_equal(session.run(variable), np.ones(shape))
 
@@ -223,20 +223,20 @@ class TestFolder:
             before = sorted(os.listdir(tmp_path))
             # Where the data should go there is a folder with something in it.
             (tmp_path / 'model.ckpt-2.data-00000-of-00001' / 'full').mkdir(parents=True)
-            with pytest.raises(TrainingError, match='model.ckpt-2 cannot be written .*make room'):
+            with pytest.raises(TrainingError, match='model.ckpt-2 cannot be written .*free disk space'):
                 save(session, saver, str(tmp_path), 2)
             assert sorted(os.listdir(tmp_path)) == before
             assert tensors(first)
 
 
-@pytest.mark.parametrize('arguments, says', [
+@pytest.mark.parametrize('arguments, message', [
     ({'steps': 0}, 'steps must be at least 1'),
     ({'network': 'resnet'}, 'network must be one of inception_v1, .*, not .resnet.'),
     ({'learning_rate': 0}, 'learning_rate must be greater than 0'),
     ({'label_smoothing': 1}, 'label_smoothing must be at least 0 and less than 1'),
     ({'learning_rate': float('nan')}, 'learning_rate'), ({'dropout_keep_prob': 0}, 'dropout')])
-def test_bad_arguments(tmp_path, arguments, says):
-    with pytest.raises(TrainingError, match=says):
+def test_rejects_options_out_of_range(tmp_path, arguments, message):
+    with pytest.raises(TrainingError, match=message):
         training.train(tmp_path, tmp_path / 'dir', **arguments)
     assert not (tmp_path / 'dir').exists()
 
@@ -273,12 +273,12 @@ def test_killed_outright_and_interrupted_as_a_command(dataset, tmp_path):
     process.communicate()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     going_on = process.stdout.readline()
-    assert going_on.startswith(f'Going on from {tmp_path}/dir/model.ckpt-')
+    assert going_on.startswith(f'Resuming from {tmp_path}/dir/model.ckpt-')
     assert process.stdout.readline().startswith('step ')
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=150)
     assert (process.returncode, errors) == (0, '')
-    stopped = re.search(r'Stopped at step ([\d,]+); the same command goes on from (.*)\n', output)
+    stopped = re.search(r'Stopped at step ([\d,]+); the same command resumes from (.*)\n', output)
     step = int(stopped[1].replace(',', ''))
     assert checkpoint.inspect(stopped[2]).global_step == step > int(going_on.split('-')[-1])
 

@@ -22,7 +22,7 @@ from inception_slim.data.dataset import Dataset
 from inception_slim.data.input_pipeline import _record_spans
 from inception_slim.errors import DatasetError, TrainingError
 from inception_slim.training import launch
-from inception_slim.training.distributed import SingleWorker, join_cluster
+from inception_slim.training.distributed import join_cluster
 from inception_slim.training.local_launcher import free_ports, partition_cores
 from inception_slim.training.tf_config import make_tf_config, parse_tf_config
 import numpy as np
@@ -36,7 +36,7 @@ SMALL = ['--depth-multiplier', '0.05', '--min-depth', '4', '--image-size', '64',
          '2', '--summary-steps', '1', '--network', 'inception_v2', '--moving-average-decay', '0']
 
 
-class TestPlace:
+class TestParseTFConfig:
 
     @pytest.mark.parametrize('config, addresses, index', [
         (None, (), 0),
@@ -52,7 +52,7 @@ class TestPlace:
         ({**TWO, 'task': {'type': 'worker', 'index': '1'}, 'environment': 'cloud'},
          ('a:1', 'b:2'), 1),
     ])
-    def test_what_launchers_write(self, config, addresses, index):
+    def test_accepts_what_launchers_write(self, config, addresses, index):
         found = parse_tf_config(
             config if isinstance(config, str) or config is None else json.dumps(config)
         )
@@ -60,28 +60,29 @@ class TestPlace:
 
     @pytest.mark.parametrize('config, words', [
         ('{"cluster"', 'is not JSON'),
-        ('[1]', 'is not an object'),
-        ({'cluster': ['a:1']}, 'no object'),
+        ('[1]', 'is not a JSON object'),
+        ({'cluster': ['a:1']}, 'not an object'),
         ({**TWO, 'cluster': {'worker': 'a:1'}}, 'not a list of "host:port"'),
         ({**TWO, 'cluster': {'worker': ['a', 'b:1']}}, 'not a list of "host:port"'),
         ({**TWO, 'cluster': {'worker': ['a:1', 'b:99999']}}, 'not a list of "host:port"'),
-        ({**TWO, 'cluster': {'worker': ['a:1', 'a:1']}}, 'names a:1 twice'),
+        ({**TWO, 'cluster': {'worker': ['a:1', 'a:1']}}, 'names a:1 more than once'),
         ({**TWO, 'cluster': {**TWO['cluster'], 'ps': ['p:1']}}, 'parameter servers'),
         ({**TWO, 'cluster': {**TWO['cluster'], 'boss': ['p:1']}}, "the job 'boss'"),
         ({**TWO, 'cluster': {**TWO['cluster'], 'chief': ['c:1', 'd:1']}}, '2 chiefs'),
-        ({'cluster': TWO['cluster']}, 'does not say with "task"'),
-        ({**TWO, 'task': {'type': 'worker', 'index': 2}}, 'not in its cluster'),
-        ({**TWO, 'task': {'type': 'worker', 'index': -1}}, 'not in its cluster'),
-        ({**TWO, 'task': {'type': 'chief', 'index': 0}}, 'not in its cluster'),
+        ({'cluster': TWO['cluster']}, 'has no "task"'),
+        ({**TWO, 'task': {'type': 'worker', 'index': 2}}, 'not in the cluster'),
+        ({**TWO, 'task': {'type': 'worker', 'index': -1}}, 'not in the cluster'),
+        ({**TWO, 'task': {'type': 'chief', 'index': 0}}, 'not in the cluster'),
         ({**TWO, 'task': {'type': 'evaluator', 'index': 0}}, 'evaluator'),
     ])
-    def test_what_is_wrong(self, config, words):
+    def test_rejects_invalid_configs(self, config, words):
         with pytest.raises(TrainingError, match=words) as raised:
             parse_tf_config(config if isinstance(config, str) else json.dumps(config))
         assert '\n' not in str(raised.value)
 
-    def test_nobody_else_is_alone(self):
-        assert join_cluster(None, {}, patience=5, minutes=1, log=None) == SingleWorker(0, 1)
+    def test_group_of_one_without_tf_config(self):
+        workers = join_cluster(None, {}, timeout=5, wait_minutes=1, log=None)
+        assert (workers.index, workers.count, workers.is_chief) == (0, 1, True)
 
 
 def configs(count):
@@ -307,7 +308,7 @@ class TestFilesystems:
 
     @pytest.mark.parametrize('path, words', [
         ('nowhere://bucket/data', 'nowhere'), ('ram://not-there', 'does not exist')])
-    def test_what_is_not_there(self, path, words):
+    def test_rejects_missing_datasets(self, path, words):
         with pytest.raises(DatasetError, match=words):
             data.open_dataset(path)
 
@@ -321,7 +322,7 @@ AS_MODULE = ['-m', 'inception_slim']
 
 class TestCommand:
 
-    def test_one_is_killed(self, dataset, tmp_path):
+    def test_survivor_ends_when_a_worker_is_killed(self, dataset, tmp_path):
         """The other ends with what was done."""
         folder = tmp_path / 'train'
         command = train(dataset, folder, '--steps', '100000', '--worker-timeout', '5')
@@ -348,32 +349,32 @@ class TestCommand:
             assert done.returncode == 0, done.stderr
             said = [each for each in done.stdout.splitlines() if not each.startswith('Waiting')]
             if last == 4:
-                assert said[0] == f'Going on from {folder}/model.ckpt-2'
+                assert said[0] == f'Resuming from {folder}/model.ckpt-2'
             assert f'Wrote {folder}/model.ckpt-{last}: step' in done.stdout
             lines = [each for each in done.stderr.splitlines() if ': Waiting for ' not in each]
             assert lines == [f'worker 1: Ended after step {last}; the chief has the checkpoint']
             assert checkpoint.read(folder)[0].global_step == last
 
-    def test_workers_that_are_not_alike(self, dataset, tmp_path):
+    def test_rejects_workers_with_different_options(self, dataset, tmp_path):
         commands = [train(dataset, tmp_path / 'train', *more)
                     for more in ([], ['--learning-rate', '0.5'])]
         for done in side_by_side(fork_server.command, commands, configs(2)):
             assert (done.returncode, done.stderr.count('\n')) == (1, 1), done.stderr
-            assert ') has 0.5 for learning_rate, but the chief 0.01; start all workers alike.' in (
+            assert ') has learning_rate=0.5, but the chief has 0.01; start all workers with the same options.' in (
                 done.stderr)
         assert not (tmp_path / 'train').exists()
 
-    def test_a_port_in_use(self):
+    def test_rejects_a_port_in_use(self):
         with socket.socket() as taken:
             taken.bind(('', 0))
             taken.listen()
             port = taken.getsockname()[1]
             config = {**TWO, 'cluster': {'worker': ['127.0.0.1:1', f'127.0.0.1:{port}']}}
-            with pytest.raises(TrainingError, match=f'Port {port} of 127.0.0.1:{port} cannot be '
-                               'listened on .Address already in use.'):
-                join_cluster(json.dumps(config), {}, patience=5, minutes=1, log=None)
+            with pytest.raises(TrainingError, match=f'Cannot listen on port {port} of 127.0.0.1:{port} '
+                               '.Address already in use.'):
+                join_cluster(json.dumps(config), {}, timeout=5, wait_minutes=1, log=None)
 
-    def test_workers_and_a_cluster(self, dataset, tmp_path):
+    def test_rejects_workers_option_with_tf_config(self, dataset, tmp_path):
         done = fork_server.command(*train(dataset, tmp_path, '--workers', '2'), **configs(1)[0])
         assert done.returncode == 1
         assert done.stderr.startswith('inception-slim: --workers starts workers on this machine, '
@@ -382,7 +383,7 @@ class TestCommand:
 
 class TestLaunch:
 
-    def test_what_each_process_is_told(self, tmp_path, capfd):
+    def test_each_process_gets_its_config(self, tmp_path, capfd):
         code = ('import json, os; t = json.loads(os.environ["TF_CONFIG"]); '
                 'print(t["task"]["index"], len(set(t["cluster"]["worker"])), '
                 'len(os.sched_getaffinity(0)))')
@@ -396,22 +397,22 @@ class TestLaunch:
                 assert output.split()[:2] == ['0', '2']
         assert errors.startswith('worker 1: 1 2 ')
 
-    def test_the_first_failure_is_the_answer(self):
+    def test_returns_the_first_failure(self):
         code = 'import json, os, sys; sys.exit(3 * json.loads(os.environ["TF_CONFIG"])["task"]' \
             '["index"])'
         assert launch([sys.executable, '-c', code], 2) == 3
 
-    def test_what_was_killed_begins_again(self, tmp_path):
+    def test_restarts_a_killed_worker(self, tmp_path):
         """Where that is asked for: once here, since the second run finds the file."""
         code = (f'import os; path = {str(tmp_path / "again")!r}\n'
                 'if not os.path.exists(path):\n'
                 '    open(path, "w").close()\n'
                 '    os.kill(os.getpid(), 9)')
-        said = []
-        assert launch([sys.executable, '-c', code], 1, restart=True, say=said.append) == 0
-        assert said == ['worker 0 was ended by SIGKILL; starting it again']
+        lines = []
+        assert launch([sys.executable, '-c', code], 1, restart=True, log=lines.append) == 0
+        assert lines == ['worker 0 was killed by SIGKILL; restarting it']
 
-    def test_shares_of_the_cores(self):
+    def test_partitions_the_cores(self):
         cores = os.sched_getaffinity(0)
         shares = partition_cores(len(cores))
         assert [len(each) for each in shares] == [1] * len(cores)

@@ -26,7 +26,7 @@ import tensorflow.compat.v1 as tf
 def main(out, options):
     given = {'steps': 2, 'batch': 8, 'batch_norm': True, 'num_clones': 1,
              'moving_average_decay': 0.9999, **json.loads(options)}
-    workers = join_cluster(os.environ.get('TF_CONFIG'), given, patience=30, minutes=1, log=None)
+    workers = join_cluster(os.environ.get('TF_CONFIG'), given, timeout=30, wait_minutes=1, log=None)
     known = registry.NETWORKS['inception_v2']
     if not given['batch_norm']:
         registry.NETWORKS['inception_v2'] = dataclasses.replace(
@@ -47,7 +47,7 @@ def main(out, options):
             if workers.is_chief:
                 session.run(tf.global_variables_initializer())
                 load_golden_weights(session)
-                session.run(step.begin_averages)
+                session.run(step.init_averages)
             session.run(as_chief)
             losses = []
             for number in range(given['steps']):
@@ -58,7 +58,7 @@ def main(out, options):
             found = {each.op.name: value for each, value in zip(
                 tf.global_variables(), session.run(tf.global_variables()))}
         regularizers = len(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES))
-    workers.end()
+    workers.barrier()
     np.savez(out, losses=losses, regularizers=regularizers, **found)
 
 
