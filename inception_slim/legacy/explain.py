@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec, PathFinder
 import importlib.util
 import os
 import sys
@@ -203,11 +204,12 @@ def _collect(path: str) -> _NameCollector:
     return collector
 
 
-def find_uses(script: str) -> tuple[list[SymbolUse], list[str]]:
+def find_uses(script: str, folder: str | None = None) -> tuple[list[SymbolUse], list[str]]:
     """Find the TensorFlow 1 names that a script and its own modules use.
 
     Args:
       script: path of the script.
+      folder: where the script's own modules are; by default next to it.
 
     Returns:
       The names in redirected packages, with those of missing modules, unsupported names first; and
@@ -216,7 +218,7 @@ def find_uses(script: str) -> tuple[list[SymbolUse], list[str]]:
     Raises:
       InceptionSlimError: a file cannot be read.
     """
-    folder = os.path.dirname(os.path.realpath(script))
+    folder = folder or os.path.dirname(os.path.realpath(script))
     uses: dict[str, SymbolUse] = {}
     files, pending = [], [os.path.abspath(script)]
     while pending:
@@ -255,10 +257,12 @@ def explain(script: str, *, is_module: bool = False) -> int:
       The exit code: 0 if all names are supported, else 1.
     """
     try:
+        folder = None
         if is_module:
-            sys.path.insert(0, os.getcwd())
+            folder = os.getcwd()
+            sys.path.insert(0, folder)
             script = _module_file(script)
-        uses, files = find_uses(script)
+        uses, files = find_uses(script, folder)
     except InceptionSlimError as error:
         print(f'inception-slim: {error}', file=sys.stderr)
         return 1
@@ -276,14 +280,24 @@ def explain(script: str, *, is_module: bool = False) -> int:
 
 
 def _module_file(name: str) -> str:
-    """The file that `python -m name` runs."""
+    """The file that `python -m name` runs, found without importing the packages it is in."""
+    top, *rest = name.split('.')
     try:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.submodule_search_locations:
-            spec = importlib.util.find_spec(name + '.__main__')
-    except ImportError:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
         spec = None
+    for part in rest:
+        spec = _find_submodule(spec, part)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = _find_submodule(spec, '__main__')
     if spec is None or not spec.origin:
         raise InceptionSlimError(f'There is no module {name!r}. Give a module name as for '
                                  'python -m, or the path of a script without -m.')
     return spec.origin
+
+
+def _find_submodule(package: ModuleSpec | None, name: str) -> ModuleSpec | None:
+    if package is None or package.submodule_search_locations is None:
+        return None
+    # A dotted name would need its parent package in sys.modules.
+    return PathFinder.find_spec(name, list(package.submodule_search_locations))

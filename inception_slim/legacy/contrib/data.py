@@ -1,4 +1,4 @@
-"""`tf.contrib.data`: what `tf.data` has under other names today."""
+"""`tf.contrib.data`: dataset transformations that `tf.data` has under other names."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ TextLineDataset = tf.data.TextLineDataset
 
 
 def batch_and_drop_remainder(batch_size):
-    """For `Dataset.apply`: batches of that size alone."""
+    """Return a transformation for `Dataset.apply`: batches without a smaller last one."""
     return lambda dataset: dataset.batch(batch_size, drop_remainder=True)
 
 
 def padded_batch_and_drop_remainder(batch_size, padded_shapes, padding_values=None):
-    """For `Dataset.apply`: padded batches of that size alone."""
+    """Return a transformation for `Dataset.apply`: padded batches without a smaller last one."""
     return lambda dataset: dataset.padded_batch(batch_size, padded_shapes, padding_values,
                                                 drop_remainder=True)
 
 
 def sliding_window_batch(window_size, stride=None, window_shift=None, window_stride=1):
-    """For `Dataset.apply`: batches of elements that lie side by side.
+    """Return a transformation for `Dataset.apply`: overlapping batches of adjacent elements.
 
     Args:
-      window_size: elements in a batch.
-      stride: an older name of `window_shift`.
-      window_shift: how far one batch begins after the other; 1 if not given.
-      window_stride: how far one element of a batch is from the next.
+      window_size: elements per batch.
+      stride: deprecated name of `window_shift`.
+      window_shift: elements between the starts of two batches; 1 by default.
+      window_stride: elements between two elements of a batch.
     """
     if stride is not None and window_shift is not None:
         raise ValueError('Cannot specify both `stride` and `window_shift`')
-    shift = next((each for each in (window_shift, stride) if each is not None), 1)
+    shift = next((value for value in (window_shift, stride) if value is not None), 1)
 
-    def batched(*parts):
-        parts = tf.nest.map_structure(
-            lambda part: part.batch(window_size, drop_remainder=True),
-            parts[0] if len(parts) == 1 else parts)
-        return tf.data.Dataset.zip(parts)
+    def batch_window(*components):
+        components = tf.nest.map_structure(
+            lambda component: component.batch(window_size, drop_remainder=True),
+            components[0] if len(components) == 1 else components)
+        return tf.data.Dataset.zip(components)
 
     return lambda dataset: dataset.window(
-        window_size, shift, window_stride, drop_remainder=True).flat_map(batched)
+        window_size, shift, window_stride, drop_remainder=True).flat_map(batch_window)
 
 
 def sloppy_interleave(map_func, cycle_length, block_length=1):
-    """For `Dataset.apply`: elements of several datasets in turns, the ready ones first."""
+    """Return a transformation for `Dataset.apply`: interleave datasets in any order."""
     return tf.data.experimental.parallel_interleave(map_func, cycle_length, block_length,
                                                     sloppy=True)
 
 
 def assert_element_shape(expected_shapes):
-    """For `Dataset.apply`: elements that are known to have those shapes, or an error."""
+    """Return a transformation for `Dataset.apply`: check and set the shapes of elements."""
 
-    def checked(*element):
-        whole = element[0] if len(element) == 1 else element
-        return tf.nest.map_structure(tf.ensure_shape, whole, expected_shapes)
+    def check(*components):
+        element = components[0] if len(components) == 1 else components
+        return tf.nest.map_structure(tf.ensure_shape, element, expected_shapes)
 
-    return lambda dataset: dataset.map(checked)
+    return lambda dataset: dataset.map(check)

@@ -1,4 +1,4 @@
-"""`tf.contrib.training`'s strategies for which parameter server a variable goes to."""
+"""`tf.contrib.training`: strategies that place variables on parameter servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 
 class RandomStrategy:
-    """Any of the tasks, by chance."""
+    """Chooses a task at random."""
 
     def __init__(self, num_ps: int, seed: int = 0):
         self._num_tasks = num_ps
@@ -20,7 +20,7 @@ class RandomStrategy:
 
 
 class GreedyLoadBalancingStrategy:
-    """The task that has the least load so far."""
+    """Chooses the task with the smallest load so far."""
 
     def __init__(self, num_tasks: int, load_fn: Callable[[tf.Operation], float]):
         self._load_fn = load_fn
@@ -33,7 +33,11 @@ class GreedyLoadBalancingStrategy:
 
 
 def byte_size_load_fn(op: tf.Operation) -> int:
-    """The bytes of an op's one output, as a load."""
+    """Return the load of an op: the size of its output in bytes.
+
+    Raises:
+      ValueError: the op has several outputs, or one of unknown shape.
+    """
     if len(op.outputs) != 1:
         raise ValueError(f'Op {op} must have a single output')
     shape = op.outputs[0].shape

@@ -1,4 +1,4 @@
-"""`tf.contrib.framework`: the small functions that live on nowhere else."""
+"""`tf.contrib.framework`: small functions that TensorFlow 2 does not have."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 
 def assert_scalar_int(tensor: tf.Tensor, name: str | None = None) -> tf.Tensor:
-    """The tensor, if it is one whole number; raises ValueError otherwise."""
+    """Return the tensor; raise ValueError if it is not a scalar of an integer type."""
     with tf.name_scope(name, 'assert_scalar_int', [tensor]):
         tensor = tf.convert_to_tensor(tensor)
         if not tensor.dtype.base_dtype.is_integer:
@@ -16,14 +16,14 @@ def assert_scalar_int(tensor: tf.Tensor, name: str | None = None) -> tf.Tensor:
 
 
 def get_placeholders(graph: tf.Graph) -> list[tf.Tensor]:
-    """The placeholders of a graph."""
+    """Return the placeholders of a graph."""
     return [op.outputs[0] for op in graph.get_operations() if op.type == 'Placeholder']
 
 
 def reduce_sum_n(tensors: list[tf.Tensor], name: str | None = None) -> tf.Tensor:
-    """The sum of all elements of all tensors."""
+    """Return the sum of all elements of all tensors."""
     if not tensors:
         raise ValueError('No tensors provided.')
     with tf.name_scope(name, 'reduce_sum_n', tensors) as scope:
-        sums = [tf.reduce_sum(each) for each in tensors]
+        sums = [tf.reduce_sum(tensor) for tensor in tensors]
         return sums[0] if len(sums) == 1 else tf.add_n(sums, name=scope)

@@ -1,7 +1,8 @@
-"""`tf.contrib.image`: images turned, shifted and warped, and the gradients of that.
+"""`tf.contrib.image`: rotate, translate and warp images by projective transforms.
 
-A transform is eight numbers, a0 to c1: the output's (x, y) is the input's
-((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k), where k = c0 x + c1 y + 1.
+A transform is a vector of eight numbers: a0, a1, a2, b0, b1, b2, c0 and c1. It maps an output
+point (x, y) to the input point ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k) with
+k = c0 x + c1 y + 1.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ _DTYPES = (tf.uint8, tf.int32, tf.int64, tf.float16, tf.float32, tf.float64)
 
 
 def rotate(images, angles, interpolation: str = 'NEAREST', name: str | None = None) -> tf.Tensor:
-    """Images turned about their middle, counterclockwise; what comes from outside is 0.
+    """Rotate images counterclockwise about their center; points outside the input are 0.
 
     Args:
       images: `[batch, height, width, channels]`, `[height, width, channels]` or `[height, width]`.
-      angles: in radians; one for all, or one for each image.
+      angles: in radians; a scalar, or `[batch]`.
       interpolation: 'NEAREST' or 'BILINEAR'.
-      name: of the op's scope.
+      name: name scope.
     """
     with tf.name_scope(name, 'rotate'):
         images = tf.convert_to_tensor(images)
-        shape = tf.shape(_batch(images))
+        shape = tf.shape(_to_batch(images))
         height, width = (tf.cast(shape[axis], tf.float32)[None] for axis in (1, 2))
         return transform(images, angles_to_projective_transforms(angles, height, width),
                          interpolation=interpolation)
@@ -33,13 +34,13 @@ def rotate(images, angles, interpolation: str = 'NEAREST', name: str | None = No
 
 def translate(images, translations, interpolation: str = 'NEAREST',
               name: str | None = None) -> tf.Tensor:
-    """Images shifted by [dx, dy]; what comes from outside is 0.
+    """Translate images by [dx, dy]; points outside the input are 0.
 
     Args:
-      images: as of `rotate`.
-      translations: `[2]` for all, or `[batch, 2]`.
+      images: as in `rotate`.
+      translations: `[2]` or `[batch, 2]`, in pixels.
       interpolation: 'NEAREST' or 'BILINEAR'.
-      name: of the op's scope.
+      name: name scope.
     """
     with tf.name_scope(name, 'translate'):
         return transform(images, translations_to_projective_transforms(translations),
@@ -48,7 +49,7 @@ def translate(images, translations, interpolation: str = 'NEAREST',
 
 def angles_to_projective_transforms(angles, image_height, image_width,
                                     name: str | None = None) -> tf.Tensor:
-    """The transforms `[batch, 8]` that turn images of that size about their middle."""
+    """Return the transforms `[batch, 8]` that rotate images about their center."""
     with tf.name_scope(name, 'angles_to_projective_transforms'):
         angles = tf.convert_to_tensor(angles, tf.float32)
         if angles.shape.rank not in (0, 1):
@@ -63,7 +64,7 @@ def angles_to_projective_transforms(angles, image_height, image_width,
 
 
 def translations_to_projective_transforms(translations, name: str | None = None) -> tf.Tensor:
-    """The transforms `[batch, 8]` that shift by [dx, dy]."""
+    """Return the transforms `[batch, 8]` that translate by [dx, dy]."""
     with tf.name_scope(name, 'translations_to_projective_transforms'):
         translations = tf.convert_to_tensor(translations, tf.float32)
         if translations.shape.rank not in (1, 2):
@@ -75,16 +76,16 @@ def translations_to_projective_transforms(translations, name: str | None = None)
 
 def transform(images, transforms, interpolation: str = 'NEAREST', output_shape=None,
               name: str | None = None) -> tf.Tensor:
-    """Images warped by projective transforms, which map the output's points to the input's.
+    """Warp images by projective transforms.
 
-    Gradients flow to the images, not to the transforms.
+    The gradient is defined for the images, not for the transforms.
 
     Args:
-      images: as of `rotate`; uint8, int32, int64 or floating point.
-      transforms: `[8]` for all, or `[batch, 8]`.
+      images: as in `rotate`; uint8, int32, int64 or floating point.
+      transforms: `[8]` or `[batch, 8]`.
       interpolation: 'NEAREST' or 'BILINEAR'.
       output_shape: `[height, width]` of the result; None for that of the images.
-      name: of the op's scope.
+      name: name scope.
     """
     with tf.name_scope(name, 'transform'):
         images = tf.convert_to_tensor(images)
@@ -93,7 +94,7 @@ def transform(images, transforms, interpolation: str = 'NEAREST', output_shape=N
         transforms = tf.convert_to_tensor(transforms, tf.float32)
         if transforms.shape.rank not in (1, 2):
             raise TypeError('Transforms should have rank 1 or 2.')
-        batch = _batch(images)
+        batch = _to_batch(images)
         if output_shape is None:
             output_shape = tf.shape(batch)[1:3]
         output_shape = tf.convert_to_tensor(output_shape, tf.int32)
@@ -109,18 +110,18 @@ def transform(images, transforms, interpolation: str = 'NEAREST', output_shape=N
 
 
 def compose_transforms(*transforms) -> tf.Tensor:
-    """One transform `[batch, 8]` for several, applied in that order."""
+    """Return the transform `[batch, 8]` equal to several transforms applied in this order."""
     if not transforms:
         raise AssertionError('transforms cannot be empty')
     with tf.name_scope('compose_transforms'):
         composed = flat_transforms_to_matrices(transforms[0])
-        for each in transforms[1:]:
-            composed = tf.matmul(composed, flat_transforms_to_matrices(each))
+        for other in transforms[1:]:
+            composed = tf.matmul(composed, flat_transforms_to_matrices(other))
         return matrices_to_flat_transforms(composed)
 
 
 def flat_transforms_to_matrices(transforms) -> tf.Tensor:
-    """Transforms `[8]` or `[batch, 8]` as matrices `[batch, 3, 3]`."""
+    """Convert transforms `[8]` or `[batch, 8]` to matrices `[batch, 3, 3]`."""
     with tf.name_scope('flat_transforms_to_matrices'):
         transforms = tf.convert_to_tensor(transforms)
         if transforms.shape.rank not in (1, 2):
@@ -131,7 +132,7 @@ def flat_transforms_to_matrices(transforms) -> tf.Tensor:
 
 
 def matrices_to_flat_transforms(transform_matrices) -> tf.Tensor:
-    """Matrices `[3, 3]` or `[batch, 3, 3]` as transforms `[batch, 8]`."""
+    """Convert matrices `[3, 3]` or `[batch, 3, 3]` to transforms `[batch, 8]`."""
     with tf.name_scope('matrices_to_flat_transforms'):
         matrices = tf.convert_to_tensor(transform_matrices)
         if matrices.shape.rank not in (2, 3):
@@ -140,8 +141,8 @@ def matrices_to_flat_transforms(transform_matrices) -> tf.Tensor:
         return (flat / flat[:, 8:9])[:, :8]
 
 
-def _batch(images: tf.Tensor) -> tf.Tensor:
-    """Images with all four axes."""
+def _to_batch(images: tf.Tensor) -> tf.Tensor:
+    """Images of rank 2 to 4 as `[batch, height, width, channels]`."""
     if images.shape.rank is None:
         raise TypeError('image_or_images rank must be statically known')
     if images.shape.rank == 2:

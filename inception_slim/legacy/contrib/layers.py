@@ -1,4 +1,4 @@
-"""`tf.contrib.layers`: what tf-slim did not take along."""
+"""`tf.contrib.layers`: functions that tf-slim does not have."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ import tf_slim as slim
 
 def embed_sequence(ids, vocab_size=None, embed_dim=None, unique=False, initializer=None,
                    regularizer=None, trainable=True, scope=None, reuse=None) -> tf.Tensor:
-    """A vector for each id, from a variable `embeddings`.
+    """Look up an embedding for each id in a variable `embeddings`.
 
     Args:
       ids: `[batch, length]`, int32 or int64.
-      vocab_size: how many ids there are.
-      embed_dim: length of a vector.
-      unique: looks each id up once.
-      initializer: of the variable.
-      regularizer: of the variable.
-      trainable: whether the variable is trained.
+      vocab_size: number of ids.
+      embed_dim: size of an embedding.
+      unique: whether to look up duplicate ids only once.
+      initializer: initializer of the variable.
+      regularizer: regularizer of the variable.
+      trainable: whether the variable is trainable.
       scope: variable scope.
-      reuse: takes the variable that an earlier call made.
+      reuse: whether to reuse the variable of an earlier call.
 
     Returns:
       `[batch, length, embed_dim]`.
+
+    Raises:
+      ValueError: `vocab_size` or `embed_dim` is missing, and `reuse` is not set.
     """
     if not (reuse or (vocab_size and embed_dim)):
         raise ValueError('Must specify vocab size and embedding dimension when not reusing. '
@@ -38,10 +41,10 @@ def embed_sequence(ids, vocab_size=None, embed_dim=None, unique=False, initializ
 
 def embedding_lookup_unique(params, ids, partition_strategy: str = 'mod',
                             name: str | None = None) -> tf.Tensor:
-    """`tf.nn.embedding_lookup` that looks each id up once."""
+    """`tf.nn.embedding_lookup` that looks up duplicate ids only once."""
     with tf.name_scope(name, 'EmbeddingLookupUnique', [params, ids]):
         ids = tf.convert_to_tensor(ids)
         shape = tf.shape(ids)
-        unique, places = tf.unique(tf.reshape(ids, [-1]))
-        found = tf.gather(tf.nn.embedding_lookup(params, unique, partition_strategy), places)
-        return tf.reshape(found, tf.concat([shape, tf.shape(found)[1:]], 0))
+        unique, indices = tf.unique(tf.reshape(ids, [-1]))
+        flat = tf.gather(tf.nn.embedding_lookup(params, unique, partition_strategy), indices)
+        return tf.reshape(flat, tf.concat([shape, tf.shape(flat)[1:]], 0))

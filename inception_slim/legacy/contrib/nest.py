@@ -1,4 +1,4 @@
-"""`tf.contrib.framework.nest`, which is TensorFlow's own."""
+"""`tf.contrib.framework.nest`: TensorFlow's private `nest` with its TensorFlow 1 names."""
 
 from tensorflow.python.util.nest import *  # noqa: F403
 from tensorflow.python.util.nest import (  # noqa: F401
@@ -13,4 +13,4 @@ from tensorflow.python.util.nest import (  # noqa: F401
     pack_sequence_as,
 )
 
-is_sequence = is_nested  # its name until 2.4
+is_sequence = is_nested  # renamed in TensorFlow 2.4

@@ -1,4 +1,4 @@
-"""`tf.contrib.opt`: the classical optimizers that are small changes of TensorFlow's own."""
+"""`tf.contrib.opt`: optimizers that extend those of TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,19 +13,26 @@ __all__ = ['AdamWOptimizer', 'DecoupledWeightDecayExtension', 'LazyAdamOptimizer
 
 
 class MovingAverageOptimizer(tf.train.Optimizer):
-    """Another optimizer that keeps moving averages of what it trains beside."""
+    """Wraps an optimizer and maintains moving averages of the variables it trains."""
 
     def __init__(self, opt: tf.train.Optimizer, average_decay: float = 0.9999, num_updates=None,
                  sequential_update: bool = True):
-        """`sequential_update`: the averages are of the values after the step, not at any time."""
+        """Wrap an optimizer.
+
+        Args:
+          opt: the optimizer.
+          average_decay: decay of the moving averages.
+          num_updates: number of updates, to use a smaller decay in early steps; may be None.
+          sequential_update: whether the averages are updated after the step, not concurrently.
+        """
         super().__init__(False, 'MovingAverageOptimizer')
         self._optimizer = opt
         self._ema = tf.train.ExponentialMovingAverage(average_decay, num_updates=num_updates)
         self._sequential_update = sequential_update
         self._partners: dict[str, str] | None = None
 
-    def compute_gradients(self, *arguments, **named):
-        return self._optimizer.compute_gradients(*arguments, **named)
+    def compute_gradients(self, *args, **kwargs):
+        return self._optimizer.compute_gradients(*args, **kwargs)
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
         grads_and_vars = list(grads_and_vars)
@@ -41,11 +48,11 @@ class MovingAverageOptimizer(tf.train.Optimizer):
         return tf.group(step, averaging, name='train_with_avg')
 
     def swapping_saver(self, var_list=None, name: str = 'swapping_saver', **kwargs):
-        """A saver that stores the averages by the variables' names, and these by the averages'.
+        """Return a saver that stores each average under its variable's name, and vice versa.
 
         Raises:
-          RuntimeError: nothing has been applied yet.
-          ValueError: a variable's average is not among `var_list`.
+          RuntimeError: `apply_gradients` has not been called yet.
+          ValueError: the average of a variable is missing in `var_list`.
         """
         if self._partners is None:
             raise RuntimeError('Must call apply_gradients or minimize before creating the '
@@ -64,65 +71,71 @@ class MovingAverageOptimizer(tf.train.Optimizer):
 
 
 class DecoupledWeightDecayExtension:
-    """To be mixed in before an optimizer: weights shrink by themselves, not by the gradient."""
+    """Mixin for optimizers: weight decay that is independent of the gradient."""
 
-    _use_locking: bool  # the optimizer's
+    _use_locking: bool  # set by the optimizer
 
-    def __init__(self, weight_decay, *arguments, **named):
-        """`weight_decay`: the part of a variable that each step takes away; see the paper.
+    def __init__(self, weight_decay, *args, **kwargs):
+        """Create the optimizer.
+
+        Args:
+          weight_decay: fraction of a variable that is subtracted in each step.
+          *args: arguments of the optimizer.
+          **kwargs: arguments of the optimizer.
 
         Source: https://arxiv.org/abs/1711.05101.
         """
-        self._decayed: set | None = None
+        self._decayed_variables: set | None = None
         self._weight_decay = weight_decay
-        super().__init__(*arguments, **named)
+        super().__init__(*args, **kwargs)
 
-    def minimize(self, loss, *arguments, decay_var_list=None, **named):
-        """As of any optimizer; all decays, whatever `decay_var_list` says, as in 1.15.5."""
-        return super().minimize(loss, *arguments, **named)
+    def minimize(self, loss, *args, decay_var_list=None, **kwargs):
+        """Minimize a loss; `decay_var_list` has no effect, as in TensorFlow 1.15.5."""
+        return super().minimize(loss, *args, **kwargs)
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None, decay_var_list=None):
-        """As of any optimizer; `decay_var_list` names what decays, None all."""
-        self._decayed = ({variable.ref() for variable in decay_var_list} if decay_var_list
-                         else None)
+        """Apply gradients; only the variables of `decay_var_list` decay, by default all."""
+        self._decayed_variables = ({variable.ref() for variable in decay_var_list}
+                                   if decay_var_list else None)
         return super().apply_gradients(grads_and_vars, global_step=global_step, name=name)
 
-    def _decay(self, variable):
+    def _decay_rate(self, variable):
         return tf.cast(tf.convert_to_tensor(
             self._weight_decay() if callable(self._weight_decay) else self._weight_decay),
             variable.dtype.base_dtype)
 
-    def _shrunk(self, variable, grad, indices=None) -> list:
-        """The op that takes the decay away, before the step; of some rows alone if so."""
-        if self._decayed is not None and variable.ref() not in self._decayed:
+    def _decay_ops(self, variable, grad, indices=None) -> list:
+        """The ops that decay a variable, or some of its rows, before the step."""
+        if (self._decayed_variables is not None
+                and variable.ref() not in self._decayed_variables):
             return []
-        with tf.control_dependencies([grad]):  # which is of the variables as they were
+        with tf.control_dependencies([grad]):  # the gradient of the values before the decay
             if indices is None:
-                return [tf.assign_sub(variable, self._decay(variable) * variable,
+                return [tf.assign_sub(variable, self._decay_rate(variable) * variable,
                                       use_locking=self._use_locking)]
             return [tf.scatter_sub(variable, indices,
-                                   self._decay(variable) * tf.gather(variable, indices))]
+                                   self._decay_rate(variable) * tf.gather(variable, indices))]
 
     def _apply_dense(self, grad, var):
-        with tf.control_dependencies(self._shrunk(var, grad)):
+        with tf.control_dependencies(self._decay_ops(var, grad)):
             return super()._apply_dense(grad, var)
 
     def _resource_apply_dense(self, grad, var):
-        with tf.control_dependencies(self._shrunk(var, grad)):
+        with tf.control_dependencies(self._decay_ops(var, grad)):
             return super()._resource_apply_dense(grad, var)
 
     def _apply_sparse(self, grad, var):
-        with tf.control_dependencies(self._shrunk(var, grad.values, grad.indices)):
+        with tf.control_dependencies(self._decay_ops(var, grad.values, grad.indices)):
             return super()._apply_sparse(grad, var)
 
     def _resource_apply_sparse(self, grad, var, indices):
-        with tf.control_dependencies(self._shrunk(var, grad, indices)):
+        with tf.control_dependencies(self._decay_ops(var, grad, indices)):
             return super()._resource_apply_sparse(grad, var, indices)
 
 
 @functools.cache
 def extend_with_decoupled_weight_decay(base_optimizer: type) -> type:
-    """The class of an optimizer, with decoupled weight decay, its first argument."""
+    """Return an optimizer class with decoupled weight decay, whose first argument it is."""
     return type(f'{base_optimizer.__name__}WithDecoupledWeightDecay',
                 (DecoupledWeightDecayExtension, base_optimizer), {})
 
@@ -145,17 +158,17 @@ class AdamWOptimizer(DecoupledWeightDecayExtension, tf.train.AdamOptimizer):
                          epsilon=epsilon, use_locking=use_locking, name=name)
 
 
-class _AdamOfItsOwn(tf.train.AdamOptimizer):
-    """What variations of Adam share: its numbers, as a variable's type."""
+class _AdamVariant(tf.train.AdamOptimizer):
+    """Base class that gives access to Adam's parameters, in a variable's dtype."""
 
-    def _numbers(self, variable):
-        return [tf.cast(each, variable.dtype.base_dtype) for each in (
+    def _parameters(self, variable):
+        return [tf.cast(parameter, variable.dtype.base_dtype) for parameter in (
             *self._get_beta_accumulators(), self._lr_t, self._beta1_t, self._beta2_t,
             self._epsilon_t)]
 
 
-class NadamOptimizer(_AdamOfItsOwn):
-    """Adam with Nesterov's momentum; of dense gradients.
+class NadamOptimizer(_AdamVariant):
+    """Adam with Nesterov momentum; dense gradients only.
 
     Source: http://cs229.stanford.edu/proj2015/054_report.pdf.
     """
@@ -172,26 +185,26 @@ class NadamOptimizer(_AdamOfItsOwn):
 
     def _arguments(self, grad, var):
         names = ('beta1_power', 'beta2_power', 'lr', 'beta1', 'beta2', 'epsilon')
-        return {**dict(zip(names, self._numbers(var))), 'grad': grad,
+        return {**dict(zip(names, self._parameters(var))), 'grad': grad,
                 'use_locking': self._use_locking, 'use_nesterov': True}
 
     def _apply_sparse_shared(self, grad, var, indices, scatter_add):
         raise UnsupportedAPIError(
-            f'tf.contrib.opt.NadamOptimizer takes dense gradients here, but that of {var.name} is '
-            'of some rows; use tf.train.AdamOptimizer.')
+            f'tf.contrib.opt.NadamOptimizer supports dense gradients only, but the gradient of '
+            f'{var.name} is sparse; use tf.train.AdamOptimizer.')
 
 
-class LazyAdamOptimizer(_AdamOfItsOwn):
-    """Adam that changes only the rows that a sparse gradient speaks of."""
+class LazyAdamOptimizer(_AdamVariant):
+    """Adam that updates only the rows that a sparse gradient contains."""
 
     def _apply_sparse(self, grad, var):
-        return self._rows(grad.values, var, grad.indices)
+        return self._update_rows(grad.values, var, grad.indices)
 
     def _resource_apply_sparse(self, grad, var, indices):
-        return self._rows(grad, var, indices)
+        return self._update_rows(grad, var, indices)
 
-    def _rows(self, grad, var, indices):
-        beta1_power, beta2_power, rate, beta1, beta2, epsilon = self._numbers(var)
+    def _update_rows(self, grad, var, indices):
+        beta1_power, beta2_power, rate, beta1, beta2, epsilon = self._parameters(var)
         m, v = self.get_slot(var, 'm'), self.get_slot(var, 'v')
         rate *= tf.sqrt(1 - beta2_power) / (1 - beta1_power)
         new_m = beta1 * tf.gather(m, indices) + (1 - beta1) * grad
@@ -202,7 +215,15 @@ class LazyAdamOptimizer(_AdamOfItsOwn):
 
 
 def clip_gradients_by_global_norm(gradients_variables, clip_norm: float = 20.0):
-    """Pairs of gradients, whose common norm is at most `clip_norm`, and variables; that norm."""
+    """Clip gradients by their global norm.
+
+    Args:
+      gradients_variables: (gradient, variable) pairs.
+      clip_norm: maximum of the global norm.
+
+    Returns:
+      The pairs with clipped gradients, and the global norm before clipping.
+    """
     gradients, variables = zip(*gradients_variables)
     norm = tf.global_norm(gradients)
     gradients, _ = tf.clip_by_global_norm(gradients, clip_norm, use_norm=norm)

@@ -1,4 +1,4 @@
-"""`tf.contrib.predictor`: a SavedModel as a function of arrays."""
+"""`tf.contrib.predictor`: call a SavedModel with NumPy arrays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _DEFAULT = tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
 
 class _Predictor:
-    """Arrays in by name, arrays out by name."""
+    """Maps a dictionary of input arrays to a dictionary of output arrays."""
 
     def __init__(self, graph, session, feed_tensors, fetch_tensors):
         self._graph, self._session = graph, session
@@ -31,17 +31,24 @@ class _Predictor:
 
 def from_saved_model(export_dir, signature_def_key=None, signature_def=None, input_names=None,
                      output_names=None, tags=None, graph=None, config=None) -> _Predictor:
-    """A function of a SavedModel on the disk.
+    """Load a SavedModel as a function.
 
     Args:
-      export_dir: the SavedModel's folder.
-      signature_def_key: which of its signatures; 'serving_default' if none.
-      signature_def: a signature, in the place of one of its own.
-      input_names: tensors' names by the names of inputs, in the place of a signature.
-      output_names: the same of outputs.
-      tags: of the graph, with commas between; 'serve' if none.
-      graph: to load it into; a new one if none.
-      config: of the session.
+      export_dir: folder of the SavedModel.
+      signature_def_key: name of the signature; by default 'serving_default'.
+      signature_def: a signature to use instead of one in the SavedModel.
+      input_names: tensor names by input name, to use instead of a signature.
+      output_names: tensor names by output name.
+      tags: comma-separated tags of the graph; by default 'serve'.
+      graph: graph to load the SavedModel into; by default a new one.
+      config: configuration of the session.
+
+    Returns:
+      A function of a dictionary of arrays that returns a dictionary of arrays.
+
+    Raises:
+      ValueError: there is no such signature, or only one of `input_names` and `output_names` is
+        given.
     """
     if (input_names is None) != (output_names is None):
         raise ValueError('input_names and output_names must both be specified or both be '

@@ -1,4 +1,4 @@
-"""`tf.contrib.rnn`: what `tf.nn` did not take along."""
+"""`tf.contrib.rnn`: functions that `tf.nn` does not have."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 
 def transpose_batch_time(tensor: tf.Tensor) -> tf.Tensor:
-    """A tensor whose first two axes, batch and time, have changed places."""
+    """Swap the first two axes, batch and time, of a tensor."""
     if tensor.shape.rank is not None and tensor.shape.rank < 2:
         raise ValueError(f'Expected input tensor {tensor} to have rank at least 2, but saw shape: '
                          f'{tensor.shape}')

@@ -1,4 +1,4 @@
-"""`tf.contrib.tfprof.model_analyzer`: TensorFlow's profiler, under its first names."""
+"""`tf.contrib.tfprof.model_analyzer`: TensorFlow's profiler under its original names."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ PRINT_ALL_TIMING_MEMORY = _Builder.time_and_memory()
 
 def print_model_analysis(graph, run_meta=None, op_log=None, tfprof_cmd: str = 'scope',
                          tfprof_options: dict | None = None):
-    """Prints what the graph's nodes have or cost, and returns it as a proto.
+    """Print the parameters and costs of a graph's nodes and return them as a proto.
 
     Args:
-      graph: what to analyze.
-      run_meta: of a run, for times and memory.
-      op_log: more about the ops.
+      graph: the graph to analyze.
+      run_meta: `RunMetadata` of a run, for times and memory.
+      op_log: additional information about ops.
       tfprof_cmd: 'op', 'scope', 'graph' or 'code'.
-      tfprof_options: what to print of which nodes; None prints all there is.
+      tfprof_options: which nodes and values to print; None prints all of them.
     """
     return tf.profiler.profile(
         graph, run_meta, op_log, tfprof_cmd,
-        _everything() if tfprof_options is None else tfprof_options)
+        _all_options() if tfprof_options is None else tfprof_options)
 
 
-def _everything() -> dict:
+def _all_options() -> dict:
     return {'max_depth': 10000, 'min_bytes': 0, 'min_peak_bytes': 0, 'min_residual_bytes': 0,
             'min_output_bytes': 0, 'min_micros': 0, 'min_accelerator_micros': 0,
             'min_cpu_micros': 0, 'min_params': 0, 'min_float_ops': 0, 'min_occurrence': 0,
@@ -45,5 +45,5 @@ def _everything() -> dict:
 
 
 def advise(graph, run_meta=None, tfprof_options: dict | None = None):
-    """What the profiler advises about the graph."""
+    """Return the profiler's advice about a graph."""
     return _advise(graph, run_meta, ALL_ADVICE if tfprof_options is None else tfprof_options)

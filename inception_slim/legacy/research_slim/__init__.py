@@ -1,6 +1,6 @@
-"""The packages of the TF-Slim model library: `nets`, `preprocessing`, `datasets`, `deployment`.
+"""The packages `nets`, `preprocessing`, `datasets` and `deployment` of research/slim.
 
-For scripts that import them and do not bring them along.
+For scripts that import them without providing them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,6 @@ _MODULES = {
 
 
 def modules() -> dict[str, str]:
-    """The modules as scripts import them, each with the dotted path of what stands for it."""
+    """Return the module names that scripts import, with the dotted names of the modules here."""
     return {name: f'{__name__}.{name}' for package, names in _MODULES.items()
-            for name in (package, *(f'{package}.{each}' for each in names.split()))}
+            for name in (package, *(f'{package}.{module}' for module in names.split()))}

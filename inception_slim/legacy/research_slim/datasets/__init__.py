@@ -1,1 +1,1 @@
-"""The datasets of the model library, as readers of TFRecords on the disk."""
+"""Datasets of research/slim, read from local TFRecords."""

@@ -1,4 +1,4 @@
-"""The datasets of the model library by their names."""
+"""The datasets of research/slim by name."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ datasets_map = {'cifar10': cifar10, 'flowers': flowers, 'imagenet': imagenet, 'm
 
 def get_dataset(name, split_name, dataset_dir, file_pattern=None,
                 reader=None) -> slim.dataset.Dataset:
-    """A split of a dataset; arguments after the name as of its `get_split`.
+    """Return a split of a dataset; the other arguments are those of its `get_split`.
+
+    Args:
+      name: a key of `datasets_map`.
+      split_name: name of the split.
+      dataset_dir: folder with the TFRecords.
+      file_pattern: file names, with `%s` for the split; None for the default names.
+      reader: reader of the records; None for `tf.TFRecordReader`.
 
     Raises:
-      ValueError: there is no dataset or no split of that name.
+      ValueError: there is no such dataset or split.
     """
     if name not in datasets_map:
-        raise ValueError(f'Name of dataset unknown {name}; known are {", ".join(datasets_map)}.')
+        raise ValueError(f'Name of dataset unknown {name}; known datasets: '
+                         f'{", ".join(datasets_map)}.')
     return datasets_map[name].get_split(split_name, dataset_dir, file_pattern, reader)

@@ -1,18 +1,6 @@
-"""MNIST: handwritten digits, from TFRecords on the disk."""
+"""MNIST: handwritten digits."""
 
-from __future__ import annotations
+from inception_slim.legacy.research_slim.datasets._dataset_builder import DATASETS
 
-from inception_slim.legacy.research_slim.datasets._dataset_builder import get_split_of
-import tf_slim as slim
-
-_FILE_PATTERN = 'mnist_%s.tfrecord'
-SPLITS_TO_SIZES = {'train': 60000, 'test': 10000}
-_NUM_CLASSES = 10
-_ITEMS_TO_DESCRIPTIONS = {
-    'image': 'A grey image of 28x28.',
-    'label': 'A whole number from 0 to 9.',
-}
-
-get_split = get_split_of(
-    _FILE_PATTERN, SPLITS_TO_SIZES, _NUM_CLASSES, _ITEMS_TO_DESCRIPTIONS,
-    image=slim.tfexample_decoder.Image(shape=[28, 28, 1], channels=1), image_format='raw')
+SPLITS_TO_SIZES = DATASETS['mnist'].splits_to_sizes
+get_split = DATASETS['mnist'].get_split

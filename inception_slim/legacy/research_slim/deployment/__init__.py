@@ -1,1 +1,1 @@
-"""How the model library put a model on several devices."""
+"""Deployment of a model on several devices, as in research/slim."""

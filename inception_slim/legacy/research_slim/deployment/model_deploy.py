@@ -1,7 +1,7 @@
-"""A model copied to several devices, and trained there as one: the model library's.
+"""Data-parallel training of a model on several devices, as in research/slim.
 
-Each copy, a clone, has its own scope and device, and shares the variables. Losses are averaged over
-the clones, gradients summed; the updates of batch norm are the first clone's.
+Each copy of the model, a clone, has its own scope and device and shares the variables. Losses are
+averaged over the clones and gradients are summed; batch norm is updated by the first clone only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DeployedModel = namedtuple('DeployedModel', ['train_op', 'summary_op', 'total_lo
 
 def create_clones(config: DeploymentConfig, model_fn: Callable, args=None,
                   kwargs=None) -> list[Clone]:
-    """Calls `model_fn(*args, **kwargs)` once for each clone, in its scope and on its device."""
+    """Call `model_fn(*args, **kwargs)` once per clone, in its scope and on its device."""
     clones = []
     with slim.arg_scope([slim.model_variable, slim.variable], device=config.variables_device()):
         for number in range(config.num_clones):
@@ -35,8 +35,8 @@ def create_clones(config: DeploymentConfig, model_fn: Callable, args=None,
 
 
 def _clone_loss(clone, num_clones, regularization_losses):
-    """A clone's part of the total loss, or None where it has none."""
-    parts, shown = [], []
+    """A clone's share of the total loss, or None if it has no losses."""
+    parts, summaries = [], []
     with tf.device(clone.device):
         losses = tf.get_collection(tf.GraphKeys.LOSSES, clone.scope)
         if losses:
@@ -44,19 +44,19 @@ def _clone_loss(clone, num_clones, regularization_losses):
             if num_clones > 1:
                 loss = tf.div(loss, 1.0 * num_clones, name='scaled_clone_loss')
             parts.append(loss)
-            shown.append((f'{clone.scope}/clone_loss', loss))
+            summaries.append((f'{clone.scope}/clone_loss', loss))
         if regularization_losses:
             loss = tf.add_n(regularization_losses, name='regularization_loss')
             parts.append(loss)
-            shown.append(('regularization_loss', loss))
+            summaries.append(('regularization_loss', loss))
         total = tf.add_n(parts) if parts else None
-    for name, loss in shown:
+    for name, loss in summaries:
         tf.summary.scalar(f'Losses/{name}'.replace('//', '/'), loss)
     return total
 
 
 def _clone_losses(clones, regularization_losses):
-    """Each clone's scope and part of the loss; regularization counts once, with the first."""
+    """Yield each clone with its share of the loss; the first one includes the regularization."""
     for clone in clones:
         with tf.name_scope(clone.scope):
             loss = _clone_loss(clone, len(clones), regularization_losses)
@@ -66,18 +66,18 @@ def _clone_losses(clones, regularization_losses):
 
 def optimize_clones(clones: list[Clone], optimizer: tf.train.Optimizer,
                     regularization_losses=None, **kwargs) -> tuple[tf.Tensor, list]:
-    """The loss over all clones, and its gradients.
+    """Compute the total loss of all clones and its gradients.
 
     Args:
-      clones: as `create_clones` gave them.
+      clones: the result of `create_clones`.
       optimizer: computes the gradients.
-      regularization_losses: are added once; None for those of the graph.
-      **kwargs: for `compute_gradients`.
+      regularization_losses: losses that are added once; None for those of the graph.
+      **kwargs: arguments of `compute_gradients`.
 
     Returns:
-      The total loss, and pairs of gradient and variable.
+      The total loss, and a list of (gradient, variable) pairs.
     """
-    kwargs = {**kwargs.pop('kwargs', {}), **kwargs}  # as its first release had them
+    kwargs = {**kwargs.pop('kwargs', {}), **kwargs}  # the first release passed a dict
     if regularization_losses is None:
         regularization_losses = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
     losses, gradients = [], []
@@ -86,44 +86,44 @@ def optimize_clones(clones: list[Clone], optimizer: tf.train.Optimizer,
             losses.append(loss)
             with tf.name_scope(clone.scope), tf.device(clone.device):
                 gradients.append(optimizer.compute_gradients(loss, **kwargs))
-    return tf.add_n(losses, name='total_loss'), _summed(gradients)
+    return tf.add_n(losses, name='total_loss'), _sum_gradients(gradients)
 
 
-def _summed(gradients):
-    """For each variable the sum of its gradients over the clones; without those of none."""
-    found = []
+def _sum_gradients(gradients):
+    """Sum the gradients of each variable over the clones; variables without any are left out."""
+    summed = []
     for pairs in zip(*gradients):
         variable = pairs[0][1]
         parts = [gradient for gradient, _ in pairs if gradient is not None]
         if len(parts) > 1:
-            found.append((tf.add_n(parts, name=f'{variable.op.name}/sum_grads'), variable))
+            summed.append((tf.add_n(parts, name=f'{variable.op.name}/sum_grads'), variable))
         elif parts:
-            found.append((parts[0], variable))
-    return found
+            summed.append((parts[0], variable))
+    return summed
 
 
 def _gradient_summaries(gradients):
-    found = []
+    summaries = []
     for gradient, variable in gradients:
         values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
-        found.append(tf.summary.histogram(f'{variable.op.name}_gradient', values))
-        found.append(tf.summary.scalar(f'{variable.op.name}_gradient_norm',
-                                       tf.global_norm([values])))
-    return found
+        summaries.append(tf.summary.histogram(f'{variable.op.name}_gradient', values))
+        summaries.append(tf.summary.scalar(f'{variable.op.name}_gradient_norm',
+                                           tf.global_norm([values])))
+    return summaries
 
 
 def deploy(config: DeploymentConfig, model_fn: Callable, args=None, kwargs=None,
            optimizer: tf.train.Optimizer | None = None,
            summarize_gradients: bool = False) -> DeployedModel:
-    """Clones of a model, with what trains them, or only measures their loss.
+    """Create clones of a model and the ops that train them.
 
     Args:
-      config: which devices, and how many clones.
-      model_fn: builds the model, and puts its loss into the collection of losses.
-      args: for `model_fn`.
-      kwargs: the same by name.
-      optimizer: trains the model; None gives no `train_op`.
-      summarize_gradients: whether summaries show the gradients.
+      config: devices and number of clones.
+      model_fn: builds the model and adds its losses to `tf.GraphKeys.LOSSES`.
+      args: positional arguments of `model_fn`.
+      kwargs: keyword arguments of `model_fn`.
+      optimizer: trains the model; None creates the loss but no `train_op`.
+      summarize_gradients: whether to add summaries of the gradients.
     """
     summaries = set(tf.get_collection(tf.GraphKeys.SUMMARIES))
     clones = create_clones(config, model_fn, args, kwargs)
@@ -154,24 +154,25 @@ def deploy(config: DeploymentConfig, model_fn: Callable, args=None, kwargs=None,
 
 
 class DeploymentConfig:
-    """Where a model runs: so many clones in a process, of so many processes."""
+    """Number of clones and processes, and the devices they use."""
 
     def __init__(self, num_clones: int = 1, clone_on_cpu: bool = False, replica_id: int = 0,
                  num_replicas: int = 1, num_ps_tasks: int = 0, worker_job_name: str = 'worker',
                  ps_job_name: str = 'ps'):
-        """Several clones run on a GPU each, or all on the CPU.
+        """Each of several clones uses one GPU, or all use the CPU.
 
         Args:
           num_clones: copies of the model in this process.
-          clone_on_cpu: True puts all copies on the CPU.
-          replica_id: which process this is.
-          num_replicas: how many processes train.
-          num_ps_tasks: processes that keep the variables; 0 where this one keeps them.
-          worker_job_name: the name of the processes that train.
-          ps_job_name: the name of those that keep the variables.
+          clone_on_cpu: whether all clones use the CPU.
+          replica_id: index of this worker process.
+          num_replicas: number of worker processes.
+          num_ps_tasks: number of parameter servers; 0 keeps the variables in this process.
+          worker_job_name: job name of the workers.
+          ps_job_name: job name of the parameter servers.
 
         Raises:
-          ValueError: several replicas without tasks or names, or a `replica_id` out of range.
+          ValueError: several replicas without parameter servers or job names, or a `replica_id`
+            out of range.
         """
         if num_replicas > 1 and num_ps_tasks < 1:
             raise ValueError('When using replicas num_ps_tasks must be positive')
@@ -191,19 +192,19 @@ class DeploymentConfig:
         self.worker_device = f'/job:{worker_job_name}' if num_ps_tasks > 0 else ''
 
     def caching_device(self) -> Callable | None:
-        """Where variables are cached: beside the op, when other processes keep them."""
+        """Return the caching device of variables: that of the op if parameter servers hold them."""
         return (lambda op: op.device) if self.num_ps_tasks > 0 else None
 
     def clone_device(self, clone_index: int) -> str:
-        """The device of a clone."""
+        """Return the device of a clone."""
         self._check(clone_index)
         if self.clone_on_cpu:
             return self.worker_device + '/device:CPU:0'
-        # One alone goes wherever TensorFlow puts it.
+        # TensorFlow places a single clone.
         return self.worker_device + (f'/device:GPU:{clone_index}' if self.num_clones > 1 else '')
 
     def clone_scope(self, clone_index: int) -> str:
-        """The name scope of a clone; none where there is one alone."""
+        """Return the name scope of a clone; empty for a single clone."""
         self._check(clone_index)
         return f'clone_{clone_index}' if self.num_clones > 1 else ''
 
@@ -212,28 +213,28 @@ class DeploymentConfig:
             raise ValueError('clone_index must be less than num_clones')
 
     def optimizer_device(self) -> str:
-        """The device of the optimizer."""
+        """Return the device of the optimizer."""
         return self.worker_device + '/device:CPU:0' if self.num_clones > 0 else ''
 
     def inputs_device(self) -> str:
-        """The device of the input queues."""
+        """Return the device of the input queues."""
         return self.worker_device + '/device:CPU:0'
 
     def variables_device(self) -> str | Callable:
-        """The device of the variables; in turns over the tasks, where others keep them."""
+        """Return the device of the variables: round-robin over the parameter servers, if any."""
         device = self.ps_device + '/device:CPU:0'
         if not self.num_ps_tasks:
             return device
         task = 0
 
-        def choose(op):
+        def choose_device(op):
             nonlocal task
             if op.device:
                 return op.device
             node = op if isinstance(op, tf.NodeDef) else op.node_def
             if not node.op.startswith(('Variable', 'VarHandleOp')):
                 return op.device
-            chosen, task = task, (task + 1) % self.num_ps_tasks
-            return f'{device}/task:{chosen}'
+            current, task = task, (task + 1) % self.num_ps_tasks
+            return f'{device}/task:{current}'
 
-        return choose
+        return choose_device

@@ -1,1 +1,1 @@
-"""The networks of the model library."""
+"""Networks of research/slim."""

@@ -1,4 +1,4 @@
-"""Inception-ResNet V2, whose arguments have the model library's order anyway."""
+"""Inception-ResNet V2; its argument order is that of research/slim."""
 
 from inception_slim.nets.inception_resnet_v2 import (
     inception_resnet_v2,

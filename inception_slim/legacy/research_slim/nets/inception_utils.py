@@ -1,4 +1,4 @@
-"""What the Inception networks' arg scopes share, as the model library had it."""
+"""The arg scope of Inception V1 to V4 in research/slim."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def inception_arg_scope(
         activation_fn: Callable | None = tf.nn.relu,
         batch_norm_updates_collections: str | None = tf.GraphKeys.UPDATE_OPS,
         batch_norm_scale: bool = False) -> dict:
-    """The defaults of V1 to V4; arguments as in `inception_slim.nets.arg_scopes`."""
+    """Return the arg scope of V1 to V4; arguments as in `inception_slim.nets.arg_scopes`."""
     return arg_scopes.inception_arg_scope(
         weight_decay=weight_decay, use_batch_norm=use_batch_norm,
         batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,

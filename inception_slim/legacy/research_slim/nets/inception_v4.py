@@ -1,4 +1,4 @@
-"""Inception V4, whose arguments have the model library's order anyway."""
+"""Inception V4; its argument order is that of research/slim."""
 
 from inception_slim.legacy.research_slim.nets.inception_utils import inception_arg_scope
 from inception_slim.nets.inception_v4 import inception_v4, inception_v4_base

@@ -1,4 +1,4 @@
-"""LeNet, as the model library had it, for MNIST."""
+"""LeNet of research/slim, for MNIST."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ import tf_slim as slim
 
 def lenet(images, num_classes=10, is_training=False, dropout_keep_prob=0.5,
           prediction_fn=slim.softmax, scope='LeNet'):
-    """LeNet on images `[batch, 28, 28, channels]`: logits, or features, and end points."""
+    """Build LeNet.
+
+    Args:
+      images: `[batch, 28, 28, channels]`.
+      num_classes: number of classes; 0 or None returns the features.
+      is_training: whether dropout is active.
+      dropout_keep_prob: fraction of activations that dropout keeps.
+      prediction_fn: computes predictions from logits.
+      scope: variable scope.
+
+    Returns:
+      Logits `[batch, num_classes]` or features `[batch, 1024]`, and the end points.
+    """
     end_points = {}
     with tf.variable_scope(scope, 'LeNet', [images]):
         net = end_points['conv1'] = slim.conv2d(images, 32, [5, 5], scope='conv1')
@@ -31,7 +43,7 @@ lenet.default_image_size = 28  # type: ignore[attr-defined]
 
 
 def lenet_arg_scope(weight_decay=0.0):
-    """The defaults of LeNet."""
+    """Return the arg scope of LeNet."""
     with slim.arg_scope([slim.conv2d, slim.fully_connected],
                         weights_regularizer=slim.l2_regularizer(weight_decay),
                         weights_initializer=tf.truncated_normal_initializer(stddev=0.1),

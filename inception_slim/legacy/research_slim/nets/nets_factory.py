@@ -1,4 +1,4 @@
-"""The networks of the model library by their names."""
+"""The networks of research/slim by name."""
 
 from __future__ import annotations
 
@@ -54,19 +54,20 @@ arg_scopes_map: dict[str, Callable] = {
 
 def get_network_fn(name: str, num_classes: int | None, weight_decay: float = 0.0,
                    is_training: bool = False) -> Callable:
-    """A function that builds a network on images, under its arg scope.
+    """Return a function that builds a network on images, in its arg scope.
 
     Args:
-      name: one of `networks_map`.
-      num_classes: width of the classifier; 0 or None for the features.
-      weight_decay: factor of the L2 loss of the weights.
-      is_training: whether dropout drops and batch norm is that of the batch.
+      name: a key of `networks_map`.
+      num_classes: number of classes; 0 or None returns the features.
+      weight_decay: factor of the L2 regularization of the weights.
+      is_training: whether dropout is active and batch norm uses batch statistics.
 
     Raises:
       ValueError: there is no network of that name.
     """
     if name not in networks_map:
-        raise ValueError(f'Name of network unknown {name}; known are {", ".join(networks_map)}.')
+        raise ValueError(f'Name of network unknown {name}; known networks: '
+                         f'{", ".join(networks_map)}.')
     function = networks_map[name]
 
     @functools.wraps(function)

@@ -1,4 +1,4 @@
-"""OverFeat, which is tf-slim's."""
+"""OverFeat of tf-slim."""
 
 from tf_slim.nets.overfeat import overfeat, overfeat_arg_scope, trunc_normal
 

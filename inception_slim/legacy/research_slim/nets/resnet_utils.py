@@ -1,4 +1,4 @@
-"""What the ResNets share, which is tf-slim's."""
+"""Building blocks of the ResNets of tf-slim."""
 
 from tf_slim.nets.resnet_utils import (
     Block,

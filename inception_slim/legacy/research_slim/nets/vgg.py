@@ -1,4 +1,4 @@
-"""VGG A, 16 and 19, with fully connected layers as convolutions, as the model library had them.
+"""VGG A, 16 and 19 of research/slim, with fully connected layers as convolutions.
 
 Source: https://arxiv.org/abs/1409.1556, table 1, columns A, D and E.
 """
@@ -15,13 +15,13 @@ _CHANNELS = (64, 128, 256, 512, 512)
 
 
 def _vgg(name, repeats):
-    """The network whose five stages have that many convolutions."""
+    """Return the network with the given number of convolutions in its five stages."""
 
     def vgg(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5,
             spatial_squeeze=True, reuse=None, scope=name, fc_conv_padding='VALID',
             global_pool=False):
-        with tf.variable_scope(scope, name, [inputs], reuse=reuse) as opened:
-            collection = opened.original_name_scope + '_end_points'
+        with tf.variable_scope(scope, name, [inputs], reuse=reuse) as variable_scope:
+            collection = variable_scope.original_name_scope + '_end_points'
             with slim.arg_scope([slim.conv2d, slim.fully_connected, slim.max_pool2d],
                                 outputs_collections=collection):
                 net = inputs
@@ -44,11 +44,11 @@ def _vgg(name, repeats):
                                       normalizer_fn=None, scope='fc8')
                     if spatial_squeeze:
                         net = tf.squeeze(net, [1, 2], name='fc8/squeezed')
-                    end_points[opened.name + '/fc8'] = net
+                    end_points[variable_scope.name + '/fc8'] = net
                 return net, end_points
 
     vgg.__name__ = vgg.__qualname__ = name
-    vgg.__doc__ = f"""{name} on images `[batch, height, width, channels]`: logits, end points."""
+    vgg.__doc__ = f"""Build {name} on `[batch, height, width, 3]`; return logits and end points."""
     vgg.default_image_size = 224
     return vgg
 

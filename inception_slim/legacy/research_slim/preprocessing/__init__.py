@@ -1,1 +1,1 @@
-"""What the model library did to images before the networks saw them."""
+"""Preprocessing of research/slim."""

@@ -1,4 +1,4 @@
-"""Preprocessing for CIFAR-10 as the model library had it."""
+"""CIFAR-10 preprocessing of research/slim."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _PADDING = 4
 
 def preprocess_for_train(image, output_height, output_width, padding=_PADDING,
                          add_image_summaries=True, use_grayscale=False):
-    """A piece of the padded image, by chance flipped, brighter and with other contrast.
+    """Pad, crop, flip and distort an image at random, then standardize it.
 
     Args:
       image: `[height, width, 3]` in [0, 255].
-      output_height: of the result.
-      output_width: of the result.
-      padding: pixels added at each side.
-      add_image_summaries: shows what has been done.
-      use_grayscale: makes the image grey, of one channel.
+      output_height: height of the result.
+      output_width: width of the result.
+      padding: pixels added to each side.
+      add_image_summaries: whether to add image summaries.
+      use_grayscale: whether to convert to one gray channel.
     """
     if add_image_summaries:
         tf.summary.image('image', tf.expand_dims(image, 0))
@@ -37,7 +37,7 @@ def preprocess_for_train(image, output_height, output_width, padding=_PADDING,
 
 def preprocess_for_eval(image, output_height, output_width, add_image_summaries=True,
                         use_grayscale=False):
-    """The image cropped or padded, with mean 0 and deviation 1."""
+    """Crop or pad an image centrally, then standardize it."""
     if add_image_summaries:
         tf.summary.image('image', tf.expand_dims(image, 0))
     image = tf.cast(image, tf.float32)
@@ -51,7 +51,7 @@ def preprocess_for_eval(image, output_height, output_width, add_image_summaries=
 
 def preprocess_image(image, output_height, output_width, is_training=False,
                      add_image_summaries=True, use_grayscale=False):
-    """What `preprocess_for_train` or `preprocess_for_eval` makes of an image."""
+    """Call `preprocess_for_train` or `preprocess_for_eval`."""
     if is_training:
         return preprocess_for_train(image, output_height, output_width,
                                     add_image_summaries=add_image_summaries,

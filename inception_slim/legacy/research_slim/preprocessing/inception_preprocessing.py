@@ -1,6 +1,6 @@
-"""Inception's preprocessing as the model library had it, in graphs, on TensorFlow 1's own ops.
+"""Inception preprocessing of research/slim, as graph ops of TensorFlow 1.
 
-`inception_slim.data.preprocessing` is the same for today: stateless, and in any mode.
+`inception_slim.data.preprocessing` is the stateless version, for graph and eager mode.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _DISTORTIONS = {
 
 
 def apply_with_random_selector(x: tf.Tensor, func: Callable, num_cases: int) -> tf.Tensor:
-    """`func(x, case)`, where `case` is drawn of 0 to `num_cases` - 1 at each run."""
-    chosen = tf.random_uniform([], maxval=num_cases, dtype=tf.int32)
-    return tf.switch_case(chosen, [lambda case=case: func(x, case) for case in range(num_cases)])
+    """Return `func(x, case)` for a random `case` in [0, `num_cases`), drawn in each run."""
+    selected = tf.random_uniform([], maxval=num_cases, dtype=tf.int32)
+    return tf.switch_case(selected, [lambda case=case: func(x, case) for case in range(num_cases)])
 
 
 def distort_color(image: tf.Tensor, color_ordering: int = 0, fast_mode: bool = True,
                   scope: str | None = None) -> tf.Tensor:
-    """Colours changed by chance, in one of four orders, since the changes do not commute.
+    """Distort colors at random; the distortions do not commute, so their order matters.
 
     Args:
       image: `[height, width, 3]` in [0, 1].
-      color_ordering: which order, 0 to 3.
-      fast_mode: brightness and saturation alone.
+      color_ordering: one of four orders, 0 to 3.
+      fast_mode: distort brightness and saturation only.
       scope: name scope.
     """
     with tf.name_scope(scope, 'distort_color', [image]):
@@ -56,16 +56,19 @@ def distorted_bounding_box_crop(
         aspect_ratio_range: tuple[float, float] = (0.75, 1.33),
         area_range: tuple[float, float] = AREA, max_attempts: int = 100,
         scope: str | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """A piece of an image that covers enough of one of the boxes, and where it was.
+    """Crop an image at random so that the crop covers part of one of the bounding boxes.
 
     Args:
       image: `[height, width, 3]`.
-      bbox: `[1, boxes, 4]`, of y, x, y and x in [0, 1].
-      min_object_covered: the least part of a box that is covered.
-      aspect_ratio_range: of width by height.
-      area_range: of the image's area.
-      max_attempts: to find one, or else it is the whole image.
+      bbox: `[1, boxes, 4]`; ymin, xmin, ymax, xmax in [0, 1].
+      min_object_covered: minimum fraction of a box that the crop covers.
+      aspect_ratio_range: range of width / height.
+      area_range: range of the crop's area as a fraction of the image's.
+      max_attempts: attempts to find a crop; if all fail, the whole image is returned.
       scope: name scope.
+
+    Returns:
+      The crop, and its box `[1, 1, 4]`.
     """
     with tf.name_scope(scope, 'distorted_bounding_box_crop', [image, bbox]):
         begin, size, box = tf.image.sample_distorted_bounding_box(
@@ -79,18 +82,18 @@ def preprocess_for_train(
         image: tf.Tensor, height: int, width: int, bbox: tf.Tensor | None, fast_mode: bool = True,
         scope: str | None = None, add_image_summaries: bool = True, random_crop: bool = True,
         use_grayscale: bool = False) -> tf.Tensor:
-    """An image distorted as in training.
+    """Distort an image at random for training.
 
     Args:
       image: `[height, width, 3]`; uint8, or floating point in [0, 1].
-      height: of the result.
-      width: of the result.
-      bbox: `[1, boxes, 4]` of the objects; None for the whole image.
-      fast_mode: bilinear resizing alone, brightness and saturation alone.
+      height: height of the result.
+      width: width of the result.
+      bbox: bounding boxes `[1, boxes, 4]`; None for the whole image.
+      fast_mode: only bilinear resizing, and only brightness and saturation distortion.
       scope: name scope.
-      add_image_summaries: shows what has been done.
-      random_crop: False leaves the image whole.
-      use_grayscale: makes the image grey, of one channel.
+      add_image_summaries: whether to add image summaries.
+      random_crop: whether to crop the image.
+      use_grayscale: whether to convert to one gray channel.
 
     Returns:
       `[height, width, 3]` float32 in [-1, 1].
@@ -101,30 +104,30 @@ def preprocess_for_train(
         if image.dtype != tf.float32:
             image = tf.image.convert_image_dtype(image, dtype=tf.float32)
 
-        def show(name, image):
+        def add_summary(name, image):
             if add_image_summaries:
                 tf.summary.image(name, image)
 
-        show('image_with_bounding_boxes',
-             tf.image.draw_bounding_boxes(tf.expand_dims(image, 0), bbox))
+        add_summary('image_with_bounding_boxes',
+                    tf.image.draw_bounding_boxes(tf.expand_dims(image, 0), bbox))
         if random_crop:
-            whole = image
+            original = image
             image, box = distorted_bounding_box_crop(image, bbox)
             image.set_shape([None, None, 3])
-            show('images_with_distorted_bounding_box',
-                 tf.image.draw_bounding_boxes(tf.expand_dims(whole, 0), box))
+            add_summary('images_with_distorted_bounding_box',
+                        tf.image.draw_bounding_boxes(tf.expand_dims(original, 0), box))
         image = apply_with_random_selector(
             image, lambda x, method: tf.image.resize_images(x, [height, width], method),
             num_cases=1 if fast_mode else 4)
         image.set_shape([height, width, 3])
-        show('cropped_resized_image', tf.expand_dims(image, 0))
+        add_summary('cropped_resized_image', tf.expand_dims(image, 0))
         image = tf.image.random_flip_left_right(image)
         image = apply_with_random_selector(
             image, lambda x, ordering: distort_color(x, ordering, fast_mode),
             num_cases=1 if fast_mode else 4)
         if use_grayscale:
             image = tf.image.rgb_to_grayscale(image)
-        show('final_distorted_image', tf.expand_dims(image, 0))
+        add_summary('final_distorted_image', tf.expand_dims(image, 0))
         return tf.multiply(tf.subtract(image, 0.5), 2.0)
 
 
@@ -132,16 +135,16 @@ def preprocess_for_eval(
         image: tf.Tensor, height: int | None, width: int | None,
         central_fraction: float | None = 0.875, scope: str | None = None,
         central_crop: bool = True, use_grayscale: bool = False) -> tf.Tensor:
-    """The middle of an image, resized, as in evaluation.
+    """Crop an image centrally and resize it, for evaluation.
 
     Args:
       image: `[height, width, 3]`; uint8, or floating point in [0, 1].
-      height: of the result; None leaves the size as it is.
-      width: the same.
-      central_fraction: side of the crop, of that of the image; None crops nothing.
+      height: height of the result; None does not resize.
+      width: width of the result; None does not resize.
+      central_fraction: side of the crop as a fraction of the image's; None does not crop.
       scope: name scope.
-      central_crop: False crops nothing.
-      use_grayscale: makes the image grey, of one channel.
+      central_crop: whether to crop.
+      use_grayscale: whether to convert to one gray channel.
 
     Returns:
       `[height, width, 3]` float32 in [-1, 1].
@@ -164,7 +167,7 @@ def preprocess_image(
         image: tf.Tensor, height: int, width: int, is_training: bool = False,
         bbox: tf.Tensor | None = None, fast_mode: bool = True, add_image_summaries: bool = True,
         crop_image: bool = True, use_grayscale: bool = False) -> tf.Tensor:
-    """What `preprocess_for_train` or `preprocess_for_eval` makes of an image."""
+    """Call `preprocess_for_train` or `preprocess_for_eval`."""
     if is_training:
         return preprocess_for_train(
             image, height, width, bbox, fast_mode, add_image_summaries=add_image_summaries,

@@ -1,4 +1,4 @@
-"""LeNet's preprocessing as the model library had it."""
+"""LeNet preprocessing of research/slim."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 
 def preprocess_image(image, output_height, output_width, is_training=False, use_grayscale=False):
-    """An image `[height, width, channels]` in [0, 255], cropped or padded; in [-1, 1)."""
+    """Crop or pad an image `[height, width, channels]` in [0, 255], and scale it to [-1, 1)."""
     image = tf.cast(image, tf.float32)
     if use_grayscale:
         image = tf.image.rgb_to_grayscale(image)

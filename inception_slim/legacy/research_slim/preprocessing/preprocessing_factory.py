@@ -1,4 +1,4 @@
-"""The preprocessings of the model library by the names of networks."""
+"""The preprocessing of research/slim by network name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inception_slim.legacy.research_slim.preprocessing import (
     vgg_preprocessing,
 )
 
-_OF = {
+_NETWORKS = {
     cifarnet_preprocessing: 'cifarnet',
     inception_preprocessing: 'inception inception_v1 inception_v2 inception_v3 inception_v4 '
                              'inception_resnet_v2 mobilenet_v1 mobilenet_v1_075 mobilenet_v1_050 '
@@ -22,20 +22,20 @@ _OF = {
     vgg_preprocessing: 'resnet_v1_50 resnet_v1_101 resnet_v1_152 resnet_v1_200 resnet_v2_50 '
                        'resnet_v2_101 resnet_v2_152 resnet_v2_200 vgg vgg_a vgg_16 vgg_19',
 }
-_PREPROCESSING = {name: module for module, names in _OF.items() for name in names.split()}
+_PREPROCESSING = {name: module for module, names in _NETWORKS.items() for name in names.split()}
 
 
 def get_preprocessing(name: str, is_training: bool = False,
                       use_grayscale: bool = False) -> Callable:
-    """A function of an image, its new height and width, that preprocesses it.
+    """Return a function of an image, a height and a width that preprocesses the image.
 
     Args:
-      name: of a network.
-      is_training: distorts images as in training.
-      use_grayscale: makes images grey, of one channel.
+      name: name of a network.
+      is_training: whether to distort images as in training.
+      use_grayscale: whether to convert images to one gray channel.
 
     Raises:
-      ValueError: no preprocessing is known by that name.
+      ValueError: there is no preprocessing for that name.
     """
     if name not in _PREPROCESSING:
         raise ValueError(f'Preprocessing name [{name}] was not recognized')
