@@ -342,7 +342,7 @@ class TestDiagnosis:
         tensors['InceptionV3/Conv2d_1a_3x3/BatchNorm/beta'] = np.zeros(4, np.float64)
         refused(narrow[0], self.write(tmp_path / 'wide', tensors), 'is float64, not float32')
 
-    @pytest.mark.parametrize('name, content, says', [
+    @pytest.mark.parametrize('name, content, message', [
         ('m.h5', b'\x89HDF\r\n\x1a\n' + b'\0' * 99, 'is damaged or cut short'),
         ('m.keras', b'PK\x03\x04' + b'\0' * 26 + b'metadata.json' + b'\0' * 99, 'is damaged'),
         ('m.pt', b'PK\x03\x04' + b'\0' * 26 + b'archive/data.pkl' + b'\0' * 99, 'is damaged'),
@@ -351,9 +351,9 @@ class TestDiagnosis:
         ('m.pb', b'\n\x1f\n\x06inputs\x12\x0bPlaceholder', 'no graph of TensorFlow'),
         ('notes.txt', b'hello, this is no checkpoint at all', 'is not a TensorFlow checkpoint'),
         ('nothing', b'', 'is empty')])
-    def test_other_kinds_of_files(self, narrow, tmp_path, name, content, says):
+    def test_other_kinds_of_files(self, narrow, tmp_path, name, content, message):
         (tmp_path / name).write_bytes(content)
-        refused(narrow[0], tmp_path / name, says)
+        refused(narrow[0], tmp_path / name, message)
 
     @pytest.mark.filterwarnings('ignore:__array__ impl:DeprecationWarning')  # Keras's own
     def test_real_files_of_other_kinds(self, narrow, tmp_path):
@@ -399,8 +399,8 @@ class TestDamage:
                     assert len(str(error).splitlines()) == 1
                     assert all((value == 0.25).all() for value in values(session))
                 else:
-                    for found, expected in zip(values(session), whole):
-                        np.testing.assert_array_equal(found, expected)
+                    for result, expected in zip(values(session), whole):
+                        np.testing.assert_array_equal(result, expected)
 
 
 class TestConvert:
@@ -494,8 +494,8 @@ class TestConvert:
             os.kill(process, signal.SIGKILL)
             assert int(parent.stdout.readline()) == signal.SIGKILL
             reader = tf.train.load_checkpoint(str(tmp_path / 'new'))
-            found = {each: reader.get_tensor(each) for each in reader.get_variable_to_shape_map()}
-            assert any(all(np.array_equal(found[each], known[each]) for each in known)
+            result = {each: reader.get_tensor(each) for each in reader.get_variable_to_shape_map()}
+            assert any(all(np.array_equal(result[each], known[each]) for each in known)
                        for known in expected)
         parent.communicate()
 

@@ -87,10 +87,10 @@ def held(session, name):
                             for each in tf.model_variables()})
 
 
-def assert_equal(found, expected):
-    assert set(found) == set(expected)
+def assert_equal(result, expected):
+    assert set(result) == set(expected)
     for each, value in expected.items():
-        np.testing.assert_array_equal(found[each], value, err_msg=each)
+        np.testing.assert_array_equal(result[each], value, err_msg=each)
 
 
 @pytest.fixture(scope='module', params=[
@@ -209,9 +209,9 @@ def test_two_networks_in_a_file(tmp_path):
     with pytest.raises(CheckpointError, match="2 networks, .*'InceptionV1', 'InceptionV2'; choose"):
         checkpoint.inspect(path)
     for name, tensors in both.items():
-        info, found = checkpoint.read(path, checkpoint_scope=registry.NETWORKS[name].scope)
+        info, result = checkpoint.read(path, checkpoint_scope=registry.NETWORKS[name].scope)
         assert info.network == name
-        assert_equal(found, tensors)
+        assert_equal(result, tensors)
 
 
 class TestDiagnosis:

@@ -42,7 +42,7 @@ GOOD = archive([('inception_v3.ckpt', SLIM_V1)])
 
 
 class Site:
-    """A server: `files` by path, and how it treats who asks."""
+    """A server of `files` by path, with faults: cut connections, errors, redirects."""
 
     def __init__(self):
         self.files, self.asked = {ARCHIVE: GOOD}, []
@@ -50,7 +50,7 @@ class Site:
         site = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):  # noqa: N802  as the class wants it
+            def do_GET(self):  # noqa: N802  the name that the base class calls
                 site.asked.append(self.headers.get('Range'))
                 if self.path in site.moved:
                     self.send_response(302)

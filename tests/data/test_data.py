@@ -57,12 +57,12 @@ def read(dataset, size=4, **arguments):
     )
 
 
-def names(found):
-    return [os.fsdecode(name) for batch in found for name in batch['name']]
+def names(result):
+    return [os.fsdecode(name) for batch in result for name in batch['name']]
 
 
-def labels(found):
-    return [label for batch in found for label in batch['label'].tolist()]
+def labels(result):
+    return [label for batch in result for label in batch['label'].tolist()]
 
 
 class TestOpenDataset:
@@ -245,76 +245,76 @@ class TestFilesystem:
 class TestBatches:
 
     def test_folder(self, folder):
-        bad, dataset = [], data.open_dataset(folder)
-        found = read(dataset, bad=bad)
+        unreadable, dataset = [], data.open_dataset(folder)
+        result = read(dataset, bad=unreadable)
         good = dataset.files[:1] + dataset.files[2:]
-        assert bad == dataset.files[1:2] and names(found) == good
-        assert labels(found) == dataset.labels[1:]
-        assert [len(batch['image']) for batch in found] == [4, 4, 4, 2]
-        images = np.concatenate([batch['image'] for batch in found])
+        assert unreadable == dataset.files[1:2] and names(result) == good
+        assert labels(result) == dataset.labels[1:]
+        assert [len(batch['image']) for batch in result] == [4, 4, 4, 2]
+        images = np.concatenate([batch['image'] for batch in result])
         for number, image in zip([0, *range(2, 15)], images):
             np.testing.assert_array_equal(
                 image, preprocessing.for_evaluation(drawing(number), SIZE))
 
     def test_records(self, records):
         dataset = data.open_dataset(records, 'train')
-        found = read(dataset)
-        assert names(found) == [f'{file}#{number}' for file, count in
+        result = read(dataset)
+        assert names(result) == [f'{file}#{number}' for file, count in
                                 zip(dataset.files, dataset.counts) for number in range(count)]
-        assert labels(found) == [number % 3 for shard in range(3)
+        assert labels(result) == [number % 3 for shard in range(3)
                                  for number in range(shard, 20, 3)]
-        np.testing.assert_array_equal(found[0]['image'][1],
+        np.testing.assert_array_equal(result[0]['image'][1],
                                       preprocessing.for_evaluation(drawing(3), SIZE))
 
     @pytest.mark.parametrize('kind', ['folder', 'records'])
     def test_training(self, request, kind):
-        path, bad = request.getfixturevalue(kind), []
+        path, unreadable = request.getfixturevalue(kind), []
         dataset = data.open_dataset(path, 'train' if kind == 'records' else None)
-        found = read(dataset, training=True, seed=4, bad=bad)
+        result = read(dataset, training=True, seed=4, bad=unreadable)
         plain = read(dataset)
-        assert sorted(names(found)) == sorted(names(plain)) != names(found)
-        assert dict(zip(names(found), labels(found))) == dict(zip(names(plain), labels(plain)))
+        assert sorted(names(result)) == sorted(names(plain)) != names(result)
+        assert dict(zip(names(result), labels(result))) == dict(zip(names(plain), labels(plain)))
         again = read(dataset, training=True, seed=4)
-        assert names(again) == names(found)
-        for one, other in zip(found, again):
+        assert names(again) == names(result)
+        for one, other in zip(result, again):
             np.testing.assert_array_equal(one['image'], other['image'])
-        assert names(read(dataset, training=True, seed=5)) != names(found)
-        assert len(bad) == (kind == 'folder')
+        assert names(read(dataset, training=True, seed=5)) != names(result)
+        assert len(unreadable) == (kind == 'folder')
 
     @pytest.mark.parametrize('kind', ['folder', 'records'])
     @pytest.mark.parametrize('maker', ['one_shot', 'initializable'])
     def test_in_a_graph(self, request, kind, maker):
-        bad, dataset = [], data.open_dataset(request.getfixturevalue(kind),
+        unreadable, dataset = [], data.open_dataset(request.getfixturevalue(kind),
                                              'train' if kind == 'records' else None)
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             batches = data.batches(dataset, 8, image_size=SIZE, training=True, repeat=True,
-                                   seed=1, bad=bad)
+                                   seed=1, bad=unreadable)
             iterator = getattr(tf.compat.v1.data, f'make_{maker}_iterator')(batches)
             if maker == 'initializable':
                 session.run(iterator.initializer)
             following = iterator.get_next()
             assert following['image'].shape.as_list() == [None, SIZE, SIZE, 3]
-            found = [session.run(following) for _ in range(12)]
-        assert {len(batch['image']) for batch in found} == {8}  # epochs run into each other
-        assert len(set(names(found))) == dataset.num_examples - len(bad)
-        assert bad == ([dataset.files[1]] if kind == 'folder' else [])  # once, not once an epoch
-        assert all(batch['image'].min() >= -1 and batch['image'].max() <= 1 for batch in found)
-        epochs = [batch['image'].tobytes() for batch in found]
+            result = [session.run(following) for _ in range(12)]
+        assert {len(batch['image']) for batch in result} == {8}  # epochs run into each other
+        assert len(set(names(result))) == dataset.num_examples - len(unreadable)
+        assert unreadable == ([dataset.files[1]] if kind == 'folder' else [])  # once
+        assert all(batch['image'].min() >= -1 and batch['image'].max() <= 1 for batch in result)
+        epochs = [batch['image'].tobytes() for batch in result]
         assert len(set(epochs)) == 12
 
     def test_in_eager_mode(self, folder):
-        bad = []
-        for batch in data.batches(data.open_dataset(folder), 8, image_size=SIZE, bad=bad):
+        unreadable = []
+        for batch in data.batches(data.open_dataset(folder), 8, image_size=SIZE, bad=unreadable):
             assert batch['image'].dtype == tf.float32 and batch['label'].dtype == tf.int64
             assert batch['name'].dtype == tf.string
-        assert len(bad) == 1
+        assert len(unreadable) == 1
 
     def test_strict(self, folder):
         dataset = data.open_dataset(folder)
-        says = r'01.png is not an image, or is damaged; replace it'
-        with pytest.raises(DatasetError, match=says):
+        message = r'01.png is not an image, or is damaged; replace it'
+        with pytest.raises(DatasetError, match=message):
             read(dataset, strict=True)
-        with pytest.raises(DatasetError, match=says), data.reraise_dataset_errors():
+        with pytest.raises(DatasetError, match=message), data.reraise_dataset_errors():
             list(data.batches(dataset, 4, strict=True))
 
     def test_unreadable_images(self, tmp_path):
@@ -327,10 +327,10 @@ class TestBatches:
         (tmp_path / 'a' / '02.png').unlink()
         (tmp_path / 'a' / '29.png').unlink()
         (tmp_path / 'a' / '29.png').mkdir()
-        bad = []
-        assert names(read(dataset, bad=bad)) == [
+        unreadable = []
+        assert names(read(dataset, bad=unreadable)) == [
             dataset.files[number] for number in (0, 1, *range(3, 8), *range(19, 29))]
-        assert bad == [dataset.files[number] for number in (2, *range(8, 19), 29)]
+        assert unreadable == [dataset.files[number] for number in (2, *range(8, 19), 29)]
 
     @pytest.mark.parametrize('repeat', [False, True])
     def test_none_can_be_read(self, tmp_path, repeat):
@@ -355,11 +355,11 @@ class TestBatches:
         content = bytearray(Path(file).read_bytes())
         content[-50] ^= 1
         Path(file).write_bytes(content)
-        bad = []
-        assert names(read(dataset, bad=bad)) == [
+        unreadable = []
+        assert names(read(dataset, bad=unreadable)) == [
             *(f'{file}#{number}' for number in range(6)),
             *(f'{dataset.files[2]}#{number}' for number in range(6))]
-        assert bad == [*(f'{dataset.files[0]}#{number}' for number in range(7)), f'{file}#6']
+        assert unreadable == [*(f'{dataset.files[0]}#{number}' for number in range(7)), f'{file}#6']
 
     def test_rejects_bad_sizes(self, folder):
         dataset = data.open_dataset(folder)
@@ -403,26 +403,26 @@ def turned():
 @pytest.mark.parametrize('name', FORMATS)
 def test_formats(name):
     content = FORMATS[name]()
-    found = data.decode(content).numpy().astype(int)
+    result = data.decode(content).numpy().astype(int)
     # As it is stored: nothing turns it.
-    wanted = np.asarray(Image.open(io.BytesIO(content)).convert('RGB')).astype(int)
-    assert found.shape == (40, 50, 3)
+    expected = np.asarray(Image.open(io.BytesIO(content)).convert('RGB')).astype(int)
+    assert result.shape == (40, 50, 3)
     # Noise, in which the fast decoding of JPEG shows; another image would be 85 away.
-    assert np.abs(found - wanted).mean() < 8
+    assert np.abs(result - expected).mean() < 8
 
 
 def test_webp(tmp_path):
-    """Read, or named as bad: never an end to the run."""
+    """Decoded if this TensorFlow supports WebP, else reported as unreadable."""
     files = [write(tmp_path / 'a.png', encoded(1)),
              write(tmp_path / 'b.webp', pillow('WEBP', lossless=True))]
-    bad = []
-    found = list(
-        data.as_numpy_batches(lambda: data.image_batches(files, 2, image_size=SIZE, bad=bad))
+    unreadable = []
+    result = list(
+        data.as_numpy_batches(lambda: data.image_batches(files, 2, image_size=SIZE, bad=unreadable))
     )
     if hasattr(tf.io, 'decode_webp'):
-        np.testing.assert_allclose(*found[0]['image'], atol=1e-6)
+        np.testing.assert_allclose(*result[0]['image'], atol=1e-6)
     else:
-        assert bad == files[1:]
+        assert unreadable == files[1:]
 
 
 class TestImageFiles:
@@ -430,13 +430,13 @@ class TestImageFiles:
     def test_files_and_folders(self, folder, tmp_path_factory):
         other = write(tmp_path_factory.mktemp('other') / 'without_ending', encoded(1))
         write(folder / 'daisy' / 'deep' / 'UPPER.JPG', encoded(1))
-        found = data.image_files([other, folder / 'daisy'])
-        assert [os.path.basename(file) for file in found] == [
+        result = data.image_files([other, folder / 'daisy'])
+        assert [os.path.basename(file) for file in result] == [
             'without_ending', *(f'{number:02d}.png' for number in range(5)), 'UPPER.JPG']
-        bad = []
-        batches = data.image_batches(found, 4, image_size=SIZE, bad=bad)
+        unreadable = []
+        batches = data.image_batches(result, 4, image_size=SIZE, bad=unreadable)
         assert [sorted(batch) for batch in batches] == [['image', 'name']] * 2
-        assert bad == [str(folder / 'daisy' / '01.png')]
+        assert unreadable == [str(folder / 'daisy' / '01.png')]
 
     def test_rejects_missing_images(self, tmp_path):
         with pytest.raises(DatasetError, match='no does not exist; give an image, or a folder'):

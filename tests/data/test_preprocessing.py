@@ -23,9 +23,9 @@ class TestEvaluationGolden:
 
     @pytest.mark.parametrize('side', [299, 224])
     def test_known_size(self, golden, name, side):
-        found = preprocessing.for_evaluation(drawings()[name], side).numpy()
-        assert found.shape == (side, side, 3) and found.dtype == np.float32
-        np.testing.assert_allclose(found[3::13, 3::13], golden[f'{name}_{side}_static'], atol=1e-6)
+        result = preprocessing.for_evaluation(drawings()[name], side).numpy()
+        assert result.shape == (side, side, 3) and result.dtype == np.float32
+        np.testing.assert_allclose(result[3::13, 3::13], golden[f'{name}_{side}_static'], atol=1e-6)
 
     @pytest.mark.parametrize('side', [299, 224])
     def test_unknown_size(self, golden, name, side):
@@ -33,15 +33,16 @@ class TestEvaluationGolden:
             image = tf.compat.v1.placeholder(tf.uint8, (None, None, 3))
             result = preprocessing.for_evaluation(image, side)
             assert result.shape == (side, side, 3)
-            found = session.run(result, {image: drawings()[name]})
-        np.testing.assert_allclose(found[3::13, 3::13], golden[f'{name}_{side}_dynamic'], atol=1e-6)
+            result = session.run(result, {image: drawings()[name]})
+        np.testing.assert_allclose(
+            result[3::13, 3::13], golden[f'{name}_{side}_dynamic'], atol=1e-6)
 
     def test_jpeg(self, golden, name):
         decoded = data.decode(golden[f'{name}_jpeg'].tobytes())
         np.testing.assert_allclose(decoded.numpy().mean(axis=1), golden[f'{name}_decoded_mean'],
                                    atol=1e-9)
-        found = preprocessing.for_evaluation(decoded).numpy()
-        np.testing.assert_allclose(found[3::13, 3::13], golden[f'{name}_from_jpeg'], atol=1e-6)
+        result = preprocessing.for_evaluation(decoded).numpy()
+        np.testing.assert_allclose(result[3::13, 3::13], golden[f'{name}_from_jpeg'], atol=1e-6)
 
 
 def test_evaluation_of_float_images_and_without_crop():
@@ -54,10 +55,10 @@ def test_evaluation_of_float_images_and_without_crop():
 
 
 def test_training_is_in_range_and_varies():
-    found = np.stack([preprocessing.for_training(MIDDLE, 64, seed) for seed in range(40)])
-    assert found.shape == (40, 64, 64, 3) and found.dtype == np.float32
-    assert found.min() >= -1 and found.max() <= 1
-    assert len({each.tobytes() for each in found}) == 40
+    result = np.stack([preprocessing.for_training(MIDDLE, 64, seed) for seed in range(40)])
+    assert result.shape == (40, 64, 64, 3) and result.dtype == np.float32
+    assert result.min() >= -1 and result.max() <= 1
+    assert len({each.tobytes() for each in result}) == 40
 
 
 def test_training_seed():
