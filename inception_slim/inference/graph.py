@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import threading
 
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.errors import CheckpointError
@@ -13,6 +14,9 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 BATCH_NORM_EPSILON = 0.001
+# Keras chooses the base classes of a layer class when it is first used, by changing `__bases__`:
+# two threads that build their first network at the same time could see them half changed.
+_build_lock = threading.Lock()
 
 
 def fold_batch_norm(weights: dict[str, np.ndarray],
@@ -121,7 +125,7 @@ def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
                 f'{list(value.shape)}, not {expected}; no depth_multiplier gives that width.')
         return make_tensor(name, value)
 
-    with tf.Graph().as_default() as graph:
+    with _build_lock, tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, (None, image_size, image_size, 3), name='inputs')
         with tf.variable_scope('', custom_getter=get_variable), \
                 slim.arg_scope(network.arg_scope(use_batch_norm=False)), \

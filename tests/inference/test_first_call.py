@@ -15,17 +15,27 @@ from inception_slim.inference.engines.selection import PRECISIONS_OF, is_install
 import pytest
 
 CHECKPOINT = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
-# Two threads load a predictor and run it, with a switch interval of a microsecond.
+# Two threads load a predictor and run it. Both reach their first inference at the same time, with
+# a switch interval of a microsecond.
 FIRST_CALLS = '''
 import sys
 import threading
 import numpy as np
 from inception_slim import inference
+from inception_slim.inference import engines
 
 engine, precision, checkpoint = sys.argv[1:]
+warm_up = engines.warm_up
 images = np.random.RandomState(0).uniform(-1, 1, (9, 299, 299, 3)).astype('float32')
 barrier = threading.Barrier(2)
 results = []
+
+
+def synchronized_warm_up(*arguments):
+    barrier.wait()
+    sys.setswitchinterval(1e-6)
+    warm_up(*arguments)
+    sys.setswitchinterval(0.005)
 
 
 def run():
@@ -35,7 +45,7 @@ def run():
         results.append(predictor.logits(images))
 
 
-sys.setswitchinterval(1e-6)
+engines.warm_up = synchronized_warm_up  # before the modules of the engines import it
 threads = [threading.Thread(target=run) for _ in range(2)]
 for thread in threads:
     thread.start()
@@ -48,7 +58,7 @@ assert len(results) == 2 and np.allclose(*results, atol=1e-4)
 def run_first_calls(engine):
     subprocess.run(
         [sys.executable, '-c', FIRST_CALLS, engine, PRECISIONS_OF[engine][0], CHECKPOINT],
-        check=True, timeout=120, env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
+        check=True, timeout=300, env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
 
 
 class TestWarmUp:
