@@ -112,7 +112,7 @@
   function drawMatrix() {
     const hasOthers = matrix.others.some(Boolean);
     const head = element('tr');
-    head.append(element('th', 'true ↓ predicted →', {scope: 'col'}));
+    head.append(element('th', 'predicted →\ntrue ↓', {scope: 'col'}));
     for (const column of columns) {
       const cell = element('th', undefined, {
         scope: 'col', tabindex: '-1', 'data-column': column,
@@ -194,6 +194,17 @@
     panel.scrollTop = 0;
   }
 
+  function showMostConfused() {
+    let best = null, most = 0;
+    matrix.counts.forEach((row, label) => row.forEach((count, prediction) => {
+      if (label !== prediction && count > most) {
+        most = count;
+        best = `${matrix.labels[label]},${matrix.labels[prediction]}`;
+      }
+    }));
+    if (best) showCell(best);
+  }
+
   function actOn(cell) {
     if ('cell' in cell.dataset) showCell(cell.dataset.cell);
     else if ('column' in cell.dataset) sortByColumn(Number(cell.dataset.column));
@@ -242,6 +253,7 @@
 
   if (matrix) {
     sortMatrix('number');
+    showMostConfused();
     table.addEventListener('click', event => {
       const cell = event.target.closest('[tabindex]');
       if (!cell) return;
@@ -249,6 +261,25 @@
       focusOn(redrawn(cell));
     });
     table.addEventListener('keydown', keyInMatrix);
+  }
+
+  // Boxes that scroll fade at the edges where there is more.
+
+  function markOverflow(box) {
+    const right = box.scrollWidth - box.clientWidth - box.scrollLeft > 1;
+    const below = box.scrollHeight - box.clientHeight - box.scrollTop > 1;
+    box.style.setProperty('--more-right', right ? '32px' : '0px');
+    box.style.setProperty('--more-below', below ? '32px' : '0px');
+  }
+
+  const observer = new ResizeObserver(entries => {
+    for (const {target} of entries) markOverflow(target.closest('.box, .panel'));
+  });
+  for (const box of document.querySelectorAll('.box, .panel')) {
+    box.addEventListener('scroll', () => markOverflow(box));
+    observer.observe(box);
+    if (box.firstElementChild) observer.observe(box.firstElementChild);
+    if (box === panel) new MutationObserver(() => markOverflow(box)).observe(box, {childList: true});
   }
 
   document.addEventListener('click', event => {
