@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import os
 from typing import Any
 
-from inception_slim import checkpoint as checkpoints, data
+from inception_slim import data
 from inception_slim._atomic_write import check_writable
-from inception_slim.checkpoint.class_names import check_has_classifier
 from inception_slim.data import preprocessing
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.generative_metrics import (
@@ -123,7 +122,7 @@ def fid(
 
 
 def inception_score(
-    checkpoint: str | os.PathLike,
+    checkpoint: Checkpoint,
     images: Images,
     *,
     splits: int = 10,
@@ -152,7 +151,8 @@ def inception_score(
     Raises:
       CheckpointError: the checkpoint cannot be read, or has no classifier.
       DatasetError: the images cannot be read, or there are too few.
-      InceptionSlimError: an argument is out of its range.
+      InceptionSlimError: an argument is out of its range, or an option for loading is given
+        together with a predictor.
     """
     options = build_options(MetricOptions, locals(), InceptionSlimError)
     check('splits', splits, {'at_least': 1}, InceptionSlimError)
@@ -160,16 +160,10 @@ def inception_score(
     if isinstance(source, Statistics):
         raise DatasetError('The Inception Score needs images, because statistics do not contain '
                            'the features.')
-    info, weights = checkpoints.read(checkpoint, use_ema=options.use_ema,
-                                     checkpoint_scope=options.checkpoint_scope)
-    check_has_classifier(info)
-    classifier = weights.pop(f'{registry.NETWORKS[info.network].classifier}/weights')
-    del weights
-    matrix = classifier.reshape(classifier.shape[-2:])
     unreadable: list[str] = []
     with _FeatureExtractor(checkpoint, options, [source]) as extractor:
-        logits = np.concatenate([batch @ matrix
-                                 for batch in extractor.features(source, unreadable)])
+        features = np.concatenate(list(extractor.features(source, unreadable)))
+        logits = extractor.logits_without_biases(features)
     return InceptionScore(*inception_score_of_logits(logits, splits), len(logits), unreadable)
 
 
@@ -274,3 +268,8 @@ class _FeatureExtractor:
         for batch in progress(self._read(source, self._options.batch_size, unreadable),
                               source.count, unreadable):
             yield self._predictor.features(batch['image'])
+
+    def logits_without_biases(self, features: np.ndarray) -> np.ndarray:
+        """The product of features and the weights of the classifier, `[N, num_classes]`."""
+        biases = self._predictor.logits_from_features(np.zeros_like(features[:1]))
+        return self._predictor.logits_from_features(features) - biases

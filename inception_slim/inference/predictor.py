@@ -14,7 +14,8 @@ import warnings
 
 from inception_slim import checkpoint as checkpoints
 from inception_slim.checkpoint import CheckpointInfo
-from inception_slim.errors import CheckpointError, InceptionSlimError
+from inception_slim.checkpoint.class_names import check_has_classifier
+from inception_slim.errors import InceptionSlimError
 from inception_slim.inference.calibration import load_or_calibrate, pool_before_conv
 from inception_slim.inference.cpu_features import available_cores, has_bfloat16
 from inception_slim.inference.engines import ClassifierHead, Engine
@@ -95,6 +96,12 @@ class Predictor:
     def features(self, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
         """Pre-logits of images, `[N, 2048]` float32 at full width; see `predict`."""
         return self._run('features', images)
+
+    def logits_from_features(self, features: np.ndarray) -> np.ndarray:
+        """Logits of features that `features` returned, `[N, num_classes]` float32."""
+        if self._engine is None:
+            raise RuntimeError('This predictor is closed; load another one.')
+        return self._head.logits(features)
 
     def close(self) -> None:
         """Frees the memory and threads of the predictor. Closing it twice is allowed."""
@@ -194,8 +201,7 @@ def load(
     engine_name = select_engine(options.engine, dtype)
     info, weights = checkpoints.read(checkpoint, use_ema=options.use_ema,
                                      checkpoint_scope=options.checkpoint_scope)
-    if info.num_classes is None:
-        raise CheckpointError(f'{info.path} has no classifier, which inference needs.')
+    check_has_classifier(info)
     network = registry.NETWORKS[info.network]
     values = fold_batch_norm(weights)
     threads = num_threads or available_cores()

@@ -179,9 +179,18 @@ def test_running_moments_use_constant_memory():
     assert peak(200) - before < 4 * unit  # 200 batches are 12 MiB
 
 
-def test_fid_of_a_folder_with_itself_is_zero(folders):
+def test_loaded_predictor(folders, tmp_path):
+    first = folders / 'first'
     with inference.load(NARROW) as predictor:
-        assert evaluation.fid(predictor, folders / 'first', folders / 'first').fid == 0
+        assert evaluation.fid(predictor, first, first).fid == 0
+        statistics = evaluation.compute_statistics(predictor, first, tmp_path / 'first.npz')
+        assert evaluation.fid(predictor, tmp_path / 'first.npz', first).fid == pytest.approx(
+            0, abs=1e-6)
+        score = evaluation.inception_score(predictor, first, splits=4)
+        with pytest.raises(ValueError, match='precision has no effect on a predictor'):
+            evaluation.fid(predictor, first, first, precision='int8')
+    assert statistics.count == 40
+    assert score.mean == evaluation.inception_score(NARROW, first, splits=4).mean
 
 
 def test_commands(folders, tmp_path):

@@ -278,8 +278,8 @@
   for (const box of document.querySelectorAll('.box, .panel')) {
     box.addEventListener('scroll', () => markOverflow(box));
     observer.observe(box);
-    if (box.firstElementChild) observer.observe(box.firstElementChild);
     if (box === panel) new MutationObserver(() => markOverflow(box)).observe(box, {childList: true});
+    else observer.observe(box.firstElementChild);  // its table
   }
 
   document.addEventListener('click', event => {
