@@ -1,9 +1,9 @@
-"""Writes the modules of TensorFlow 1.15.5's `tf.contrib` and what each exports, to symbols_1_15.txt.
+"""Writes the modules of `tf.contrib` in TensorFlow 1.15.5 and their public names to symbols_1_15.txt.
 
     .venv-1.15/bin/python tests/golden/make_contrib_names.py
 
-A line of inception_slim/legacy/contrib/symbols_1_15.txt is a module below `tensorflow.contrib` and, for
-those that are no one's private business (`python` is not in their name), its public names.
+A line of inception_slim/legacy/contrib/symbols_1_15.txt is a module relative to `tensorflow.contrib`,
+followed by its public names unless the module is private (has `python` in its name).
 """
 
 import importlib
@@ -20,13 +20,13 @@ import tensorflow.contrib as contrib
 tf.logging.set_verbosity(tf.logging.ERROR)
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = os.path.join(HERE, '..', '..', 'inception_slim', 'legacy', 'contrib', 'symbols_1_15.txt')
-# What modules carry about that is not theirs.
-NOT_THEIRS = {'absolute_import', 'division', 'print_function', 'xrange', 'make_all',
-              'remove_undocumented'}
+# Imported helpers that are not part of a module's API.
+IMPORTED_HELPERS = {'absolute_import', 'division', 'print_function', 'xrange', 'make_all',
+                    'remove_undocumented'}
 
 
 def modules():
-    """The dotted names of all modules, without the tests, relative to `tensorflow.contrib`."""
+    """Yields the dotted names of all modules but tests, relative to `tensorflow.contrib`."""
     root = os.path.dirname(contrib.__file__)
     for folder, _, files in os.walk(root):
         for file in files:
@@ -41,7 +41,7 @@ def modules():
 
 
 def exports(name):
-    """The public names of a module; none of a private one, or one that cannot be imported."""
+    """Returns the public names of a module; none if it is private or cannot be imported."""
     if 'python' in name.split('.'):
         return []
     attribute = contrib
@@ -49,12 +49,12 @@ def exports(name):
         attribute = getattr(attribute, part, None)
     try:
         module = importlib.import_module('.'.join(filter(None, ['tensorflow.contrib', name])))
-    except Exception:  # some are there as attributes alone
+    except Exception:  # some modules exist as attributes only
         module = attribute
-    names = {each: getattr(owner, each, None) for owner in (attribute, module)
-             if isinstance(owner, types.ModuleType) for each in dir(owner)}
-    return [each for each, value in sorted(names.items())
-            if not each.startswith('_') and each not in NOT_THEIRS
+    names = {name: getattr(owner, name, None) for owner in (attribute, module)
+             if isinstance(owner, types.ModuleType) for name in dir(owner)}
+    return [name for name, value in sorted(names.items())
+            if not name.startswith('_') and name not in IMPORTED_HELPERS
             and not isinstance(value, types.ModuleType)]
 
 

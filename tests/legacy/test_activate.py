@@ -1,4 +1,4 @@
-"""`legacy.activate`: TensorFlow 1's world in a running process, and nothing of it afterwards."""
+"""`legacy.activate` and `legacy.deactivate`."""
 
 import os
 import re
@@ -10,9 +10,9 @@ DOCS = os.path.join(os.path.dirname(__file__), '..', '..', 'docs', 'scripts.md')
 
 
 def python(code, folder='.'):
-    done = fork_server.python(code, folder=folder, TF_CPP_MIN_LOG_LEVEL='3')
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process = fork_server.python(code, folder=folder, TF_CPP_MIN_LOG_LEVEL='3')
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 STATE = '''
@@ -64,7 +64,7 @@ STATE = '''
         import cPickle, mine, threading
         assert tf.__version__ == mine.VERSION == '1.15.5' and np.float is float
         tf.app.flags.DEFINE_string('log_dir', 'logs', 'A flag that absl has too.')
-        tf.app.flags.DEFINE_string('mine', 'it', 'A flag of ours.')
+        tf.app.flags.DEFINE_string('mine', 'it', 'A new flag.')
         net = slim.conv2d(tf.zeros((1, 8, 8, 3)), 2, 3)
         eager = []
         thread = threading.Thread(target=lambda: eager.append(tf.executing_eagerly()))
@@ -87,7 +87,7 @@ STATE = '''
 '''
 
 
-def test_nothing_is_left_behind(tmp_path):
+def test_deactivate_restores_the_state(tmp_path):
     (tmp_path / 'mine.py').write_text('import tensorflow as tf\nVERSION = tf.__version__\n')
     assert python(STATE + '''
     with legacy.activate():
@@ -110,7 +110,7 @@ def test_nothing_is_left_behind(tmp_path):
         check()
     import tensorflow as seen
     assert seen is tensorflow
-    # And TensorFlow 2 works as ever.
+    # TensorFlow 2 works as before.
     @seen.function
     def twice(x):
         return x * 2
@@ -119,8 +119,8 @@ def test_nothing_is_left_behind(tmp_path):
     ''', folder=str(tmp_path)) == '4 1 True\n'
 
 
-def test_the_examples_of_the_page():
-    """Each print of a ```python block, beside what its comment says."""
+def test_documented_examples():
+    """Compares each print in a ```python block with the comment after it."""
     with open(DOCS) as file:
         blocks = re.findall(r'^```python\n(.*?)^```', file.read(), re.DOTALL | re.MULTILINE)
     assert blocks

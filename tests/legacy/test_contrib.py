@@ -185,7 +185,7 @@ class TestStatus:
 
 
 def test_creating_modules_imports_nothing_else():
-    done = fork_server.python('''
+    process = fork_server.python('''
         import sys
         import inception_slim
         from inception_slim.legacy import contrib
@@ -196,7 +196,7 @@ def test_creating_modules_imports_nothing_else():
                if not name.startswith(('inception_slim.legacy.contrib', 'importlib'))}
         assert not new, new
         ''')
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 def test_documented_table_is_current():

@@ -1,4 +1,4 @@
-"""The model library's packages: networks, preprocessing, datasets, deployment."""
+"""The packages of research/slim: networks, preprocessing, datasets and deployment."""
 
 import importlib
 import re
@@ -21,7 +21,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 
-def test_every_module_is_there():
+def test_every_module_can_be_imported():
     for name, path in research_slim.modules().items():
         assert importlib.import_module(path).__doc__, name
     assert {'nets', 'nets.nets_factory', 'deployment.model_deploy'} <= set(research_slim.modules())
@@ -30,7 +30,7 @@ def test_every_module_is_there():
 class TestNets:
 
     @pytest.mark.parametrize('name', ['lenet', 'cifarnet', 'alexnet_v2', 'inception_v1'])
-    def test_by_name(self, graph, name):
+    def test_get_network_fn(self, graph, name):
         network_fn = nets_factory.get_network_fn(name, 7, weight_decay=0.1, is_training=True)
         side = network_fn.default_image_size
         images = tf.placeholder(tf.float32, (2, side, side, 1 if name == 'lenet' else 3))
@@ -42,11 +42,11 @@ class TestNets:
     def test_every_network_has_an_arg_scope(self):
         assert set(nets_factory.networks_map) == set(nets_factory.arg_scopes_map)
 
-    def test_unknown_name(self):
+    def test_rejects_unknown_network(self):
         with pytest.raises(ValueError, match='Name of network unknown resnet_v3'):
             nets_factory.get_network_fn('resnet_v3', 10)
 
-    def test_positional_arguments_are_the_librarys(self, graph):
+    def test_argument_order_is_that_of_research_slim(self, graph):
         images = tf.placeholder(tf.float32, (1, 299, 299, 3))
         with slim.arg_scope(inception.inception_v3_arg_scope()):
             net, _ = inception.inception_v3_base(images, 'Mixed_5b', 4, 0.1)
@@ -58,53 +58,49 @@ class TestNets:
         with pytest.raises(TypeError, match='multiple values'):
             inception.inception_v3_base(images, 'Mixed_5b', final_endpoint='Mixed_5b')
 
-    def test_the_variables_are_those_of_the_originals(self, graph):
-        """VGG's are tf-slim's, which are the originals', under either."""
+    def test_vgg_has_the_variables_of_tf_slim(self, graph):
         images = tf.placeholder(tf.float32, (1, 224, 224, 3))
         with slim.arg_scope(vgg.vgg_arg_scope()):
-            logits, mine = vgg.vgg_16(images, 10)
-        found = {v.op.name: v.shape for v in slim.get_model_variables()}
+            logits, end_points = vgg.vgg_16(images, 10)
+        variables = {v.op.name: v.shape for v in slim.get_model_variables()}
         with tf.Graph().as_default():
             images = tf.placeholder(tf.float32, (1, 224, 224, 3))
             with slim.arg_scope(vgg.vgg_arg_scope()):
-                _, theirs = slim_vgg().vgg_16(images, 10)
-            assert found == {v.op.name: v.shape for v in slim.get_model_variables()}
-        assert set(mine) == set(theirs) and logits.shape == (1, 10)
-        assert (mine['vgg_16/conv5/conv5_3'].op.type, mine['vgg_16/fc7'].shape) == (
-            'Relu', (1, 1, 1, 4096))
+                _, expected = importlib.import_module('tf_slim.nets.vgg').vgg_16(images, 10)
+            assert variables == {v.op.name: v.shape for v in slim.get_model_variables()}
+        assert set(end_points) == set(expected) and logits.shape == (1, 10)
+        assert end_points['vgg_16/conv5/conv5_3'].op.type == 'Relu'
+        assert end_points['vgg_16/fc7'].shape == (1, 1, 1, 4096)
 
-    def test_squeezed_or_not(self, graph):
+    def test_spatial_squeeze_of_resnets(self, graph):
         images = tf.placeholder(tf.float32, (2, 64, 64, 3))
         blocks = [resnet_v1.resnet_v1_block('block1', base_depth=4, num_units=1, stride=2)]
         with slim.arg_scope(resnet_v1.resnet_arg_scope()):
-            whole, _ = resnet_v1.resnet_v1(images, blocks, 4, spatial_squeeze=False, scope='whole')
-            logits, ends = resnet_v1.resnet_v1(images, blocks, 4, scope='part')
+            unsqueezed, _ = resnet_v1.resnet_v1(
+                images, blocks, 4, spatial_squeeze=False, scope='unsqueezed')
+            logits, ends = resnet_v1.resnet_v1(images, blocks, 4, scope='squeezed')
             features, _ = resnet_v1.resnet_v1(images, blocks, scope='features')
-        assert whole.shape == (2, 1, 1, 4) and features.shape == (2, 1, 1, 16)
+        assert unsqueezed.shape == (2, 1, 1, 4) and features.shape == (2, 1, 1, 16)
         assert logits.shape == ends['predictions'].shape == (2, 4)
-        assert ends['part/spatial_squeeze'] is logits
+        assert ends['squeezed/spatial_squeeze'] is logits
         assert nets_factory.networks_map['resnet_v1_50'].default_image_size == 224
-
-
-def slim_vgg():
-    return importlib.import_module('tf_slim.nets.vgg')
 
 
 class TestPreprocessing:
 
     @pytest.mark.parametrize('name', list(drawings()))
-    def test_evaluation_as_tensorflow_1_15(self, graph, name):
+    def test_evaluation_matches_tensorflow_1_15(self, graph, name):
         golden = golden_arrays('preprocessing')
         fn = preprocessing_factory.get_preprocessing('inception_v3', is_training=False)
         for side in (299, 224):
             image = tf.placeholder(tf.uint8, (None, None, 3))
             with tf.Session() as session:
-                found = session.run(fn(image, side, side), {image: drawings()[name]})
-            np.testing.assert_allclose(found[3::13, 3::13], golden[f'{name}_{side}_dynamic'],
-                                       atol=1e-6)
+                result = session.run(fn(image, side, side), {image: drawings()[name]})
+            np.testing.assert_allclose(result[3::13, 3::13],
+                                       golden[f'{name}_{side}_dynamic'], atol=1e-6)
 
     @pytest.mark.parametrize('fast', [True, False])
-    def test_training_varies_within_bounds(self, fast):
+    def test_training_images_vary_within_bounds(self, fast):
         with tf.Graph().as_default(), as_in_tensorflow_1():
             tf.set_random_seed(2)
             image = tf.constant(drawings()['wide'])
@@ -113,19 +109,19 @@ class TestPreprocessing:
             assert result.shape == (40, 50, 3)
             assert len(tf.get_collection(tf.GraphKeys.SUMMARIES)) == 4
             with tf.Session() as session:
-                found = np.stack([session.run(result) for _ in range(30)])
+                images = np.stack([session.run(result) for _ in range(30)])
                 session.run(tf.summary.merge_all())
-        assert found.min() >= -1 and found.max() <= 1
-        assert len({each.tobytes() for each in found}) == 30
+        assert images.min() >= -1 and images.max() <= 1
+        assert len({image.tobytes() for image in images}) == 30
 
-    def test_the_selector_draws_each_case(self):
+    def test_random_selector_draws_every_case(self):
         with tf.Graph().as_default(), as_in_tensorflow_1(), tf.Session() as session:
             tf.set_random_seed(1)
-            chosen = inception_preprocessing.apply_with_random_selector(
+            selected = inception_preprocessing.apply_with_random_selector(
                 tf.constant(10), lambda x, case: x + case, 4)
-            assert {session.run(chosen) for _ in range(60)} == {10, 11, 12, 13}
+            assert {session.run(selected) for _ in range(60)} == {10, 11, 12, 13}
 
-    def test_orders_of_colours(self):
+    def test_orders_of_color_distortions(self):
         with tf.Graph().as_default():
             image = tf.placeholder(tf.float32, (4, 4, 3))
             for ordering, order in enumerate((
@@ -135,46 +131,46 @@ class TestPreprocessing:
                 inception_preprocessing.distort_color(image, ordering, fast_mode=False)
                 names = [re.search('adjust_([a-z]+)', op.name)
                          for op in tf.get_default_graph().get_operations()[before:]]
-                found = dict.fromkeys(name[1] for name in names if name)
-                assert ' '.join(found) == order
+                ops = dict.fromkeys(name[1] for name in names if name)
+                assert ' '.join(ops) == order
             with pytest.raises(ValueError, match='color_ordering must be in'):
                 inception_preprocessing.distort_color(image, 4, fast_mode=False)
 
-    def test_crop_keeps_to_its_box(self):
+    def test_crop_covers_the_bounding_box(self):
         with tf.Graph().as_default(), tf.Session() as session:
             image = tf.constant(drawings()['wide'])
-            piece, box = inception_preprocessing.distorted_bounding_box_crop(
+            _, box = inception_preprocessing.distorted_bounding_box_crop(
                 image, tf.constant([[[0.4, 0.4, 0.6, 0.6]]]), min_object_covered=1.0,
                 area_range=(0.2, 0.9))
             for _ in range(20):
                 (top, left, bottom, right), = session.run(box)[0]
                 assert top <= 0.41 and left <= 0.41 and bottom >= 0.59 and right >= 0.59
 
-    def test_vgg_means_and_size(self):
+    def test_vgg_subtracts_means_and_resizes(self):
         image = np.full((300, 200, 3), 128, np.uint8)
         with tf.Graph().as_default(), tf.Session() as session:
-            found = session.run(preprocessing_factory.get_preprocessing('vgg_16')(
+            result = session.run(preprocessing_factory.get_preprocessing('vgg_16')(
                 tf.constant(image), 224, 224))
-            np.testing.assert_allclose(found[0, 0], 128 - np.array([123.68, 116.78, 103.94]),
+            np.testing.assert_allclose(result[0, 0], 128 - np.array([123.68, 116.78, 103.94]),
                                        rtol=1e-5)
-            assert found.shape == (224, 224, 3)
+            assert result.shape == (224, 224, 3)
             training = vgg_preprocessing.preprocess_image(tf.constant(image), 96, 96, True, 100,
                                                           110)
             assert session.run(training).shape == (96, 96, 3)
 
-    def test_small_images(self):
+    def test_cifarnet_and_lenet(self):
         image = np.random.RandomState(0).randint(0, 255, (30, 34, 3)).astype(np.uint8)
         with tf.Graph().as_default(), tf.Session() as session:
             for training in (False, True):
-                found = session.run(preprocessing_factory.get_preprocessing(
+                result = session.run(preprocessing_factory.get_preprocessing(
                     'cifarnet', training)(tf.constant(image), 32, 32))
-                assert abs(found.mean()) < 1e-4 and abs(found.std() - 1) < 1e-3
+                assert abs(result.mean()) < 1e-4 and abs(result.std() - 1) < 1e-3
             digit = preprocessing_factory.get_preprocessing('lenet')(
                 tf.constant(image[:, :, :1]), 28, 28)
             np.testing.assert_allclose(
                 session.run(digit), image[1:29, 3:31, :1].astype(np.float32) / 128 - 1)
 
-    def test_unknown_name(self):
+    def test_rejects_unknown_name(self):
         with pytest.raises(ValueError, match=r'Preprocessing name \[x\] was not recognized'):
             preprocessing_factory.get_preprocessing('x')
 
@@ -185,7 +181,7 @@ class TestDatasets:
         ('flowers', 'flowers_train_00000-of-00005.tfrecord', 20),
         ('cifar10', 'cifar10_train.tfrecord', 32), ('mnist', 'mnist_train.tfrecord', 28),
         ('imagenet', 'train-00000-of-01024', 20)])
-    def test_reads_what_was_written(self, tmp_path, name, file, side):
+    def test_reads_written_examples(self, tmp_path, name, file, side):
         channels = 1 if name == 'mnist' else 3
         pixels = np.arange(side * side * channels, dtype=np.int64) % 251
         pixels = pixels.astype(np.uint8).reshape(side, side, channels)
@@ -207,11 +203,11 @@ class TestDatasets:
             with tf.Session() as session:
                 session.run(tf.local_variables_initializer())
                 with slim.queues.QueueRunners(session):
-                    found = [session.run([image, label]) for _ in range(4)]
-        assert [int(each) for _, each in found] == [1, 2, 3, 4]
-        np.testing.assert_array_equal(found[2][0], pixels)
+                    examples = [session.run([image, label]) for _ in range(4)]
+        assert [int(label) for _, label in examples] == [1, 2, 3, 4]
+        np.testing.assert_array_equal(examples[2][0], pixels)
 
-    def test_boxes_of_imagenet(self, tmp_path):
+    def test_bounding_boxes_of_imagenet(self, tmp_path):
         feature = {'image/class/text': dataset_utils.bytes_feature('tench')}
         for side, value in (('ymin', .1), ('xmin', .2), ('ymax', .3), ('xmax', .4)):
             feature[f'image/object/bbox/{side}'] = dataset_utils.float_feature([value, value])
@@ -223,7 +219,7 @@ class TestDatasets:
         assert text == b'tench'
         np.testing.assert_allclose(boxes, [[.1, .2, .3, .4]] * 2)
 
-    def test_refuses(self):
+    def test_rejects_unknown_dataset_or_split(self):
         with pytest.raises(ValueError, match='Name of dataset unknown birds'):
             dataset_factory.get_dataset('birds', 'train', '/nowhere')
         for name in dataset_factory.datasets_map:
@@ -234,27 +230,27 @@ class TestDatasets:
 class TestDeployment:
 
     @staticmethod
-    def train(num_clones, images, labels, **named):
-        """The weights after three steps, and what was deployed; a batch a clone."""
+    def train(num_clones, images, labels, **kwargs):
+        """Trains for three steps, with one batch per clone."""
         with tf.Graph().as_default(), as_in_tensorflow_1(), tf.Session(
                 config=tf.ConfigProto(allow_soft_placement=True)) as session:
             shards = iter(zip(np.split(images, num_clones), np.split(labels, num_clones)))
 
             def model_fn(factor):
-                inputs, wanted = next(shards)
+                inputs, targets = next(shards)
                 with slim.arg_scope([slim.fully_connected],
                                     weights_regularizer=slim.l2_regularizer(0.1)):
                     net = slim.fully_connected(
                         tf.constant(inputs) * factor, 1, activation_fn=None,
                         weights_initializer=tf.constant_initializer(0.2))
-                tf.losses.mean_squared_error(wanted, net)
+                tf.losses.mean_squared_error(targets, net)
                 tf.summary.scalar('mean', tf.reduce_mean(net))
                 return net
 
             config = model_deploy.DeploymentConfig(num_clones=num_clones, clone_on_cpu=True)
             deployed = model_deploy.deploy(
                 config, model_fn, kwargs={'factor': 2.0},
-                optimizer=tf.train.MomentumOptimizer(0.05, 0.9), **named)
+                optimizer=tf.train.MomentumOptimizer(0.05, 0.9), **kwargs)
             session.run(tf.global_variables_initializer())
             losses = [session.run(deployed.train_op) for _ in range(3)]
             session.run(deployed.summary_op)
@@ -262,14 +258,14 @@ class TestDeployment:
             step = session.run(slim.get_global_step())
             return losses, weights, deployed, step
 
-    def test_two_clones_train_as_one_on_both_batches(self):
+    def test_two_clones_train_like_one_on_both_batches(self):
         random = np.random.RandomState(0)
         images = random.normal(size=(8, 3)).astype(np.float32)
         labels = random.normal(size=(8, 1)).astype(np.float32)
-        alone, weights, one, _ = self.train(1, images, labels)
-        shared, same, two, step = self.train(2, images, labels, summarize_gradients=True)
-        np.testing.assert_allclose(shared, alone, rtol=1e-5)
-        np.testing.assert_allclose(same, weights, rtol=1e-5)
+        losses_1, weights_1, one, _ = self.train(1, images, labels)
+        losses_2, weights_2, two, step = self.train(2, images, labels, summarize_gradients=True)
+        np.testing.assert_allclose(losses_2, losses_1, rtol=1e-5)
+        np.testing.assert_allclose(weights_2, weights_1, rtol=1e-5)
         assert step == 3 and len(two.clones) == 2 and two.train_op.op.name == 'train_op'
         assert [clone.scope for clone in two.clones] == ['clone_0/', 'clone_1/']
         assert [clone.scope for clone in one.clones] == ['']
@@ -284,7 +280,7 @@ class TestDeployment:
             with tf.Session() as session:
                 assert session.run(deployed.total_loss) == 2.0
 
-    def test_updates_are_the_first_clones(self):
+    def test_only_the_first_clone_updates_batch_norm(self):
         with tf.Graph().as_default(), as_in_tensorflow_1():
             config = model_deploy.DeploymentConfig(2, clone_on_cpu=True)
 
@@ -310,20 +306,20 @@ class TestDeployment:
         with tf.Graph().as_default(), as_in_tensorflow_1(), tf.device(config.variables_device()):
             devices = [tf.DeviceSpec.from_string(tf.get_variable(name, [1]).device)
                        for name in 'abc']
-        assert [(each.job, each.device_type, each.task) for each in devices] == [
+        assert [(device.job, device.device_type, device.task) for device in devices] == [
             ('p', 'CPU', 0), ('p', 'CPU', 1), ('p', 'CPU', 0)]
 
-    @pytest.mark.parametrize('arguments, says', [
+    @pytest.mark.parametrize('arguments, message', [
         ({'num_replicas': 2}, 'num_ps_tasks must be positive'),
         ({'num_ps_tasks': 1, 'worker_job_name': ''}, 'Must specify worker_job_name'),
         ({'num_ps_tasks': 1, 'ps_job_name': ''}, 'Must specify ps_job_name'),
         ({'replica_id': 1}, 'replica_id must be less than num_replicas')])
-    def test_refuses(self, arguments, says):
-        with pytest.raises(ValueError, match=says):
+    def test_rejects_invalid_arguments(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
             model_deploy.DeploymentConfig(**arguments)
         with pytest.raises(ValueError, match='clone_index must be less'):
             model_deploy.DeploymentConfig().clone_device(1)
 
 
-def test_ours_are_the_networks():
+def test_networks_are_those_of_the_package():
     assert inception.inception_v3.__wrapped__ is inception_slim.inception_v3

@@ -1,7 +1,7 @@
-"""`inception-slim run` beside plain Python, and scripts as people wrote them in 2017.
+"""`inception-slim run` and `run --explain`.
 
-What shows of a process is held to plain Python's own on the same script; the rest to what
-TensorFlow 1.15.5, SciPy 1.0 or Python 2 documents.
+What a user sees of the process is compared with plain Python on the same script, the rest with the
+documented behavior of TensorFlow 1.15.5, SciPy 1.0 or Python 2.
 """
 
 import os
@@ -29,21 +29,33 @@ def run(folder, *arguments, **environment):
     return fork_server.module('inception_slim', 'run', *arguments, folder=folder, **environment)
 
 
-def out(done, code=0):
-    assert done.returncode == code, done.stderr
-    return done.stdout
+def output_of(process, code=0):
+    assert process.returncode == code, process.stderr
+    return process.stdout
+
+
+def wait_until_asleep(pid, seconds=60):
+    """Waits until the main thread of a process is blocked, as in `time.sleep`."""
+    end = time.monotonic() + seconds
+    asleep = 0
+    while asleep < 3:
+        assert time.monotonic() < end
+        with open(f'/proc/{pid}/task/{pid}/stat') as file:
+            state = file.read().rpartition(') ')[2][0]
+        asleep = asleep + 1 if state == 'S' else 0
+        time.sleep(0.02)
 
 
 PLAIN = '''
-    """Says what a script can see of its process, then fails in a module of its own."""
+    """Prints what a script can see of its process, then fails in a module of its own."""
     from __future__ import print_function
     import atexit, os, pickle, sys, threading
-    class Kept(object):
+    class Pickled(object):
         pass
     print(sys.argv, __file__, sys.path[0], __name__, __package__, __spec__, type(__loader__))
-    print(sorted(name for name in globals()), sys.modules['__main__'].Kept is Kept)
+    print(sorted(name for name in globals()), sys.modules['__main__'].Pickled is Pickled)
     print(os.environ.get('TF_CPP_MIN_LOG_LEVEL'), os.getcwd(), type(pickle.loads(pickle.dumps(
-        Kept()))))
+        Pickled()))))
     print(sys.stdin.read(), end='')
     sys.stderr.write('to standard error\\n')
     atexit.register(print, 'at exit')
@@ -56,7 +68,7 @@ PLAIN = '''
 '''
 
 
-def test_all_that_shows_is_plain_pythons(tmp_path):
+def test_process_looks_like_plain_python(tmp_path):
     script = write(tmp_path / 'folder' / 'script.py', PLAIN)
     write(tmp_path / 'folder' / 'broken.py', 'raise ValueError("broken")')
     write(tmp_path / 'folder' / 'other.py', '''
@@ -66,16 +78,18 @@ def test_all_that_shows_is_plain_pythons(tmp_path):
         ''')
     link = tmp_path / 'link.py'
     link.symlink_to(script)
-    both = [subprocess.run([*python, 'link.py', '--explain', '-m', 'x', '--', 'y'], text=True,
-                           capture_output=True, cwd=tmp_path, input='typed\n')
-            for python in ([sys.executable], RUN)]
-    assert both[0].returncode == 1 and 'ZeroDivisionError' in both[0].stderr
-    assert both[1].stdout == both[0].stdout
-    assert both[1].stderr == both[0].stderr
-    assert both[1].returncode == both[0].returncode
+    plain, ours = [
+        subprocess.run([*python, 'link.py', '--explain', '-m', 'x', '--', 'y'], text=True,
+                       capture_output=True, cwd=tmp_path, input='typed\n')
+        for python in ([sys.executable], RUN)]
+    assert plain.returncode == 1 and 'ZeroDivisionError' in plain.stderr
+    assert ours.stdout == plain.stdout
+    assert ours.stderr == plain.stderr
+    assert ours.returncode == plain.returncode
 
 
-def test_an_interrupt_ends_it_as_it_ends_plain_python(tmp_path):
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads the state of a process in /proc')
+def test_interrupt_ends_a_script_as_plain_python(tmp_path):
     script = write(tmp_path / 'script.py', '''
         import time
         import tensorflow as tf
@@ -83,11 +97,11 @@ def test_an_interrupt_ends_it_as_it_ends_plain_python(tmp_path):
         print('ready', flush=True)
         time.sleep(60)
         ''')
-    process = subprocess.Popen(  # which would ignore it, where the tests run in the background
+    process = subprocess.Popen(  # a background job of a shell ignores SIGINT; a script must not
         [*RUN, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert process.stdout.readline() == 'ready\n'
-    time.sleep(1)  # until it sleeps
+    wait_until_asleep(process.pid)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
@@ -96,14 +110,14 @@ def test_an_interrupt_ends_it_as_it_ends_plain_python(tmp_path):
                       '    time.sleep(60)\nKeyboardInterrupt\n')
 
 
-@pytest.mark.parametrize('end, code, says', [
+@pytest.mark.parametrize('end, code, message', [
     ('sys.exit("no images")', 1, 'no images\n'), ('sys.exit(7)', 7, ''),
     ('tf.app.run(main)', 3, ''), ('pass', 0, '')])
-def test_exit_codes(tmp_path, end, code, says):
+def test_exit_codes(tmp_path, end, code, message):
     write(tmp_path / 'script.py', f'''
         import sys
         import tensorflow as tf
-        tf.app.flags.DEFINE_string('log_dir', 'logs', 'Which absl has a flag of too.')
+        tf.app.flags.DEFINE_string('log_dir', 'logs', 'A flag that absl has too.')
         tf.flags.DEFINE_integer('steps', 3, 'How many.')
         FLAGS = tf.app.flags.FLAGS
         def main(argv):
@@ -112,11 +126,11 @@ def test_exit_codes(tmp_path, end, code, says):
             return 3
         {end}
         ''')
-    done = run(tmp_path, 'script.py', '--log_dir=elsewhere', '--steps', '5', 'rest')
-    assert out(done, code) == '' and done.stderr == says
+    process = run(tmp_path, 'script.py', '--log_dir=elsewhere', '--steps', '5', 'rest')
+    assert output_of(process, code) == '' and process.stderr == message
 
 
-FACE = '''
+SPELLINGS = '''
     import tensorflow as tf
     import tensorflow.contrib.slim as slim
     import tensorflow.contrib.slim.nets
@@ -125,6 +139,9 @@ FACE = '''
     from tensorflow.contrib import slim as again, layers
     from tensorflow.contrib.slim.nets import inception
     from tensorflow.contrib.slim.python.slim.nets import inception_v3
+    import tensorflow.contrib.framework.python.ops.arg_scope
+    from tensorflow.contrib.framework.python.ops.arg_scope import add_arg_scope
+    from tensorflow.contrib.framework.python.ops import arg_scope
     from tensorflow.python.framework import dtypes, graph_util, ops
     from tensorflow.python.ops import array_ops, control_flow_ops, rnn_cell
     from tensorflow.python.platform import app, flags, gfile
@@ -140,7 +157,9 @@ FACE = '''
     assert control_flow_ops.cond is tf.cond and rnn_cell.LSTMCell is tf.nn.rnn_cell.LSTMCell
     assert graph_util.convert_variables_to_constants
     assert pywrap_tensorflow.NewCheckpointReader is tf.train.NewCheckpointReader
-    # What a tensor and a variable were.
+    with arg_scope([]):  # the function, not the module of that name
+        assert add_arg_scope is slim.add_arg_scope
+    # Tensors and variables of TensorFlow 1.
     images = tf.placeholder(tf.float32, (None, 8, 8, 3))
     net = tf.layers.conv2d(images, 2, 3, name='conv')
     assert net.shape[3].value == 2 and net.get_shape()[0].value is None
@@ -151,19 +170,19 @@ FACE = '''
         session.run(tf.global_variables_initializer())
         print(session.run(tf.div(7, 2) + tf.to_int32(2.9) + tf.to_int32(tf.log(1.))))
         print([np.float32(1.5)], session.run(tf.shape(net), {images: np.zeros((2, 8, 8, 3))}))
-    # Everybody else's TensorFlow is as it was.
+    # Other libraries keep the installed TensorFlow.
     real = sys.modules['tensorflow']
     assert not hasattr(real, 'contrib') and real.__version__ != '1.15.5'
     from tf_slim.ops import variables
     assert variables.tf.__version__ == real.__version__
-    for gone, word in (('tensorflow.examples.tutorials.mnist', 'mnist'),
+    for name, word in (('tensorflow.examples.tutorials.mnist', 'mnist'),
                        ('tensorflow.nope', 'nope')):
         try:
-            importlib.import_module(gone)
+            importlib.import_module(name)
         except ImportError as error:
             assert word in str(error) and 'inception_slim' not in str(error), error
         else:
-            raise AssertionError(gone)
+            raise AssertionError(name)
     try:
         tf.estimator.Estimator
     except AttributeError as error:
@@ -172,18 +191,18 @@ FACE = '''
 
 
 def test_every_spelling_of_tensorflow(tmp_path):
-    write(tmp_path / 'script.py', FACE)
-    done = run(tmp_path, 'script.py')
-    assert out(done) == textwrap.dedent('''\
+    write(tmp_path / 'script.py', SPELLINGS)
+    process = run(tmp_path, 'script.py')
+    assert output_of(process) == textwrap.dedent('''\
         5
         [1.5] [2 6 6 2]
         tf.estimator was removed in TensorFlow 2.16, and nothing that runs TensorFlow 1 code \
 replaces it; train with slim.learning.train or in a Session.
         ''')
-    assert done.stderr == ''
+    assert process.stderr == ''
 
 
-def test_own_packages_come_first_and_the_librarys_after_them(tmp_path):
+def test_own_packages_take_precedence_over_research_slim(tmp_path):
     write(tmp_path / 'nets' / '__init__.py', '')
     write(tmp_path / 'nets' / 'mine.py', '''
         import tensorflow as tf
@@ -200,23 +219,23 @@ def test_own_packages_come_first_and_the_librarys_after_them(tmp_path):
         print(mine.VERSION, helper.VERSION, mine.__file__)
         print(preprocessing_factory.get_preprocessing('inception_v3').__module__)
         ''')
-    assert out(run(tmp_path, 'script.py')) == (
+    assert output_of(run(tmp_path, 'script.py')) == (
         f'1.15.5 1.15.5 {tmp_path}/nets/mine.py\ninception_slim.legacy.research_slim.preprocessing.'
         'preprocessing_factory\n')
     assert not [name for name in os.listdir(tmp_path / 'nets') if name == '__pycache__']
 
 
-def test_modules(tmp_path):
+def test_runs_a_module(tmp_path):
     write(tmp_path / 'package' / '__init__.py', 'import tensorflow as tf')
     write(tmp_path / 'package' / 'train.py', '''
         import sys
         from . import tf
         print(sys.argv[1:], __name__, __package__, tf.__version__, sys.argv[0], sys.path[0])
         ''')
-    assert out(run(tmp_path, '-m', 'package.train', '--steps', '-m')) == (
+    assert output_of(run(tmp_path, '-m', 'package.train', '--steps', '-m')) == (
         f"['--steps', '-m'] __main__ package 1.15.5 {tmp_path}/package/train.py {tmp_path}\n")
-    done = run(tmp_path, '-m', 'nowhere')
-    assert out(done, 1) == '' and 'No module named nowhere' in done.stderr
+    process = run(tmp_path, '-m', 'nowhere')
+    assert output_of(process, 1) == '' and 'No module named nowhere' in process.stderr
 
 
 PYTHON_2 = '''
@@ -231,11 +250,11 @@ PYTHON_2 = '''
     for name, number in count.iteritems():
         print name, number, count.has_key('a'), half((7, 2)), u'text', 0777, 5L
     try:
-    \traise ValueError, 'as then'
+    \traise ValueError, 'message'
     except (ValueError, KeyError), error:
         print `error.args`, np.arange(4)[len([1, 2, 3]) / 2]
     print list(izip(xrange(2), 'ab')), cPickle.loads(cPickle.dumps([1])), type(tf.__version__)
-    print >>__import__('sys').stderr, 'said'
+    print >>__import__('sys').stderr, 'on stderr'
     print 'a', 0.1 + 0.2,
     print 1e20, 2., 'line\\n',
     print 'b'
@@ -243,33 +262,33 @@ PYTHON_2 = '''
 '''
 
 
-def test_python_2_is_translated_with_its_line_numbers(tmp_path):
+def test_translates_python_2_and_keeps_line_numbers(tmp_path):
     script = write(tmp_path / 'script.py', PYTHON_2)
-    done = run(tmp_path, 'script.py')
-    assert out(done, 1) == textwrap.dedent('''\
+    process = run(tmp_path, 'script.py')
+    assert output_of(process, 1) == textwrap.dedent('''\
         a 2 True (3, 3.5) text 511 5
-        ('as then',) 1
+        ('message',) 1
         [(0, 'a'), (1, 'b')] [1] <class 'str'>
         a 0.3 1e+20 2.0 line
         b
         ''')
-    assert done.stderr.startswith(
-        f'inception-slim: {script} is Python 2; translated for this run\nsaid\n')
-    assert f'File "{script}", line 21, in <module>\n' in done.stderr
+    assert process.stderr.startswith(
+        f'inception-slim: {script} is Python 2; translated for this run\non stderr\n')
+    assert f'File "{script}", line 21, in <module>\n' in process.stderr
 
 
-def test_python_2_without_the_translator_is_one_sentence(tmp_path):
+def test_python_2_without_fissix_is_an_error(tmp_path):
     write(tmp_path / 'fissix.py', 'raise ImportError')
     script = write(tmp_path / 'script.py', 'x = 1\nprint "x is", x\n')
-    done = run(tmp_path, 'script.py')
-    assert out(done, 1) == ''
-    assert done.stderr.startswith(
+    process = run(tmp_path, 'script.py')
+    assert output_of(process, 1) == ''
+    assert process.stderr.startswith(
         f"inception-slim: {script}, line 2, is not Python 3: 'print \"x is\", x' ")
-    assert done.stderr.endswith("pip install 'inception_slim[legacy]'\n")
-    assert done.stderr.count('\n') == 1
+    assert process.stderr.endswith("pip install 'inception_slim[legacy]'\n")
+    assert process.stderr.count('\n') == 1
 
 
-AROUND = '''
+LIBRARIES = '''
     import itertools, sys
     import numpy as np
     import scipy.misc
@@ -292,26 +311,26 @@ AROUND = '''
     assert sys.modules['numpy'].load is np.load
     with open('bytes', 'wb') as file:
         file.write(b'\\xff\\xd8JPEG\\n')
-    for opened in (tf.gfile.Open('bytes'), tf.gfile.GFile('bytes', 'r'),
+    for file in (tf.gfile.Open('bytes'), tf.gfile.GFile('bytes', 'r'),
                    tf.gfile.FastGFile('bytes')):
-        assert opened.read() == b'\\xff\\xd8JPEG\\n'
+        assert file.read() == b'\\xff\\xd8JPEG\\n'
     with tf.gfile.Open('text', 'w') as file:
         file.write('lines\\nof text\\n')
     print([line for line in tf.gfile.Open('text')], tf.gfile.Open('text', 'rb').read())
 '''
 
 
-def test_what_left_the_libraries_around_tensorflow(tmp_path):
-    write(tmp_path / 'script.py', AROUND)
-    assert out(run(tmp_path, 'script.py')) == textwrap.dedent('''\
+def test_names_removed_from_other_libraries(tmp_path):
+    write(tmp_path / 'script.py', LIBRARIES)
+    assert output_of(run(tmp_path, 'script.py')) == textwrap.dedent('''\
         [(3, 2, 3), (12, 8, 3), (9, 5, 3)] uint8
         ['lines\\n', 'of text\\n'] b'lines\\nof text\\n'
         ''')
     ramp = np.linspace(-1, 3, 6 * 4 * 3).reshape(6, 4, 3)
-    # As documented: the least becomes 0 and the greatest 255, rounded half up.
+    # As documented: the minimum becomes 0 and the maximum 255, rounded half up.
     read = np.load(tmp_path / 'read.npy')
     np.testing.assert_array_equal(read, np.floor((ramp + 1) * 255 / 4 + 0.5))
-    # Pillow's documented weights of ITU-R 601-2.
+    # The weights of ITU-R 601-2 that Pillow documents.
     grey = read @ [0.299, 0.587, 0.114]
     np.testing.assert_allclose(np.load(tmp_path / 'grey.npy'), grey, atol=0.01)
     assert np.abs(np.load(tmp_path / 'mode.npy') - grey).max() <= 1
@@ -323,7 +342,7 @@ def test_explain(tmp_path):
     write(tmp_path / 'good.py', '''
         import tensorflow as tf
         slim = tf.contrib.slim
-        raise SystemExit('is run')
+        raise SystemExit('executed')
         net = slim.conv2d(tf.zeros((1, 2, 2, 1)), 1, 1)
         ''')
     write(tmp_path / 'bad.py', '''
@@ -332,10 +351,10 @@ def test_explain(tmp_path):
         from tensorflow.examples.tutorials.mnist import input_data
         slim.conv2d
         ''')
-    output = out(run(tmp_path, '--explain', 'good.py'))
+    output = output_of(run(tmp_path, '--explain', 'good.py'))
     assert output.startswith('good.py: 3 names of TensorFlow 1')
     assert re.search(r'supported +tf.contrib.slim.conv2d +good.py:5', output)
-    output = out(run(tmp_path, '--explain', 'bad.py'), 1)
+    output = output_of(run(tmp_path, '--explain', 'bad.py'), 1)
     unsupported = [line.split()[2:] for line in output.splitlines()
                    if line.startswith('not supported')]
     assert unsupported == [['cv_none', 'bad.py:2'], ['tf.contrib.tpu', 'helper.py:2'],
@@ -343,10 +362,28 @@ def test_explain(tmp_path):
     assert 'load_data()' in output
 
 
-def test_a_script_that_is_not_there(tmp_path):
-    done = run(tmp_path, 'nowhere.py')
-    assert out(done, 2) == ''
-    assert done.stderr == ("inception-slim: can't open file "
+def test_explain_module_imports_nothing_of_its_package(tmp_path):
+    write(tmp_path / 'package' / '__init__.py', 'raise SystemExit("imported")')
+    write(tmp_path / 'package' / 'namespace' / 'train.py', """
+        import tensorflow as tf
+        import package.flags
+        tf.contrib.slim
+        """)
+    write(tmp_path / 'package' / 'flags.py', 'import tensorflow as tf\ntf.contrib.tpu')
+    write(tmp_path / 'package' / '__main__.py', 'import tensorflow as tf\ntf.zeros')
+    output = output_of(run(tmp_path, '--explain', '-m', 'package.namespace.train'), 1)
+    assert re.search(r'not supported +tf.contrib.tpu +package/flags.py:2', output)
+    assert re.search(r'\nsupported +tf.contrib.slim +package/namespace/train.py:4', output)
+    assert 'tf.zeros' in output_of(run(tmp_path, '--explain', '-m', 'package'))
+    for name in ('package.nowhere', 'package.flags.nowhere', 'nowhere.nowhere'):
+        process = run(tmp_path, '--explain', '-m', name)
+        assert output_of(process, 1) == '' and f"There is no module '{name}'" in process.stderr
+
+
+def test_missing_script_is_an_error(tmp_path):
+    process = run(tmp_path, 'nowhere.py')
+    assert output_of(process, 2) == ''
+    assert process.stderr == ("inception-slim: can't open file "
                            f"'{tmp_path}/nowhere.py': [Errno 2] No such file or directory\n")
 
 
@@ -354,18 +391,18 @@ GRAPH = '''
     inputs = tf.random_uniform((2, 299, 299, 3))
     with slim.arg_scope(inception.inception_v3_arg_scope()):
         logits, _ = inception.inception_v3(inputs, is_training=False)
-    # A variable of TensorFlow 1 is other ops than one of today; the names are the same.
-    plumbing = {'VariableV2', 'Assign', 'Identity', 'VarHandleOp', 'AssignVariableOp',
+    # Variables of TensorFlow 1 and 2 consist of different ops with the same names.
+    variable_ops = {'VariableV2', 'Assign', 'Identity', 'VarHandleOp', 'AssignVariableOp',
                 'ReadVariableOp', 'VarIsInitializedOp', 'Const'}
     for node in logits.graph.as_graph_def().node:
-        if node.op not in plumbing:
+        if node.op not in variable_ops:
             print(node.name, node.op, [name for name, value in sorted(node.attr.items())],
                   node.attr['strides'], node.attr['padding'].s)
     print(tf.Session.__module__, tf.Session.run.__module__)
 '''
 
 
-def test_what_a_session_runs_is_what_the_benchmark_runs(tmp_path):
+def test_graph_equals_that_of_the_library(tmp_path):
     write(tmp_path / 'script.py', '''
     import tensorflow as tf
     slim = tf.contrib.slim
@@ -377,5 +414,5 @@ def test_what_a_session_runs_is_what_the_benchmark_runs(tmp_path):
     graph = tf.Graph().as_default()
     graph.__enter__()
     ''' + GRAPH)
-    assert out(plain).count(' Conv2D ') == 98
-    assert out(run(tmp_path, 'script.py')) == plain.stdout
+    assert output_of(plain).count(' Conv2D ') == 98
+    assert output_of(run(tmp_path, 'script.py')) == plain.stdout
