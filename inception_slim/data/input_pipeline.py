@@ -37,7 +37,7 @@ def batches(
         seed: int | None = None,
         repeat: bool = False,
         strict: bool = False,
-        bad: list[str] | None = None,
+        unreadable: list[str] | None = None,
         prepare: Prepare = preprocessing.for_evaluation,
         shuffle_buffer: int = 4096,
         part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
@@ -57,8 +57,8 @@ def batches(
       repeat: repeat the images without end.
       strict: raise an error for an unreadable image. TensorFlow passes it on as an error of its
         own, which `reraise_dataset_errors` converts to the DatasetError.
-      bad: a list to which the name of each unreadable image is added once. If a TFRecord file is
-        damaged between its images, all images from there to its end are unreadable.
+      unreadable: a list to which the name of each unreadable image is added once. If a TFRecord
+        file is damaged between its images, all images from there to its end are unreadable.
       prepare: crops, resizes and scales a decoded image if it is not distorted.
       shuffle_buffer: the number of records in the shuffle buffer; image files are shuffled
         completely.
@@ -102,7 +102,7 @@ def batches(
     if repeat:
         examples = examples.repeat()
     pipeline = _Pipeline(fetch, image_size, None if training and distort else prepare,
-                         _Report(total, strict, bad, dataset.num_classes, dataset.path))
+                         _Report(total, strict, unreadable, dataset.num_classes, dataset.path))
     return pipeline.batches(examples, batch_size, seed)
 
 
@@ -112,7 +112,7 @@ def image_batches(
         *,
         image_size: int = 299,
         strict: bool = False,
-        bad: list[str] | None = None,
+        unreadable: list[str] | None = None,
         prepare: Prepare = preprocessing.for_evaluation) -> tf.data.Dataset:
     """Returns the images of files in batches without labels, `{'image': ..., 'name': ...}`.
 
@@ -121,7 +121,7 @@ def image_batches(
       batch_size: images in a batch; the last batch may be smaller.
       image_size: side of the images in pixels.
       strict: see `batches`.
-      bad: see `batches`.
+      unreadable: see `batches`.
       prepare: see `batches`.
 
     Raises:
@@ -129,7 +129,7 @@ def image_batches(
     """
     examples = tf.data.Dataset.from_tensor_slices(
         (_encode_paths(files), np.zeros(len(files), np.int64)))
-    pipeline = _Pipeline(_fetch_file, image_size, prepare, _Report(len(files), strict, bad))
+    pipeline = _Pipeline(_fetch_file, image_size, prepare, _Report(len(files), strict, unreadable))
     return pipeline.batches(examples, batch_size, seed=None).map(
         lambda batch: {key: batch[key] for key in ('image', 'name')})
 

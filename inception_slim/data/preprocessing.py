@@ -155,8 +155,8 @@ def _seed_pair(seed: int | tf.Tensor | None) -> tf.Tensor:
     """Returns a seed as the two numbers that stateless ops take."""
     if seed is None:
         return tf.random.uniform([2], maxval=2**62, dtype=tf.int64)
-    seed = tf.cast(tf.convert_to_tensor(seed), tf.int64)
-    return tf.stack([seed, tf.zeros_like(seed)]) if seed.shape.rank == 0 else seed
+    pair = tf.cast(tf.convert_to_tensor(seed), tf.int64)
+    return tf.stack([pair, tf.zeros_like(pair)]) if pair.shape.rank == 0 else pair
 
 
 def _random_index(seed: tf.Tensor, count: int) -> tf.Tensor:

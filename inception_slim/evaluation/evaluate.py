@@ -98,9 +98,10 @@ def evaluate(
     top_5, image_size = 0, registry.NETWORKS[info.network].image_size
     unreadable: list[str] = []
 
-    def batches(batch_size: int, bad: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
+    def batches(batch_size: int, unreadable: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
         return data.as_numpy_batches(lambda: data.batches(
-            dataset, batch_size, image_size=image_size, strict=options.strict, bad=bad))
+            dataset, batch_size, image_size=image_size, strict=options.strict,
+            unreadable=unreadable))
 
     def calibration_images() -> np.ndarray:
         if dataset.kind == 'folder':  # its first images are all of one class

@@ -29,7 +29,7 @@ def load_images(info: CheckpointInfo, files: list[str], batch_size: int, strict:
     """Batches of preprocessed images of the network's input size."""
     size = registry.NETWORKS[info.network].image_size
     return data.as_numpy_batches(lambda: data.image_batches(
-        files, batch_size, image_size=size, strict=strict, bad=unreadable))
+        files, batch_size, image_size=size, strict=strict, unreadable=unreadable))
 
 
 def inspect_checkpoint(checkpoint: Checkpoint, options: EvaluationOptions) -> CheckpointInfo:

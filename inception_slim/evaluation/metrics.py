@@ -260,8 +260,8 @@ class _FeatureExtractor:
     def _read(self, source: _Source, batch_size: int,
               unreadable: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
         return data.as_numpy_batches(lambda: source.batches(
-            batch_size, image_size=self._image_size, strict=self._options.strict, bad=unreadable,
-            prepare=_RESIZE_FUNCTIONS[self._options.resize]))
+            batch_size, image_size=self._image_size, strict=self._options.strict,
+            unreadable=unreadable, prepare=_RESIZE_FUNCTIONS[self._options.resize]))
 
     def features(self, source: _Source, unreadable: list[str]) -> Iterator[np.ndarray]:
         """The features of the images, `[N, channels]` float32, a batch at a time."""

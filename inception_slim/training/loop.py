@@ -283,7 +283,8 @@ class Trainer:
             training=True, distort=options.distort, repeat=True,
             # A resumed run gets the images in another order.
             seed=None if seed is None else seed + self._inputs.step,
-            strict=options.strict, bad=self._unreadable, shuffle_buffer=options.shuffle_buffer,
+            strict=options.strict, unreadable=self._unreadable,
+            shuffle_buffer=options.shuffle_buffer,
             part=(self._workers.index, self._workers.count)))
 
     def initialize(self, session: tf.Session) -> None:

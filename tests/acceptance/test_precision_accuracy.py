@@ -114,7 +114,7 @@ def test_features_of_a_trained_checkpoint():
     side = registry.NETWORKS[checkpoint.inspect(path).network].image_size
     files = data.image_files(folder)
     images = np.concatenate([batch['image'] for batch in data.as_numpy_batches(
-        lambda: data.image_batches(files, 32, image_size=side, strict=True, bad=None))])
+        lambda: data.image_batches(files, 32, image_size=side, strict=True, unreadable=None))])
     calibration, images = images[::3], np.delete(images, np.s_[::3], axis=0)
     reference, failures = None, []
     for precision, engine in available_configurations():

@@ -246,7 +246,7 @@ class TestBatches:
 
     def test_folder(self, folder):
         unreadable, dataset = [], data.open_dataset(folder)
-        result = read(dataset, bad=unreadable)
+        result = read(dataset, unreadable=unreadable)
         good = dataset.files[:1] + dataset.files[2:]
         assert unreadable == dataset.files[1:2] and names(result) == good
         assert labels(result) == dataset.labels[1:]
@@ -270,7 +270,7 @@ class TestBatches:
     def test_training(self, request, kind):
         path, unreadable = request.getfixturevalue(kind), []
         dataset = data.open_dataset(path, 'train' if kind == 'records' else None)
-        result = read(dataset, training=True, seed=4, bad=unreadable)
+        result = read(dataset, training=True, seed=4, unreadable=unreadable)
         plain = read(dataset)
         assert sorted(names(result)) == sorted(names(plain)) != names(result)
         assert dict(zip(names(result), labels(result))) == dict(zip(names(plain), labels(plain)))
@@ -288,7 +288,7 @@ class TestBatches:
                                              'train' if kind == 'records' else None)
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             batches = data.batches(dataset, 8, image_size=SIZE, training=True, repeat=True,
-                                   seed=1, bad=unreadable)
+                                   seed=1, unreadable=unreadable)
             iterator = getattr(tf.compat.v1.data, f'make_{maker}_iterator')(batches)
             if maker == 'initializable':
                 session.run(iterator.initializer)
@@ -304,7 +304,8 @@ class TestBatches:
 
     def test_in_eager_mode(self, folder):
         unreadable = []
-        for batch in data.batches(data.open_dataset(folder), 8, image_size=SIZE, bad=unreadable):
+        for batch in data.batches(data.open_dataset(folder), 8, image_size=SIZE,
+                                  unreadable=unreadable):
             assert batch['image'].dtype == tf.float32 and batch['label'].dtype == tf.int64
             assert batch['name'].dtype == tf.string
         assert len(unreadable) == 1
@@ -328,7 +329,7 @@ class TestBatches:
         (tmp_path / 'a' / '29.png').unlink()
         (tmp_path / 'a' / '29.png').mkdir()
         unreadable = []
-        assert names(read(dataset, bad=unreadable)) == [
+        assert names(read(dataset, unreadable=unreadable)) == [
             dataset.files[number] for number in (0, 1, *range(3, 8), *range(19, 29))]
         assert unreadable == [dataset.files[number] for number in (2, *range(8, 19), 29)]
 
@@ -356,7 +357,7 @@ class TestBatches:
         content[-50] ^= 1
         Path(file).write_bytes(content)
         unreadable = []
-        assert names(read(dataset, bad=unreadable)) == [
+        assert names(read(dataset, unreadable=unreadable)) == [
             *(f'{file}#{number}' for number in range(6)),
             *(f'{dataset.files[2]}#{number}' for number in range(6))]
         assert unreadable == [*(f'{dataset.files[0]}#{number}' for number in range(7)), f'{file}#6']
@@ -416,9 +417,8 @@ def test_webp(tmp_path):
     files = [write(tmp_path / 'a.png', encoded(1)),
              write(tmp_path / 'b.webp', pillow('WEBP', lossless=True))]
     unreadable = []
-    result = list(
-        data.as_numpy_batches(lambda: data.image_batches(files, 2, image_size=SIZE, bad=unreadable))
-    )
+    result = list(data.as_numpy_batches(lambda: data.image_batches(
+        files, 2, image_size=SIZE, unreadable=unreadable)))
     if hasattr(tf.io, 'decode_webp'):
         np.testing.assert_allclose(*result[0]['image'], atol=1e-6)
     else:
@@ -434,7 +434,7 @@ class TestImageFiles:
         assert [os.path.basename(file) for file in result] == [
             'without_ending', *(f'{number:02d}.png' for number in range(5)), 'UPPER.JPG']
         unreadable = []
-        batches = data.image_batches(result, 4, image_size=SIZE, bad=unreadable)
+        batches = data.image_batches(result, 4, image_size=SIZE, unreadable=unreadable)
         assert [sorted(batch) for batch in batches] == [['image', 'name']] * 2
         assert unreadable == [str(folder / 'daisy' / '01.png')]
 

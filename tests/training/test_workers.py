@@ -259,7 +259,7 @@ class TestParts:
         moved = Dataset(str(tmp_path), 'tfrecord', copied, dataset.class_names, 17,
                         counts=dataset.counts)
         bad = []
-        assert len(names_of(moved, part=(1, 3), bad=bad)) == 6 and not bad
+        assert len(names_of(moved, part=(1, 3), unreadable=bad)) == 6 and not bad
 
     def test_counting_is_divided(self, records):
         whole = data.open_dataset(records)
