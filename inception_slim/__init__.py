@@ -6,7 +6,7 @@ imported at first use. A later `import tf_slim` gives a tf-slim that works (see 
 
 from typing import TYPE_CHECKING
 
-from inception_slim import _tf_slim_finder
+from inception_slim import _file_openers, _tf_slim_finder
 from inception_slim._lazy import lazy_exports
 
 __version__ = '1.0.0'
@@ -41,4 +41,12 @@ else:
             'trunc_normal'),
     })
 
+
+def _open_other_format(path):
+    from inception_slim.formats import registry
+
+    return registry.open_weights(path)
+
+
+_file_openers.register_opener(_open_other_format)
 _tf_slim_finder.install()

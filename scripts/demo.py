@@ -41,14 +41,14 @@ EXPORTS = (  # file name and options
     ('saved', ('--format', 'saved-model')),
     ('frozen.pb', ('--format', 'frozen')),
     ('float32.tflite', ('--format', 'tflite')),
-    ('float16.tflite', ('--format', 'tflite', '--quantize', 'float16')),
-    ('int8.tflite', ('--format', 'tflite', '--quantize', 'int8')),
+    ('float16.tflite', ('--format', 'tflite', '--precision', 'float16')),
+    ('int8.tflite', ('--format', 'tflite', '--precision', 'int8')),
     ('model.keras', ('--format', 'keras')),
     ('model.h5', ('--format', 'keras')),
     ('model.onnx', ('--format', 'onnx')),
-    ('int8.onnx', ('--format', 'onnx', '--quantize', 'int8')),
+    ('int8.onnx', ('--format', 'onnx', '--precision', 'int8')),
     *((('openvino', ('--format', 'openvino')),
-       ('openvino-int8', ('--format', 'openvino', '--quantize', 'int8'))) if OPENVINO else ()))
+       ('openvino-int8', ('--format', 'openvino', '--precision', 'int8'))) if OPENVINO else ()))
 
 
 class DemoFailed(Exception):
@@ -223,7 +223,7 @@ def demonstrate(steps: int, more_steps: int) -> None:
     check_accuracy(evaluate('parity-model', 'parity', '--split', 'validation'),
                'The fine-tuned network')
     for name, options in EXPORTS:
-        run('export', 'model', *options, '--calibration', 'digits/train', '--output', name)
+        run('export', 'model', *options, '--calibration-images', 'digits/train', '--output', name)
     compare(accuracy)
 
 

@@ -23,6 +23,7 @@ FLOORS = [
     {'tf_slim_compat', '_slim_layers', '_tf_slim_finder'},
     {'data'},
     {'errors', '_atomic_write', '_lazy', '_module_proxy', '_optional', 'options', '_tf_logging',
+     '_file_openers',
      'benchmark', '_example'},
 ]
 # Modules at the top of the package that belong to a layer.
@@ -38,7 +39,7 @@ PUBLIC = {
                           'for_training',
     'evaluation': 'Prediction BACKGROUND Classification DatasetError Evaluation FeaturesResult '
                   'classify evaluate features write_confusion',
-    'formats': 'ExportError ExportResult FORMATS QUANTIZATIONS TOLERANCES export',
+    'formats': 'ExportError ExportResult FORMATS PRECISIONS TOLERANCES export',
     'formats.keras_writer': 'BODIES keras_model',
     'inference': 'BATCH_NORM_EPSILON PRECISIONS Predictor extract_subgraph validate_images '
                  'constant_graph fold_batch_norm frozen_graph has_bfloat16 load',

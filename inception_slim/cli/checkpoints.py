@@ -105,12 +105,13 @@ def convert(arguments: argparse.Namespace) -> None:
     if arguments.to != _SLIM:
         export.print_export(arguments, formats.export(
             arguments.source, arguments.destination, format=arguments.to,
-            quantize=arguments.quantize, labels=arguments.labels,
-            calibration_images=arguments.calibration, overwrite=arguments.overwrite, **options))
+            precision=arguments.precision, labels=arguments.labels,
+            calibration_images=arguments.calibration_images, overwrite=arguments.overwrite,
+            **options))
         return
-    if arguments.quantize != 'float32' or arguments.labels or arguments.calibration:
-        raise InceptionSlimError('A checkpoint has no labels, and keeps float32; leave --labels, '
-                                 '--calibration and --quantize out.')
+    if arguments.precision != 'float32' or arguments.labels or arguments.calibration_images:
+        raise InceptionSlimError('A TensorFlow checkpoint has no labels and is always float32; '
+                                 'leave out --labels, --calibration-images and --precision.')
     info = checkpoint.convert(arguments.source, arguments.destination,
                               overwrite=arguments.overwrite, **options)
     if arguments.json:
@@ -135,5 +136,5 @@ def add(verb: Verb) -> None:
     added.add_argument('destination', metavar='DST', help='the prefix, file or folder to write')
     added.add_argument('--to', choices=(_SLIM, *formats.FORMATS), default=_SLIM,
                        help='what to write (%(default)s)')
-    export.add_flags(added)
+    export.add_export_arguments(added)
     add_options(added, SourceOptions, leave=['checkpoint_scope'])

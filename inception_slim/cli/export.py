@@ -1,4 +1,4 @@
-"""`export`: a checkpoint in another form."""
+"""The command `export`: write a checkpoint in another format."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from inception_slim.cli.arguments import Verb, add_json, add_options, options_of
 def export(arguments: argparse.Namespace) -> None:
     print_export(arguments, formats.export(
         arguments.checkpoint, arguments.output, format=arguments.format,
-        quantize=arguments.quantize, labels=arguments.labels,
-        calibration_images=arguments.calibration, overwrite=arguments.overwrite,
+        precision=arguments.precision, labels=arguments.labels,
+        calibration_images=arguments.calibration_images, overwrite=arguments.overwrite,
         **options_of(arguments, SourceOptions)))
 
 
-def print_export(arguments: argparse.Namespace, done: formats.ExportResult) -> None:
-    """What was written, and how its answers compare."""
+def print_export(arguments: argparse.Namespace, result: formats.ExportResult) -> None:
+    """Prints what was written and how its predictions compare."""
     if arguments.json:
-        print_json(done)
+        print_json(result)
         return
-    of = 'generated images; --calibration FOLDER compares real ones' if done.generated else 'images'
-    print(f'Wrote {done.path}: {done.format}, {done.quantize}, {done.size / 1e6:.1f} MB')
-    print(f'Loaded again, its probabilities differ from the checkpoint\'s by at most '
-          f'{done.difference:.2g},\nand the likeliest class is the same on {done.same_class} of '
-          f'{done.images} {of}')
+    images = ('generated images (pass --calibration-images FOLDER to compare real ones)'
+              if result.generated else 'images')
+    print(f'Wrote {result.path}: {result.format}, {result.precision}, {result.size / 1e6:.1f} MB')
+    print(f'Largest difference of a probability from the checkpoint: {result.max_difference:.2g}\n'
+          f'Same top-1 class: {result.same_top1} of {result.images} {images}')
 
 
 def add(verb: Verb) -> None:
-    """The verb that exports."""
-    added = verb('export', export, 'write a checkpoint in another form, and check it')
-    added.add_argument('checkpoint', metavar='CKPT',
-                       help='a prefix, a file of it, or its folder')
-    added.add_argument('--format', required=True, choices=formats.FORMATS)
-    added.add_argument('--output', required=True, metavar='PATH',
-                       help='the file to write, or the folder of saved-model, openvino, timm')
-    add_flags(added)
-    add_options(added, SourceOptions, leave=['checkpoint_scope'])
+    """Adds the command `export`."""
+    parser = verb('export', export, 'write a checkpoint in another format and verify it')
+    parser.add_argument('checkpoint', metavar='CKPT',
+                        help='prefix, file or folder of a checkpoint, or a file of another format')
+    parser.add_argument('--format', required=True, choices=formats.FORMATS,
+                        help='format to write')
+    parser.add_argument('--output', required=True, metavar='PATH',
+                        help='file to write; a folder for saved-model, openvino and timm')
+    add_export_arguments(parser)
+    add_options(parser, SourceOptions, leave=['checkpoint_scope'])
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """What of the writing of a format is not the same for all."""
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that depend on the format; `convert` has them too."""
     parser.add_argument('--labels', metavar='FILE',
-                        help='for saved-model: the names of the classes, to be inside (labels.txt '
-                        'beside the checkpoint)')
-    parser.add_argument('--calibration', metavar='FOLDER',
-                        help='images like those to come: int8 needs them, and answers on them are '
-                        'compared')
-    parser.add_argument('--quantize', choices=formats.QUANTIZATIONS, default='float32',
-                        help='for tflite, onnx and openvino: what the weights are kept in '
-                        '(%(default)s)')
+                        help='saved-model: class names to store (default: labels.txt beside the '
+                        'checkpoint)')
+    parser.add_argument('--calibration-images', metavar='FOLDER',
+                        help='images like those to classify, required for int8; predictions on '
+                        'some of them are compared with the checkpoint')
+    parser.add_argument('--precision', choices=formats.PRECISIONS, default='float32',
+                        help='tflite, onnx and openvino: dtype of the weights (%(default)s)')
     add_json(parser)
-    parser.add_argument('--overwrite', action='store_true', help='replace what is there')
+    parser.add_argument('--overwrite', action='store_true', help='replace an existing output')

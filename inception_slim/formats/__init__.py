@@ -1,4 +1,4 @@
-"""The forms that a network is kept in: one file a format."""
+"""Read and write networks in other formats: Keras, PyTorch, ONNX, OpenVINO, TFLite, ..."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ else:
         '_export': 'TOLERANCES ExportResult export',
         'inception_slim.errors': 'ExportError',
     })
-    __all__ += ['FORMATS', 'QUANTIZATIONS']
+    __all__ += ['FORMATS', 'PRECISIONS']
 
 FORMATS = ('saved-model', 'frozen', 'tflite', 'keras', 'onnx', 'openvino', 'torch', 'safetensors',
            'timm')
-QUANTIZATIONS = ('float32', 'float16', 'int8')
+PRECISIONS = ('float32', 'float16', 'int8')

@@ -1,25 +1,26 @@
-"""A frozen graph: a GraphDef with its weights in it as constants.
+"""Frozen graphs: a GraphDef with the weights as constants.
 
-Read are ours, those that `freeze_graph` made of TF-Slim's networks, and the one that TensorFlow
-published in December 2015, `classify_image_graph_def.pb`, whose names and arithmetic are its own.
+Reads those of this package, those that `freeze_graph` made of TF-Slim's networks, and
+`classify_image_graph_def.pb`, which TensorFlow published in December 2015 with names and
+operations of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
 from inception_slim.checkpoint.naming import is_model_tensor
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError
-from inception_slim.formats._batch_norm import epsilon_note, shift_epsilon
+from inception_slim.formats.lazy_tensors import epsilon_note, shift_epsilon
 from inception_slim.formats.name_maps import inception_2015_names
 from inception_slim.formats.node_names import detect_pooling
-from inception_slim.formats.writing import PredictFn
 from inception_slim.inference import (
     BATCH_NORM_EPSILON,
+    constant_graph,
     extract_subgraph,
     fold_batch_norm,
     frozen_graph,
@@ -27,130 +28,143 @@ from inception_slim.inference import (
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-LARGEST_FILE = 2**30
-_FLOATS = (tf.float32, tf.float16, tf.bfloat16, tf.float64)
+if TYPE_CHECKING:
+    from inception_slim.formats.registry import ExportSettings, PredictFn
+
+_LARGEST_FILE = 2**30
+_FLOAT_TYPES = (tf.float32, tf.float16, tf.bfloat16, tf.float64)
 
 
 def read_weights(path: str) -> ImportedWeights:
+    """Reads a frozen graph."""
     definition = tf.GraphDef()
     parse_proto(path, definition)
     return from_nodes(path, 'frozen graph', definition.node)
 
 
 def parse_proto(path: str, message: Any) -> None:
-    """Fills a protocol buffer from a file, if it is one and of a size that a network has."""
+    """Parses a file of limited size into a protocol buffer message."""
     size = os.path.getsize(path)
-    if size > LARGEST_FILE:
-        raise CheckpointError(f'{path} has {size / 2**30:.1f} GiB, more than any network here '
-                              'needs; it is no such graph.')
+    if size > _LARGEST_FILE:
+        raise CheckpointError(f'{path} has {size / 2**30:.1f} GiB, more than any supported '
+                              'network; give the frozen graph of one.')
     with open(path, 'rb') as file:
         content = file.read()
     try:
         message.ParseFromString(content)
-    except Exception:  # each implementation of protocol buffers has an error of its own
-        raise CheckpointError(f'{path} is damaged or cut short, or no graph of TensorFlow; copy it '
-                              'again from where it came.') from None
+    except Exception:  # each implementation of protocol buffers has its own exceptions
+        raise CheckpointError(f'{path} is damaged or truncated, or not a TensorFlow graph; copy '
+                              'it again.') from None
 
 
 def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> ImportedWeights:
-    """The variables of a network whose graph holds them as constants."""
+    """Finds the variables of a network in the constants of its graph.
+
+    Args:
+      path: the file, for messages.
+      version: the kind of file, for messages.
+      nodes: all nodes of the graph and of its functions.
+    """
     nodes = list(nodes)
     constants = {node.name: _constant(path, node) for node in nodes
-                 if node.op == 'Const' and node.attr['dtype'].type in _FLOATS}
+                 if node.op == 'Const' and node.attr['dtype'].type in _FLOAT_TYPES}
     by_name = {node.name: node for node in nodes}
     if 'conv/conv2d_params' in constants:
-        return _of_2015(path, version, constants, by_name)
+        return _from_2015_graph(path, version, constants, by_name)
     if 'conv2d0_w' in constants:
         raise CheckpointError(
-            f'{path} is the Inception V1 of 2014 (inception5h), with local response normalization '
-            "and 5×5 convolutions where TF-Slim's has batch norm and 3×3; its layers have no "
-            'places in it.')
+            f'{path} is the Inception V1 of 2014 (inception5h). It has local response '
+            'normalization and 5×5 convolutions, so it does not fit TF-Slim\'s network.')
     tensors = {name: tensor for name, tensor in constants.items() if is_model_tensor(name)}
     epsilons = {round(node.attr['epsilon'].f, 9) for node in nodes
                 if node.op.startswith('FusedBatchNorm')}
     notes: tuple[str, ...] = ()
     if len(epsilons) > 1:
-        raise CheckpointError(f'{path} has batch norms of {len(epsilons)} different epsilons; it '
-                              "is none of TF-Slim's networks.")
+        raise CheckpointError(f'{path} has batch norms with {len(epsilons)} different epsilons; it '
+                              "is not one of TF-Slim's networks.")
     epsilon = epsilons.pop() if epsilons else BATCH_NORM_EPSILON
     if not np.isclose(epsilon, BATCH_NORM_EPSILON, rtol=1e-6):
         notes = (epsilon_note(epsilon),)
         tensors = {name: shift_epsilon(tensor, epsilon) if name.endswith('moving_variance')
                    else tensor for name, tensor in tensors.items()}
-    return ImportedWeights(
-        path, version, 'TF-Slim', tensors, pooling=detect_pooling(by_name), notes=notes
-    )
+    return ImportedWeights(path, version, 'TF-Slim', tensors, pooling=detect_pooling(by_name),
+                           notes=notes)
 
 
 def _constant(path: str, node: tf.NodeDef) -> LazyTensor:
     content = node.attr['value'].tensor
     shape = tuple(side.size for side in content.tensor_shape.dim)
     dtype = tf.as_dtype(node.attr['dtype'].type).as_numpy_dtype
-    # A splat says in a few bytes what takes gigabytes, so that its size is looked at first.
+    # A few bytes can stand for gigabytes: one value is repeated to fill the shape.
     check_tensor_size(path, node.name, shape, dtype)
     return LazyTensor(shape, np.dtype(np.float32),
-                  lambda: np.asarray(tf.make_ndarray(content), np.float32))
+                      lambda: np.asarray(tf.make_ndarray(content), np.float32))
 
 
-def _of_2015(path: str, version: str, constants: Mapping[str, LazyTensor],
-             nodes: Mapping[str, tf.NodeDef]) -> ImportedWeights:
-    """The network that TensorFlow published first: 1,008 outputs, and maxima in its last block."""
+def _from_2015_graph(path: str, version: str, constants: Mapping[str, LazyTensor],
+                     nodes: Mapping[str, tf.NodeDef]) -> ImportedWeights:
+    """Maps the network of December 2015, which has 1,008 outputs."""
     tensors: dict[str, LazyTensor] = {}
 
-    def take(ours: str, theirs: str) -> None:
-        if theirs not in constants:
-            raise CheckpointError(f'{path} is incomplete: it has no {theirs}; find the whole.')
-        tensors[f'InceptionV3/{ours}'] = constants[theirs]
+    def add(name: str, constant: str) -> None:
+        if constant not in constants:
+            raise CheckpointError(f'{path} is incomplete: it has no {constant}; copy it again.')
+        tensors[f'InceptionV3/{name}'] = constants[constant]
 
-    notes = ['The network of December 2015: the maximum for the average in the pooled branch of '
-             'its last block.']
     for layer, name in inception_2015_names().items():
         if name == 'softmax':
-            take(f'{layer}/biases', 'softmax/biases')
+            add(f'{layer}/biases', 'softmax/biases')
             kernel = constants.get('softmax/weights')
             if kernel is None or len(kernel.shape) != 2:
-                raise CheckpointError(f'{path} is incomplete: it has no softmax/weights; find the '
-                                      'whole.')
+                raise CheckpointError(f'{path} is incomplete: it has no softmax/weights; copy it '
+                                      'again.')
             tensors[f'InceptionV3/{layer}/weights'] = LazyTensor(
                 (1, 1, *kernel.shape), kernel.dtype, kernel.load)
             continue
-        take(f'{layer}/weights', f'{name}/conv2d_params')
+        add(f'{layer}/weights', f'{name}/conv2d_params')
         norm = nodes.get(f'{name}/batchnorm')
         if norm is None or norm.op != 'BatchNormWithGlobalNormalization':
             raise CheckpointError(f'{path} has no batch norm after {name}; it is not the graph of '
                                   'December 2015.')
         for parameter in ('beta', 'moving_mean', 'moving_variance'):
-            take(f'{layer}/BatchNorm/{parameter}', f'{name}/batchnorm/{parameter}')
+            add(f'{layer}/BatchNorm/{parameter}', f'{name}/batchnorm/{parameter}')
         if norm.attr['scale_after_normalization'].b:
-            take(f'{layer}/BatchNorm/gamma', f'{name}/batchnorm/gamma')
+            add(f'{layer}/BatchNorm/gamma', f'{name}/batchnorm/gamma')
         epsilon = norm.attr['variance_epsilon'].f
         if not np.isclose(epsilon, BATCH_NORM_EPSILON, rtol=1e-6):
             variance = f'InceptionV3/{layer}/BatchNorm/moving_variance'
             tensors[variance] = shift_epsilon(tensors[variance], epsilon)
-    last = nodes.get('mixed_10/tower_2/pool')
-    pooling = '2015' if last is not None and last.op == 'MaxPool' else 'average'
+    last_pool = nodes.get('mixed_10/tower_2/pool')
+    pooling, notes = 'average', ()
+    if last_pool is not None and last_pool.op == 'MaxPool':
+        pooling, notes = '2015', ('Network of December 2015: the pooled branch of its last block '
+                                  'uses max pooling instead of average pooling.',)
     return ImportedWeights(path, version, 'December 2015', tensors, pooling=pooling,
-                   input_scaling=_input_scaling_2015(constants), notes=tuple(
-                       notes if pooling == '2015' else ()))
+                           input_scaling=_input_scaling_2015(constants), notes=notes)
 
 
 def _input_scaling_2015(constants: Mapping[str, LazyTensor]) -> tuple | None:
-    """Its images are bytes, less 128, divided by 128: a little off [-1, 1]."""
+    """The graph computes (bytes - 128) / 128, which is slightly off [-1, 1]."""
     if 'Sub/y' not in constants or 'Mul/y' not in constants:
         return None
-    less, factor = (float(constants[name].load().ravel()[0]) for name in ('Sub/y', 'Mul/y'))
-    return np.full(3, 127.5 * factor), np.full(3, (127.5 - less) * factor)
+    subtracted, factor = (float(constants[name].load().ravel()[0]) for name in ('Sub/y', 'Mul/y'))
+    return np.full(3, 127.5 * factor), np.full(3, (127.5 - subtracted) * factor)
 
 
 def folded_graph(info: CheckpointInfo, weights: dict[str, np.ndarray],
                  outputs: Sequence[str] = ('logits', 'predictions')) -> tf.GraphDef:
+    """A GraphDef from `inputs` to the outputs, with batch norm folded into the convolutions."""
     return frozen_graph(info, fold_batch_norm(weights), outputs)
 
 
 def classic_frozen_graph(
     info: CheckpointInfo, weights: dict[str, np.ndarray]
 ) -> tuple[tf.GraphDef, str]:
-    """From `input` to the predictions under the name they have always had; and that name."""
+    """A GraphDef with the input and output names of TF-Slim's frozen graphs.
+
+    Returns:
+      The graph, from `input`, and the name of its output: the predictions.
+    """
     definition = folded_graph(info, weights)
     output = next(node for node in definition.node if node.name == 'predictions').input[0]
     definition = extract_subgraph(definition, [output])
@@ -163,7 +177,27 @@ def classic_frozen_graph(
     return definition, output
 
 
-def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str) -> PredictFn:
+def predict(info: CheckpointInfo, weights: dict[str, np.ndarray],
+            images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Computes logits and probabilities with TensorFlow; the weights are not modified.
+
+    Args:
+      info: from `checkpoint.read`.
+      weights: from `checkpoint.read`.
+      images: `[N, side, side, 3]` in [-1, 1].
+    """
+    graph = constant_graph(info, fold_batch_norm({
+        name: value.copy() for name, value in weights.items()}))
+    with graph.as_default(), tf.Session() as session:
+        batches = [session.run(('logits:0', 'predictions:0'), {'inputs:0': images[first:first + 4]})
+                   for first in range(0, len(images), 4)]
+    logits, predictions = zip(*batches)
+    return np.concatenate(logits), np.concatenate(predictions)
+
+
+def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
+          settings: ExportSettings) -> PredictFn:
+    """Writes a frozen graph; see `registry.Writer`."""
     definition, output = classic_frozen_graph(info, weights)
     with open(path, 'wb') as file:
         file.write(definition.SerializeToString())
@@ -171,9 +205,9 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str) -> Pr
     with open(path, 'rb') as file:
         loaded.ParseFromString(file.read())
 
-    def answer(batch):
+    def predict_loaded(batch: np.ndarray) -> np.ndarray:
         with tf.Graph().as_default(), tf.Session() as session:
             tf.import_graph_def(loaded, name='')
             return session.run(f'{output}:0', {'input:0': batch})
 
-    return answer
+    return predict_loaded

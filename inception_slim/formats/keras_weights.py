@@ -15,7 +15,7 @@ from typing import Any
 
 from inception_slim.checkpoint import ImportedWeights, LazyTensor
 from inception_slim.errors import CheckpointError
-from inception_slim.formats._batch_norm import epsilon_note, shift_epsilon
+from inception_slim.formats.lazy_tensors import epsilon_note, shift_epsilon
 from inception_slim.formats.name_maps import base_layers
 from inception_slim.inference import BATCH_NORM_EPSILON
 from inception_slim.nets import registry

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.errors import ExportError
-from inception_slim.formats.writing import PredictFn
 from inception_slim.inference import BATCH_NORM_EPSILON
 from inception_slim.nets import registry
 import numpy as np
 
 if TYPE_CHECKING:
+    from inception_slim.formats.registry import ExportSettings, PredictFn
     import keras
 
 _FORMAT = 'channels_last'
@@ -224,7 +224,8 @@ def check(info: CheckpointInfo) -> None:
                           'keras.applications has them; take saved-model.')
 
 
-def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str) -> PredictFn:
+def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
+          settings: ExportSettings) -> PredictFn:
     import keras
 
     model = keras_model(info, weights)

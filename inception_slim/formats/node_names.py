@@ -1,41 +1,33 @@
-"""What a translation of a graph keeps of it: names of nodes, and weights with channels first."""
+"""Names of graph nodes that survive a conversion, and what they say about the network."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 import re
 
-from inception_slim.checkpoint import LazyTensor
 from inception_slim.errors import CheckpointError
-import numpy as np
 
-# `InceptionV3/InceptionV3/Conv2d_1a_3x3/Conv2D`: a scope, the scope of the variables, the layer.
-_VARIABLE = re.compile(r'(?:.*/)?(Inception\w+)/(?:\1/)?(.+?)/'
-                       r'(Conv2D|MatMul|separable_conv2d(?:/depthwise)?|BiasAdd)(?:__\d+)?')
-_KINDS = {'separable_conv2d': 'pointwise_weights',
-          'separable_conv2d/depthwise': 'depthwise_weights'}
+# `InceptionV3/InceptionV3/Conv2d_1a_3x3/Conv2D`: a name scope, the variable scope, the layer.
+_LAYER_NODE = re.compile(r'(?:.*/)?(Inception\w+)/(?:\1/)?(.+?)/'
+                         r'(Conv2D|MatMul|separable_conv2d(?:/depthwise)?|BiasAdd)(?:__\d+)?')
+_PARAMETERS = {'separable_conv2d': 'pointwise_weights',
+               'separable_conv2d/depthwise': 'depthwise_weights'}
 
 
-def layer_and_kind(node: str) -> tuple[str, str] | None:
-    """The layer of a node that multiplies, in the network's scope, and what its weights are called.
+def parse_layer(node: str) -> tuple[str, str] | None:
+    """The layer of a convolution's node in the network's scope, and the name of its weights.
 
-    >>> from inception_slim.formats.node_names import layer_and_kind
-    >>> layer_and_kind('InceptionV3/InceptionV3/Conv2d_1a_3x3/Conv2D')
-    ('InceptionV3/Conv2d_1a_3x3', 'weights')
+    Example:
+      >>> from inception_slim.formats.node_names import parse_layer
+      >>> parse_layer('InceptionV3/InceptionV3/Conv2d_1a_3x3/Conv2D')
+      ('InceptionV3/Conv2d_1a_3x3', 'weights')
     """
-    match = _VARIABLE.fullmatch(node)
-    return match and (f'{match[1]}/{match[2]}', _KINDS.get(match[3], 'weights'))
-
-
-def quantized_error(path: str) -> CheckpointError:
-    """That a file has no weights of a network in it, but what is left of them."""
-    return CheckpointError(f'{path} is in eight bits, from which there is no way back; give what '
-                           'it was made of.')
+    match = _LAYER_NODE.fullmatch(node)
+    return match and (f'{match[1]}/{match[2]}', _PARAMETERS.get(match[3], 'weights'))
 
 
 def detect_pooling(nodes: Iterable[str]) -> str:
-    """How a network of these nodes pools, one of `nets.POOLINGS`."""
+    """How a network with these nodes pools, one of `nets.POOLINGS`."""
     for name in nodes:
         if '/Branch_3/PaddedAvgPool_0a_3x3' in name:
             return 'padded'
@@ -44,22 +36,14 @@ def detect_pooling(nodes: Iterable[str]) -> str:
     return 'average'
 
 
-def to_hwio(kernel: LazyTensor, groups: int | None = None) -> LazyTensor:
-    """Weights `[out, in, height, width]` as TensorFlow has them.
-
-    Args:
-      kernel: the weights.
-      groups: of a depthwise convolution, how many input channels have outputs of their own.
-    """
-    out, into, height, width = kernel.shape
-    shape = (height, width, into, out) if groups is None else (
-        height, width, groups, out // groups)
-    return LazyTensor(shape, kernel.dtype, partial(_moved, kernel, groups))
+def quantized_error(path: str) -> CheckpointError:
+    """The error for a quantized file, which has lost its float weights."""
+    return CheckpointError(f'{path} is quantized to int8, which cannot be converted back; give '
+                           'the file that it was exported from.')
 
 
-def _moved(kernel: LazyTensor, groups: int | None) -> np.ndarray:
-    value = kernel.load()
-    if groups is None:
-        return np.ascontiguousarray(value.transpose(2, 3, 1, 0))
-    return np.ascontiguousarray(
-        value.reshape(groups, -1, *value.shape[2:]).transpose(2, 3, 0, 1))
+def foreign_names_error(path: str, kind: str) -> CheckpointError:
+    """The error for a file of another program, whose nodes cannot be mapped to layers."""
+    return CheckpointError(f'{path} is an {kind} whose nodes do not have the names of TF-Slim\'s '
+                           'layers; only those exported by this package can be read. Give the '
+                           'file that it was made from.')

@@ -1,86 +1,84 @@
-"""OpenVINO's intermediate representation: a folder of `openvino_model.xml` and its `.bin`.
+"""OpenVINO's intermediate representation: a folder with `openvino_model.xml` and its `.bin`.
 
-Read again are ours, by the names of their layers. It needs `inception_slim[openvino]`.
+Reads the files of this package, by the names of their layers. Needs `inception_slim[openvino]`.
 """
 
 from __future__ import annotations
 
-from functools import partial
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from inception_slim import _optional
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError, ExportError
+from inception_slim.formats.lazy_tensors import as_convolution, flatten, to_hwio, transform
 from inception_slim.formats.node_names import (
     detect_pooling,
-    layer_and_kind,
+    foreign_names_error,
+    parse_layer,
     quantized_error,
-    to_hwio,
 )
-from inception_slim.formats.writing import PredictFn
 from inception_slim.inference import fold_batch_norm
 from inception_slim.inference.calibration import export_ops
 from inception_slim.inference.engines import warm_up
 from inception_slim.nets import registry
 import numpy as np
 
-FILE = 'openvino_model.xml'  # as optimum and others call it
+if TYPE_CHECKING:
+    from inception_slim.formats.registry import ExportSettings, PredictFn
+
+FILE = 'openvino_model.xml'  # the name that optimum uses too
 _LARGEST_FILE = 2**30
-_MULTIPLYING = ('Convolution', 'GroupConvolution', 'MatMul')
-_EXTRA = "install it with: pip install 'inception_slim[openvino]'"
+_OPS_WITH_WEIGHTS = ('Convolution', 'GroupConvolution', 'MatMul')
 
 
 def read_weights(path: str) -> ImportedWeights:
+    """Reads a folder with `openvino_model.xml`, or an `.xml` file with its `.bin` beside it."""
     file = os.path.join(path, FILE) if os.path.isdir(path) else path
-    try:
-        import openvino
-    except ImportError as error:
-        raise CheckpointError(f'{path} is of OpenVINO, and reading it needs openvino, which '
-                              f'cannot be imported ({error}); {_EXTRA}') from None
+    openvino = _optional.require('openvino', 'Reading OpenVINO models', CheckpointError,
+                                 extra='openvino')
     weights = f'{os.path.splitext(file)[0]}.bin'
     if not os.path.isfile(weights):
-        raise CheckpointError(f'{file} has its weights in {weights}, which is not there; keep '
-                              'both together.')
+        raise CheckpointError(f'{weights}, which has the weights of {file}, does not exist; put '
+                              'it beside it.')
     if os.path.getsize(weights) > _LARGEST_FILE:
-        raise CheckpointError(f'{weights} is larger than any network here; it is no such file.')
+        raise CheckpointError(f'{weights} has more than {_LARGEST_FILE >> 30} GiB, more than any '
+                              'supported network.')
     model = openvino.Core().read_model(file)
     tensors: dict[str, LazyTensor] = {}
     operations = model.get_ordered_ops()
     for operation in operations:
-        found = layer_and_kind(operation.get_friendly_name())
-        if found and operation.get_type_name() in _MULTIPLYING:
-            layer, kind = found
-            tensors[f'{layer}/{kind}'] = _kernel(path, operation)
-            for use in operation.output(0).get_target_inputs():
-                if use.get_node().get_type_name() == 'Add':
-                    biases = _constant(path, use.get_node().input_value(1).get_node())
-                    tensors[f'{layer}/biases'] = LazyTensor((int(np.prod(biases.shape)),),
-                                                        biases.dtype, biases.load)
+        layer = parse_layer(operation.get_friendly_name())
+        if layer is None or operation.get_type_name() not in _OPS_WITH_WEIGHTS:
+            continue
+        scope, parameter = layer
+        tensors[f'{scope}/{parameter}'] = _kernel(path, operation)
+        for consumer in operation.output(0).get_target_inputs():
+            if consumer.get_node().get_type_name() == 'Add':
+                tensors[f'{scope}/biases'] = flatten(
+                    _constant(path, consumer.get_node().input_value(1).get_node()))
     if not tensors:
-        raise CheckpointError(f'{path} is a model of OpenVINO whose layers are not named after '
-                              'those of TF-Slim, as those of this package are; give what it was '
-                              'made of.')
+        raise foreign_names_error(path, 'OpenVINO model')
     return ImportedWeights(path, 'OpenVINO IR', 'TF-Slim', tensors, pooling=detect_pooling(
         operation.get_friendly_name() for operation in operations))
 
 
 def _kernel(path: str, operation: Any) -> LazyTensor:
-    """The weights of an operation, as TensorFlow has them."""
+    """The weights of an operation in TensorFlow's order."""
     kernel = _constant(path, operation.input_value(1).get_node())
-    if len(kernel.shape) == 5:  # of each group
+    if len(kernel.shape) == 5:  # depthwise: [groups, out, in, height, width]
         groups, out, *rest = kernel.shape
-        return to_hwio(
-            LazyTensor((groups * out, *rest), kernel.dtype, partial(_joined, kernel)), groups)
+        return to_hwio(transform(kernel, (groups * out, *rest), lambda value: value), groups)
     if len(kernel.shape) == 4:
         return to_hwio(kernel)
-    if operation.get_friendly_name().endswith('Conv2D'):  # a classifier that is one in TF-Slim
-        return LazyTensor((1, 1, *kernel.shape), kernel.dtype, kernel.load)
+    if operation.get_friendly_name().endswith('Conv2D'):  # a classifier that is 1×1 in TF-Slim
+        return as_convolution(kernel)
     return kernel
 
 
 def _constant(path: str, node: Any) -> LazyTensor:
-    """A constant, in whatever floats it is kept."""
+    """A constant of any float dtype as float32."""
     while node.get_type_name() == 'Convert':
         node = node.input_value(0).get_node()
     if node.get_type_name() != 'Constant' or 'f' not in node.get_element_type().get_type_name():
@@ -90,34 +88,27 @@ def _constant(path: str, node: Any) -> LazyTensor:
     return LazyTensor(shape, np.dtype(np.float32), lambda: np.array(node.data, np.float32))
 
 
-def _joined(kernel: LazyTensor) -> np.ndarray:
-    value = kernel.load()
-    return value.reshape(-1, *value.shape[2:])
-
-
-def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str, quantize: str,
-          images: np.ndarray) -> PredictFn:
-    try:
-        import openvino
-    except ImportError as error:
-        raise ExportError(f'openvino cannot be imported ({error}); {_EXTRA}') from None
+def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
+          settings: ExportSettings) -> PredictFn:
+    """Writes a folder; see `registry.Writer`."""
+    openvino = _optional.require('openvino', 'Export to OpenVINO', ExportError, extra='openvino')
     from inception_slim.inference.engines.openvino_engine import build_model
 
-    network, head = export_ops(info, fold_batch_norm(weights), 'openvino',
-                                 images if quantize == 'int8' else None)
+    images = settings.calibration_images if settings.precision == 'int8' else None
+    network, head = export_ops(info, fold_batch_norm(weights), 'openvino', images)
     image_size = registry.NETWORKS[info.network].image_size
     model = build_model(network, image_size, head=head, input_name='input',
                         outputs={'logits': head[0].output, 'predictions': head[1].output})
     os.mkdir(path)
     file = os.path.join(path, FILE)
-    openvino.save_model(model, file, compress_to_fp16=quantize == 'float16')
+    openvino.save_model(model, file, compress_to_fp16=settings.precision == 'float16')
     core = openvino.Core()
-    # Without mapping the file, so that the folder can be moved wherever that is not allowed.
-    loaded = core.compile_model(core.read_model(file), 'CPU', {
+    # Without a memory map of the file, because some systems cannot move a mapped one.
+    compiled = core.compile_model(core.read_model(file), 'CPU', {
         'INFERENCE_PRECISION_HINT': 'f32', 'ENABLE_MMAP': False})
 
     def predict(batch: np.ndarray) -> np.ndarray:
-        return loaded(batch)['predictions']
+        return compiled(batch)['predictions']
 
     warm_up('openvino', lambda: predict(np.zeros((1, image_size, image_size, 3), np.float32)))
     return predict

@@ -1,39 +1,42 @@
-"""safetensors: a header of names, and the numbers after it. Read and written without PyTorch.
-
-Source: https://github.com/huggingface/safetensors, the section "Format".
-"""
+"""safetensors files and timm's folders of them, with PyTorch's names; PyTorch is not needed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from functools import partial
 import json
 import os
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from inception_slim.checkpoint import ImportedWeights, LazyTensor
+from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor, read
 from inception_slim.checkpoint.weight_sources import check_tensor_size
-from inception_slim.errors import CheckpointError
+from inception_slim.errors import CheckpointError, error_summary
 from inception_slim.formats import state_dicts
-from inception_slim.nets import POOLINGS
+from inception_slim.formats.frozen_graph import predict
+from inception_slim.formats.name_maps import torch_names
+from inception_slim.nets import POOLINGS, registry
 import numpy as np
+import safetensors
+import safetensors.numpy
 
-_LARGEST_HEADER = 100_000_000  # as the format's own library allows
-_TYPES = {'F64': np.float64, 'F32': np.float32, 'F16': np.float16, 'I64': np.int64,
-          'I32': np.int32, 'I16': np.int16, 'I8': np.int8, 'U8': np.uint8, 'BOOL': np.bool_}
+if TYPE_CHECKING:
+    from inception_slim.formats.registry import ExportSettings, PredictFn
+
+_LARGEST_HEADER = 2**24
+_DTYPES = {'F64': 'float64', 'F32': 'float32', 'F16': 'float16', 'BF16': 'bfloat16',
+           'I64': 'int64', 'I32': 'int32', 'I16': 'int16', 'I8': 'int8', 'U8': 'uint8',
+           'BOOL': 'bool'}
 
 
 def read_weights(path: str) -> ImportedWeights:
-    """A file, or a folder with `model.safetensors` as timm and its hub keep it."""
+    """Reads a safetensors file, or a folder with `model.safetensors` as timm's hub has it."""
     folder = path if os.path.isdir(path) else os.path.dirname(path)
     file = os.path.join(path, 'model.safetensors') if os.path.isdir(path) else path
-    header, start = _header(file)
-    metadata = header.pop('__metadata__', None) or {}
-    room = os.path.getsize(file) - start
-    state = {name: _tensor(file, name, entry, start, room) for name, entry in header.items()}
-    pooling = metadata.get('pooling') if isinstance(metadata, dict) else None
+    state, metadata = _open(file)
+    pooling = metadata.get('pooling')
     if pooling not in (None, *POOLINGS):
-        raise CheckpointError(f'{file} pools in a way that is unknown here, {pooling!r}; known are '
+        raise CheckpointError(f'{file} has an unknown pooling, {pooling!r}; supported are '
                               f'{", ".join(POOLINGS)}.')
     input_scaling, notes = _input_scaling(os.path.join(folder, 'config.json'))
     return state_dicts.build_imported_weights(
@@ -41,85 +44,119 @@ def read_weights(path: str) -> ImportedWeights:
     )
 
 
-def _header(path: str) -> tuple[dict[str, Any], int]:
-    size = os.path.getsize(path)
-    with open(path, 'rb') as file:
-        beginning = file.read(8)
-        length = struct.unpack('<Q', beginning)[0] if len(beginning) == 8 else 0
-        if not 2 <= length <= min(size - 8, _LARGEST_HEADER):
-            raise CheckpointError(f'{path} is no safetensors file, or damaged: its header would '
-                                  f'have {length:,} bytes and the file has {size:,}; copy it '
-                                  'again.')
-        try:
-            header = json.loads(file.read(length))
-        except (ValueError, RecursionError):
-            raise CheckpointError(f'{path} is damaged: the header of a safetensors file is JSON, '
-                                  'and this is none; copy it again.') from None
-    if not isinstance(header, dict):
-        raise CheckpointError(f'{path} is damaged: its header names no tensors; copy it again.')
-    return header, 8 + length
-
-
-def _tensor(path: str, name: str, entry: Any, start: int, room: int) -> LazyTensor:
+def _open(path: str) -> tuple[dict[str, LazyTensor], dict[str, str]]:
+    """Returns the tensors, and the metadata of the file."""
+    _check_header(path)
     try:
-        kind, shape, (first, last) = entry['dtype'], tuple(entry['shape']), entry['data_offsets']
-        whole = all(isinstance(each, int) and each >= 0 for each in (*shape, first, last))
-    except (TypeError, KeyError, ValueError):
-        whole = False
-    if not whole:
-        raise CheckpointError(f'{path} is damaged: its header does not say where {name} is; copy '
-                              'it again.')
-    if kind == 'BF16':
-        import ml_dtypes  # which comes with TensorFlow
-        dtype = np.dtype(ml_dtypes.bfloat16)
-    elif kind in _TYPES:
-        dtype = np.dtype(_TYPES[kind])
-    else:
-        raise CheckpointError(f'{path} holds {name} as {kind}, which is not read here; take one '
-                              f'with {", ".join(_TYPES)} or BF16.')
-    size = check_tensor_size(path, name, shape, dtype)
-    if last - first != size or last > room:
-        raise CheckpointError(f'{path} is damaged or cut short: {name} would be bytes {first:,} to '
-                              f'{last:,} of {room:,}, but has {size:,}; copy it again.')
+        # Checks the header: the tensors lie within the file, do not overlap and leave no gap.
+        file = safetensors.safe_open(path, framework='np')
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f'{path} is damaged or truncated, or not a safetensors file '
+                              f'({error_summary(error)}); copy it again.') from None
+    state: dict[str, LazyTensor] = {}
+    for name in file.keys():
+        entry = file.get_slice(name)
+        shape, code = tuple(entry.get_shape()), entry.get_dtype()
+        if code not in _DTYPES:
+            raise CheckpointError(f'{path} has the unsupported dtype {code} in {name}; supported '
+                                  f'are {", ".join(_DTYPES)}.')
+        dtype = _dtype(_DTYPES[code])
+        check_tensor_size(path, name, shape, dtype)
+        state[name] = LazyTensor(shape, dtype, partial(_load, path, file, name, shape, dtype))
+    return state, file.metadata() or {}
 
-    def load() -> np.ndarray:
-        with open(path, 'rb') as file:
-            file.seek(start + first)
-            return np.frombuffer(file.read(size), dtype).reshape(shape)
 
-    return LazyTensor(shape, dtype, load)
+def _check_header(path: str) -> None:
+    """Refuses duplicate names, of which the library would take the last."""
+    with open(path, 'rb') as file:
+        start = file.read(8)
+        length = struct.unpack('<Q', start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= _LARGEST_HEADER:
+            raise CheckpointError(f'{path} is not a safetensors file, or damaged: its header would '
+                                  f'have {length:,} bytes; copy it again.')
+        header = file.read(length)
+
+    def check_unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        entries: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in entries:
+                raise CheckpointError(f'{path} is damaged: its header has {name[:100]!r} twice; '
+                                      'copy it again.')
+            entries[name] = value
+        return entries
+
+    try:
+        json.loads(header, object_pairs_hook=check_unique)
+    except CheckpointError:
+        raise
+    except (ValueError, RecursionError):
+        raise CheckpointError(f'{path} is damaged: the header of a safetensors file must be JSON; '
+                              'copy it again.') from None
+
+
+def _dtype(name: str) -> np.dtype:
+    if name == 'bfloat16':
+        import ml_dtypes  # installed with TensorFlow
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
+def _load(path: str, file: Any, name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    value = file.get_tensor(name)
+    if value.shape != shape or value.dtype != dtype:
+        raise CheckpointError(f'{path} changed while it was read: {name} is now '
+                              f'{value.dtype} {list(value.shape)}.')
+    return value
 
 
 def _input_scaling(config: str) -> tuple[tuple | None, tuple[str, ...]]:
-    """The scaling of images that a timm model's configuration beside it says, if there is one."""
+    """The scaling of images that the `config.json` of a timm model asks for, and a note."""
     try:
         with open(config, encoding='utf-8') as file:
-            said = json.loads(file.read(1_000_000))
-        said = said.get('pretrained_cfg', said)
-        mean, deviation = (np.asarray(said[each], float).reshape(3) for each in ('mean', 'std'))
+            content = json.loads(file.read(1_000_000))
+        content = content.get('pretrained_cfg', content)
+        mean, std = (np.asarray(content[key], float).reshape(3) for key in ('mean', 'std'))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, ()
-    if not (np.isfinite(mean).all() and np.isfinite(deviation).all() and (deviation > 0).all()):
+    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
         return None, ()
-    if np.array_equal(mean, [0.5] * 3) and np.array_equal(deviation, [0.5] * 3):
+    if np.array_equal(mean, [0.5] * 3) and np.array_equal(std, [0.5] * 3):
         return None, ()
-    return (0.5 / deviation, (0.5 - mean) / deviation), (
-        f'Images less {mean.tolist()}, divided by {deviation.tolist()}, as config.json beside it '
-        'says: folded into Conv2d_1a_3x3, so that it takes [-1, 1].',)
+    return (0.5 / std, (0.5 - mean) / std), (
+        f'config.json asks for images with mean {mean.tolist()} subtracted, divided by '
+        f'{std.tolist()}: folded into Conv2d_1a_3x3, which now takes [-1, 1].',)
 
 
-def save(path: str, state: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Writes arrays, float32 or int64, as a safetensors file."""
-    header: dict[str, Any] = {'__metadata__': dict(metadata)}
-    position = 0
-    kinds = {np.dtype(kind): name for name, kind in _TYPES.items()}
-    for name, value in state.items():
-        header[name] = {'dtype': kinds[value.dtype], 'shape': list(value.shape),
-                        'data_offsets': [position, position + value.nbytes]}
-        position += value.nbytes
-    text = json.dumps(header, separators=(',', ':')).encode()
-    text += b' ' * (-len(text) % 8)
-    with open(path, 'wb') as file:
-        file.write(struct.pack('<Q', len(text)) + text)
-        for value in state.values():
-            file.write(np.ascontiguousarray(value).tobytes())
+def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
+          settings: ExportSettings) -> PredictFn:
+    """Writes a safetensors file; see `registry.Writer`."""
+    save(path, state_dicts.state_dict(info, weights), {'format': 'pt', 'pooling': info.pooling})
+    loaded = read(path)
+    return lambda batch: predict(*loaded, batch)[1]
+
+
+def write_timm(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
+               settings: ExportSettings) -> PredictFn:
+    """Writes a folder for timm, whose networks have no auxiliary head by default."""
+    os.mkdir(path)
+    save(os.path.join(path, 'model.safetensors'),
+         state_dicts.state_dict(info, weights, aux=False),
+         {'format': 'pt', 'pooling': info.pooling})
+    network = registry.NETWORKS[info.network]
+    side, half = network.image_size, [0.5] * 3
+    config = {
+        'architecture': info.network, 'num_classes': info.num_classes,
+        'pretrained_cfg': {
+            'input_size': [3, side, side], 'mean': half, 'std': half, 'interpolation': 'bicubic',
+            'num_classes': info.num_classes,
+            'classifier': torch_names(info.network)[network.classifier]}}
+    with open(os.path.join(path, 'config.json'), 'w', encoding='utf-8') as file:
+        json.dump(config, file, indent=2)
+    loaded = read(path)
+    return lambda batch: predict(*loaded, batch)[1]
+
+
+def save(path: str | os.PathLike, state: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Writes a state dict and the metadata to a safetensors file."""
+    contiguous = {name: np.asarray(value, order='C') for name, value in state.items()}
+    safetensors.numpy.save_file(contiguous, path, metadata)

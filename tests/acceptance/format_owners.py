@@ -32,7 +32,7 @@ import torchvision
 _tf_logging.import_tensorflow_quietly()
 import inception_slim  # noqa: E402
 from inception_slim import checkpoint, formats  # noqa: E402
-from inception_slim.formats import _export  # noqa: E402
+from inception_slim.formats import frozen_graph  # noqa: E402
 
 CLOSE = 1e-4  # of the largest logit
 NSFWJS = 'nsfwjs@4.2.1'
@@ -69,7 +69,7 @@ def drawn(network: torch.nn.Module) -> torch.nn.Module:
 
 
 def answers(path: str, shown: np.ndarray | None = None) -> np.ndarray:
-    return _export.predict(*checkpoint.read(path), images() if shown is None else shown)[0]
+    return frozen_graph.predict(*checkpoint.read(path), images() if shown is None else shown)[0]
 
 
 def of_pytorch(folder: str) -> None:
@@ -119,8 +119,9 @@ def of_pytorch(folder: str) -> None:
         network.transform_input = False
         without = network(torch.from_numpy(normalized.transpose(0, 3, 1, 2).copy())).numpy()
     compared('torchvision inception_v3, transform_input=True', answers(new), expected)
-    found = _export.predict(*checkpoint.read(new, input_range='imagenet'), images())[0]
-    compared('torchvision inception_v3, transform_input=False: --input-range imagenet', found, without)
+    found, _ = frozen_graph.predict(*checkpoint.read(new, input_range='imagenet'), images())
+    compared('torchvision inception_v3, transform_input=False: --input-range imagenet',
+             found, without)
 
 
 def of_keras(folder: str) -> None:

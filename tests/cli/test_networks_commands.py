@@ -181,14 +181,15 @@ class TestCommands:
 
     @pytest.mark.slow
     @pytest.mark.filterwarnings('ignore')  # TensorFlow deprecates the interpreter
-    @pytest.mark.parametrize('quantize, close', [('float32', 1e-4), ('float16', 0.03),
-                                                 ('int8', 0.2)])
-    def test_export_tflite(self, case, capsys, tmp_path, folder, monkeypatch, quantize, close):
+    @pytest.mark.parametrize('precision, close', [('float32', 1e-4), ('float16', 0.03),
+                                                  ('int8', 0.2)])
+    def test_export_tflite(self, case, capsys, tmp_path, folder, monkeypatch, precision, close):
         monkeypatch.setattr(inference, 'load', loading(case))
         file = tmp_path / 'model.tflite'
-        self.export(capsys, case, file, 'tflite', '--quantize', quantize, '--calibration', folder)
+        self.export(capsys, case, file, 'tflite', '--precision', precision,
+                    '--calibration-images', folder)
         batch, expected = case.images, softmax(case.logits)
-        if quantize == 'int8':  # whose ranges hold for the calibration images only
+        if precision == 'int8':  # whose ranges hold for the calibration images only
             batch = prepared(folder, case.side)
             expected = case.predictor.predict(batch)
         interpreter = tf.lite.Interpreter(model_path=str(file))

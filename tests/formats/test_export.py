@@ -1,5 +1,6 @@
 """Every format answers as TensorFlow 1.15.5 did, and what cannot be written leaves nothing."""
 
+import dataclasses
 import os
 import sys
 
@@ -9,7 +10,7 @@ from helpers import GOLDEN, golden_arrays, softmax
 import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 from inception_slim import checkpoint, formats
 from inception_slim.errors import CheckpointError, DatasetError
-from inception_slim.formats import ExportError, frozen_graph
+from inception_slim.formats import ExportError, registry
 import numpy as np
 import onnx
 import onnxruntime
@@ -39,9 +40,10 @@ class TestFormats:
 
     def test_saved_model(self, tmp_path, golden, png_folder):
         (tmp_path / 'labels.txt').write_text(''.join(f'{i}:class {i}\n' for i in range(11)))
-        done = formats.export(path_of('slim_v1'), tmp_path / 'saved', format='saved-model',
+        result = formats.export(path_of('slim_v1'), tmp_path / 'saved', format='saved-model',
                              labels=tmp_path / 'labels.txt')
-        assert done.generated and done.difference < 1e-5 and done.same_class == done.images
+        assert result.generated and result.max_difference < 1e-5
+        assert result.same_top1 == result.images
         loaded = tf2.saved_model.load(str(tmp_path / 'saved'))
         answers = loaded.signatures['serving_default'](images=tf2.constant(images(2)))
         np.testing.assert_allclose(answers['predictions'], golden['slim_v1'], atol=1e-5)
@@ -59,8 +61,8 @@ class TestFormats:
             tf.saved_model.load(session, ['serve'], str(tmp_path / 'saved'))
 
     def test_frozen(self, tmp_path, golden):
-        done = formats.export(path_of('renamed'), tmp_path / 'frozen.pb', format='frozen')
-        assert done.size == (tmp_path / 'frozen.pb').stat().st_size
+        result = formats.export(path_of('renamed'), tmp_path / 'frozen.pb', format='frozen')
+        assert result.size == (tmp_path / 'frozen.pb').stat().st_size
         definition = tf.GraphDef.FromString((tmp_path / 'frozen.pb').read_bytes())
         with tf.Graph().as_default(), tf.Session() as session:
             tf.import_graph_def(definition, name='')
@@ -69,13 +71,13 @@ class TestFormats:
 
     # TensorFlow's own interpreter announces its move to another package.
     @pytest.mark.filterwarnings(r'ignore:\s*Warning. tf.lite.Interpreter is deprecated')
-    @pytest.mark.parametrize('quantize, close', [('float32', 1e-5), ('float16', 1e-2),
+    @pytest.mark.parametrize('precision, close', [('float32', 1e-5), ('float16', 1e-2),
                                                  ('int8', 0.2)])
-    def test_tflite(self, tmp_path, golden, png_folder, quantize, close):
+    def test_tflite(self, tmp_path, golden, png_folder, precision, close):
         file = tmp_path / 'model.tflite'
-        done = formats.export(path_of('slim_v2'), file, format='tflite', quantize=quantize,
+        result = formats.export(path_of('slim_v2'), file, format='tflite', precision=precision,
                              calibration_images=png_folder)
-        assert (done.images, done.generated, done.quantize) == (2, False, quantize)
+        assert (result.images, result.generated, result.precision) == (2, False, precision)
         interpreter = tf.lite.Interpreter(model_path=str(file))
         source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
         assert source['dtype'] == target['dtype'] == np.float32
@@ -102,7 +104,7 @@ class TestFormats:
     def test_onnx_in_int8(self, tmp_path, golden, png_folder):
         """Every convolution is in eight bits, for the runtime that is asked too."""
         file = tmp_path / 'model.onnx'
-        formats.export(path_of('slim_v2'), file, format='onnx', quantize='int8',
+        formats.export(path_of('slim_v2'), file, format='onnx', precision='int8',
                       calibration_images=png_folder)
         settings = onnxruntime.SessionOptions()
         settings.optimized_model_filepath = str(tmp_path / 'optimized.onnx')
@@ -117,13 +119,13 @@ class TestFormats:
         weights = {each.name: each.data_type for each in onnx.load(file).graph.initializer
                    if each.name.endswith(':weights:quantized')}
         assert set(weights.values()) == {onnx.TensorProto.INT8} and len(weights) == 94
-        with pytest.raises(CheckpointError, match='in eight bits, from which there is no way back'):
+        with pytest.raises(CheckpointError, match='is quantized to int8, which cannot be'):
             checkpoint.read(file)
 
     @pytest.mark.parametrize('name', ['model.h5', 'model.weights.h5'])
     def test_keras_in_hdf5(self, tmp_path, golden, name):
-        done = formats.export(path_of('gamma'), tmp_path / name, format='keras')
-        assert done.difference < 1e-6 and os.listdir(tmp_path) == [name]
+        result = formats.export(path_of('gamma'), tmp_path / name, format='keras')
+        assert result.max_difference < 1e-6 and os.listdir(tmp_path) == [name]
         if name == 'model.h5':
             model = tf2.keras.models.load_model(tmp_path / name)
             np.testing.assert_allclose(model(images(2), training=False), golden['gamma'], atol=1e-5)
@@ -145,14 +147,15 @@ class TestFormats:
 class TestRefusals:
 
     @pytest.mark.parametrize('arguments, says', [
-        ({'format': 'caffe'}, 'no format .caffe.; name one of saved-model'),
-        ({'format': 'tflite', 'quantize': 'int4'}, 'must be one of float32, float16, int8'),
-        ({'format': 'frozen', 'quantize': 'int8'},
-         'not written in int8 here, which tflite and onnx and openvino are'),
-        ({'format': 'onnx', 'quantize': 'float16'}, 'which tflite and openvino are'),
-        ({'format': 'tflite', 'quantize': 'int8'}, 'int8 needs calibration images'),
-        ({'format': 'keras', 'labels': ['a']}, 'keras has no place for labels'),
-        ({'format': 'frozen', 'calibration_images': np.zeros((2, 5, 5, 3))}, r'must be \[N, 299')])
+        ({'format': 'caffe'}, 'Unknown format .caffe.; choose one of saved-model'),
+        ({'format': 'tflite', 'precision': 'int4'}, 'must be one of float32, float16, int8'),
+        ({'format': 'frozen', 'precision': 'int8'},
+         'cannot be written in int8; formats that can: onnx, openvino, tflite'),
+        ({'format': 'onnx', 'precision': 'float16'}, 'formats that can: openvino, tflite'),
+        ({'format': 'tflite', 'precision': 'int8'}, 'int8 needs calibration images'),
+        ({'format': 'keras', 'labels': ['a']}, 'keras cannot store labels'),
+        ({'format': 'frozen', 'calibration_images': np.zeros((2, 5, 5, 3))},
+         r'must have the shape \[N, 299')])
     def test_arguments(self, tmp_path, arguments, says):
         with pytest.raises(ExportError, match=says):
             formats.export(path_of('slim_v2'), tmp_path / 'new', **arguments)
@@ -167,8 +170,8 @@ class TestRefusals:
         (tmp_path / 'there').write_text('mine')
         (tmp_path / 'folder').mkdir()
         (tmp_path / 'folder' / 'file').touch()
-        for name, says, overwrite in (('there', 'exists; give another name, or over', False),
-                                      ('folder', 'holds other things than a SavedModel', True),
+        for name, says, overwrite in (('there', 'exists; give another path or over', False),
+                                      ('folder', 'with other content than an exported model', True),
                                       ('no/new', 'no folder .*make it first', False)):
             with pytest.raises(ExportError, match=says):
                 formats.export(path_of('slim_v2'), tmp_path / name, format='frozen',
@@ -183,17 +186,18 @@ class TestRefusals:
         (tmp_path / 'model.pb').write_text('the one before')
 
         def writes(answer):
-            def write(info, weights, path):
+            def write(info, weights, path, settings):
                 with open(path, 'w') as file:
                     file.write('half')
                 return answer
-            monkeypatch.setattr(frozen_graph, 'write', write)
+            monkeypatch.setitem(registry.WRITABLE, 'frozen', dataclasses.replace(
+                registry.WRITABLE['frozen'], write=write))
 
         def full(batch):
             raise OSError(28, 'No space left on device')
 
-        for answer, says in ((lambda batch: np.full((len(batch), 11), 1.1), 'would differ'),
-                             (lambda batch: np.full((len(batch), 11), np.nan), 'or with none'),
+        for answer, says in ((lambda batch: np.full((len(batch), 11), 1.1), 'differs from the check'),
+                             (lambda batch: np.full((len(batch), 11), np.nan), 'or are not finite'),
                              (full, r'cannot be written \(No space left on device\); nothing')):
             writes(answer)
             with pytest.raises(ExportError, match=says):
@@ -210,8 +214,8 @@ def test_export_as_a_command(tmp_path):
     file = str(tmp_path / 'frozen.pb')
     done = run(path_of('slim_v2'), '--format', 'frozen', '--output', file)
     assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout.startswith(f'Wrote {file}: frozen, float32, 0.3 MB\nLoaded again, its prob')
+    assert done.stdout.startswith(f'Wrote {file}: frozen, float32, 0.3 MB\nLargest difference')
     done = run(path_of('slim_v2'), '--format', 'frozen', '--output', file)
     assert (done.returncode, done.stdout) == (1, '')
-    assert done.stderr == (f'inception-slim: {file} exists; give another name, or overwrite it.\n')
+    assert done.stderr == (f'inception-slim: {file} exists; give another path or overwrite it.\n')
     assert run(path_of('slim_v2'), '--format', 'caffe', '--output', file).returncode == 2

@@ -104,8 +104,8 @@ def test_of_keras_applications(name, theirs):
 def test_inception_resnet_v2_as_a_file(tmp_path):
     """Through the export, which asks the checkpoint too, and back from the file."""
     path = write_golden_checkpoint('inception_resnet_v2', tmp_path / 'model.ckpt')
-    done = formats.export(path, tmp_path / 'model.keras', format='keras')
-    assert done.difference < 1e-4 and done.same_class == done.images
+    result = formats.export(path, tmp_path / 'model.keras', format='keras')
+    assert result.max_difference < 1e-4 and result.same_top1 == result.images
     model = tf2.keras.models.load_model(tmp_path / 'model.keras')
     np.testing.assert_allclose(model(images(2), training=False),
                                golden_arrays('inception_resnet_v2')['predictions'], atol=1e-4)
@@ -126,9 +126,9 @@ def test_biases_in_the_place_of_batch_norm(tmp_path):
     info, weights = checkpoint.read(path)
     folded = {f'InceptionV3/{name}': value
               for name, value in inference.fold_batch_norm(weights).items()}
-    done = formats.export(_convert.write_checkpoint(folded, str(tmp_path / 'folded'), 1),
+    result = formats.export(_convert.write_checkpoint(folded, str(tmp_path / 'folded'), 1),
                          tmp_path / 'model.keras', format='keras')
-    assert done.difference < 1e-5
+    assert result.max_difference < 1e-5
     model = tf2.keras.models.load_model(tmp_path / 'model.keras')
     np.testing.assert_allclose(model(images(2), training=False),
                                softmax(golden_arrays('checkpoints')['slim_v2']), atol=1e-4)

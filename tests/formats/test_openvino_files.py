@@ -14,14 +14,14 @@ pytestmark = pytest.mark.engines
 SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 
 
-@pytest.mark.parametrize('quantize, close', [('float32', 1e-5), ('float16', 1e-2), ('int8', 0.2)])
-def test_answers(tmp_path, quantize, close):
+@pytest.mark.parametrize('precision, close', [('float32', 1e-5), ('float16', 1e-2), ('int8', 0.2)])
+def test_answers(tmp_path, precision, close):
     import openvino  # here, so that this file can be collected without it
 
-    done = formats.export(SLIM_V2, tmp_path / 'model', format='openvino', quantize=quantize,
+    result = formats.export(SLIM_V2, tmp_path / 'model', format='openvino', precision=precision,
                          calibration_images=images(4))
     assert sorted(os.listdir(tmp_path / 'model')) == ['openvino_model.bin', 'openvino_model.xml']
-    assert sorted(os.listdir(tmp_path)) == ['model'] and done.same_class == done.images == 4
+    assert sorted(os.listdir(tmp_path)) == ['model'] and result.same_top1 == result.images == 4
     model = openvino.Core().compile_model(tmp_path / 'model' / 'openvino_model.xml', 'CPU', {
         'INFERENCE_PRECISION_HINT': 'f32'})
     answer = model({'input': images(2)})
@@ -31,7 +31,7 @@ def test_answers(tmp_path, quantize, close):
     in_bytes = [each for each in openvino.Core().read_model(
         tmp_path / 'model' / 'openvino_model.xml').get_ops()
         if each.get_type_name() == 'FakeQuantize']
-    assert bool(in_bytes) == (quantize == 'int8')
+    assert bool(in_bytes) == (precision == 'int8')
 
 
 def folded(path):
@@ -62,19 +62,19 @@ def test_read_again_bit_for_bit(tmp_path, source):
 def good(tmp_path_factory):
     folder = tmp_path_factory.mktemp('good')
     formats.export(SLIM_V2, folder / 'model', format='openvino')
-    formats.export(SLIM_V2, folder / 'bytes', format='openvino', quantize='int8',
+    formats.export(SLIM_V2, folder / 'bytes', format='openvino', precision='int8',
                   calibration_images=images(2))
     return folder
 
 
 def test_eight_bits_are_not_read(good):
-    with pytest.raises(CheckpointError, match='in eight bits, from which there is no way back'):
+    with pytest.raises(CheckpointError, match='is quantized to int8, which cannot be converted'):
         checkpoint.read(good / 'bytes')
 
 
 def test_without_its_weights(good, tmp_path):
     shutil.copy(good / 'model' / 'openvino_model.xml', tmp_path)
-    with pytest.raises(CheckpointError, match='which is not there; keep both together'):
+    with pytest.raises(CheckpointError, match='does not exist; put it beside it'):
         checkpoint.read(tmp_path)
 
 
@@ -84,7 +84,7 @@ def test_models_of_others_are_not_read(tmp_path):
 
     images = ops.parameter([1, 3], np.float32)
     openvino.save_model(openvino.Model([ops.relu(images)], [images]), tmp_path / 'other.xml')
-    with pytest.raises(CheckpointError, match='not named after those of TF-Slim'):
+    with pytest.raises(CheckpointError, match='do not have the names of TF-Slim'):
         checkpoint.read(tmp_path / 'other.xml')
 
 

@@ -19,13 +19,14 @@ from inception_slim import checkpoint, formats, inference
 from inception_slim.checkpoint import CheckpointError
 from inception_slim.formats import (
     ExportError,
-    _export,
+    frozen_graph,
     safetensors_format,
     state_dicts,
     torch_format,
 )
 import numpy as np
 import pytest
+import safetensors.numpy
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
@@ -133,7 +134,7 @@ class TestPyTorch:
             return
         # As TF-Slim's weights in PyTorch's names: TensorFlow 1.15.5 said what they answer.
         info, found = checkpoint.read(tmp_path / 'model.safetensors', pooling='average')
-        logits, _ = _export.predict(info, found, images(2))
+        logits, _ = frozen_graph.predict(info, found, images(2))
         expected = golden_arrays('inception_v3')['logits']
         np.testing.assert_allclose(logits, expected, **close_to(expected))
 
@@ -143,11 +144,10 @@ class TestPyTorch:
         state = as_state_dict(names['torchvision/inception_v3'], weights, 'inception_v3')
         state['Mixed_5b.branch1x1.bn.weight'] += 1
         torch_format.save(tmp_path / 'in.pth', state)
-        done = formats.export(tmp_path / 'in.pth', tmp_path / 'out.safetensors',
+        result = formats.export(tmp_path / 'in.pth', tmp_path / 'out.safetensors',
                              format='safetensors')
-        assert done.difference == 0
-        written = {name: tensor.load() for name, tensor in _tensors(
-            tmp_path / 'out.safetensors').items()}
+        assert result.max_difference == 0
+        written = safetensors.numpy.load_file(tmp_path / 'out.safetensors')
         state = {name: np.int64(0) * value if name.endswith('tracked') else value
                  for name, value in state.items()}
         same(written, state)
@@ -155,7 +155,7 @@ class TestPyTorch:
         info, found = checkpoint.read(tmp_path / 'slim.ckpt')
         assert (info.pooling, info.has_gammas) == ('padded', True)
         same(found, checkpoint.read(tmp_path / 'in.pth')[1])
-        done = formats.export(tmp_path / 'slim.ckpt', tmp_path / 'timm', format='timm')
+        result = formats.export(tmp_path / 'slim.ckpt', tmp_path / 'timm', format='timm')
         config = json.loads((tmp_path / 'timm' / 'config.json').read_text())
         assert (config['architecture'], config['num_classes']) == ('inception_v3', 1000)
         info, _ = checkpoint.read(tmp_path / 'timm')
@@ -188,16 +188,9 @@ class TestPyTorch:
         assert 'folded into Conv2d_1a_3x3' in info.notes[0]
         same(checkpoint.read(tmp_path / 'model.safetensors', input_range='imagenet')[1], folded)
         scaled = np.float32(((images(1) + 1) / 2 - mean) / deviation)
-        expected, _ = _export.predict(plain, values, scaled)
-        found, _ = _export.predict(info, folded, images(1))
+        expected, _ = frozen_graph.predict(plain, values, scaled)
+        found, _ = frozen_graph.predict(info, folded, images(1))
         np.testing.assert_allclose(found, expected, **close_to(expected))
-
-
-def _tensors(path):
-    header, start = safetensors_format._header(str(path))
-    header.pop('__metadata__')
-    return {name: safetensors_format._tensor(str(path), name, entry, start, 2**40)
-            for name, entry in header.items()}
 
 
 class TestKeras:
@@ -253,7 +246,7 @@ class TestKeras:
             [('GlobalAveragePooling2D', 'pool', {}),
              ('Dense', 'predictions', {'activation': 'softmax'})], epsilon=1e-4))
         info, found = checkpoint.read(tmp_path / 'model.h5')
-        assert info.notes[0].startswith('Batch norm added 0.0001 to the variance')
+        assert info.notes[0].startswith('Batch norm used epsilon 0.0001')
         for name, value in found.items():
             np.testing.assert_allclose(value, weights[name], atol=2e-7)
 
@@ -268,20 +261,20 @@ class TestKeras:
         info, found = checkpoint.read(tmp_path / 'model.h5')
         assert info.num_classes is None and says in info.notes[0]
         same(found, {name: value for name, value in weights.items() if 'Logits' not in name})
-        with pytest.raises(CheckpointError, match='has no classifier; it cannot answer'):
+        with pytest.raises(CheckpointError, match='has no classifier, so it cannot be exported'):
             formats.export(tmp_path / 'model.h5', tmp_path / 'out.pb', format='frozen')
 
 
 class TestGraphs:
 
-    @pytest.mark.parametrize('pooling, formats', [
+    @pytest.mark.parametrize('pooling, names', [
         ('average', ['saved-model', 'onnx']), ('padded', ['frozen', 'keras']), ('2015', ['keras'])])
-    def test_ours_say_how_they_pool(self, tmp_path, pooling, formats):
+    def test_exports_record_the_pooling(self, tmp_path, pooling, names):
         """Each answers so, or it would not be there, and is read again bit for bit."""
         checkpoint.convert(GAMMA, tmp_path / 'slim', pooling=pooling)
         info, weights = checkpoint.read(tmp_path / 'slim')
         assert info.pooling == pooling
-        for format in formats:
+        for format in names:
             formats.export(tmp_path / 'slim', tmp_path / format, format=format)
             again, found = checkpoint.read(tmp_path / format)
             assert again.pooling == pooling
@@ -309,7 +302,7 @@ class TestGraphs:
                 node.attr['epsilon'].f = 0.002
         (tmp_path / 'other.pb').write_bytes(frozen.SerializeToString())
         info, shifted = checkpoint.read(tmp_path / 'other.pb')
-        assert info.notes[0].startswith('Batch norm added 0.002')
+        assert info.notes[0].startswith('Batch norm used epsilon 0.002')
         name = 'Mixed_5b/Branch_0/Conv2d_0a_1x1/BatchNorm/moving_variance'
         np.testing.assert_allclose(shifted[name], found[name] + 0.001, rtol=1e-6)
 
@@ -324,7 +317,7 @@ class TestGraphs:
         for path in ('graph.pb', 'slim'):
             info, weights = checkpoint.read(tmp_path / path)
             assert (info.num_classes, info.pooling, info.has_gammas) == (1008, '2015', True)
-            logits, _ = _export.predict(info, weights, images(2))
+            logits, _ = frozen_graph.predict(info, weights, images(2))
             np.testing.assert_allclose(logits, expected, **close_to(expected))
 
     def test_2014(self, tmp_path):

@@ -1,0 +1,24 @@
+"""Openers of weight files that are not TensorFlow checkpoints.
+
+`checkpoint.open_weights` has to open files that `formats` reads, and `formats` is a layer above
+`checkpoint`. The package's `__init__`, which is above all layers, registers an opener here; it
+imports `formats` when the first file has to be recognized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+# Each returns the opened weights (see `checkpoint.weight_sources`), or None if it does not know
+# the format of the file or folder.
+OPENERS: list[Callable[[str], Any]] = []
+
+
+def register_opener(opener: Callable[[str], Any]) -> None:
+    """Adds an opener for `checkpoint.open_weights`.
+
+    Args:
+      opener: takes the path of a file or folder; returns the opened weights, or None.
+    """
+    OPENERS.append(opener)
