@@ -1,8 +1,8 @@
-"""Writes the modules of `tf.contrib` in TensorFlow 1.15.5 and their public names to symbols_1_15.txt.
+"""Writes the modules of `tf.contrib` of TensorFlow 1.15.5, with their names, to symbols_1_15.txt.
 
     .venv-1.15/bin/python tests/golden/make_contrib_names.py
 
-A line of inception_slim/legacy/contrib/symbols_1_15.txt is a module relative to `tensorflow.contrib`,
+A line of inception_slim/legacy/contrib/symbols_1_15.txt is a module below `tensorflow.contrib`,
 followed by its public names unless the module is private (has `python` in its name).
 """
 
