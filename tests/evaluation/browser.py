@@ -1,7 +1,7 @@
-"""Chromium without a window, driven through its DevTools protocol by a pair of pipes.
+"""Drives headless Chromium through the DevTools protocol over a pair of pipes.
 
-`Browser(CHROMIUM)` starts one; `open`, `run`, `press`, `resize` and `screenshot` do what their
-names say, and `complaints` holds all that its console has said and all that it wanted to fetch.
+Playwright is the known library for this, but it downloads a browser of its own; this driver uses
+the Chromium of the system and has no dependencies.
 """
 
 import base64
@@ -14,10 +14,10 @@ import tempfile
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 
-# Gives the two ends of the pipes the numbers that Chromium expects them at, and becomes it.
+# Moves the ends of the pipes to file descriptors 3 and 4, where Chromium expects them, and runs it.
 _LAUNCHER = '''
 import os, sys
-# Above both, so that neither takes the other's place.
+# First to higher numbers, so that neither overwrites the other.
 os.dup2(int(sys.argv[1]), 103)
 os.dup2(int(sys.argv[2]), 104)
 os.dup2(103, 3)
@@ -27,44 +27,49 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Browser:
+    """A headless browser with one page.
+
+    Attributes:
+      complaints: console messages, exceptions, and URLs requested from the network, since `open`.
+    """
 
     def __init__(self, path):
-        theirs_in, self._out = os.pipe()
-        self._in, theirs_out = os.pipe()
+        child_in, self._out = os.pipe()
+        self._in, child_out = os.pipe()
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
-            [sys.executable, '-c', _LAUNCHER, str(theirs_in), str(theirs_out), path,
+            [sys.executable, '-c', _LAUNCHER, str(child_in), str(child_out), path,
              '--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking',
              '--disable-dev-shm-usage', '--remote-debugging-pipe', '--no-first-run',
              '--hide-scrollbars', f'--user-data-dir={self._profile.name}', 'about:blank'],
-            pass_fds=(theirs_in, theirs_out), stdin=subprocess.DEVNULL,
+            pass_fds=(child_in, child_out), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        os.close(theirs_in)
-        os.close(theirs_out)
+        os.close(child_in)
+        os.close(child_out)
         self._rest, self._number, self._session = b'', 0, None
         self.complaints, self._loaded = [], False
         targets = self._ask('Target.getTargets')['targetInfos']
-        page = next(each['targetId'] for each in targets if each['type'] == 'page')
+        page = next(target['targetId'] for target in targets if target['type'] == 'page')
         self._session = self._ask('Target.attachToTarget', targetId=page, flatten=True)['sessionId']
         for domain in ('Page', 'Runtime', 'Log', 'Network'):
             self._ask(f'{domain}.enable')
 
     def open(self, path):
-        """Loads a file, to the end."""
+        """Loads a file and waits for its load event."""
         self.complaints, self._loaded = [], False
         self._ask('Page.navigate', url=path.as_uri())
         while not self._loaded:
-            self._take(self._receive())
+            self._handle(self._receive())
 
     def run(self, code):
-        """The value of an expression in the page."""
-        found = self._ask('Runtime.evaluate', expression=code, returnByValue=True,
-                          awaitPromise=True)
-        assert 'exceptionDetails' not in found, found
-        return found['result'].get('value')
+        """Evaluates a JavaScript expression in the page."""
+        answer = self._ask('Runtime.evaluate', expression=code, returnByValue=True,
+                           awaitPromise=True)
+        assert 'exceptionDetails' not in answer, answer
+        return answer['result'].get('value')
 
     def press(self, key):
-        """A key, such as 'Enter' or 'ArrowDown', where the focus is."""
+        """Presses a key, such as 'Enter' or 'ArrowDown', on the focused element."""
         text = {'text': '\r'} if key == 'Enter' else {}
         code = {'Enter': 13, 'Tab': 9, 'ArrowLeft': 37, 'ArrowUp': 38, 'ArrowRight': 39,
                 'ArrowDown': 40}[key]
@@ -78,14 +83,14 @@ class Browser:
         self._ask('Emulation.setEmulatedMedia', features=[
             {'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}])
 
-    def screenshot(self, path, whole=False):
-        taken = self._ask('Page.captureScreenshot', captureBeyondViewport=whole)
+    def screenshot(self, path, full_page=False):
+        shot = self._ask('Page.captureScreenshot', captureBeyondViewport=full_page)
         with open(path, 'wb') as file:
-            file.write(base64.b64decode(taken['data']))
+            file.write(base64.b64decode(shot['data']))
 
     def close(self):
         self._session = None
-        self._ask('Browser.close')  # with all its processes, which still write
+        self._ask('Browser.close')  # ends all its processes, which write to the profile
         self._process.wait()
         os.close(self._in)
         os.close(self._out)
@@ -102,7 +107,7 @@ class Browser:
             if answer.get('id') == self._number:
                 assert 'error' not in answer, answer
                 return answer['result']
-            self._take(answer)
+            self._handle(answer)
 
     def _receive(self):
         while b'\0' not in self._rest:
@@ -112,17 +117,17 @@ class Browser:
         message, self._rest = self._rest.split(b'\0', 1)
         return json.loads(message)
 
-    def _take(self, event):
-        method, given = event.get('method'), event.get('params', {})
+    def _handle(self, event):
+        method, params = event.get('method'), event.get('params', {})
         if method == 'Page.loadEventFired':
             self._loaded = True
         elif method == 'Runtime.exceptionThrown':
-            self.complaints.append(given['exceptionDetails'])
+            self.complaints.append(params['exceptionDetails'])
         elif method == 'Runtime.consoleAPICalled':
-            self.complaints.append(given['args'])
+            self.complaints.append(params['args'])
         elif method == 'Log.entryAdded':
-            self.complaints.append(given['entry'])
+            self.complaints.append(params['entry'])
         elif method == 'Network.requestWillBeSent':
-            url = given['request']['url']
+            url = params['request']['url']
             if not url.startswith(('data:', 'file:')):
                 self.complaints.append(url)

@@ -1,4 +1,4 @@
-"""Heatmaps: against finite differences, and against the weights of the classifiers alone."""
+"""Grad-CAM, compared with finite differences and with the weights of the classifiers."""
 
 import os
 
@@ -15,33 +15,33 @@ ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 class TestHeatmaps:
 
     def test_grad_cam_by_finite_differences(self):
-        """The mean gradient of each channel by moving it, the rest in NumPy."""
+        """The mean gradient of each channel by finite differences, the rest in NumPy."""
         images = np.random.RandomState(0).uniform(-1, 1, (2, 299, 299, 3)).astype(np.float32)
         classes = np.array([3, 7])
-        with Heatmaps(ELEVEN) as maps:
-            found = np.stack(list(maps.compute(images, classes)))
-            graph = maps._session.graph
+        with Heatmaps(ELEVEN) as heatmaps:
+            found = np.stack(list(heatmaps.compute(images, classes)))
+            graph = heatmaps._session.graph
             block = last_conv_block(graph.get_tensor_by_name('features:0'))
-            values = maps._session.run(block, {maps._inputs: images})
+            values = heatmaps._session.run(block, {heatmaps._inputs: images})
             count, height, width, channels = values.shape
             step = 1 / 64
 
             def logits(number, channel, change):
-                moved = np.repeat(values[number:number + 1], channels, axis=0)
-                moved[np.arange(channels), ..., np.arange(channels)] += change
-                return maps._session.run('logits:0', {
-                    block: moved, maps._inputs: np.zeros((channels, 299, 299, 3))})
+                shifted = np.repeat(values[number:number + 1], channels, axis=0)
+                shifted[np.arange(channels), ..., np.arange(channels)] += change
+                return heatmaps._session.run('logits:0', {
+                    block: shifted, heatmaps._inputs: np.zeros((channels, 299, 299, 3))})
 
-            wanted = []
-            for number, which in enumerate(classes):
+            expected = []
+            for number, predicted_class in enumerate(classes):
                 slopes = (logits(number, channels, step) - logits(number, channels, -step)) / (
                     2 * step)
-                weights = slopes[:, which] / (height * width)
-                wanted.append(np.maximum(values[number] @ weights, 0))
+                weights = slopes[:, predicted_class] / (height * width)
+                expected.append(np.maximum(values[number] @ weights, 0))
         assert found.shape == (2, 8, 8) and found.max() > 0
-        np.testing.assert_allclose(found, wanted, atol=2e-3 * np.max(wanted))
+        np.testing.assert_allclose(found, expected, atol=2e-3 * np.max(expected))
 
-    def test_other_classes_and_averages_have_other_heatmaps(self):
+    def test_heatmaps_depend_on_class_and_moving_averages(self):
         image = np.random.RandomState(1).uniform(-1, 1, (1, 299, 299, 3)).astype(np.float32)
         averaged = os.path.join(GOLDEN, 'checkpoints', 'trained', 'model.ckpt-3')
         with Heatmaps(averaged) as plain, Heatmaps(averaged, use_ema=True) as other:
@@ -50,7 +50,7 @@ class TestHeatmaps:
         assert not np.allclose(zero, one) and not np.allclose(zero, mean)
 
     @pytest.mark.parametrize('name', ['inception_v1', 'inception_v2'])
-    def test_last_block(self, name, monkeypatch):
+    def test_last_conv_block(self, name, monkeypatch):
         if name == 'inception_v1':
             thin(monkeypatch)
         info, weights = checkpoint.read(
@@ -61,10 +61,10 @@ class TestHeatmaps:
 
     @pytest.mark.slow
     @pytest.mark.parametrize('name', registry.NETWORKS)
-    def test_all_networks_at_full_width(self, name, tmp_path):
-        """Where pooling and one layer follow, a channel's weight is that layer's, over the grid.
+    def test_networks_at_full_width(self, name, tmp_path):
+        """If one layer follows the pooling, a channel's weight is that layer's over the grid size.
 
-        So says section 3.1 of the paper, of networks that class activation maps are made for.
+        Section 3.1 of the paper: Grad-CAM generalizes class activation maps.
         """
         path = str(tmp_path / 'model.ckpt')
         write_golden_checkpoint(name, path)
@@ -72,10 +72,10 @@ class TestHeatmaps:
         layer = weights[f'{registry.NETWORKS[name].classifier}/weights']
         side = registry.NETWORKS[name].image_size
         images = np.random.RandomState(0).uniform(-1, 1, (1, side, side, 3)).astype(np.float32)
-        with Heatmaps(path) as maps:
-            found, = maps.compute(images, np.array([5]))
-            values = maps._session.run(last_conv_block(maps._session.graph.get_tensor_by_name(
-                'features:0')), {maps._inputs: images})[0]
-        wanted = np.maximum(values @ layer.reshape(layer.shape[-2:])[:, 5], 0) / found.size
+        with Heatmaps(path) as heatmaps:
+            found, = heatmaps.compute(images, np.array([5]))
+            block = last_conv_block(heatmaps._session.graph.get_tensor_by_name('features:0'))
+            values = heatmaps._session.run(block, {heatmaps._inputs: images})[0]
+        expected = np.maximum(values @ layer.reshape(layer.shape[-2:])[:, 5], 0) / found.size
         assert found.max() > 0 and found.shape == ((7, 7) if side == 224 else (8, 8))
-        np.testing.assert_allclose(found, wanted, atol=1e-5 * wanted.max())
+        np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())

@@ -4,7 +4,7 @@ Makes measures.npz, beside this file. Needs an environment of its own:
 
     python3 -m venv v && v/bin/pip install torch torchvision scipy pytorch-fid==0.3.0 \
         torch-fidelity==0.4.0 clean-fid==0.1.35
-    v/bin/python tests/golden/make_measures.py
+    v/bin/python tests/golden/make_generative_metrics.py
 """
 
 import os
