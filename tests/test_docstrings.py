@@ -11,7 +11,7 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What a newcomer calls first, and where it is defined.
 WITH_EXAMPLES = (
-    'benchmark.count_multiply_adds', 'checkpoint._convert.convert', 'checkpoint._convert.read',
+    'nets.flops.count_multiply_adds', 'checkpoint._convert.convert', 'checkpoint._convert.read',
     'checkpoint.naming.inspect', 'checkpoint._restore.restore', 'data.image_folder.image_files',
     'data.labels.read_labels', 'data.dataset.open_dataset', 'data.preprocessing.for_evaluation',
     'evaluation.classify.classify', 'evaluation.evaluate.evaluate', 'evaluation.features.features',

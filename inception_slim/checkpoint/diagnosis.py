@@ -31,7 +31,7 @@ def check_compatible(source: WeightSource, mapping: NameMapping, variables: Mapp
     network = mapping.network
     graph_layers = {layer_name(name) for name in variables}
     graph_network = next((candidate for candidate in registry.NETWORKS.values()
-                          if candidate.fingerprint in graph_layers), network)
+                          if candidate.unique_layer in graph_layers), network)
     if graph_network is not network:
         raise CheckpointError(f'{source.prefix} is a checkpoint of {network.title}, but the graph '
                               f'is of {graph_network.title}; build {network.name}.')

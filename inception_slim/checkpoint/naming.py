@@ -132,7 +132,7 @@ def recognize(source: WeightSource, scope: str | None = None) -> NameMapping:
     """
     candidates = []
     for network in registry.NETWORKS.values():
-        patterns = [(SLIM_NAMES, f'{network.fingerprint}/{parameter}')
+        patterns = [(SLIM_NAMES, f'{network.unique_layer}/{parameter}')
                     for parameter in ('weights', 'depthwise_weights')]
         if network.name == 'inception_v3':
             patterns.append((FIRST_RELEASE_NAMES, _FIRST_RELEASE_UNIQUE_TENSOR))

@@ -72,7 +72,7 @@ def loading_code(info: checkpoint.CheckpointInfo) -> list[str]:
     if info.pooling != 'average':
         pooling = (', \\\n                    '
                    f"slim.arg_scope([pooled_conv], pooling='{info.pooling}')")
-        importing = ['from inception_slim.nets.blocks import pooled_conv']
+        importing = ['from inception_slim.nets.mixed import pooled_conv']
     return [f'    {line}'.rstrip() for line in (
         'import inception_slim',
         'import tensorflow.compat.v1 as tf',

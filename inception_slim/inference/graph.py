@@ -8,7 +8,7 @@ import threading
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.errors import CheckpointError
 from inception_slim.nets import registry
-from inception_slim.nets.blocks import pooled_conv
+from inception_slim.nets.mixed import pooled_conv
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim

@@ -1,5 +1,5 @@
-"""The networks, one file each, and their index, `inception`."""
+"""The Inception networks, one module each; all are in `inception` and described in `registry`."""
 
-# How the pooled branches pool: TF-Slim averages what is there at the border of the grid, PyTorch's
-# Inception V3 counts the zeros around it, and that of 2015 takes the maximum in its last block.
+# Pooling of the pooled branches: TF-Slim's average leaves out the padding, PyTorch's Inception V3
+# includes the zeros, and the network of 2015 takes the maximum in its last block.
 POOLINGS = ('average', 'padded', '2015')

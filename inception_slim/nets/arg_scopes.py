@@ -1,4 +1,4 @@
-"""What the arg scopes of the Inception networks share; each network's own says what differs."""
+"""What the arg scopes of the Inception networks have in common."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tf_slim as slim
 
 
 def trunc_normal(stddev: float) -> tf.truncated_normal_initializer:
-    """An initializer: the normal distribution of mean 0 and `stddev`, cut at two deviations."""
+    """An initializer: the normal distribution with mean 0, truncated at two standard deviations."""
     return tf.truncated_normal_initializer(0.0, stddev)
 
 
@@ -26,23 +26,23 @@ def inception_arg_scope(
         batch_norm_var_collection: str | None = None,
         regularize_biases: bool = False,
         **convolution: Any) -> dict:
-    """The arg scope of any of the networks.
+    """The arg scope of all networks, which each network's own calls.
 
     Args:
-      weight_decay: factor of the L2 loss of every convolution's and dense layer's weights.
-      use_batch_norm: False gives convolutions biases in the place of batch norm.
-      batch_norm_decay: what a moving average keeps of itself at each step, in [0, 1).
-      batch_norm_epsilon: added to the variance before its root is taken.
-      batch_norm_scale: True gives batch norm a `gamma`.
-      batch_norm_updates_collections: where the moving averages' updates are put; None runs them
-        with the layer itself.
-      activation_fn: follows every convolution; None leaves it linear.
-      batch_norm_var_collection: a collection for moving means and variances; None for none.
-      regularize_biases: whether the L2 loss counts biases too.
+      weight_decay: factor of the L2 loss of the weights of convolutions and dense layers.
+      use_batch_norm: whether convolutions have batch norm instead of biases.
+      batch_norm_decay: decay of the moving averages, in [0, 1).
+      batch_norm_epsilon: added to the variance before its square root.
+      batch_norm_scale: whether batch norm has a `gamma`.
+      batch_norm_updates_collections: collection for the updates of the moving averages; None runs
+        them with the layer.
+      activation_fn: activation of every convolution; None for none.
+      batch_norm_var_collection: collection for the moving means and variances; None for none.
+      regularize_biases: whether the L2 loss includes biases.
       **convolution: more defaults of `slim.conv2d`, such as `weights_initializer`.
 
     Returns:
-      An arg scope, for `slim.arg_scope` to enter.
+      An arg scope for `slim.arg_scope`.
     """
     if use_batch_norm:
         convolution['normalizer_fn'] = slim.batch_norm

@@ -1,4 +1,4 @@
-"""The classifiers that follow the convolutional bodies, where networks have them in common."""
+"""The classifiers that several networks have in common."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tf_slim as slim
 
 
 def reduced_kernel_size(net: tf.Tensor, kernel: int) -> list[int]:
-    """A square kernel, cut to the grid where the grid is known and smaller."""
+    """The size of a square kernel, reduced to the grid if the grid is known and smaller."""
     return [kernel if side is None else min(side, kernel) for side in net.shape.as_list()[1:3]]
 
 
@@ -30,22 +30,21 @@ def convolutional_head(
     """The head of V1 to V3: average pooling, dropout and a 1×1 convolution, under `Logits`.
 
     Args:
-      net: `[batch, height, width, channels]`.
-      end_points: of the body; the head adds its own.
-      num_classes: width of the classifier; 0 or None stops at the pooled features.
-      pool: side of the pooling's kernel, cut to the grid.
-      names: the scopes of the pooling (to which its kernel is added), the dropout and the logits.
-      dropout_keep_prob: the part of the features that dropout keeps.
-      prediction_fn: makes predictions of logits; called with `scope='Predictions'`.
+      net: output of the base network, `[batch, height, width, channels]`.
+      end_points: of the base network; the head adds its own.
+      num_classes: number of classes; 0 or None returns the pooled features.
+      pool: kernel size of the pooling, reduced to the grid.
+      names: scopes of the pooling (the kernel size is appended), the dropout and the logits.
+      dropout_keep_prob: fraction of the features that dropout keeps.
+      prediction_fn: converts logits to predictions; called with `scope='Predictions'`.
       spatial_squeeze: whether the logits are `[batch, num_classes]`.
-      global_pool: whether to average over the whole grid, whatever its size.
+      global_pool: whether to average over the whole grid.
       pool_stride: stride of the pooling.
-      pre_logits: whether what the classifier sees is an end point, `PreLogits`.
-      predictions_in_logits: whether the scope of the predictions is under that of the logits.
+      pre_logits: whether the features are an end point, `PreLogits`.
+      predictions_in_logits: whether the scope of the predictions is inside that of the logits.
 
     Returns:
-      The logits, or without classes the pooled features, `[batch, 1, 1, channels]`, and
-      `end_points`.
+      The logits (or the pooled features `[batch, 1, 1, channels]`) and `end_points`.
     """
     pool_scope, dropout_scope, logits_scope = names
     with tf.variable_scope('Logits'):
@@ -74,12 +73,12 @@ def convolutional_head(
 
 
 def dense_aux_head(net: tf.Tensor, num_classes: int, names: Sequence[str]) -> tf.Tensor:
-    """The auxiliary head of V4 and Inception-ResNet V2, under `AuxLogits`; it ends fully connected.
+    """The auxiliary head of V4 and Inception-ResNet V2, under `AuxLogits`, with a dense layer.
 
     Args:
       net: the 17×17 grid, `[batch, height, width, channels]`; height and width must be known.
-      num_classes: width of the classifier.
-      names: the scopes of the pooling, the convolution over what it leaves, and the logits.
+      num_classes: number of classes.
+      names: scopes of the pooling, the convolution over the pooled grid, and the logits.
 
     Returns:
       Logits, `[batch, num_classes]`.
@@ -95,12 +94,12 @@ def dense_aux_head(net: tf.Tensor, num_classes: int, names: Sequence[str]) -> tf
 
 def dense_logits(features: tf.Tensor, end_points: dict[str, tf.Tensor],
                  num_classes: int) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """The classifier of V4 and Inception-ResNet V2: a dense layer, and a softmax.
+    """The classifier of V4 and Inception-ResNet V2: a dense layer and a softmax.
 
     Args:
       features: `[batch, channels]`, the end point `PreLogitsFlatten`.
-      end_points: of the body; the classifier adds its own.
-      num_classes: width of the classifier.
+      end_points: of the base network; the classifier adds its own.
+      num_classes: number of classes.
 
     Returns:
       Logits, `[batch, num_classes]`, and `end_points`.
@@ -113,7 +112,7 @@ def dense_logits(features: tf.Tensor, end_points: dict[str, tf.Tensor],
 
 
 def global_pool(net: tf.Tensor, scope: str) -> tf.Tensor:
-    """The average over the grid, `[batch, 1, 1, channels]`, whether its size is known or not."""
+    """The average over the grid, `[batch, 1, 1, channels]`; the grid may be unknown."""
     grid = net.shape.as_list()[1:3]
     if None in grid:
         return tf.reduce_mean(net, [1, 2], keepdims=True, name='global_pool')

@@ -1,11 +1,7 @@
-"""All Inception networks, with the names of `slim.nets.inception`.
+"""All Inception networks, with the names of `slim.nets.inception`."""
 
-Importing this module registers the networks, in this order (see `registry`).
-"""
-
-# isort: off
+from inception_slim.nets.inception_resnet_v2 import *  # noqa: F403
 from inception_slim.nets.inception_v1 import *  # noqa: F403
 from inception_slim.nets.inception_v2 import *  # noqa: F403
 from inception_slim.nets.inception_v3 import *  # noqa: F403
 from inception_slim.nets.inception_v4 import *  # noqa: F403
-from inception_slim.nets.inception_resnet_v2 import *  # noqa: F403

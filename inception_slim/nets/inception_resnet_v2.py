@@ -1,10 +1,10 @@
-"""Inception-ResNet V2, as TF-Slim built it: "Inception-v4, Inception-ResNet and the Impact of
-Residual Connections on Learning", https://arxiv.org/abs/1602.07261.
+"""Inception-ResNet V2 as in TF-Slim: "Inception-v4, Inception-ResNet and the Impact of Residual
+Connections on Learning", https://arxiv.org/abs/1602.07261.
 
-The body is the paper's figure 15 with the stem of Inception V3: ten residual blocks on a 35×35
-grid, twenty on 17×17, ten on 8×8, and a reduction before each of the last two kinds. A residual
-block adds its branches, brought to the right depth and scaled down, to its own input. What V3 and
-V4 have too is in `mixed` and `bodies`.
+The base network is the paper's figure 15 with the stem of Inception V3: ten residual blocks on a
+35×35 grid, twenty on 17×17 and ten on 8×8, with a reduction before the last two kinds. A residual
+block projects its branches to the depth of its input, scales them down and adds them to it. The
+blocks and the stem that V3 or V4 have too are in `mixed` and `layer_table`.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ import tf_slim as slim
 __all__ = ['inception_resnet_v2', 'inception_resnet_v2_arg_scope', 'inception_resnet_v2_base']
 
 _END_POINTS = (*STEM, 'Mixed_5b', 'Mixed_6a', 'PreAuxLogits', 'Mixed_7a', 'Conv2d_7b_1x1')
-# The end points that are not called as the layer's scope is.
-_END_POINT_OF = {'Repeat': None, 'Repeat_1': 'PreAuxLogits', 'Repeat_2': None, 'Block8': None}
-_AUX = ('PreAuxLogits', 5)  # the end point the auxiliary classifier is on, and its pool's side
+# End points that are not named like the layer's scope; None: not an end point.
+_END_POINT_NAMES = {'Repeat': None, 'Repeat_1': 'PreAuxLogits', 'Repeat_2': None, 'Block8': None}
+_AUX = ('PreAuxLogits', 5)  # input of the auxiliary classifier and its pooling's kernel size
 
 
 def _residual(net, branches, scale, activation_fn):
-    """The branches, joined, at the depth of `net` and scaled, added to it."""
+    """Adds the concatenated branches to `net`, projected to its depth and scaled."""
     up = slim.conv2d(tf.concat(branches, 3), net.shape[3], [1, 1], normalizer_fn=None,
                      activation_fn=None, scope='Conv2d_1x1')
     up = scale * up
     if activation_fn == tf.nn.relu6:
-        up = tf.clip_by_value(up, -6.0, 6.0)  # in the range of what follows
+        up = tf.clip_by_value(up, -6.0, 6.0)  # the range of ReLU6
     net = net + up
     return activation_fn(net) if activation_fn else net
 
 
 def _block35(net, activation_fn, scope, scale=0.17):
-    """35×35: 1×1, a 3×3, and a pair of 3×3."""
+    """35×35: a 1×1, a 3×3, and two 3×3 in a row."""
     with tf.variable_scope(scope):
         with tf.variable_scope('Branch_0'):
             branch_0 = slim.conv2d(net, 32, [1, 1], scope='Conv2d_1x1')
@@ -55,7 +55,7 @@ def _block35(net, activation_fn, scope, scale=0.17):
 
 
 def _block17(net, activation_fn, scope, scale=0.10):
-    """17×17: 1×1, and a 7×7 in two factors."""
+    """17×17: a 1×1, and a 1×7 with a 7×1."""
     with tf.variable_scope(scope):
         with tf.variable_scope('Branch_0'):
             branch_0 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_1x1')
@@ -67,7 +67,7 @@ def _block17(net, activation_fn, scope, scale=0.10):
 
 
 def _block8(net, activation_fn, scope, scale=0.20):
-    """8×8: 1×1, and a 3×3 in two factors."""
+    """8×8: a 1×1, and a 1×3 with a 3×1."""
     with tf.variable_scope(scope):
         with tf.variable_scope('Branch_0'):
             branch_0 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_1x1')
@@ -78,8 +78,8 @@ def _block8(net, activation_fn, scope, scale=0.20):
         return _residual(net, [branch_0, branch_1], scale, activation_fn)
 
 
-def _repeated(net, block, count, name, scope):
-    """Blocks in a row, `name`_1 to `name`_`count`."""
+def _repeat(net, block, count, name, scope):
+    """Stacks `count` blocks, with the scopes `name`_1, `name`_2, …"""
     with tf.variable_scope(scope):
         for number in range(1, count + 1):
             net = block(net, scope=f'{name}_{number}')
@@ -87,21 +87,21 @@ def _repeated(net, block, count, name, scope):
 
 
 def _reduction_to_8x8(net, padding, scope):
-    """17×17 to 8×8: two strided 3×3, a pair of 3×3 of which one is strided, and max pooling."""
-    shrinking = {'stride': 2, 'padding': padding}
+    """17×17 to 8×8: two strided 3×3, two 3×3 of which one is strided, and max pooling."""
+    last = {'stride': 2, 'padding': padding}
     with tf.variable_scope(scope):
         with tf.variable_scope('Branch_0'):
             branch_0 = slim.conv2d(net, 256, [1, 1], scope='Conv2d_0a_1x1')
-            branch_0 = slim.conv2d(branch_0, 384, [3, 3], scope='Conv2d_1a_3x3', **shrinking)
+            branch_0 = slim.conv2d(branch_0, 384, [3, 3], scope='Conv2d_1a_3x3', **last)
         with tf.variable_scope('Branch_1'):
             branch_1 = slim.conv2d(net, 256, [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, 288, [3, 3], scope='Conv2d_1a_3x3', **shrinking)
+            branch_1 = slim.conv2d(branch_1, 288, [3, 3], scope='Conv2d_1a_3x3', **last)
         with tf.variable_scope('Branch_2'):
             branch_2 = slim.conv2d(net, 256, [1, 1], scope='Conv2d_0a_1x1')
             branch_2 = slim.conv2d(branch_2, 288, [3, 3], scope='Conv2d_0b_3x3')
-            branch_2 = slim.conv2d(branch_2, 320, [3, 3], scope='Conv2d_1a_3x3', **shrinking)
+            branch_2 = slim.conv2d(branch_2, 320, [3, 3], scope='Conv2d_1a_3x3', **last)
         with tf.variable_scope('Branch_3'):
-            branch_3 = slim.max_pool2d(net, [3, 3], scope='MaxPool_1a_3x3', **shrinking)
+            branch_3 = slim.max_pool2d(net, [3, 3], scope='MaxPool_1a_3x3', **last)
         return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
 
 
@@ -112,25 +112,24 @@ def inception_resnet_v2_base(
         align_feature_maps: bool = False,
         scope: str | tf.VariableScope | None = None,
         activation_fn: Callable | None = tf.nn.relu) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """The convolutional body of Inception-ResNet V2, up to and with `final_endpoint`.
+    """The base network of Inception-ResNet V2 up to and including `final_endpoint`.
 
     Args:
-      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
-        must be known. The published weights want 299×299×3 in [-1, 1].
-      final_endpoint: the last layer to build, by its name in `end_points`.
-      output_stride: pixels of the image to one of `PreAuxLogits`, 16 or 8; 8 leaves the grid as
-        large as 35×35, dilates the blocks on it instead, and goes no further than `PreAuxLogits`.
-      align_feature_maps: True pads every layer, so that the grids of different layers lie exactly
-        over each other.
-      scope: variable scope, or its name; 'InceptionResnetV2' by default.
-      activation_fn: follows every residual block; None leaves them linear.
+      inputs: images `[batch, height, width, channels]`, floating point; only `channels` must be
+        known. Published weights expect 299×299×3 in [-1, 1].
+      final_endpoint: name of the last layer to build, a key of `end_points`.
+      output_stride: ratio of the image size to the grid of `PreAuxLogits`, 16 or 8. With 8 the grid
+        stays at 35×35, the blocks on it are dilated, and `PreAuxLogits` is the last layer.
+      align_feature_maps: whether to pad every layer, so that the grids of the layers are aligned.
+      scope: variable scope or its name; 'InceptionResnetV2' by default.
+      activation_fn: activation after every residual block; None for none.
 
     Returns:
       The output of `final_endpoint` (`Conv2d_7b_1x1` of a 299×299 image is `[batch, 8, 8, 1536]`),
-      and `end_points`: the layers and kinds of block built, by name, in order.
+      and `end_points`: the output of every layer and group of blocks by name, in order.
 
     Raises:
-      ValueError: an argument is out of its range, or the image is too small.
+      ValueError: an argument is out of range, or the image is too small.
       RuntimeError: eager execution is on.
 
     Source: https://arxiv.org/abs/1602.07261, figures 15 to 19.
@@ -142,41 +141,40 @@ def inception_resnet_v2_base(
         raise ValueError('inception_resnet_v2_base: with output_stride=8 the last layer is '
                          f'PreAuxLogits, but final_endpoint is {final_endpoint!r}; use '
                          "final_endpoint='PreAuxLogits'.")
-    shrinking = [] if align_feature_maps else [
+    valid_layers = [] if align_feature_maps else [
         (name, kernel, 1 if name == 'Mixed_6a' and output_stride == 8 else stride)
         for name, kernel, stride in VALID_LAYERS]
-    validation.check_body(
-        'inception_resnet_v2_base', inputs, final_endpoint, _END_POINTS, shrinking
-    )
+    validation.check_base(
+        'inception_resnet_v2_base', inputs, final_endpoint, _END_POINTS, valid_layers)
 
     dilated = output_stride == 8
     padding = 'SAME' if align_feature_maps else 'VALID'
 
     def blocks_17x17(net, scope):
         with slim.arg_scope([slim.conv2d], rate=2 if dilated else 1):
-            return _repeated(net, block=partial(_block17, activation_fn=activation_fn), count=20,
-                             name='block17', scope=scope)
+            return _repeat(net, block=partial(_block17, activation_fn=activation_fn), count=20,
+                           name='block17', scope=scope)
 
-    # Scope, and what is built on the output above it; sizes are those of a 299×299 image.
+    # Scope and layer; the comments give the output's size for a 299×299 image.
     block35 = partial(_block35, activation_fn=activation_fn)
     block8 = partial(_block8, activation_fn=activation_fn)
     layers: list[Layer] = [
         *stem(padding=padding),                                                       # 35×35×192
         ('Mixed_5b', partial(block_5x5, branch_0='Conv2d_1x1',                        # 35×35×320
                              channels=(96, (48, 64), (64, 96, 96), 64))),
-        ('Repeat', partial(_repeated, block=block35, count=10, name='block35')),
+        ('Repeat', partial(_repeat, block=block35, count=10, name='block35')),
         ('Mixed_6a', partial(reduction_a, channels=(384, (256, 256, 384)),            # 17×17×1088
                              stride=1 if dilated else 2, padding=padding)),
         ('Repeat_1', blocks_17x17),                                                   # 17×17×1088
         ('Mixed_7a', partial(_reduction_to_8x8, padding=padding)),                    # 8×8×2080
-        ('Repeat_2', partial(_repeated, block=block8, count=9, name='block8')),
-        ('Block8', partial(_block8, activation_fn=None, scale=1.0)),  # linear and not scaled
+        ('Repeat_2', partial(_repeat, block=block8, count=9, name='block8')),
+        ('Block8', partial(_block8, activation_fn=None, scale=1.0)),  # linear, not scaled
         ('Conv2d_7b_1x1', partial(slim.conv2d, num_outputs=1536, kernel_size=[1, 1])),  # 8×8×1536
     ]
     with tf.variable_scope(scope, 'InceptionResnetV2', [inputs]), \
             slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
                            stride=1, padding='SAME'):
-        return build_layers(layers, inputs, final_endpoint, _END_POINT_OF)
+        return build_layers(layers, inputs, final_endpoint, _END_POINT_NAMES)
 
 
 def inception_resnet_v2(
@@ -188,29 +186,29 @@ def inception_resnet_v2(
         scope: str | tf.VariableScope | None = 'InceptionResnetV2',
         create_aux_logits: bool = True,
         activation_fn: Callable | None = tf.nn.relu) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Inception-ResNet V2 with its classifier and its auxiliary classifier.
+    """Inception-ResNet V2 with its classifier and auxiliary classifier.
 
-    Build it under its defaults: `with slim.arg_scope(inception_resnet_v2_arg_scope()):`.
+    Build it under its arg scope: `with slim.arg_scope(inception_resnet_v2_arg_scope()):`.
 
     Args:
-      inputs: images, `[batch, height, width, channels]`, floating point; `channels` must be known,
-        and with `create_aux_logits` the size. The published weights want 299×299×3 in [-1, 1].
-      num_classes: width of the classifiers; 0 or None returns the pooled features instead.
-      is_training: whether batch norm uses the batch's own statistics and dropout drops; a bool, or
-        a scalar bool tensor to decide at each run.
-      dropout_keep_prob: the part of the pooled features that dropout keeps, in (0, 1].
-      reuse: True takes the variables that an earlier call made.
-      scope: variable scope, or its name.
-      create_aux_logits: whether to build the auxiliary classifier; needs `num_classes`.
-      activation_fn: follows every residual block; None leaves them linear.
+      inputs: images `[batch, height, width, channels]`, floating point; `channels` must be known,
+        and with `create_aux_logits` the size. Published weights expect 299×299×3 in [-1, 1].
+      num_classes: number of classes; 0 or None returns the pooled features instead of logits.
+      is_training: whether batch norm uses the statistics of the batch and dropout is active; a
+        bool, or a scalar bool tensor to decide at each run.
+      dropout_keep_prob: fraction of the pooled features that dropout keeps, in (0, 1].
+      reuse: True uses the variables of an earlier call.
+      scope: variable scope or its name.
+      create_aux_logits: whether to build the auxiliary classifier; ignored without `num_classes`.
+      activation_fn: activation after every residual block; None for none.
 
     Returns:
-      Logits, `[batch, num_classes]` (or the pooled features, `[batch, 1, 1, 1536]`), and
-      `end_points`: the layers and kinds of block of the base by name, `AuxLogits`,
-      `PreLogitsFlatten` (what the classifier sees), `Logits` and `Predictions`.
+      Logits `[batch, num_classes]` (or the pooled features `[batch, 1, 1, 1536]`), and
+      `end_points`: every layer and group of blocks of the base by name, `AuxLogits`,
+      `PreLogitsFlatten` (the features), `Logits` and `Predictions`.
 
     Raises:
-      ValueError: an argument is out of its range, or the image is too small.
+      ValueError: an argument is out of range, or the image is too small.
       RuntimeError: eager execution is on.
 
     Source: https://arxiv.org/abs/1602.07261.
@@ -218,21 +216,21 @@ def inception_resnet_v2(
     validation.check_arguments('inception_resnet_v2', inputs, num_classes, dropout_keep_prob)
     create_aux_logits = bool(create_aux_logits and num_classes)
     validation.check_size_with_aux('inception_resnet_v2', inputs, VALID_LAYERS, _END_POINTS,
-                               _AUX if create_aux_logits else None, dense=True)
+                                   _AUX if create_aux_logits else None, dense=True)
     with tf.variable_scope(scope, 'InceptionResnetV2', [inputs], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_resnet_v2_base(inputs, scope=scope,
                                                        activation_fn=activation_fn)
-            if create_aux_logits and num_classes:
+            if create_aux_logits:
                 end_points['AuxLogits'] = dense_aux_head(
                     end_points[_AUX[0]], num_classes,
-                    ('Conv2d_1a_3x3', 'Conv2d_2a_5x5', 'Logits'))  # the first pools 5×5
+                    ('Conv2d_1a_3x3', 'Conv2d_2a_5x5', 'Logits'))  # the first is 5×5 pooling
             with tf.variable_scope('Logits'):
                 net = global_pool(net, 'AvgPool_1a_8x8')
                 if not num_classes:
                     return net, end_points
                 net = slim.dropout(slim.flatten(net), dropout_keep_prob, scope='Dropout')
-                return dense_logits(net, end_points, num_classes)  # of 1536
+                return dense_logits(net, end_points, num_classes)
 
 
 inception_resnet_v2.default_image_size = 299  # type: ignore[attr-defined]
@@ -247,27 +245,22 @@ def inception_resnet_v2_arg_scope(
         batch_norm_scale: bool = False,
         *,
         use_batch_norm: bool = True) -> dict:
-    """The defaults under which Inception-ResNet V2 is built: `with slim.arg_scope(...):`.
+    """The arg scope to build Inception-ResNet V2 under.
 
     Args:
-      weight_decay: factor of the L2 loss of the weights and the biases of every convolution and
-        dense layer.
-      batch_norm_decay: what a moving average keeps of itself at each step, in [0, 1).
-      batch_norm_epsilon: added to the variance before its root is taken.
-      activation_fn: follows every convolution; None leaves it linear.
-      batch_norm_updates_collections: where the moving averages' updates are put; None runs them
-        with the layer itself.
-      batch_norm_scale: True gives batch norm a `gamma`, as some later checkpoints have.
-      use_batch_norm: False gives convolutions biases in the place of batch norm.
+      weight_decay: factor of the L2 loss of the weights and biases of convolutions and dense
+        layers.
+      batch_norm_decay: decay of the moving averages, in [0, 1).
+      batch_norm_epsilon: added to the variance before its square root.
+      activation_fn: activation of every convolution; None for none.
+      batch_norm_updates_collections: collection for the updates of the moving averages; None runs
+        them with the layer.
+      batch_norm_scale: whether batch norm has a `gamma`, as in some later checkpoints.
+      use_batch_norm: whether convolutions have batch norm instead of biases.
 
     Returns:
-      An arg scope, for `slim.arg_scope` to enter.
+      An arg scope for `slim.arg_scope`.
 
-    Source: https://arxiv.org/abs/1602.07261, and the TF-Slim model library's defaults for it.
+    Source: https://arxiv.org/abs/1602.07261 and the defaults of research/slim.
     """
-    return inception_arg_scope(
-        weight_decay=weight_decay, use_batch_norm=use_batch_norm,
-        batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,
-        batch_norm_scale=batch_norm_scale,
-        batch_norm_updates_collections=batch_norm_updates_collections,
-        activation_fn=activation_fn, regularize_biases=True)
+    return inception_arg_scope(**locals(), regularize_biases=True)

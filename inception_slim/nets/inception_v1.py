@@ -1,9 +1,9 @@
-"""Inception V1, GoogLeNet, as TF-Slim built it: "Going Deeper with Convolutions",
+"""Inception V1 (GoogLeNet) as in TF-Slim: "Going Deeper with Convolutions",
 https://arxiv.org/abs/1409.4842.
 
-The body is the paper's table 1 with batch norm added, 3×3 convolutions for its 5×5 ones, and
-neither local response normalization nor the two auxiliary classifiers. Its nine blocks are one
-function, called with the six numbers of channels that a row of the table gives.
+The base network is the paper's table 1 with batch norm, 3×3 convolutions instead of 5×5, no local
+response normalization and no auxiliary classifiers. One function builds all nine blocks, from the
+six numbers of channels in a row of the table.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ __all__ = ['inception_v1', 'inception_v1_arg_scope', 'inception_v1_base', 'trunc
 _BLOCKS = ('Mixed_3b', 'Mixed_3c', 'MaxPool_4a_3x3', 'Mixed_4b', 'Mixed_4c', 'Mixed_4d',
            'Mixed_4e', 'Mixed_4f', 'MaxPool_5a_2x2', 'Mixed_5b', 'Mixed_5c')
 _FINAL_POOL = 7
-_LARGEST = 32 * _FINAL_POOL  # padding everywhere: the grid is a 32nd of the image, rounded up
+_MAX_IMAGE_SIZE = 32 * _FINAL_POOL  # all layers are padded: the grid is image size / 32, rounded up
 
 
 def _block(net, channels, scope, conv_branch_2='Conv2d_0b_3x3'):
-    """1×1, a 3×3, another in the place of the paper's 5×5, and a max-pooled branch.
+    """A 1×1, a 3×3, another 3×3 instead of the paper's 5×5, and a max-pooled branch.
 
-    `channels`: of the 1×1; of the 3×3's reduction and of the 3×3; of the other's; of the pooled.
+    `channels`: of the 1×1; the first 3×3's reduction and the 3×3; likewise the second; the pooled.
     """
     with tf.variable_scope(scope):
         with tf.variable_scope('Branch_0'):
@@ -52,29 +52,30 @@ def inception_v1_base(
         scope: str | tf.VariableScope | None = 'InceptionV1',
         *,
         include_root_block: bool = True) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """The convolutional body of Inception V1, up to and with `final_endpoint`.
+    """The base network of Inception V1 up to and including `final_endpoint`.
 
     Args:
-      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
-        must be known. The published weights want 224×224×3 in [-1, 1].
-      final_endpoint: the last layer to build, by its name in `end_points`.
-      scope: variable scope, or its name.
-      include_root_block: False leaves out all before `Mixed_3b`, which `inputs` then are for.
+      inputs: images `[batch, height, width, channels]`, floating point; only `channels` must be
+        known. Published weights expect 224×224×3 in [-1, 1].
+      final_endpoint: name of the last layer to build, a key of `end_points`.
+      scope: variable scope or its name.
+      include_root_block: whether to build the layers before `Mixed_3b`; if False, `inputs` are the
+        input of `Mixed_3b`.
 
     Returns:
       The output of `final_endpoint` (`Mixed_5c` of a 224×224 image is `[batch, 7, 7, 1024]`), and
-      `end_points`: every layer and block built, by name, in order.
+      `end_points`: the output of every layer and block by name, in order.
 
     Raises:
-      ValueError: an argument is out of its range.
+      ValueError: an argument is out of range.
       RuntimeError: eager execution is on.
 
     Source: https://arxiv.org/abs/1409.4842, table 1.
     """
-    known = (ROOT if include_root_block else ()) + _BLOCKS
-    validation.check_body('inception_v1_base', inputs, final_endpoint, known)
+    end_point_names = (ROOT if include_root_block else ()) + _BLOCKS
+    validation.check_base('inception_v1_base', inputs, final_endpoint, end_point_names)
 
-    # Name, and what is built on the output above it; sizes are those of a 224×224 image.
+    # Scope and layer; the comments give the output's size for a 224×224 image.
     max_pool = partial(slim.max_pool2d, stride=2)
     root: list[Layer] = [
         ('Conv2d_1a_7x7', partial(slim.conv2d, num_outputs=64, kernel_size=[7, 7],    # 112×112×64
@@ -95,14 +96,14 @@ def inception_v1_base(
         ('Mixed_4f', partial(_block, channels=(256, 160, 320, 32, 128, 128))),        # 14×14×832
         ('MaxPool_5a_2x2', partial(max_pool, kernel_size=[2, 2])),                    # 7×7×832
         ('Mixed_5b', partial(_block, channels=(256, 160, 320, 32, 128, 128),          # 7×7×832
-                             conv_branch_2='Conv2d_0a_3x3')),  # 0a twice, checkpoints agree
+                             conv_branch_2='Conv2d_0a_3x3')),  # 0a twice, as in checkpoints
         ('Mixed_5c', partial(_block, channels=(384, 192, 384, 48, 128, 128))),        # 7×7×1024
     ]
     with tf.variable_scope(scope, 'InceptionV1', [inputs]), \
             slim.arg_scope([slim.conv2d, slim.fully_connected],
                            weights_initializer=trunc_normal(0.01)), \
             slim.arg_scope([slim.conv2d, slim.max_pool2d], stride=1, padding='SAME'):
-        return build_layers(root * include_root_block + blocks, inputs, final_endpoint)
+        return build_layers((root if include_root_block else []) + blocks, inputs, final_endpoint)
 
 
 def inception_v1(
@@ -118,42 +119,42 @@ def inception_v1(
         global_pool: bool = False) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Inception V1 with its classifier.
 
-    Build it under its defaults: `with slim.arg_scope(inception_v1_arg_scope()):`.
+    Build it under its arg scope: `with slim.arg_scope(inception_v1_arg_scope()):`.
 
     Args:
-      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
-        must be known, but a size over 224 wants `global_pool`. The published weights want
-        224×224×3 in [-1, 1].
-      num_classes: width of the classifier; 0 or None returns the pooled features instead.
-      is_training: whether batch norm uses the batch's own statistics and dropout drops; a bool, or
-        a scalar bool tensor to decide at each run.
-      dropout_keep_prob: the part of the pooled features that dropout keeps, in (0, 1].
-      prediction_fn: makes predictions of logits; called with `scope='Predictions'`.
-      spatial_squeeze: True makes logits `[batch, num_classes]`; False leaves them
+      inputs: images `[batch, height, width, channels]`, floating point; only `channels` must be
+        known. Sizes over 224 need `global_pool`. Published weights expect 224×224×3 in [-1, 1].
+      num_classes: number of classes; 0 or None returns the pooled features instead of logits.
+      is_training: whether batch norm uses the statistics of the batch and dropout is active; a
+        bool, or a scalar bool tensor to decide at each run.
+      dropout_keep_prob: fraction of the pooled features that dropout keeps, in (0, 1].
+      prediction_fn: converts logits to predictions; called with `scope='Predictions'`.
+      spatial_squeeze: True gives logits `[batch, num_classes]`, False
         `[batch, 1, 1, num_classes]`.
-      reuse: True takes the variables that an earlier call made.
-      scope: variable scope, or its name.
-      global_pool: True averages over the whole grid, whatever its size; False over 7×7 of it.
+      reuse: True uses the variables of an earlier call.
+      scope: variable scope or its name.
+      global_pool: whether to average over the whole grid instead of 7×7 positions.
 
     Returns:
-      Logits, `[batch, num_classes]` (or the pooled features, `[batch, 1, 1, 1024]`), and
+      Logits `[batch, num_classes]` (or the pooled features `[batch, 1, 1, 1024]`), and
       `end_points`: every layer and block of the base by name, `Logits` and `Predictions`, and with
       `global_pool` also `global_pool`.
 
     Raises:
-      ValueError: an argument is out of its range, or the image is too large.
+      ValueError: an argument is out of range, or the image is too large.
       RuntimeError: eager execution is on.
 
     Source: https://arxiv.org/abs/1409.4842.
     """
-    validation.check_convolutional_call('inception_v1', inputs, num_classes, dropout_keep_prob,
-                                    spatial_squeeze, global_pool, _LARGEST)
+    validation.check_convolutional_network(
+        'inception_v1', inputs, num_classes, dropout_keep_prob, spatial_squeeze, global_pool,
+        _MAX_IMAGE_SIZE)
     with tf.variable_scope(scope, 'InceptionV1', [inputs, num_classes], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_v1_base(inputs, scope=scope)
             return convolutional_head(
                 net, end_points, num_classes, _FINAL_POOL,
-                ('MaxPool_0a', 'Dropout_0b', 'Conv2d_0c_1x1'),  # an average, whatever it says
+                ('MaxPool_0a', 'Dropout_0b', 'Conv2d_0c_1x1'),  # average pooling despite the name
                 dropout_keep_prob=dropout_keep_prob, prediction_fn=prediction_fn,
                 spatial_squeeze=spatial_squeeze, global_pool=global_pool, pool_stride=1,
                 predictions_in_logits=True)
@@ -172,28 +173,22 @@ def inception_v1_arg_scope(
         batch_norm_scale: bool = False,
         batch_norm_updates_collections: str | None = tf.GraphKeys.UPDATE_OPS,
         activation_fn: Callable | None = tf.nn.relu) -> dict:
-    """The defaults under which Inception V1 is built: `with slim.arg_scope(...):`.
+    """The arg scope to build Inception V1 under.
 
     Args:
-      weight_decay: factor of the L2 loss of every convolution's and dense layer's weights.
-      use_batch_norm: False gives convolutions biases in the place of batch norm.
-      batch_norm_var_collection: the collection that moving means and variances are added to.
-      batch_norm_decay: what a moving average keeps of itself at each step, in [0, 1).
-      batch_norm_epsilon: added to the variance before its root is taken.
-      batch_norm_scale: True gives batch norm a `gamma`, as some later checkpoints have.
-      batch_norm_updates_collections: where the moving averages' updates are put; None runs them
-        with the layer itself.
-      activation_fn: follows every convolution; None leaves it linear.
+      weight_decay: factor of the L2 loss of the weights of convolutions and dense layers.
+      use_batch_norm: whether convolutions have batch norm instead of biases.
+      batch_norm_var_collection: collection for the moving means and variances.
+      batch_norm_decay: decay of the moving averages, in [0, 1).
+      batch_norm_epsilon: added to the variance before its square root.
+      batch_norm_scale: whether batch norm has a `gamma`, as in some later checkpoints.
+      batch_norm_updates_collections: collection for the updates of the moving averages; None runs
+        them with the layer.
+      activation_fn: activation of every convolution; None for none.
 
     Returns:
-      An arg scope, for `slim.arg_scope` to enter.
+      An arg scope for `slim.arg_scope`.
 
-    Source: TF-Slim's defaults for it; the paper of 2014 had no batch norm.
+    Source: TF-Slim's defaults; the paper has no batch norm.
     """
-    return inception_arg_scope(
-        weight_decay=weight_decay, use_batch_norm=use_batch_norm,
-        batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,
-        batch_norm_scale=batch_norm_scale,
-        batch_norm_updates_collections=batch_norm_updates_collections,
-        activation_fn=activation_fn, batch_norm_var_collection=batch_norm_var_collection,
-        weights_initializer=slim.variance_scaling_initializer())
+    return inception_arg_scope(**locals(), weights_initializer=slim.variance_scaling_initializer())

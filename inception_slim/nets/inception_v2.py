@@ -1,9 +1,9 @@
-"""Inception V2, as TF-Slim built it: "Batch Normalization: Accelerating Deep Network Training by
-Reducing Internal Covariate Shift", https://arxiv.org/abs/1502.03167.
+"""Inception V2 as in TF-Slim: "Batch Normalization: Accelerating Deep Network Training by Reducing
+Internal Covariate Shift", https://arxiv.org/abs/1502.03167.
 
-The body is the paper's figure 5, with a separable first convolution: ten blocks, each of a pair of
-3×3 where Inception V1 has a 5×5. Eight of them keep the grid and two, without the 1×1 branch, halve
-it. Each of the two kinds is one function.
+The base network is the paper's figure 5 with a separable first convolution. Its ten blocks have two
+3×3 convolutions instead of Inception V1's 5×5. Eight blocks keep the grid (`_block`); two have no
+1×1 branch and halve it (`_reduction`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from functools import partial
 
 from inception_slim.nets import validation
 from inception_slim.nets.arg_scopes import inception_arg_scope, trunc_normal
-from inception_slim.nets.blocks import depth_fn, pooled_conv
 from inception_slim.nets.heads import convolutional_head
 from inception_slim.nets.layer_table import ROOT, Layer, build_layers
+from inception_slim.nets.mixed import depth_fn, pooled_conv
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
@@ -24,40 +24,40 @@ __all__ = ['inception_v2', 'inception_v2_arg_scope', 'inception_v2_base', 'trunc
 _BLOCKS = ('Mixed_3b', 'Mixed_3c', 'Mixed_4a', 'Mixed_4b', 'Mixed_4c', 'Mixed_4d', 'Mixed_4e',
            'Mixed_5a', 'Mixed_5b', 'Mixed_5c')
 _FINAL_POOL = 7
-# Padding everywhere: the grid is a 32nd of the image, rounded up; the pool's stride of 2 leaves one
-# position of a grid of 8 too.
-_LARGEST = 32 * (_FINAL_POOL + 1)
+# All layers are padded: the grid is image size / 32, rounded up. With its stride of 2 the final
+# pooling leaves one position of an 8×8 grid too.
+_MAX_IMAGE_SIZE = 32 * (_FINAL_POOL + 1)
 _CHANNEL_AXIS = {'NHWC': 3, 'NCHW': 1}
 
 
 def _first_conv(net, depth, separable, scope):
-    """The 7×7 convolution; separable, at most eight 7×7 for each colour and then a 1×1."""
+    """The first 7×7 convolution; if separable, up to eight 7×7 per input channel, then a 1×1."""
     if not separable:
         return slim.conv2d(net, depth(64), [7, 7], stride=2, weights_initializer=trunc_normal(1.0),
                            scope=scope)
     return slim.separable_conv2d(net, depth(64), [7, 7], stride=2,
-                                 depth_multiplier=min(depth(64) // 3, 8),  # a third: RGB
+                                 depth_multiplier=min(depth(64) // 3, 8),  # per RGB channel
                                  weights_initializer=trunc_normal(1.0), scope=scope)
 
 
-def _reduced(net, channels):
+def _reduce_channels(net, channels):
     return slim.conv2d(net, channels, [1, 1], weights_initializer=trunc_normal(0.09),
                        scope='Conv2d_0a_1x1')
 
 
 def _block(net, depth, channels, axis, scope, max_pool=False):
-    """1×1, a 3×3, a pair of 3×3, and a pooled branch.
+    """A 1×1, a 3×3, two 3×3 in a row, and a pooled branch.
 
-    `channels`: of the 1×1; of the 3×3's reduction and of the 3×3; of the pair's; of the pooled.
+    `channels`: of the 1×1; the 3×3's reduction and the 3×3; likewise the two 3×3; the pooled.
     """
     with tf.variable_scope(scope):
         with tf.variable_scope('Branch_0'):
             branch_0 = slim.conv2d(net, depth(channels[0]), [1, 1], scope='Conv2d_0a_1x1')
         with tf.variable_scope('Branch_1'):
-            branch_1 = _reduced(net, depth(channels[1]))
+            branch_1 = _reduce_channels(net, depth(channels[1]))
             branch_1 = slim.conv2d(branch_1, depth(channels[2]), [3, 3], scope='Conv2d_0b_3x3')
         with tf.variable_scope('Branch_2'):
-            branch_2 = _reduced(net, depth(channels[3]))
+            branch_2 = _reduce_channels(net, depth(channels[3]))
             branch_2 = slim.conv2d(branch_2, depth(channels[4]), [3, 3], scope='Conv2d_0b_3x3')
             branch_2 = slim.conv2d(branch_2, depth(channels[4]), [3, 3], scope='Conv2d_0c_3x3')
         with tf.variable_scope('Branch_3'):
@@ -72,17 +72,17 @@ def _block(net, depth, channels, axis, scope, max_pool=False):
 
 
 def _reduction(net, depth, channels, axis, scope):
-    """To half the grid: a strided 3×3, a pair of 3×3 of which one is strided, and max pooling.
+    """Halves the grid: a strided 3×3, two 3×3 of which one is strided, and max pooling.
 
-    `channels`: of the 3×3's reduction and of the 3×3; of the pair's.
+    `channels`: of the 3×3's reduction and the 3×3; likewise the two 3×3.
     """
     with tf.variable_scope(scope):
         with tf.variable_scope('Branch_0'):
-            branch_0 = _reduced(net, depth(channels[0]))
+            branch_0 = _reduce_channels(net, depth(channels[0]))
             branch_0 = slim.conv2d(branch_0, depth(channels[1]), [3, 3], stride=2,
                                    scope='Conv2d_1a_3x3')
         with tf.variable_scope('Branch_1'):
-            branch_1 = _reduced(net, depth(channels[2]))
+            branch_1 = _reduce_channels(net, depth(channels[2]))
             branch_1 = slim.conv2d(branch_1, depth(channels[3]), [3, 3], scope='Conv2d_0b_3x3')
             branch_1 = slim.conv2d(branch_1, depth(channels[3]), [3, 3], stride=2,
                                    scope='Conv2d_1a_3x3')
@@ -101,26 +101,27 @@ def inception_v2_base(
         use_separable_conv: bool = True,
         data_format: str = 'NHWC',
         include_root_block: bool = True) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """The convolutional body of Inception V2, up to and with `final_endpoint`.
+    """The base network of Inception V2 up to and including `final_endpoint`.
 
     Args:
-      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
-        must be known. The published weights want 224×224×3 in [-1, 1].
-      final_endpoint: the last layer to build, by its name in `end_points`.
-      min_depth: the fewest channels a convolution is thinned to, when `depth_multiplier` < 1.
-      depth_multiplier: factor of every convolution's number of channels, greater than 0.
-      scope: variable scope, or its name; 'InceptionV2' by default.
-      use_separable_conv: False makes the first convolution an ordinary one.
-      data_format: 'NHWC', or 'NCHW' for inputs and outputs of `[batch, channels, height, width]`,
-        which needs `use_separable_conv=False` and, in most builds of TensorFlow, a GPU to run on.
-      include_root_block: False leaves out all before `Mixed_3b`, which `inputs` then are for.
+      inputs: images `[batch, height, width, channels]`, floating point; only `channels` must be
+        known. Published weights expect 224×224×3 in [-1, 1].
+      final_endpoint: name of the last layer to build, a key of `end_points`.
+      min_depth: minimum number of channels of a convolution when `depth_multiplier` < 1.
+      depth_multiplier: factor for the number of channels of every convolution, greater than 0.
+      scope: variable scope or its name; 'InceptionV2' by default.
+      use_separable_conv: whether the first convolution is separable.
+      data_format: 'NHWC', or 'NCHW' for inputs and outputs `[batch, channels, height, width]`;
+        'NCHW' needs `use_separable_conv=False` and, in most builds of TensorFlow, a GPU.
+      include_root_block: whether to build the layers before `Mixed_3b`; if False, `inputs` are the
+        input of `Mixed_3b`.
 
     Returns:
       The output of `final_endpoint` (`Mixed_5c` of a 224×224 image is `[batch, 7, 7, 1024]`), and
-      `end_points`: every layer and block built, by name, in order.
+      `end_points`: the output of every layer and block by name, in order.
 
     Raises:
-      ValueError: an argument is out of its range.
+      ValueError: an argument is out of range.
       RuntimeError: eager execution is on.
 
     Source: https://arxiv.org/abs/1502.03167, figure 5.
@@ -129,16 +130,15 @@ def inception_v2_base(
         raise ValueError("inception_v2_base: data_format must be 'NHWC' or 'NCHW', "
                          f'but is {data_format!r}.')
     if data_format == 'NCHW' and use_separable_conv and include_root_block:
-        raise ValueError("inception_v2_base: the separable convolution is for 'NHWC' only; with "
+        raise ValueError("inception_v2_base: the separable convolution supports only 'NHWC'; with "
                          "data_format='NCHW' use use_separable_conv=False.")
-    known = (ROOT if include_root_block else ()) + _BLOCKS
-    validation.check_body(
-        'inception_v2_base', inputs, final_endpoint, known, data_format=data_format
-    )
+    end_point_names = (ROOT if include_root_block else ()) + _BLOCKS
+    validation.check_base(
+        'inception_v2_base', inputs, final_endpoint, end_point_names, data_format=data_format)
     validation.check_depth('inception_v2_base', depth_multiplier, min_depth)
 
     depth = depth_fn(depth_multiplier, min_depth)
-    # Name, and what is built on the output above it; sizes are those of a 224×224 image.
+    # Scope and layer; the comments give the output's size for a 224×224 image.
     max_pool = partial(slim.max_pool2d, kernel_size=[3, 3], stride=2)
     root: list[Layer] = [
         ('Conv2d_1a_7x7', partial(_first_conv, depth=depth,                           # 112×112×64
@@ -170,7 +170,7 @@ def inception_v2_base(
     with tf.variable_scope(scope, 'InceptionV2', [inputs]), \
             slim.arg_scope(layers_with_format, stride=1, padding='SAME', data_format=data_format), \
             slim.arg_scope([slim.batch_norm], data_format=data_format):
-        return build_layers(root * include_root_block + blocks, inputs, final_endpoint)
+        return build_layers((root if include_root_block else []) + blocks, inputs, final_endpoint)
 
 
 def inception_v2(
@@ -188,38 +188,38 @@ def inception_v2(
         global_pool: bool = False) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Inception V2 with its classifier.
 
-    Build it under its defaults: `with slim.arg_scope(inception_v2_arg_scope()):`.
+    Build it under its arg scope: `with slim.arg_scope(inception_v2_arg_scope()):`.
 
     Args:
-      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
-        must be known, but a size over 256 wants `global_pool`. The published weights want
-        224×224×3 in [-1, 1].
-      num_classes: width of the classifier; 0 or None returns the pooled features instead.
-      is_training: whether batch norm uses the batch's own statistics and dropout drops; a bool, or
-        a scalar bool tensor to decide at each run.
-      dropout_keep_prob: the part of the pooled features that dropout keeps, in (0, 1].
-      min_depth: the fewest channels a convolution is thinned to, when `depth_multiplier` < 1.
-      depth_multiplier: factor of every convolution's number of channels, greater than 0.
-      prediction_fn: makes predictions of logits; called with `scope='Predictions'`.
-      spatial_squeeze: True makes logits `[batch, num_classes]`; False leaves them
+      inputs: images `[batch, height, width, channels]`, floating point; only `channels` must be
+        known. Sizes over 256 need `global_pool`. Published weights expect 224×224×3 in [-1, 1].
+      num_classes: number of classes; 0 or None returns the pooled features instead of logits.
+      is_training: whether batch norm uses the statistics of the batch and dropout is active; a
+        bool, or a scalar bool tensor to decide at each run.
+      dropout_keep_prob: fraction of the pooled features that dropout keeps, in (0, 1].
+      min_depth: minimum number of channels of a convolution when `depth_multiplier` < 1.
+      depth_multiplier: factor for the number of channels of every convolution, greater than 0.
+      prediction_fn: converts logits to predictions; called with `scope='Predictions'`.
+      spatial_squeeze: True gives logits `[batch, num_classes]`, False
         `[batch, 1, 1, num_classes]`.
-      reuse: True takes the variables that an earlier call made.
-      scope: variable scope, or its name.
-      global_pool: True averages over the whole grid, whatever its size; False over 7×7 of it.
+      reuse: True uses the variables of an earlier call.
+      scope: variable scope or its name.
+      global_pool: whether to average over the whole grid instead of 7×7 positions.
 
     Returns:
-      Logits, `[batch, num_classes]` (or the pooled features, `[batch, 1, 1, 1024]`), and
+      Logits `[batch, num_classes]` (or the pooled features `[batch, 1, 1, 1024]`), and
       `end_points`: every layer and block of the base by name, `Logits` and `Predictions`, and with
       `global_pool` also `global_pool`.
 
     Raises:
-      ValueError: an argument is out of its range, or the image is too large.
+      ValueError: an argument is out of range, or the image is too large.
       RuntimeError: eager execution is on.
 
     Source: https://arxiv.org/abs/1502.03167.
     """
-    validation.check_convolutional_call('inception_v2', inputs, num_classes, dropout_keep_prob,
-                                    spatial_squeeze, global_pool, _LARGEST)
+    validation.check_convolutional_network(
+        'inception_v2', inputs, num_classes, dropout_keep_prob, spatial_squeeze, global_pool,
+        _MAX_IMAGE_SIZE)
     validation.check_depth('inception_v2', depth_multiplier, min_depth)
     with tf.variable_scope(scope, 'InceptionV2', [inputs, num_classes], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
@@ -245,34 +245,29 @@ def inception_v2_arg_scope(
         batch_norm_scale: bool = False,
         batch_norm_updates_collections: str | None = tf.GraphKeys.UPDATE_OPS,
         activation_fn: Callable | None = tf.nn.relu) -> dict:
-    """The defaults under which Inception V2 is built: `with slim.arg_scope(...):`.
+    """The arg scope to build Inception V2 under.
 
-    They are for `slim.conv2d`: the separable first convolution has, as it had in 2016, a bias in
-    the place of batch norm, and no weight decay.
+    It applies to `slim.conv2d`: as in 2016, the separable first convolution has a bias instead of
+    batch norm, and no weight decay.
 
     Args:
-      weight_decay: factor of the L2 loss of every convolution's and dense layer's weights.
-      batch_norm_var_collection: the collection that moving means and variances are added to.
-      use_batch_norm: False gives convolutions biases in the place of batch norm.
-      batch_norm_decay: what a moving average keeps of itself at each step, in [0, 1).
-      batch_norm_epsilon: added to the variance before its root is taken.
-      batch_norm_scale: True gives batch norm a `gamma`, as some later checkpoints have.
-      batch_norm_updates_collections: where the moving averages' updates are put; None runs them
-        with the layer itself.
-      activation_fn: follows every convolution, the separable one too; None leaves it linear.
+      weight_decay: factor of the L2 loss of the weights of convolutions and dense layers.
+      batch_norm_var_collection: collection for the moving means and variances.
+      use_batch_norm: whether convolutions have batch norm instead of biases.
+      batch_norm_decay: decay of the moving averages, in [0, 1).
+      batch_norm_epsilon: added to the variance before its square root.
+      batch_norm_scale: whether batch norm has a `gamma`, as in some later checkpoints.
+      batch_norm_updates_collections: collection for the updates of the moving averages; None runs
+        them with the layer.
+      activation_fn: activation of every convolution, also the separable one; None for none.
 
     Returns:
-      An arg scope, for `slim.arg_scope` to enter.
+      An arg scope for `slim.arg_scope`.
 
-    Source: https://arxiv.org/abs/1502.03167, and TF-Slim's defaults for it.
+    Source: https://arxiv.org/abs/1502.03167 and TF-Slim's defaults.
     """
     scope = inception_arg_scope(
-        weight_decay=weight_decay, use_batch_norm=use_batch_norm,
-        batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,
-        batch_norm_scale=batch_norm_scale,
-        batch_norm_updates_collections=batch_norm_updates_collections,
-        activation_fn=activation_fn, batch_norm_var_collection=batch_norm_var_collection,
-        weights_initializer=slim.variance_scaling_initializer())
+        **locals(), weights_initializer=slim.variance_scaling_initializer())
     with slim.arg_scope(scope), slim.arg_scope([slim.separable_conv2d],
                                                activation_fn=activation_fn) as scope:
         return scope

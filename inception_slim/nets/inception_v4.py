@@ -1,9 +1,9 @@
-"""Inception V4, as TF-Slim built it: "Inception-v4, Inception-ResNet and the Impact of Residual
+"""Inception V4 as in TF-Slim: "Inception-v4, Inception-ResNet and the Impact of Residual
 Connections on Learning", https://arxiv.org/abs/1602.07261.
 
-The body is the paper's figure 9: a stem whose last three layers branch too, four blocks on a 35×35
-grid, seven on 17×17, three on 8×8, and a reduction before each of the last two kinds. Those that
-V3 and Inception-ResNet V2 have too are in `mixed`.
+The base network is the paper's figure 9: a stem whose last three layers have branches, four blocks
+on a 35×35 grid, seven on 17×17 and three on 8×8, with a reduction before the last two kinds. The
+blocks that V3 or Inception-ResNet V2 have too are in `mixed`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ from functools import partial
 
 from inception_slim.nets import validation
 from inception_slim.nets.arg_scopes import inception_arg_scope
-from inception_slim.nets.blocks import pooled_conv
 from inception_slim.nets.heads import dense_aux_head, dense_logits, global_pool
 from inception_slim.nets.layer_table import Layer, build_layers
-from inception_slim.nets.mixed import block_7x7, reduction_a, reduction_b
+from inception_slim.nets.mixed import block_7x7, pooled_conv, reduction_a, reduction_b
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 __all__ = ['inception_v4', 'inception_v4_arg_scope', 'inception_v4_base']
 
-# The layers that shrink the grid, as (end point, kernel, stride), all without padding.
-_SHRINKING = (
+# The layers without padding: (end point, kernel size, stride).
+_VALID_LAYERS = (
     ('Conv2d_1a_3x3', 3, 2),
     ('Conv2d_2a_3x3', 3, 1),
     ('Mixed_3a', 3, 2),
@@ -36,11 +35,11 @@ _END_POINTS = (
     'Conv2d_1a_3x3', 'Conv2d_2a_3x3', 'Conv2d_2b_3x3', 'Mixed_3a', 'Mixed_4a', 'Mixed_5a',
     'Mixed_5b', 'Mixed_5c', 'Mixed_5d', 'Mixed_5e', 'Mixed_6a', 'Mixed_6b', 'Mixed_6c', 'Mixed_6d',
     'Mixed_6e', 'Mixed_6f', 'Mixed_6g', 'Mixed_6h', 'Mixed_7a', 'Mixed_7b', 'Mixed_7c', 'Mixed_7d')
-_AUX = ('Mixed_6h', 5)  # the end point the auxiliary classifier is on, and its pool's side
+_AUX = ('Mixed_6h', 5)  # input of the auxiliary classifier and its pooling's kernel size
 
 
 def _stem_pool_and_conv(net, scope):
-    """147×147 to 73×73: max pooling beside a strided 3×3."""
+    """147×147 to 73×73: max pooling, and a strided 3×3."""
     with tf.variable_scope(scope):
         with tf.variable_scope('Branch_0'):
             branch_0 = slim.max_pool2d(net, [3, 3], stride=2, padding='VALID',
@@ -52,7 +51,7 @@ def _stem_pool_and_conv(net, scope):
 
 
 def _stem_convs(net, scope):
-    """73×73 to 71×71: a 3×3, and another after a 7×7 in two factors."""
+    """73×73 to 71×71: a 3×3, and another after a 1×7 and a 7×1."""
     with tf.variable_scope(scope):
         with tf.variable_scope('Branch_0'):
             branch_0 = slim.conv2d(net, 64, [1, 1], scope='Conv2d_0a_1x1')
@@ -66,7 +65,7 @@ def _stem_convs(net, scope):
 
 
 def _stem_conv_and_pool(net, scope):
-    """71×71 to 35×35: a strided 3×3 beside max pooling."""
+    """71×71 to 35×35: a strided 3×3, and max pooling."""
     with tf.variable_scope(scope):
         with tf.variable_scope('Branch_0'):
             branch_0 = slim.conv2d(net, 192, [3, 3], stride=2, padding='VALID',
@@ -78,7 +77,7 @@ def _stem_conv_and_pool(net, scope):
 
 
 def _inception_a(net, scope):
-    """35×35: 1×1, a 3×3, a pair of 3×3, and a pooled branch."""
+    """35×35: a 1×1, a 3×3, two 3×3 in a row, and a pooled branch."""
     with tf.variable_scope(scope):
         with tf.variable_scope('Branch_0'):
             branch_0 = slim.conv2d(net, 96, [1, 1], scope='Conv2d_0a_1x1')
@@ -95,7 +94,7 @@ def _inception_a(net, scope):
 
 
 def _inception_c(net, scope):
-    """8×8: 1×1, a 3×3 spread into 1×3 and 3×1, another after 3×1 and 1×3, and a pooled branch."""
+    """8×8: a 1×1, a 1×3 beside a 3×1, another such pair after 3×1 and 1×3, and a pooled branch."""
     with tf.variable_scope(scope):
         with tf.variable_scope('Branch_0'):
             branch_0 = slim.conv2d(net, 256, [1, 1], scope='Conv2d_0a_1x1')
@@ -120,27 +119,27 @@ def inception_v4_base(
         inputs: tf.Tensor,
         final_endpoint: str = 'Mixed_7d',
         scope: str | tf.VariableScope | None = None) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """The convolutional body of Inception V4, up to and with `final_endpoint`.
+    """The base network of Inception V4 up to and including `final_endpoint`.
 
     Args:
-      inputs: images, `[batch, height, width, channels]`, floating point; of these only `channels`
-        must be known. The published weights want 299×299×3 in [-1, 1].
-      final_endpoint: the last layer to build, by its name in `end_points`.
-      scope: variable scope, or its name; 'InceptionV4' by default.
+      inputs: images `[batch, height, width, channels]`, floating point; only `channels` must be
+        known. Published weights expect 299×299×3 in [-1, 1].
+      final_endpoint: name of the last layer to build, a key of `end_points`.
+      scope: variable scope or its name; 'InceptionV4' by default.
 
     Returns:
       The output of `final_endpoint` (`Mixed_7d` of a 299×299 image is `[batch, 8, 8, 1536]`), and
-      `end_points`: every layer and block built, by name, in order.
+      `end_points`: the output of every layer and block by name, in order.
 
     Raises:
-      ValueError: an argument is out of its range, or the image is too small.
+      ValueError: an argument is out of range, or the image is too small.
       RuntimeError: eager execution is on.
 
     Source: https://arxiv.org/abs/1602.07261, figures 3 to 9.
     """
-    validation.check_body('inception_v4_base', inputs, final_endpoint, _END_POINTS, _SHRINKING)
+    validation.check_base('inception_v4_base', inputs, final_endpoint, _END_POINTS, _VALID_LAYERS)
 
-    # Name, and what is built on the output above it; sizes are those of a 299×299 image.
+    # Scope and layer; the comments give the output's size for a 299×299 image.
     conv3x3 = partial(slim.conv2d, kernel_size=[3, 3])
     inception_b = partial(block_7x7, channels=(
         384, (192, 224, 256), (192, 192, 224, 224, 256), 128))
@@ -173,42 +172,42 @@ def inception_v4(
         reuse: bool | None = None,
         scope: str | tf.VariableScope | None = 'InceptionV4',
         create_aux_logits: bool = True) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Inception V4 with its classifier and its auxiliary classifier.
+    """Inception V4 with its classifier and auxiliary classifier.
 
-    Build it under its defaults: `with slim.arg_scope(inception_v4_arg_scope()):`.
+    Build it under its arg scope: `with slim.arg_scope(inception_v4_arg_scope()):`.
 
     Args:
-      inputs: images, `[batch, height, width, channels]`, floating point; `channels` must be known,
-        and with `create_aux_logits` the size. The published weights want 299×299×3 in [-1, 1].
-      num_classes: width of the classifiers; 0 or None returns the pooled features instead.
-      is_training: whether batch norm uses the batch's own statistics and dropout drops; a bool, or
-        a scalar bool tensor to decide at each run.
-      dropout_keep_prob: the part of the pooled features that dropout keeps, in (0, 1].
-      reuse: True takes the variables that an earlier call made.
-      scope: variable scope, or its name.
-      create_aux_logits: whether to build the auxiliary classifier; needs `num_classes`.
+      inputs: images `[batch, height, width, channels]`, floating point; `channels` must be known,
+        and with `create_aux_logits` the size. Published weights expect 299×299×3 in [-1, 1].
+      num_classes: number of classes; 0 or None returns the pooled features instead of logits.
+      is_training: whether batch norm uses the statistics of the batch and dropout is active; a
+        bool, or a scalar bool tensor to decide at each run.
+      dropout_keep_prob: fraction of the pooled features that dropout keeps, in (0, 1].
+      reuse: True uses the variables of an earlier call.
+      scope: variable scope or its name.
+      create_aux_logits: whether to build the auxiliary classifier; ignored without `num_classes`.
 
     Returns:
-      Logits, `[batch, num_classes]` (or the pooled features, `[batch, 1, 1, 1536]`), and
+      Logits `[batch, num_classes]` (or the pooled features `[batch, 1, 1, 1536]`), and
       `end_points`: every layer and block of the base by name, `AuxLogits`, `global_pool`,
-      `PreLogitsFlatten` (what the classifier sees), `Logits` and `Predictions`.
+      `PreLogitsFlatten` (the features), `Logits` and `Predictions`.
 
     Raises:
-      ValueError: an argument is out of its range, or the image is too small.
+      ValueError: an argument is out of range, or the image is too small.
       RuntimeError: eager execution is on.
 
     Source: https://arxiv.org/abs/1602.07261.
     """
     validation.check_arguments('inception_v4', inputs, num_classes, dropout_keep_prob)
     create_aux_logits = bool(create_aux_logits and num_classes)
-    validation.check_size_with_aux('inception_v4', inputs, _SHRINKING, _END_POINTS,
-                               _AUX if create_aux_logits else None, dense=True)
+    validation.check_size_with_aux('inception_v4', inputs, _VALID_LAYERS, _END_POINTS,
+                                   _AUX if create_aux_logits else None, dense=True)
     with tf.variable_scope(scope, 'InceptionV4', [inputs], reuse=reuse) as scope:
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_v4_base(inputs, scope=scope)
             with slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
                                 stride=1, padding='SAME'):
-                if create_aux_logits and num_classes:
+                if create_aux_logits:
                     end_points['AuxLogits'] = dense_aux_head(
                         end_points[_AUX[0]], num_classes,
                         ('AvgPool_1a_5x5', 'Conv2d_2a', 'Aux_logits'))
@@ -218,7 +217,7 @@ def inception_v4(
                         return net, end_points
                     net = slim.dropout(net, dropout_keep_prob, scope='Dropout_1b')
                     net = slim.flatten(net, scope='PreLogitsFlatten')
-                    return dense_logits(net, end_points, num_classes)  # of 1536
+                    return dense_logits(net, end_points, num_classes)
 
 
 inception_v4.default_image_size = 299  # type: ignore[attr-defined]
@@ -232,26 +231,21 @@ def inception_v4_arg_scope(
         activation_fn: Callable | None = tf.nn.relu,
         batch_norm_updates_collections: str | None = tf.GraphKeys.UPDATE_OPS,
         batch_norm_scale: bool = False) -> dict:
-    """The defaults under which Inception V4 is built: `with slim.arg_scope(...):`.
+    """The arg scope to build Inception V4 under.
 
     Args:
-      weight_decay: factor of the L2 loss of every convolution's and dense layer's weights.
-      use_batch_norm: False gives convolutions biases in the place of batch norm.
-      batch_norm_decay: what a moving average keeps of itself at each step, in [0, 1).
-      batch_norm_epsilon: added to the variance before its root is taken.
-      activation_fn: follows every convolution; None leaves it linear.
-      batch_norm_updates_collections: where the moving averages' updates are put; None runs them
-        with the layer itself.
-      batch_norm_scale: True gives batch norm a `gamma`, as some later checkpoints have.
+      weight_decay: factor of the L2 loss of the weights of convolutions and dense layers.
+      use_batch_norm: whether convolutions have batch norm instead of biases.
+      batch_norm_decay: decay of the moving averages, in [0, 1).
+      batch_norm_epsilon: added to the variance before its square root.
+      activation_fn: activation of every convolution; None for none.
+      batch_norm_updates_collections: collection for the updates of the moving averages; None runs
+        them with the layer.
+      batch_norm_scale: whether batch norm has a `gamma`, as in some later checkpoints.
 
     Returns:
-      An arg scope, for `slim.arg_scope` to enter.
+      An arg scope for `slim.arg_scope`.
 
-    Source: https://arxiv.org/abs/1602.07261, and the TF-Slim model library's defaults for it.
+    Source: https://arxiv.org/abs/1602.07261 and the defaults of research/slim.
     """
-    return inception_arg_scope(
-        weight_decay=weight_decay, use_batch_norm=use_batch_norm,
-        batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,
-        batch_norm_scale=batch_norm_scale,
-        batch_norm_updates_collections=batch_norm_updates_collections,
-        activation_fn=activation_fn, weights_initializer=slim.variance_scaling_initializer())
+    return inception_arg_scope(**locals(), weights_initializer=slim.variance_scaling_initializer())

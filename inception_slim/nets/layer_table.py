@@ -1,4 +1,4 @@
-"""The convolutional bodies: how layers are put one on the other, and the stem of two networks."""
+"""Builds base networks from tables of layers; the stem of V3 and Inception-ResNet V2."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from functools import partial
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-# A layer's scope, and what is built on the output of the layer above; called with `scope=`.
+# A layer: its scope, and a function of the previous layer's output that is called with `scope=`.
 Layer = tuple[str, Callable[..., tf.Tensor]]
 
-# The layers of V1 and V2 before their first block.
+# The layers of V1 and V2 before the first block.
 ROOT = ('Conv2d_1a_7x7', 'MaxPool_2a_3x3', 'Conv2d_2b_1x1', 'Conv2d_2c_3x3', 'MaxPool_3a_3x3')
-# The layers of `stem`, and of V3 and Inception-ResNet V2 those that shrink the grid, as
-# (end point, kernel, stride); Inception-ResNet V2 may have them padded.
+# The layers of `stem`.
 STEM = ('Conv2d_1a_3x3', 'Conv2d_2a_3x3', 'Conv2d_2b_3x3', 'MaxPool_3a_3x3', 'Conv2d_3b_1x1',
         'Conv2d_4a_3x3', 'MaxPool_5a_3x3')
+# The layers of V3 and Inception-ResNet V2 without padding: (end point, kernel size, stride).
 VALID_LAYERS = (
     ('Conv2d_1a_3x3', 3, 2),
     ('Conv2d_2a_3x3', 3, 1),
@@ -29,24 +29,24 @@ VALID_LAYERS = (
 
 
 def build_layers(layers: Iterable[Layer], inputs: tf.Tensor, final_endpoint: str,
-          end_point_of: Mapping[str, str | None] | None = None,
-          ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Each layer on the output of the one before, up to and with `final_endpoint`.
+                 end_point_names: Mapping[str, str | None] | None = None,
+                 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Builds the layers one after the other, up to and including `final_endpoint`.
 
     Args:
-      layers: in order.
-      inputs: of the first.
+      layers: the layers in order.
+      inputs: input of the first layer.
       final_endpoint: the end point to stop at.
-      end_point_of: by scope, the end points that are called otherwise; None for no end point.
+      end_point_names: by scope, end points not named like the scope; None for no end point.
 
     Returns:
-      The output of `final_endpoint`, and the end points up to it.
+      The output of `final_endpoint` and the end points up to it.
     """
-    named = end_point_of or {}
+    names = end_point_names or {}
     net, end_points = inputs, {}
     for scope, layer in layers:
         net = layer(net, scope=scope)
-        name = named.get(scope, scope)
+        name = names.get(scope, scope)
         if name is not None:
             end_points[name] = net
         if name == final_endpoint:
@@ -55,11 +55,11 @@ def build_layers(layers: Iterable[Layer], inputs: tf.Tensor, final_endpoint: str
 
 
 def stem(depth: Callable[[int], int] = int, padding: str = 'VALID') -> list[Layer]:
-    """The layers of V3, and of Inception-ResNet V2, on a 299×299 image and down to 35×35.
+    """The first layers of V3 and Inception-ResNet V2, from 299×299 to 35×35.
 
     Args:
-      depth: from a layer's channels at full width to its channels.
-      padding: of all layers but `Conv2d_2b_3x3`, which is padded in any case.
+      depth: maps a layer's number of channels at depth multiplier 1 to its number of channels.
+      padding: of all layers but `Conv2d_2b_3x3`, which is always padded.
     """
     conv3x3 = partial(slim.conv2d, kernel_size=[3, 3], padding=padding)
     conv1x1 = partial(slim.conv2d, kernel_size=[1, 1], padding=padding)

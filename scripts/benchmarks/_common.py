@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import os
 import platform
 
-from inception_slim.benchmark import count_multiply_adds as count_multiply_adds
 from inception_slim.inference.cpu_features import available_cores, cpu_summary
 from inception_slim.nets import registry
 import numpy as np

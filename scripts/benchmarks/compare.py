@@ -24,11 +24,12 @@ from inception_slim._atomic_write import atomic_write, check_writable
 from inception_slim.errors import DatasetError
 from inception_slim.inference.cpu_features import cpu_summary, has_bfloat16
 from inception_slim.nets import registry
+from inception_slim.nets.flops import count_multiply_adds
 import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from scripts.benchmarks._common import count_multiply_adds, machine, random_checkpoint
+from scripts.benchmarks._common import machine, random_checkpoint
 from scripts.benchmarks.peak_throughput import PeakThroughput
 from scripts.benchmarks.worker_process import HERE, Worker, WorkerFailed, add_only
 

@@ -5,11 +5,15 @@ per second, peak memory, versions and the processor.
 """
 
 import argparse
+from datetime import datetime
 import json
+import math
 import os
 import platform
 import sys
 import tempfile
+import time
+from typing import Any, NamedTuple
 
 from inception_slim import _tf_logging
 
@@ -17,9 +21,9 @@ _tf_logging.import_tensorflow_quietly()
 
 from inception_slim import checkpoint
 from inception_slim._atomic_write import atomic_write
-from inception_slim.benchmark import Timing, count_multiply_adds, time_tensorflow_run
 from inception_slim.inference import PRECISIONS, load
 from inception_slim.nets import registry
+from inception_slim.nets.flops import count_multiply_adds
 from inception_slim.tf_slim_compat import TF_SLIM
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -27,6 +31,59 @@ import tf_slim as slim
 
 from scripts.benchmarks._common import fill_with_random_weights, processor
 from scripts.benchmarks.peak_memory import peak_memory
+
+
+class Timing(NamedTuple):
+    """Durations of a benchmark in seconds per batch."""
+
+    mean: float
+    standard_deviation: float
+    durations: list[float]
+
+
+def time_tensorflow_run(
+        session: tf.Session,
+        target: Any,
+        info_string: str,
+        num_batches: int = 100,
+        num_steps_burn_in: int = 10) -> Timing:
+    """Times repeated runs of `target` and prints the results, as the 2017 example script does.
+
+    Prints the duration of every tenth step in seconds as it is measured, and finally the mean and
+    the standard deviation.
+
+    Args:
+      session: an initialized session.
+      target: a tensor, an operation, or a structure of them.
+      info_string: the label of the last line, such as 'Forward'.
+      num_batches: number of timed steps, at least 1.
+      num_steps_burn_in: number of steps before them that are not timed, at least 0.
+
+    Returns:
+      The durations of the timed steps.
+
+    Raises:
+      ValueError: a number of steps is out of range.
+    """
+    if num_batches < 1:
+        raise ValueError(f'num_batches must be at least 1, but is {num_batches}.')
+    if num_steps_burn_in < 0:
+        raise ValueError(f'num_steps_burn_in must be at least 0, but is {num_steps_burn_in}.')
+    durations = []
+    for i in range(num_batches + num_steps_burn_in):
+        start = time.perf_counter()
+        session.run(target)
+        duration = time.perf_counter() - start
+        if i >= num_steps_burn_in:
+            if not i % 10:
+                print('%s: step %d, duration = %.3f' %
+                      (datetime.now(), i - num_steps_burn_in, duration), flush=True)
+            durations.append(duration)
+    mean = math.fsum(durations) / num_batches
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in durations) / num_batches)
+    print('%s: %s across %d steps, %.3f +/- %.3f sec / batch' %
+          (datetime.now(), info_string, num_batches, mean, deviation), flush=True)
+    return Timing(mean, deviation, durations)
 
 
 def positive(text: str) -> int:

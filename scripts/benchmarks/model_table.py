@@ -20,8 +20,8 @@ from inception_slim import _tf_logging
 _tf_logging.import_tensorflow_quietly()
 
 from inception_slim import inference
-from inception_slim.benchmark import count_multiply_adds
 from inception_slim.nets import registry
+from inception_slim.nets.flops import count_multiply_adds
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim

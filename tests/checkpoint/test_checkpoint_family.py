@@ -221,8 +221,8 @@ class TestDiagnosis:
         for other in registry.NETWORKS.values():
             if other.name == name:
                 continue
-            fingerprint = f'{other.scope}/{other.fingerprint}/weights'
-            path = write({fingerprint: np.zeros((1, 1, 1, 4), 'f')}, tmp_path / other.name)
+            layer = f'{other.scope}/{other.unique_layer}/weights'
+            path = write({layer: np.zeros((1, 1, 1, 4), 'f')}, tmp_path / other.name)
             refused(session, name, path,
                     f'checkpoint of {other.title}, but the graph is of '
                     f'{registry.NETWORKS[name].title}; build {other.name}')

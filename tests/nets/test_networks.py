@@ -1,7 +1,7 @@
-"""V1, V2, V4 and Inception-ResNet V2 are TensorFlow 1.15.5's, and as well served as V3.
+"""V1, V2, V4 and Inception-ResNet V2 equal those of TensorFlow 1.15.5 and research/slim.
 
-What is expected comes from tests/golden, which TensorFlow 1.15.5 wrote. A graph takes seconds to
-build, so each is built once and asked everything.
+Expected values come from tests/golden, which TensorFlow 1.15.5 wrote. A graph takes seconds to
+build, so several tests share one.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ import inception_slim
 from inception_slim import checkpoint, inference
 from inception_slim.checkpoint import CheckpointError, _convert
 from inception_slim.nets import registry
-from inception_slim.nets.blocks import pooled_conv
+from inception_slim.nets.mixed import pooled_conv
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -39,10 +39,10 @@ OF_CONTRIB = FAMILY[:2]
 COUNTS = {  # variables, trainable ones, regularization losses
     'inception_v1': (230, 116, 58), 'inception_v2': (277, 141, 69),
     'inception_v4': (608, 306, 153), 'inception_resnet_v2': (908, 496, 290)}
-FURTHER_GRAPHS = [
+MORE_GRAPHS = [
     ('inception_v1', 'unsqueezed'), ('inception_v2', 'unsqueezed'),
     ('inception_v2', 'narrow'), ('inception_v2', 'small_images')]
-FURTHER_ARGUMENTS = {
+MORE_ARGUMENTS = {
     'unsqueezed': {'num_classes': 5, 'spatial_squeeze': False},
     'narrow': {'depth_multiplier': 0.5}, 'small_images': {'side': 112}}
 ENDS = {'logits': 'Logits', 'aux_logits': 'AuxLogits', 'predictions': 'Predictions',
@@ -97,23 +97,23 @@ def inference_graph(request):
 
 
 def check_graph(expected, found):
-    """Ours is the graph of 1.15.5, but for what TensorFlow itself does differently since."""
-    assert found['variables'] == [each[:2] for each in expected['variables']]
+    """The graph equals that of 1.15.5, except for changes in TensorFlow itself."""
+    assert found['variables'] == [variable[:2] for variable in expected['variables']]
     collections, expected_collections = (
-        {key: names for key, names in each['collections'].items() if names}
-        for each in (found, expected))
+        {key: names for key, names in description['collections'].items() if names}
+        for description in (found, expected))
     assert collections == expected_collections
     end_points = expected['end_points']
     if isinstance(end_points, dict):
-        end_points = [[name, *each] for name, each in end_points.items()]
-    # Dropout itself ends in another op since TensorFlow 2.5.
+        end_points = [[name, *tensor] for name, tensor in end_points.items()]
+    # Since TensorFlow 2.5 the last op of dropout is another one.
     assert found['end_points'] == [
         [name, tensor.replace('dropout/mul_1', 'dropout/SelectV2'), shape]
         for name, tensor, shape in end_points]
     was = {(name, kind) for name, kind in expected['ops'] if '/dropout/' not in name}
-    now = {each for each in found['ops'] if '/dropout/' not in each[0]}
+    now = {(name, kind) for name, kind in found['ops'] if '/dropout/' not in name}
     missing, extra = was - now, now - was
-    # An initializer's sum is an AddV2, and flatten calls its constant otherwise.
+    # Initializers use AddV2, and the constant of flatten has another name.
     sums = {name for name, kind in extra if kind == 'AddV2'}
     assert sums == {name for name, kind in missing if kind == 'Add'}
     assert all('/Initializer/' in name for name in sums)
@@ -128,13 +128,13 @@ def check_graph(expected, found):
 
 class TestGraph:
 
-    def test_inference(self, golden, inference_graph):
+    def test_inference_graph_matches(self, golden, inference_graph):
         name, _, _, _, described = inference_graph
         check_graph(golden(name)['inference'], described)
 
     @pytest.mark.parametrize('name', [
         *OF_CONTRIB, *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILY[2:])])
-    def test_training(self, golden, name):
+    def test_training_graph_matches(self, golden, name):
         # The golden training graphs of V4 and Inception-ResNet V2 are without dropout.
         arguments = {} if name in OF_CONTRIB else {'dropout_keep_prob': 1.0}
         described = build_described(name, **arguments)[-1]
@@ -143,23 +143,23 @@ class TestGraph:
             'variables', 'trainable_variables', 'regularization_losses')]
         assert tuple(counts) == COUNTS[name]
 
-    @pytest.mark.parametrize('name, kind', FURTHER_GRAPHS)
-    def test_further(self, golden, name, kind):
-        described = build_described(name, is_training=False, **FURTHER_ARGUMENTS[kind])[-1]
+    @pytest.mark.parametrize('name, kind', MORE_GRAPHS)
+    def test_more_graphs_match(self, golden, name, kind):
+        described = build_described(name, is_training=False, **MORE_ARGUMENTS[kind])[-1]
         check_graph(golden(name)[kind], described)
 
 
-class TestAnswers:
+class TestOutputs:
 
-    def test_full_width(self, inference_graph):
+    def test_outputs_match_at_full_width(self, inference_graph):
         name, session, inputs, end_points, _ = inference_graph
         expected = golden_arrays(name)
         found = session.run({key: end_points[ENDS[key]] for key in expected},
                             {inputs: images(2, registry.NETWORKS[name].image_size)})
         assert {'logits', 'predictions'} <= set(expected)
         for key, value in expected.items():
-            each = found[key].mean(axis=(1, 2)) if key == 'block' else found[key]
-            np.testing.assert_allclose(each, value, rtol=0, atol=1e-4 * np.abs(value).max(),
+            output = found[key].mean(axis=(1, 2)) if key == 'block' else found[key]
+            np.testing.assert_allclose(output, value, rtol=0, atol=1e-4 * np.abs(value).max(),
                                        err_msg=key)
 
     @pytest.mark.slow
@@ -186,7 +186,7 @@ class TestAnswers:
 
 class TestCheckpoint:
 
-    def test_round_trip_and_inference(self, inference_graph, tmp_path):
+    def test_inspect_convert_restore_and_load(self, inference_graph, tmp_path):
         name, session, inputs, end_points, _ = inference_graph
         network = registry.NETWORKS[name]
         side, classes = network.image_size, end_points['Logits'].shape[-1]
@@ -203,10 +203,11 @@ class TestCheckpoint:
 
         converted = checkpoint.convert(saved, tmp_path / 'converted')
         assert (converted.network, converted.parameters) == (name, info.parameters)
-        session.run([each.initializer for each in variables], {
-            each.initializer.inputs[1]: np.zeros(each.shape.as_list(), 'f') for each in variables})
+        session.run([variable.initializer for variable in variables], {
+            variable.initializer.inputs[1]: np.zeros(variable.shape.as_list(), 'f')
+            for variable in variables})
         restored = checkpoint.restore(session, converted.path)
-        assert sorted(restored.restored) == sorted(each.op.name for each in variables)
+        assert sorted(restored.restored) == sorted(variable.op.name for variable in variables)
         batch = images(2, side)
         expected = golden_arrays(name)['logits']
         found, features = session.run(
@@ -222,7 +223,7 @@ class TestCheckpoint:
             assert predictor.logits(batch[:0]).shape == (0, classes)
 
     @pytest.mark.parametrize('name', OF_CONTRIB)
-    def test_golden(self, name, monkeypatch):
+    def test_restores_golden_checkpoint(self, name, monkeypatch):
         path = os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585')
         info = checkpoint.inspect(path)
         thinned = {'depth_multiplier': 0.05, 'min_depth': 4} if name == 'inception_v2' else {}
@@ -238,18 +239,18 @@ class TestCheckpoint:
         with tf.Graph().as_default(), quick_session() as session:
             inputs, logits, _ = build(name, num_classes=11, is_training=False, **thinned)
             variables = slim.get_model_variables()
-            for way in (lambda: checkpoint.restore(session, path),
-                        lambda: tf.train.Saver(variables).restore(session, path),
-                        lambda: slim.assign_from_checkpoint_fn(path, variables)(session)):
+            for restore in (lambda: checkpoint.restore(session, path),
+                            lambda: tf.train.Saver(variables).restore(session, path),
+                            lambda: slim.assign_from_checkpoint_fn(path, variables)(session)):
                 session.run(tf.global_variables_initializer())
-                way()
+                restore()
                 found = session.run(logits, {inputs: images(2, 224)})
                 np.testing.assert_allclose(found, expected, atol=1e-4)
         with inference.load(path) as predictor:
             np.testing.assert_allclose(predictor.logits(images(2, 224)), expected, atol=1e-4)
 
     def test_separable_convolution_with_batch_norm(self, tmp_path):
-        """As in checkpoints of detectors, whose arg scope normalized that layer too."""
+        """As in checkpoints of detectors, whose arg scope includes that layer."""
         with tf.Graph().as_default(), quick_session() as session, slim.arg_scope(
                 [slim.separable_conv2d], normalizer_fn=slim.batch_norm,
                 normalizer_params={'epsilon': 0.001, 'is_training': False}):
@@ -264,7 +265,7 @@ class TestCheckpoint:
             np.testing.assert_allclose(predictor.logits(images(2, 224)), expected, rtol=0,
                                        atol=1e-4 * np.abs(expected).max())
 
-    def test_diagnoses_name_the_network(self):
+    def test_restore_errors_name_the_network(self):
         folder = os.path.join(GOLDEN, 'checkpoints')
         v1 = os.path.join(folder, 'inception_v1', 'model.ckpt-157585')
         v2 = os.path.join(folder, 'inception_v2', 'model.ckpt-157585')
@@ -276,7 +277,7 @@ class TestCheckpoint:
             with pytest.raises(CheckpointError,
                                match=r"11 classes and the graph has 7.*exclude=\['Logits'\]"):
                 checkpoint.restore(session, v2)
-        for options, multiplier, says in (
+        for options, multiplier, message in (
                 ({'batch_norm_scale': True}, 0.05, r'inception_v2_arg_scope\(batch_norm_scale=F'),
                 ({'use_batch_norm': False}, 0.05, r'slim.arg_scope\(inception_v2_arg_scope\(\)'),
                 ({}, 0.1, r'another width .* about 0\.05 .* about 0\.1')):
@@ -284,12 +285,12 @@ class TestCheckpoint:
                 with slim.arg_scope(inception_slim.inception_v2_arg_scope(**options)):
                     inception_slim.inception_v2_base(tf.zeros((1, 32, 32, 3)), 'Mixed_4a',
                                                      depth_multiplier=multiplier, min_depth=4)
-                with pytest.raises(CheckpointError, match=says):
+                with pytest.raises(CheckpointError, match=message):
                     checkpoint.restore(session, v2)
 
     @pytest.mark.parametrize('name', ['inception_v4', 'inception_resnet_v2'])
-    def test_averages_under_another_scope(self, golden, name, tmp_path):
-        """From the names alone; the values are small stand-ins."""
+    def test_converts_averages_under_another_scope(self, golden, name, tmp_path):
+        """Recognition uses only the names; the values are small replacements."""
         network = registry.NETWORKS[name]
         written, inner = {}, [
             (variable.removeprefix(network.scope + '/'), shape)
@@ -311,11 +312,12 @@ class TestCheckpoint:
         np.testing.assert_array_equal(reader.get_tensor(f'{network.scope}/{variable}'),
                                       written[f'tower/net/{variable}'] * 2)
 
-    def test_fingerprints_are_of_one_network_each(self, golden):
+    def test_unique_layers_are_unique(self, golden):
         for name in registry.NETWORKS:
-            layers = {each[0].split('/', 1)[1] for each in golden(name)['inference']['variables']}
+            layers = {variable[0].split('/', 1)[1]
+                      for variable in golden(name)['inference']['variables']}
             assert [other.name for other in registry.NETWORKS.values()
-                    if f'{other.fingerprint}/weights' in layers] == [name]
+                    if f'{other.unique_layer}/weights' in layers] == [name]
 
 
 class TestArguments:
@@ -364,7 +366,7 @@ class TestArguments:
                         for key, value in positional[1:]) == expected
 
     @pytest.mark.parametrize('name', registry.NETWORKS)
-    def test_arg_scopes(self, graph, name):
+    def test_arg_scope_options(self, graph, name):
         scope = registry.NETWORKS[name].arg_scope(
             weight_decay=0.5, batch_norm_decay=0.9, batch_norm_epsilon=0.01, batch_norm_scale=True,
             batch_norm_updates_collections=None, activation_fn=tf.nn.elu)
@@ -378,12 +380,12 @@ class TestArguments:
             slim.conv2d(tf.zeros((1, 4, 4, 3)), 2, 1, scope='biased')
         assert {'biased/biases'} == {v.op.name for v in tf.global_variables('biased')
                                      if not v.op.name.endswith('weights')}
-        biases = [each for each in tf.losses.get_regularization_losses() if '/bias/' in each.name]
+        biases = [loss for loss in tf.losses.get_regularization_losses() if '/bias/' in loss.name]
         assert len(biases) == (name == 'inception_resnet_v2')
 
     @pytest.mark.slow
     @pytest.mark.parametrize('name', OF_CONTRIB)
-    def test_tensor_is_training_and_other_sizes(self, graph, name):
+    def test_is_training_tensor_and_other_sizes(self, graph, name):
         arguments = {key: value for key, value in NARROW.items()
                      if key == 'num_classes' or name == 'inception_v2'}
         is_training = tf.placeholder(tf.bool, ())
@@ -403,22 +405,22 @@ class TestArguments:
         assert np.abs(evaluated - trained).max() > 1e-2
 
     @pytest.mark.parametrize('name, num_classes', [('inception_v1', 0), ('inception_v2', None)])
-    def test_features_without_classes(self, graph, name, num_classes):
+    def test_no_classes_gives_features(self, graph, name, num_classes):
         _, features, end_points = build(name, num_classes=num_classes, is_training=False)
         assert features.shape == (2, 1, 1, 1024)
         assert list(end_points)[-1] == 'Mixed_5c' and 'Logits' not in end_points
 
     @pytest.mark.parametrize('name', ['inception_v4', 'inception_resnet_v2'])
     @pytest.mark.parametrize('grid', [(8, 8), (2, 3), (None, None)])
-    def test_dense_head_without_classes(self, graph, name, grid, monkeypatch):
-        body = tf.placeholder(tf.float32, (2, *grid, 1536))
+    def test_no_classes_with_dense_head(self, graph, name, grid, monkeypatch):
+        base = tf.placeholder(tf.float32, (2, *grid, 1536))
         module = importlib.import_module(f'inception_slim.nets.{name}')
-        monkeypatch.setattr(module, name + '_base', lambda inputs, **_: (body, {}))
+        monkeypatch.setattr(module, name + '_base', lambda inputs, **_: (base, {}))
         _, features, end_points = build(name, num_classes=None, is_training=False)
         assert features.shape == (2, 1, 1, 1536)
         assert not {'Logits', 'AuxLogits', 'PreLogitsFlatten'} & set(end_points)
 
-    def test_swapped_pooling(self, graph):
+    def test_pooling_after_convolution(self, graph):
         with slim.arg_scope(inception_slim.inception_v2_arg_scope()), \
                 slim.arg_scope([pooled_conv], pool_first=False):
             inception_slim.inception_v2_base(tf.zeros((1, 32, 32, 3)), 'Mixed_3c')
@@ -427,7 +429,7 @@ class TestArguments:
             f'InceptionV2/{block}/Branch_3/Conv2d_0b_1x1/BatchNorm/FusedBatchNormV3'
             for block in ('Mixed_3b', 'Mixed_3c')]
 
-    def test_root_block_and_ordinary_convolution(self, graph):
+    def test_root_block_data_format_and_separable_convolution(self, graph):
         with slim.arg_scope(inception_slim.inception_v2_arg_scope()):
             net, end_points = inception_slim.inception_v2_base(
                 tf.zeros((1, 28, 28, 192)), 'Mixed_3c', include_root_block=False)
@@ -441,17 +443,17 @@ class TestArguments:
                          'Conv2D', 'MaxPool', 'AvgPool', 'FusedBatchNormV3')}
             assert kinds == {b'NCHW'}
         first = {v.op.name for v in tf.global_variables('first/Conv2d_1a_7x7')}
-        assert first == {f'first/Conv2d_1a_7x7/{each}' for each in (
+        assert first == {f'first/Conv2d_1a_7x7/{name}' for name in (
             'weights', 'BatchNorm/beta', 'BatchNorm/moving_mean', 'BatchNorm/moving_variance')}
         net, _ = inception_slim.inception_v1_base(
             tf.zeros((1, 28, 28, 192)), 'Mixed_3c', include_root_block=False)
         assert net.shape == (1, 28, 28, 480)
 
-    def test_strides_and_alignment(self, graph, monkeypatch):
-        # One block in the place of ten or twenty, which is as much as can be seen of the grid.
+    def test_output_stride_and_alignment(self, graph, monkeypatch):
+        # One block instead of ten or twenty, which does not change the grid.
         module = importlib.import_module('inception_slim.nets.inception_resnet_v2')
-        repeated = module._repeated
-        monkeypatch.setattr(module, '_repeated', lambda net, **arguments: repeated(
+        repeat = module._repeat
+        monkeypatch.setattr(module, '_repeat', lambda net, **arguments: repeat(
             net, **{**arguments, 'count': 1}))
 
         def grids(final, **arguments):
@@ -461,9 +463,9 @@ class TestArguments:
 
         assert grids('Mixed_6a', scope='aligned') == [41, 21]
         assert grids('PreAuxLogits', scope='dilated', output_stride=8) == [41, 41]
-        # A dilated convolution spreads the pixels over batches first.
-        spread = [op.name for op in graph.get_operations() if op.type == 'SpaceToBatchND']
-        assert len(spread) == 5 and all('dilated/Repeat_1/block17_1/' in each for each in spread)
+        # A dilated convolution moves pixels to the batch dimension first.
+        dilated = [op.name for op in graph.get_operations() if op.type == 'SpaceToBatchND']
+        assert len(dilated) == 5 and all('dilated/Repeat_1/block17_1/' in name for name in dilated)
 
     def test_activation_of_the_residual_blocks(self, graph):
         inception_slim.inception_resnet_v2_base(tf.zeros((1, 75, 75, 3)), 'Mixed_6a',
@@ -483,7 +485,7 @@ class TestArguments:
             'InceptionV1/Logits/Conv2d_0c_1x1/kernel/Regularizer/l2_regularizer/scale')
         assert tf.get_static_value(scale.outputs[0]) == pytest.approx(0.5)
         assert registry.get_network_fn('inception_v4', 11).default_image_size == 299
-        with pytest.raises(ValueError, match="no network 'vgg_16'; known are inception_v1, .*v4"):
+        with pytest.raises(ValueError, match="network 'vgg_16'; use one of inception_v1, .*v4"):
             registry.get_network_fn('vgg_16', 11)
 
     def test_exports(self):
@@ -491,16 +493,17 @@ class TestArguments:
         for name, network in registry.NETWORKS.items():
             for exported in (name, f'{name}_base', f'{name}_arg_scope'):
                 assert getattr(inception_slim, exported) is getattr(inception, exported)
-                assert exported in inception.__all__ and exported in inception_slim.__all__
+                assert exported in inception_slim.__all__
             assert network.function is getattr(inception_slim, name)
             assert network.arg_scope is getattr(inception_slim, f'{name}_arg_scope')
             nets = importlib.import_module('inception_slim.nets')
             assert getattr(nets, name).__name__ == f'inception_slim.nets.{name}'
-        assert [each.image_size for each in registry.NETWORKS.values()] == [224, 224, 299, 299, 299]
+        assert [network.image_size for network in registry.NETWORKS.values()] == [
+            224, 224, 299, 299, 299]
 
 
 class TestUse:
-    """Where tests/test_inception_v3.py asks V3; the wide networks with a part of their channels."""
+    """Uses of the networks as in test_inception_v3.py; the large networks are narrowed."""
 
     @pytest.mark.parametrize('name, final', [
         ('inception_v1', 'MaxPool_3a_3x3'), ('inception_v2', 'Mixed_3b'),
@@ -508,31 +511,31 @@ class TestUse:
         *(pytest.param(name, final, marks=pytest.mark.slow) for name, final in (
             ('inception_v1', 'Mixed_5b'), ('inception_v2', 'Mixed_5a'),
             ('inception_v4', 'Mixed_7a'), ('inception_resnet_v2', 'Mixed_7a')))])
-    def test_final_endpoint(self, graph, golden, name, final):
+    def test_final_endpoint_is_last_layer(self, graph, golden, name, final):
         network = registry.NETWORKS[name]
         side = network.image_size
         with slim.arg_scope(network.arg_scope()):
             net, end_points = getattr(inception_slim, name + '_base')(
                 tf.zeros((1, side, side, 3)), final_endpoint=final)
         known = golden(name)['inference']['end_points']
-        known = list(known) if isinstance(known, dict) else [each[0] for each in known]
-        assert list(end_points) == [each for each in known if 'Logits' not in each
-                                    or each == 'PreAuxLogits'][:len(end_points)]
+        known = list(known) if isinstance(known, dict) else [end_point[0] for end_point in known]
+        assert list(end_points) == [end_point for end_point in known if 'Logits' not in end_point
+                                    or end_point == 'PreAuxLogits'][:len(end_points)]
         assert list(end_points)[-1] == final and net is end_points[final]
 
     @pytest.mark.parametrize('name', [
         *OF_CONTRIB, *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILY[2:])])
-    def test_says_nothing(self, graph, name, monkeypatch, caplog, capfd):
+    def test_prints_and_warns_nothing(self, graph, name, monkeypatch, caplog, capfd):
         thin(monkeypatch)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always')
             build(name)
-        assert [str(each.message) for each in caught] == []
+        assert [str(warning.message) for warning in caught] == []
         assert caplog.text == '' and capfd.readouterr() == ('', '')
 
     @pytest.mark.slow
     @pytest.mark.parametrize('name', FAMILY[2:])
-    def test_tensor_is_training_and_other_sizes(self, graph, name, monkeypatch):
+    def test_is_training_tensor_and_other_sizes(self, graph, name, monkeypatch):
         thin(monkeypatch)
         is_training = tf.placeholder(tf.bool, ())
         inputs, logits, end_points = build(name, (None, 107, 160, 3), is_training=is_training)
@@ -551,8 +554,8 @@ class TestUse:
         assert np.abs(evaluated - trained).max() > 1e-2
 
     @pytest.mark.slow
-    def test_as_scripts_of_tensorflow_1(self):
-        """Without v2 behavior there is a graph to build in, and sessions find it."""
+    def test_networks_without_v2_behavior(self):
+        """As in scripts of TensorFlow 1, which use the default graph."""
         code = '''
 import inception_slim
 import tensorflow.compat.v1 as tf
@@ -566,91 +569,91 @@ with tf.Session() as session:
             net, _ = getattr(inception_slim, name + '_base')(images, final_endpoint=final)
         session.run(tf.global_variables_initializer())
         print(name, session.run(net).shape == tuple(net.shape.as_list()))
-assert {each.op.type for each in tf.global_variables()} == {'VariableV2'}
+assert {variable.op.type for variable in tf.global_variables()} == {'VariableV2'}
 '''
         done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True,
                               env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
-        assert done.returncode == 0, done.stderr  # where TensorFlow says it prefers its v2
+        assert done.returncode == 0, done.stderr
         assert done.stdout == ''.join(f'{name} True\n' for name in FAMILY)
 
 
 def signature(function):
     parameters = inspect.signature(function).parameters.values()
-    return ([(each.name, each.default) for each in parameters
-             if each.kind is each.POSITIONAL_OR_KEYWORD],
-            [(each.name, each.default) for each in parameters if each.kind is each.KEYWORD_ONLY])
+    return tuple([(parameter.name, parameter.default) for parameter in parameters
+                  if parameter.kind is kind]
+                 for kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                              inspect.Parameter.KEYWORD_ONLY))
 
 
-class TestBadInput:
+class TestErrors:
 
     @pytest.mark.parametrize('name', FAMILY)
-    @pytest.mark.parametrize('shape, arguments, says', [
+    @pytest.mark.parametrize('shape, arguments, message', [
         ((299, 299, 3), {}, r'\[batch, height, width, channels\].*\(299, 299, 3\)'),
         ((2, 299, 299, None), {}, r'number of channels must be known'),
         (None, {}, r'unknown'),
         ((2, 299, 299, 3), {'num_classes': -1}, r'num_classes .* but is -1'),
         ((2, 299, 299, 3), {'dropout_keep_prob': 0.0}, r'\(0, 1\], but is 0\.0'),
     ])
-    def test_any(self, graph, name, shape, arguments, says):
-        self.refused(graph, name, tf.placeholder(tf.float32, shape), arguments, says)
+    def test_rejects_bad_arguments(self, graph, name, shape, arguments, message):
+        self.check_rejected(graph, name, tf.placeholder(tf.float32, shape), arguments, message)
 
     @pytest.mark.parametrize('name', FAMILY)
-    def test_integers(self, graph, name):
-        self.refused(graph, name, tf.placeholder(tf.uint8, (1, 299, 299, 3)), {},
-                     'floating point.* uint8')
+    def test_rejects_integer_images(self, graph, name):
+        self.check_rejected(graph, name, tf.placeholder(tf.uint8, (1, 299, 299, 3)), {},
+                            'floating point.* uint8')
 
-    @pytest.mark.parametrize('name, shape, arguments, says', [
+    @pytest.mark.parametrize('name, shape, arguments, message', [
         ('inception_v1', (1, 225, 224, 3), {}, r'225x224 .*global_pool=True.* 224x224'),
         ('inception_v1', (1, 0, 224, 3), {}, r'0x224 are too small; .* 1x1'),
         ('inception_v2', (1, 257, 224, 3), {}, r'257x224 .*global_pool=True.* 256x256'),
         ('inception_v2', (1, 224, 224, 3), {'depth_multiplier': 0}, 'greater than 0, but is 0'),
         ('inception_v2', (1, 224, 224, 3), {'min_depth': 0}, 'at least 1, but is 0'),
-        *((name, shape, arguments, says)
+        *((name, shape, arguments, message)
           for name in ('inception_v4', 'inception_resnet_v2')
-          for shape, arguments, says in (
+          for shape, arguments, message in (
               ((2, 74, 299, 3), {'create_aux_logits': False}, r'74x299 .*smallest.* 75x75\.'),
               ((2, 106, 106, 3), {}, r'smallest.* 107x107 \(75x75 with create_aux_logits=False'),
               ((2, None, None, 3), {}, r'known height and width.*create_aux_logits=False'))),
     ])
-    def test_one(self, graph, name, shape, arguments, says):
-        self.refused(graph, name, tf.placeholder(tf.float32, shape), arguments, says)
+    def test_rejects_bad_arguments_of_one_network(self, graph, name, shape, arguments, message):
+        self.check_rejected(graph, name, tf.placeholder(tf.float32, shape), arguments, message)
 
-    def refused(self, graph, name, inputs, arguments, says):
+    def check_rejected(self, graph, name, inputs, arguments, message):
         before = len(graph.get_operations())
-        with pytest.raises(ValueError, match=says) as caught:
+        with pytest.raises(ValueError, match=message) as caught:
             build(name, inputs, **arguments)
         assert str(caught.value).startswith(name + ':')
         assert len(graph.get_operations()) == before
 
-    @pytest.mark.parametrize('base, arguments, says', [
-        ('inception_v1', {'final_endpoint': 'Mixed_6a'}, "'Mixed_6a'; known are .*Mixed_5c"),
+    @pytest.mark.parametrize('base, arguments, message', [
+        ('inception_v1', {'final_endpoint': 'Mixed_6a'}, "'Mixed_6a'; use one of .*Mixed_5c"),
         ('inception_v1', {'final_endpoint': 'Conv2d_1a_7x7', 'include_root_block': False},
-         'known are Mixed_3b'),
-        ('inception_v2', {'final_endpoint': 'Mixed_6a'}, "'Mixed_6a'; known are .*Mixed_5c"),
+         'use one of Mixed_3b'),
+        ('inception_v2', {'final_endpoint': 'Mixed_6a'}, "'Mixed_6a'; use one of .*Mixed_5c"),
         ('inception_v2', {'data_format': 'NHCW'}, "'NHWC' or 'NCHW', but is 'NHCW'"),
         ('inception_v2', {'data_format': 'NCHW'}, 'use_separable_conv=False'),
-        ('inception_v4', {'final_endpoint': 'Mixed_7e'}, "'Mixed_7e'; known are .*Mixed_7d"),
+        ('inception_v4', {'final_endpoint': 'Mixed_7e'}, "'Mixed_7e'; use one of .*Mixed_7d"),
         ('inception_v4', {'scope': 'tiny'}, '75x75 for Mixed_7d'),
-        ('inception_resnet_v2', {'final_endpoint': 'Repeat'}, 'known are .*PreAuxLogits'),
+        ('inception_resnet_v2', {'final_endpoint': 'Repeat'}, 'use one of .*PreAuxLogits'),
         ('inception_resnet_v2', {'output_stride': 32}, '8 or 16, but is 32'),
         ('inception_resnet_v2', {'output_stride': 8}, "final_endpoint='PreAuxLogits'"),
     ])
-    def test_base(self, graph, base, arguments, says):
+    def test_base_rejects_bad_arguments(self, graph, base, arguments, message):
         inputs = tf.zeros((1, 60 if 'scope' in arguments else 299, 299, 3))
         before = len(graph.get_operations())
-        with pytest.raises(ValueError, match=says):
+        with pytest.raises(ValueError, match=message):
             getattr(inception_slim, base + '_base')(inputs, **arguments)
         assert len(graph.get_operations()) == before
 
     @pytest.mark.parametrize('name', FAMILY)
-    def test_eager(self, name):
+    def test_rejects_eager_execution(self, name):
         for function in (name, name + '_base'):
             with pytest.raises(RuntimeError, match=r'tf\.Graph\(\)\.as_default\(\)'):
                 getattr(inception_slim, function)(np.zeros((1, 299, 299, 3), 'f'))
 
 
-def test_flatten_in_two_graphs():
-    """Slim's flatten is named by the scope it is in, in whatever graph that is."""
+def test_flatten_uses_the_scope_of_each_graph():
     for scope in ('one', 'other'):
         with tf.Graph().as_default(), tf.variable_scope(scope):
             assert slim.flatten(tf.zeros((2, 3, 4))).op.name == f'{scope}/Flatten/flatten/Reshape'

@@ -6,9 +6,11 @@ import re
 
 import fork_server
 from helpers import build
-from inception_slim.benchmark import count_multiply_adds, time_tensorflow_run
+from inception_slim.nets.flops import count_multiply_adds
 import pytest
 import tensorflow.compat.v1 as tf
+
+from scripts.benchmarks.forward import time_tensorflow_run
 
 SCRIPT = 'scripts.benchmarks.forward'
 ROOT = os.path.join(os.path.dirname(__file__), '..', '..')
