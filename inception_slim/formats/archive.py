@@ -1,7 +1,7 @@
-"""Archives, `.tar.gz` and `.tar`, as TensorFlow's site published checkpoints: read in place.
+"""Archives, `.tar.gz` and `.tar`, such as those of TF-Slim's published checkpoints.
 
-What is in one is unpacked to a folder of its own, which goes away with its last reader; a name that
-leads out of it ends the reading.
+An archive is unpacked to a temporary folder, which is removed with the last reader of it. Names
+that lead out of the folder are refused.
 """
 
 from __future__ import annotations
@@ -14,55 +14,56 @@ import tempfile
 
 from inception_slim.checkpoint import ImportedWeights, WeightSource, open_weights
 from inception_slim.checkpoint.weight_sources import LARGEST_NETWORK
-from inception_slim.errors import CheckpointError
+from inception_slim.errors import CheckpointError, error_summary
 
-_MOST_MEMBERS = 10_000
-_WANTED = re.compile(r'.*(\.ckpt(-\d+)?|\.index|\.data-\d{5}-of-\d{5}|\.pb|\.h5|\.keras|\.pth|\.pt|'
-                     r'\.safetensors|\.onnx)')
+_MAX_MEMBERS = 10_000
+_NETWORK_FILES = re.compile(
+    r'.*(\.ckpt(-\d+)?|\.index|\.data-\d{5}-of-\d{5}|\.pb|\.h5|\.keras|\.pth|\.pt|\.safetensors|'
+    r'\.onnx)')
 
 
 def read_weights(path: str) -> WeightSource:
+    """Opens the one network in an archive."""
     scratch = tempfile.TemporaryDirectory(prefix='inception_slim.')
     try:
-        files = _unpacked(path, scratch.name)
+        files = _unpack(path, scratch.name)
+    except CheckpointError:
+        raise
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f'{path} is damaged or cut short ({str(error).rstrip(".")}); copy it '
-                              'again from where it came.') from None
-    found = _networks(files)
-    if len(found) != 1:
-        shown = ', '.join(found[:5]) or 'none'
-        raise CheckpointError(f'{path} holds {len(found)} files of networks ({shown}), not one; '
-                              'unpack it, and give the one.')
+        raise CheckpointError(f'{path} is damaged or truncated ({error_summary(error)}); copy it '
+                              'again.') from None
+    networks = _find_networks(files)
+    if len(networks) != 1:
+        names = ', '.join(networks[:5]) or 'none'
+        raise CheckpointError(f'{path} contains {len(networks)} networks ({names}) instead of one; '
+                              'unpack it and give one of them.')
     try:
-        opened = open_weights(os.path.join(scratch.name, *found[0].split('/')))
+        opened = open_weights(os.path.join(scratch.name, *networks[0].split('/')))
     except CheckpointError as error:
         raise CheckpointError(str(error).replace(scratch.name, path)) from None
     opened.prefix = path
     opened.version += (
         f'{"" if isinstance(opened, ImportedWeights) else " checkpoint"} in an archive'
     )
-    # It lives as long as what reads from it.
-    opened.unpacked = scratch  # type: ignore[attr-defined]
+    opened.unpacked = scratch  # type: ignore[attr-defined]  # the folder lives as long as `opened`
     return opened
 
 
-def _unpacked(path: str, folder: str) -> list[str]:
-    """Unpacks the files that a network may be in; gives their names, with `/` between folders."""
+def _unpack(path: str, folder: str) -> list[str]:
+    """Unpacks the files that may belong to a network; returns their names, separated by `/`."""
     files, left = [], LARGEST_NETWORK
     with tarfile.open(path, 'r|*') as archive:
         for number, member in enumerate(archive):
             left -= member.size
-            if number >= _MOST_MEMBERS or left < 0:
+            if number >= _MAX_MEMBERS or left < 0:
                 raise CheckpointError(f'{path} unpacks to more than {LARGEST_NETWORK >> 30} GiB or '
-                                      f'{_MOST_MEMBERS:,} files; it holds no network alone.')
-            if not member.isreg() or not _WANTED.fullmatch(member.name):
-                continue  # links and devices among them: nothing is read through them
+                                      f'{_MAX_MEMBERS:,} files, more than any supported network.')
+            if not member.isreg() or not _NETWORK_FILES.fullmatch(member.name):
+                continue  # also links and devices
             parts = [part for part in member.name.split('/') if part != '.']
             if member.name.startswith('/') or '..' in parts or not all(parts):
-                raise CheckpointError(f'{path} names a file outside of itself, {member.name!r}; '
-                                      'nothing of it was unpacked there.')
+                raise CheckpointError(f'{path} contains a file with a path outside of the archive, '
+                                      f'{member.name!r}; it was not unpacked.')
             target = os.path.join(folder, *parts)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             source = archive.extractfile(member)
@@ -74,13 +75,13 @@ def _unpacked(path: str, folder: str) -> list[str]:
     return files
 
 
-def _networks(files: list[str]) -> list[str]:
-    """What can be opened of the files: one for all parts of the same network."""
+def _find_networks(files: list[str]) -> list[str]:
+    """The paths to open: one for all files of the same network."""
     models = {os.path.dirname(name) for name in files
               if os.path.basename(name) == 'saved_model.pb'}
-    found = [each or '.' for each in sorted(models)]
+    networks = [model or '.' for model in sorted(models)]
     for name in files:
-        inside = any(not model or name.startswith(model + '/') for model in models)
-        if not inside and not re.search(r'\.data-\d{5}-of-\d{5}$', name):
-            found.append(name.removesuffix('.index'))
-    return found
+        in_model = any(not model or name.startswith(model + '/') for model in models)
+        if not in_model and not re.search(r'\.data-\d{5}-of-\d{5}$', name):
+            networks.append(name.removesuffix('.index'))
+    return networks

@@ -1,6 +1,6 @@
-"""Keras's files: `.h5` of models and of weights, `.weights.h5`, and `.keras`, a zip of the last.
+"""Keras files: `.h5` of models and of weights, `.weights.h5`, and `.keras`, a zip of the latter.
 
-Only numbers and a configuration are read: no layer is made, and no code of the file is run.
+Only numbers and a configuration are read. No layer is created and no code in the file is run.
 """
 
 from __future__ import annotations
@@ -18,32 +18,31 @@ from inception_slim.formats import keras_weights
 from inception_slim.formats.keras_weights import Layer, iter_layer_configs
 import numpy as np
 
-_MOST_OBJECTS = 100_000
+_MAX_OBJECTS = 100_000
+_MAX_DEPTH = 20  # of nested groups
 _LARGEST_CONFIG = 2**26
-# The weights of these in the order in which Keras numbers them; batch norm's from its end.
+# The weights in the order in which Keras numbers them. Batch norm may lack the first ones.
 _CONVOLUTION, _NORM = ('kernel', 'bias'), ('gamma', 'beta', 'moving_mean', 'moving_variance')
-_NOT_THE_NETWORK = ('optimizer_weights', 'optimizer', 'top_level_model_weights')
+_OTHER_GROUPS = ('optimizer_weights', 'optimizer', 'top_level_model_weights')
 
 
 def read_weights(path: str) -> ImportedWeights:
-    import h5py  # which comes with TensorFlow; only these files need it
+    """Reads a Keras file."""
+    import h5py  # installed with TensorFlow; only these files need it
 
     with open(path, 'rb') as file:
-        zipped = file.read(2) == b'PK'
-    config, holding = None, None
-    if zipped:
-        config, holding = _unzipped(path)
-    opened = h5py.File(path if holding is None else holding, 'r')
+        is_zip = file.read(2) == b'PK'
+    config, scratch = _unzip(path) if is_zip else (None, None)
+    opened = h5py.File(path if scratch is None else scratch, 'r')
     layers = _layers(path, opened, config)
     if config is None:
-        config = _config(path, opened.attrs.get('model_config'))
-    kind = 'Keras .keras file' if zipped else 'Keras HDF5 file'
-    return keras_weights.build_imported_weights(
-        path, kind, layers, config, holding=(opened, holding)
-    )
+        config = _parse_config(path, opened.attrs.get('model_config'))
+    version = 'Keras .keras file' if is_zip else 'Keras HDF5 file'
+    return keras_weights.build_imported_weights(path, version, layers, config,
+                                                holding=(opened, scratch))
 
 
-def _config(path: str, text: Any) -> Any:
+def _parse_config(path: str, text: Any) -> Any:
     if text is None:
         return None
     if isinstance(text, bytes):
@@ -51,23 +50,23 @@ def _config(path: str, text: Any) -> Any:
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError):
-        raise CheckpointError(f'{path} is damaged: its configuration is no JSON; copy it '
+        raise CheckpointError(f'{path} is damaged: its configuration is not valid JSON; copy it '
                               'again.') from None
 
 
-def _unzipped(path: str) -> tuple[Any, BinaryIO]:
-    """The configuration, and the weights in a file that goes away with its last reader."""
+def _unzip(path: str) -> tuple[Any, BinaryIO]:
+    """Returns the configuration, and the weights in a temporary file without a name."""
     with zipfile.ZipFile(path) as archive:
-        members = {each.filename: each for each in archive.infolist()}
+        members = {member.filename: member for member in archive.infolist()}
         if 'config.json' not in members or 'model.weights.h5' not in members:
-            shown = ', '.join(list(members)[:3]) or 'nothing'
-            raise CheckpointError(f'{path} is a zip that holds {shown}, and no network; give a '
-                                  '.keras file, or what is in the zip.')
+            names = ', '.join(list(members)[:3]) or 'nothing'
+            raise CheckpointError(f'{path} is a zip with {names}, not a Keras file; give a .keras '
+                                  'file or what is in the zip.')
         with archive.open(members['config.json']) as opened:
             text = opened.read(_LARGEST_CONFIG + 1)
         if len(text) > _LARGEST_CONFIG:
             raise CheckpointError(f'{path} unpacks to a configuration of more than '
-                                  f'{_LARGEST_CONFIG >> 20} MiB; it is no Keras file.')
+                                  f'{_LARGEST_CONFIG >> 20} MiB; it is not a Keras file.')
         scratch = tempfile.TemporaryFile()
         with archive.open(members['model.weights.h5']) as opened:
             left = LARGEST_NETWORK
@@ -75,72 +74,78 @@ def _unzipped(path: str) -> tuple[Any, BinaryIO]:
                 left -= len(chunk)
                 if left < 0:
                     raise CheckpointError(f'{path} unpacks to more than '
-                                          f'{LARGEST_NETWORK >> 30} GiB; it is no Keras file.')
+                                          f'{LARGEST_NETWORK >> 30} GiB; it is not a Keras file.')
                 scratch.write(chunk)
     scratch.seek(0)
-    return _config(path, text), scratch
+    return _parse_config(path, text), scratch
 
 
 def _layers(path: str, opened: Any, config: Any) -> dict[str, Layer]:
+    """Collects the layers of all groups; links to other files are refused."""
     import h5py
 
-    names = _names_in_order(config)
+    names = _names_by_class_and_number(config)
     layers: dict[str, Layer] = {}
-    seen = 0
-    waiting: list[tuple[Any, tuple[str, ...]]] = [(opened, ())]
-    while waiting:
-        group, parents = waiting.pop()
+    objects = 0
+    pending: list[tuple[Any, tuple[str, ...]]] = [(opened, ())]
+    while pending:
+        group, parents = pending.pop()
         for name in group:
-            seen += 1
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise CheckpointError(f'{path} holds a link to elsewhere, {name}, which is not '
-                                      'followed; copy its weights into one file.')
-            if seen > _MOST_OBJECTS or len(parents) > 20:
-                raise CheckpointError(f'{path} holds more than any network; it is damaged.')
+            objects += 1
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise CheckpointError(f'{path} contains a link, {name}, which is not followed; '
+                                      'copy the weights into one file.')
+            if objects > _MAX_OBJECTS or len(parents) > _MAX_DEPTH:
+                raise CheckpointError(f'{path} has more groups than any supported network; it is '
+                                      'damaged.')
             child = group[name]
             if isinstance(child, h5py.Group):
-                if name not in _NOT_THE_NETWORK:
-                    waiting.append((child, (*parents, name)))
+                if name not in _OTHER_GROUPS:
+                    pending.append((child, (*parents, name)))
             elif isinstance(child, h5py.Dataset) and parents:
-                _add(path, layers, parents, name, child, group, names)
+                _add_dataset(path, layers, parents, name, child, group, names)
     return layers
 
 
-def _names_in_order(config: Any) -> dict[str, str]:
-    """What files of weights of older Keras 3 call layers, by class and number -> their names."""
+def _names_by_class_and_number(config: Any) -> dict[str, str]:
+    """Maps names such as `conv2d_7`, which older releases of Keras 3 save, to the layers' names."""
     names: dict[str, str] = {}
     counts: dict[str, int] = {}
-    for kind, each in iter_layer_configs(config):
+    for kind, layer_config in iter_layer_configs(config):
         snake = re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', kind.replace('2D', '2d')).lower()
         number = counts[snake] = counts.get(snake, -1) + 1
-        names[snake if not number else f'{snake}_{number}'] = str(each['name'])
+        names[snake if not number else f'{snake}_{number}'] = str(layer_config['name'])
     return names
 
 
-def _add(path: str, layers: dict[str, Layer], parents: tuple[str, ...], name: str, dataset: Any,
-         group: Any, names: dict[str, str]) -> None:
+def _add_dataset(path: str, layers: dict[str, Layer], parents: tuple[str, ...], name: str,
+                 dataset: Any, group: Any, names: dict[str, str]) -> None:
+    """Adds a dataset to its layer, if it is one of the weights."""
     parameter = name.removesuffix(':0')
-    layer = re.split(r'[\\/]', parents[-1])[-1]
-    if layer == 'vars':
-        said = group.attrs.get('name')
-        container = re.split(r'[\\/]', parents[-2])[-1] if len(parents) > 1 else ''
-        if said is None and not names:
+    layer = _last_part(parents[-1])
+    if layer == 'vars':  # Keras 3: `layers/conv2d_7/vars/0`
+        layer_name = group.attrs.get('name')
+        container = _last_part(parents[-2]) if len(parents) > 1 else ''
+        if layer_name is None and not names:
             raise CheckpointError(
-                f'{path} was written by a Keras that does not say in it what its layers are '
-                'called; save the whole model, as .keras, which does.')
-        layer = str(said) if said is not None else names.get(container, container)
-        count = len(group)
-        order = _CONVOLUTION if '0' in group and len(group['0'].shape) > 1 else _NORM[-count:]
+                f'{path} was written by a release of Keras that does not store the names of '
+                'layers; save the whole model as .keras.')
+        layer = str(layer_name) if layer_name is not None else names.get(container, container)
+        is_convolution = '0' in group and len(group['0'].shape) > 1
+        order = _CONVOLUTION if is_convolution else _NORM[-len(group):]
         if not parameter.isdigit() or int(parameter) >= len(order):
             return
         parameter = order[int(parameter)]
     if dataset.dtype.kind != 'f':
         return
     if dataset.external or dataset.is_virtual:
-        raise CheckpointError(f'{path} keeps the numbers of {layer} in other files, which are not '
-                              'read; copy its weights into one file.')
+        raise CheckpointError(f'{path} stores the weights of {layer} in other files, which are not '
+                              'read; copy them into one file.')
     check_tensor_size(path, f'{layer}/{parameter}', dataset.shape, dataset.dtype)
     values = layers.setdefault(layer, Layer(layer, {})).values
     values[parameter] = LazyTensor(dataset.shape, np.dtype(np.float32),
-                               lambda: np.asarray(dataset[()], np.float32))
+                                   lambda: np.asarray(dataset[()], np.float32))
+
+
+def _last_part(name: str) -> str:
+    return re.split(r'[\\/]', name)[-1]

@@ -1,9 +1,9 @@
-"""The layers of a Keras model that has an Inception network in it, as TF-Slim's variables.
+"""Maps the layers of a Keras model with an Inception network to TF-Slim's variables.
 
-Whatever file they come from: named layers with their weights, and, where the file has it, the
-model's configuration, which says what comes before the body and after it. The body is that of
-keras.applications, whose unnamed layers are numbered in the order in which TF-Slim makes them, or
-one that this package wrote, whose layers have TF-Slim's names.
+The input is the named layers of any file and, if the file has one, the configuration of the model,
+which describes the layers before and after the base network. The base network is that of
+keras.applications, which numbers its unnamed layers in the order in which TF-Slim builds them, or
+one exported by this package, whose layers have TF-Slim's names.
 """
 
 from __future__ import annotations
@@ -15,36 +15,61 @@ from typing import Any
 
 from inception_slim.checkpoint import ImportedWeights, LazyTensor
 from inception_slim.errors import CheckpointError
-from inception_slim.formats.lazy_tensors import epsilon_note, shift_epsilon
+from inception_slim.formats.lazy_tensors import as_convolution, epsilon_note, shift_epsilon
 from inception_slim.formats.name_maps import base_layers
 from inception_slim.inference import BATCH_NORM_EPSILON
 from inception_slim.nets import registry
 import numpy as np
 
-_NETWORKS = ('inception_v3', 'inception_resnet_v2')
 _PARAMETERS = {'kernel': 'weights', 'bias': 'biases', 'gamma': 'BatchNorm/gamma',
                'beta': 'BatchNorm/beta', 'moving_mean': 'BatchNorm/moving_mean',
                'moving_variance': 'BatchNorm/moving_variance'}
 _REPEATS = {'35': 'Repeat', '17': 'Repeat_1', '8': 'Repeat_2'}
-# What may stand between the body and the classifier, and does nothing when a network answers.
-_IDLE = ('Dropout', 'Flatten', 'Reshape', 'Activation', 'Softmax', 'InputLayer',
-         'SpatialDropout2D', 'GaussianNoise')
-_GRID = 8
+# Layers that may follow the last one with weights of the base network without changing predictions:
+# the rest of that network, and layers that do nothing at inference.
+_NEUTRAL_LAYERS = frozenset((
+    'Concatenate', 'Add', 'ReLU', 'CustomScaleLayer', 'Lambda', 'Rescaling', 'Dropout', 'Flatten',
+    'Reshape', 'Activation', 'Softmax', 'InputLayer', 'SpatialDropout2D', 'GaussianNoise'))
+_GRID = 8  # side of the features before the average
+# The last convolution of each branch of Inception V3's last block: their channels are the features.
+_V3_FEATURES = ('Branch_0/Conv2d_0a_1x1', 'Branch_1/Conv2d_0b_1x3', 'Branch_1/Conv2d_0c_3x1',
+                'Branch_2/Conv2d_0c_1x3', 'Branch_2/Conv2d_0d_3x1', 'Branch_3/Conv2d_0b_1x1')
+
+# Layers of the base network by TF-Slim's names: a convolution, and its batch norm if it has one.
+BaseLayers = dict[str, tuple['Layer', ...]]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that has weights, by Keras's names of them."""
+    """A layer with weights.
+
+    Attributes:
+      name: its name.
+      values: its weights by Keras's names, such as 'kernel'.
+    """
 
     name: str
     values: dict[str, LazyTensor]
 
 
+@dataclass(frozen=True)
+class _LayerConfig:
+    """An entry of a model's configuration."""
+
+    kind: str  # the class
+    name: str
+    options: Mapping[str, Any]
+
+
+class _UnsupportedHeadError(Exception):
+    """The layers after the base network are not TF-Slim's classifier; the message says why."""
+
+
 def iter_layer_configs(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The layers of a configuration in order, those of models inside it in their place.
+    """Iterates over the layers of a configuration in order; nested models are flattened.
 
     Yields:
-      The class and the configuration of each, which has its `name`.
+      The class and the configuration of each layer; the latter has its `name`.
     """
     inner = config.get('config', {}) if isinstance(config, dict) else {}
     layers = inner.get('layers', []) if isinstance(inner, dict) else inner
@@ -58,218 +83,239 @@ def iter_layer_configs(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer], config: Any,
-               holding: Any = None) -> ImportedWeights:
-    """The variables of a Keras model under TF-Slim's names.
+                           holding: Any = None) -> ImportedWeights:
+    """Maps a Keras model to TF-Slim's variables.
 
     Args:
-      path, version: of the file, for what is said of it.
-      layers: those with weights, by name.
-      config: the model's configuration, or None.
-      holding: see `Foreign`.
+      path: the file, for messages.
+      version: the kind of file, for messages.
+      layers: the layers with weights, by name.
+      config: the configuration of the model, or None.
+      holding: see `ImportedWeights`.
     """
-    said = {each['name']: (kind, each) for kind, each in iter_layer_configs(config)}
-    network, places = _places(path, layers)
-    known = registry.NETWORKS[network]
-    tensors, notes = _body(path, network, places, said)
-    used = {layer.name for pair in places.values() for layer in pair}
-    input_scaling = _input_scaling(path, config)
-    notes += _top(path, known, layers, used, said, config, tensors)
-    tensors = {f'{known.scope}/{name}': tensor for name, tensor in tensors.items()}
-    ours = 'Conv2d_1a_3x3' in layers
+    configs = [_LayerConfig(kind, str(options['name']), options)
+               for kind, options in iter_layer_configs(config)]
+    own = _match_own_names(layers)
+    network, base = own or _match_keras_applications(path, layers)
+    tensors, notes = _base_tensors(path, network.name, base, configs)
+    base_names = {layer.name for pair in base.values() for layer in pair}
+    left = {name: layer for name, layer in layers.items() if name not in base_names}
+    notes += _add_classifier(network, left, base_names, configs, tensors)
     return ImportedWeights(
-        path,
-        version,
-        "Keras, TF-Slim's" if ours else 'keras.applications',
-        tensors,
-        pooling=_pooling(config),
-        input_scaling=input_scaling,
-        notes=tuple(notes),
-        holding=holding,
-    )
+        path, version, "Keras, TF-Slim's" if own else 'keras.applications',
+        {f'{network.scope}/{name}': tensor for name, tensor in tensors.items()},
+        pooling=_pooling(configs), input_scaling=_input_scaling(path, configs),
+        notes=tuple(notes), holding=holding)
 
 
-def _places(path: str, layers: Mapping[str, Layer],
-            ) -> tuple[str, dict[str, tuple[Layer, ...]]]:
-    """By TF-Slim's names of the body: a convolution, and its batch norm if it has one."""
-    for network in _NETWORKS:
-        flat = {name: name.replace('/', '_') for name in base_layers(network)}
-        if all(each in layers for each in flat.values()):
-            return network, {name: tuple(layers[each] for each in (
-                theirs, f'{theirs}_BatchNorm') if each in layers) for name, theirs in flat.items()}
-    numbered: dict[str, list[tuple[int, Layer]]] = {'conv2d': [], 'batch_normalization': []}
-    for name, layer in layers.items():
-        match = re.fullmatch(r'(conv2d|batch_normalization)(?:_(\d+))?', name)
-        if match:
-            numbered[match[1]].append((int(match[2] or 0), layer))
-    convolutions, norms = ([layer for _, layer in sorted(each, key=lambda each: each[0])]
-                           for each in numbered.values())
-    residual = 'block35_1_conv' in layers and 'block8_10_conv' in layers and 'conv_7b' in layers
-    network = 'inception_resnet_v2' if residual else 'inception_v3'
-    unnamed = [name for name in base_layers(network) if name != 'Conv2d_7b_1x1' and not (
-        name.endswith('/Conv2d_1x1') and 'Branch_' not in name)]
+def _match_own_names(layers: Mapping[str, Layer]) -> tuple[registry.Network, BaseLayers] | None:
+    """Finds the layers of a model that this package exported."""
+    for network in ('inception_v3', 'inception_resnet_v2'):
+        keras_names = {name: name.replace('/', '_') for name in base_layers(network)}
+        if all(name in layers for name in keras_names.values()):
+            return registry.NETWORKS[network], {
+                name: _present(layers, keras_name, f'{keras_name}_BatchNorm')
+                for name, keras_name in keras_names.items()}
+    return None
+
+
+def _match_keras_applications(path: str, layers: Mapping[str, Layer],
+                              ) -> tuple[registry.Network, BaseLayers]:
+    """Finds the layers of a model of keras.applications by their numbers."""
+    convolutions, norms = (_numbered(layers, kind) for kind in ('conv2d', 'batch_normalization'))
+    residual = all(name in layers for name in ('block35_1_conv', 'block8_10_conv', 'conv_7b'))
+    network = registry.NETWORKS['inception_resnet_v2' if residual else 'inception_v3']
+    unnamed = [name for name in base_layers(network.name)
+               if name != 'Conv2d_7b_1x1' and not _is_residual_projection(name)]
     if len(convolutions) < len(unnamed) or len(norms) < len(unnamed):
         raise CheckpointError(
-            f'{path} is a Keras file of another network than Inception V3 and Inception-ResNet V2 '
-            f'of keras.applications: it has {len(convolutions)} numbered convolutions and '
-            f'{len(norms)} batch norms, not {len(unnamed)} of each.')
-    places: dict[str, tuple[Layer, ...]] = {
-        name: pair for name, *pair in zip(unnamed, convolutions, norms)}  # type: ignore[misc]
+            f'{path} is not an Inception V3 or Inception-ResNet V2 of keras.applications: it has '
+            f'{len(convolutions)} numbered convolutions and {len(norms)} batch norms instead of '
+            f'{len(unnamed)} of each.')
+    base: BaseLayers = {name: (convolution, norm)
+                        for name, convolution, norm in zip(unnamed, convolutions, norms)}
     if residual:
-        places['Conv2d_7b_1x1'] = tuple(layers[each] for each in ('conv_7b', 'conv_7b_bn')
-                                        if each in layers)
+        base['Conv2d_7b_1x1'] = _present(layers, 'conv_7b', 'conv_7b_bn')
         for name in layers:
-            match = re.fullmatch(r'block(\d+)_(\d+)_conv', name)
+            match = re.fullmatch(r'block(35|17|8)_(\d+)_conv', name)
             if match:
-                ours = 'Block8' if name == 'block8_10_conv' else (
-                    f'{_REPEATS[match[1]]}/block{match[1]}_{match[2]}')
-                places[f'{ours}/Conv2d_1x1'] = (layers[name],)
-    return network, places
+                scope = f'{_REPEATS[match[1]]}/block{match[1]}_{match[2]}'
+                if name == 'block8_10_conv':
+                    scope = 'Block8'
+                base[f'{scope}/Conv2d_1x1'] = (layers[name],)
+    return network, base
 
 
-def _body(
-    path: str,
-    network: str,
-    places: Mapping[str, tuple[Layer, ...]],
-    said: Mapping[str, tuple[str, dict[str, Any]]],
-) -> tuple[dict[str, LazyTensor], list[str]]:
+def _present(layers: Mapping[str, Layer], *names: str) -> tuple[Layer, ...]:
+    return tuple(layers[name] for name in names if name in layers)
+
+
+def _numbered(layers: Mapping[str, Layer], kind: str) -> list[Layer]:
+    """The layers called `kind`, `kind_1`, ... in the order of their numbers."""
+    numbers = {name: int(match[1] or 0) for name in layers
+               if (match := re.fullmatch(rf'{kind}(?:_(\d+))?', name))}
+    return [layers[name] for name in sorted(numbers, key=numbers.__getitem__)]
+
+
+def _is_residual_projection(name: str) -> bool:
+    return name.endswith('/Conv2d_1x1') and 'Branch_' not in name
+
+
+def _base_tensors(path: str, network: str, base: BaseLayers, configs: list[_LayerConfig],
+                  ) -> tuple[dict[str, LazyTensor], list[str]]:
+    """The variables of the base network, and notes."""
     tensors: dict[str, LazyTensor] = {}
-    epsilons = set()
+    by_name = {config.name: config for config in configs}
+    other_epsilons = set()
     for name in base_layers(network):
-        for layer in places.get(name, ()):
-            epsilon = said.get(layer.name, ('', {}))[1].get('epsilon', BATCH_NORM_EPSILON)
-            for theirs, tensor in layer.values.items():
-                if theirs == 'moving_variance' and epsilon != BATCH_NORM_EPSILON:
+        for layer in base.get(name, ()):
+            config = by_name.get(layer.name)
+            epsilon = config.options.get('epsilon', BATCH_NORM_EPSILON) if config else (
+                BATCH_NORM_EPSILON)
+            for parameter, tensor in layer.values.items():
+                if parameter == 'moving_variance' and epsilon != BATCH_NORM_EPSILON:
                     tensor = shift_epsilon(tensor, float(epsilon))
-                    epsilons.add(float(epsilon))
-                if theirs in _PARAMETERS:
-                    tensors[f'{name}/{_PARAMETERS[theirs]}'] = tensor
-        _check_kernel(path, name, tensors)
-    return tensors, [epsilon_note(epsilon) for epsilon in sorted(epsilons)]
+                    other_epsilons.add(float(epsilon))
+                if parameter in _PARAMETERS:
+                    tensors[f'{name}/{_PARAMETERS[parameter]}'] = tensor
+        _check_kernel_size(path, name, tensors)
+    return tensors, [epsilon_note(epsilon) for epsilon in sorted(other_epsilons)]
 
 
-def _check_kernel(path: str, name: str, tensors: Mapping[str, LazyTensor]) -> None:
-    """A kernel has the size that its layer's name says: else the order is not TF-Slim's."""
+def _check_kernel_size(path: str, name: str, tensors: Mapping[str, LazyTensor]) -> None:
+    """Checks a kernel against the size in its layer's name, to detect another order of layers."""
     tensor = tensors.get(f'{name}/weights')
     size = tuple(int(side) for side in re.findall(r'\d+x\d+', name)[-1].split('x'))
     if name.startswith('Mixed_6a/') and name.endswith('1a_1x1'):
-        size = (3, 3)  # whatever it says
+        size = (3, 3)  # misnamed in TF-Slim
     if tensor is None or tensor.shape[:2] != size:
-        found = 'nothing' if tensor is None else f'a kernel of {list(tensor.shape)}'
-        raise CheckpointError(f'{path} has {found} where {name} has one of {size[0]}×{size[1]}; '
+        actual = 'no kernel' if tensor is None else f'a kernel {list(tensor.shape)}'
+        raise CheckpointError(f'{path} has {actual} for {name}, which needs {size[0]}×{size[1]}; '
                               'its layers are not those of keras.applications in their order.')
 
 
-def _pooling(config: Any) -> str:
-    """As this package wrote it; keras.applications pools as TF-Slim does."""
-    names = [str(each.get('name')) for _, each in iter_layer_configs(config)]
+def _pooling(configs: list[_LayerConfig]) -> str:
+    """The pooling of a model that this package exported; keras.applications pools as TF-Slim."""
+    names = [config.name for config in configs]
     if any(name.endswith('_PaddedAvgPool') for name in names):
         return 'padded'
     return '2015' if 'Mixed_7c_Branch_3_MaxPool' in names else 'average'
 
 
-def _input_scaling(path: str, config: Any) -> tuple | None:
-    """What a rescaling before the body does to images: it wants [0, 255] then."""
-    for kind, each in iter_layer_configs(config):
-        if kind == 'Conv2D':
+def _input_scaling(path: str, configs: list[_LayerConfig]) -> tuple | None:
+    """The scaling by a Rescaling layer before the base network, whose input is [0, 255]."""
+    for config in configs:
+        if config.kind == 'Conv2D':
             break
-        if kind == 'Rescaling':
-            scale, offset = (np.broadcast_to(np.asarray(each.get(key, default), float), (3,))
-                             for key, default in (('scale', 1), ('offset', 0)))
-            found = (127.5 * scale, 127.5 * scale + offset)
-            # 1 / 127.5 and -1 make [-1, 1], which is what it is without.
-            return None if np.allclose(found, [[1] * 3, [0] * 3], atol=1e-6) else found
-        if kind == 'Normalization':
-            raise CheckpointError(f'{path} normalizes images by numbers that it learned; leave '
-                                  'that layer out, and scale the images.')
+        if config.kind == 'Rescaling':
+            scale, offset = (
+                np.broadcast_to(np.asarray(config.options.get(key, default), float), (3,))
+                for key, default in (('scale', 1), ('offset', 0)))
+            scaling = (127.5 * scale, 127.5 * scale + offset)
+            # None for a scale of 1 / 127.5 and an offset of -1, which give [-1, 1].
+            return None if np.allclose(scaling, [[1] * 3, [0] * 3], atol=1e-6) else scaling
+        if config.kind == 'Normalization':
+            raise CheckpointError(f'{path} has a Normalization layer with learned statistics, '
+                                  'which is not supported; remove it and normalize the images.')
     return None
 
 
-def _top(path: str, known: registry.Network, layers: Mapping[str, Layer], used: set[str],
-         said: Mapping[str, tuple[str, dict[str, Any]]], config: Any,
-         tensors: dict[str, LazyTensor]) -> list[str]:
-    """Takes the classifier, if it is one that TF-Slim's network can have; says what was found."""
-    left = {name: layer for name, layer in layers.items() if name not in used}
-    dense = [layer for layer in left.values() if len(layer.values['kernel'].shape) == 2] if all(
-        'kernel' in layer.values for layer in left.values()) else []
+def _add_classifier(network: registry.Network, left: Mapping[str, Layer], base_names: set[str],
+                    configs: list[_LayerConfig], tensors: dict[str, LazyTensor]) -> list[str]:
+    """Adds the classifier to `tensors` if TF-Slim's network can have it; returns notes.
+
+    Args:
+      network: the network.
+      left: the layers that are not part of the base network.
+      base_names: the names of the others.
+      configs: the configuration; may be empty.
+      tensors: the variables of the base network.
+    """
     if not left:
-        return ['It has no classifier; its body alone is read.']
-    why = _no_classifier(left, dense, used, said, config)
-    if why is None:
-        dense.sort(key=lambda layer: _place(layer.name, said))
-        why = _taken(known, dense, tensors)
-    if why is not None:
-        return [f'It ends otherwise than TF-Slim\'s network: {why}; its body alone is read, '
-                'without a classifier.']
-    kind = said.get(dense[-1].name, ('', {}))[1].get('activation')
-    kind = kind.get('config', kind) if isinstance(kind, dict) else kind
+        return ['There is no classifier; only the base network is read.']
+    try:
+        dense = _dense_layers(left, base_names, configs)
+        _add_dense(network, dense, tensors)
+    except _UnsupportedHeadError as reason:
+        return [f"The layers after the base network differ from TF-Slim's: {reason}. Only the "
+                'base network is read.']
     notes = []
-    if not said:
-        notes.append('A file of weights does not say how it pools before its classifier; the '
-                     'average is taken, as keras.applications does.')
-    if kind == 'sigmoid':
-        notes.append('It ended with a sigmoid: the logits are the same, and predictions are those '
-                     'of a softmax.')
+    if not configs:
+        notes.append('A file of weights does not record the pooling before the classifier; '
+                     'average pooling is assumed, as in keras.applications.')
+    if any(config.name == dense[-1].name and _activation(config) == 'sigmoid'
+           for config in configs):
+        notes.append('The activation of the classifier was a sigmoid. Logits are the same; '
+                     'predictions are those of a softmax.')
     return notes
 
 
-def _place(name: str, said: Mapping[str, Any]) -> tuple[int, int]:
-    """In the order of the configuration, and else of the numbers at the ends of the names."""
-    number = re.search(r'(\d+)$', name)
-    return (list(said).index(name) if name in said else len(said), int(number[1]) if number else 0)
+def _activation(config: _LayerConfig) -> Any:
+    activation = config.options.get('activation')
+    return activation.get('config', activation) if isinstance(activation, dict) else activation
 
 
-def _no_classifier(left: Mapping[str, Layer], dense: list[Layer], used: set[str],
-                   said: Mapping[str, tuple[str, dict[str, Any]]], config: Any) -> str | None:
-    """Why what follows the body cannot be TF-Slim's; None if it can."""
+def _dense_layers(left: Mapping[str, Layer], base_names: set[str],
+                  configs: list[_LayerConfig]) -> list[Layer]:
+    """The dense layers after the base network, first to last.
+
+    Raises:
+      _UnsupportedHeadError: they, or other layers there, do not make a linear classifier of
+        averaged features.
+    """
+    dense = [layer for layer in left.values()
+             if 'kernel' in layer.values and len(layer.values['kernel'].shape) == 2]
     if len(dense) != len(left):
-        others = sorted(name for name in left if left[name] not in dense)
-        return f'there is {", ".join(others[:3])} after its body'
-    if not said and len(dense) > 1:
-        return f'{len(dense)} dense layers follow, whose activations a file of weights leaves out'
-    if not said:
-        return None
-    order = list(iter_layer_configs(config))
-    last = max(place for place, (_, each) in enumerate(order) if each['name'] in used)
+        others = sorted(set(left) - {layer.name for layer in dense})
+        raise _UnsupportedHeadError(f'there is {", ".join(others[:3])}')
+    if not configs:
+        if len(dense) > 1:
+            raise _UnsupportedHeadError(f'there are {len(dense)} dense layers, and a file of '
+                                        'weights does not record their activations')
+        return dense
+    positions = {config.name: position for position, config in enumerate(configs)}
+    dense.sort(key=lambda layer: (positions.get(layer.name, len(configs)), _number(layer.name)))
+    last_of_base = max(position for position, config in enumerate(configs)
+                       if config.name in base_names)
     averaged = False
-    for kind, each in order[last + 1:]:
-        if kind == 'Dense':
+    for config in configs[last_of_base + 1:]:
+        if config.kind == 'Dense':
             if not averaged:
-                return 'no average over the grid comes before its dense layer'
-            active = each.get('activation')
-            active = active.get('config', active) if isinstance(active, dict) else active
-            if each['name'] != max(dense, key=lambda one: _place(one.name, said)).name and (
-                    active not in (None, 'linear')):
-                return f'a dense layer of {each.get("units")} with {active} comes first'
-        elif kind == 'GlobalAveragePooling2D' or (
-                kind == 'AveragePooling2D' and list(each.get('pool_size', ())) == [_GRID] * 2):
+                raise _UnsupportedHeadError('no average pooling comes before its dense layer')
+            if config.name != dense[-1].name and _activation(config) not in (None, 'linear'):
+                raise _UnsupportedHeadError(f'a dense layer of {config.options.get("units")} units '
+                                            f'has the activation {_activation(config)}')
+        elif config.kind == 'GlobalAveragePooling2D' or (
+                config.kind == 'AveragePooling2D'
+                and list(config.options.get('pool_size', ())) == [_GRID] * 2):
             averaged = True
-        elif kind == 'BatchNormalization' or kind not in (
-                *_IDLE, 'Concatenate', 'Add', 'ReLU', 'CustomScaleLayer', 'Lambda', 'Rescaling'):
-            return f'there is {each["name"]}, a layer of the kind {kind}'
-    return None
+        elif config.kind not in _NEUTRAL_LAYERS:
+            raise _UnsupportedHeadError(f'there is {config.name}, a {config.kind}')
+    return dense
 
 
-def _taken(
-    known: registry.Network, dense: list[Layer], tensors: dict[str, LazyTensor]
-) -> str | None:
-    """Puts the dense layers, multiplied where they are more, in the classifier's place."""
+def _number(name: str) -> int:
+    match = re.search(r'\d+$', name)
+    return int(match[0]) if match else 0
+
+
+def _add_dense(network: registry.Network, dense: list[Layer],
+               tensors: dict[str, LazyTensor]) -> None:
+    """Adds the classifier: the product of the dense layers, which have no activations between."""
     kernels = [layer.values['kernel'] for layer in dense]
-    features = tensors[f'{base_layers(known.name)[-1]}/weights'].shape[-1]
-    if known.name == 'inception_v3':
-        features = sum(tensors[f'Mixed_7c/{name}/weights'].shape[-1] for name in (
-            'Branch_0/Conv2d_0a_1x1', 'Branch_1/Conv2d_0b_1x3', 'Branch_1/Conv2d_0c_3x1',
-            'Branch_2/Conv2d_0c_1x3', 'Branch_2/Conv2d_0d_3x1', 'Branch_3/Conv2d_0b_1x1'))
+    features = tensors[f'{base_layers(network.name)[-1]}/weights'].shape[-1]
+    if network.name == 'inception_v3':
+        features = sum(tensors[f'Mixed_7c/{name}/weights'].shape[-1] for name in _V3_FEATURES)
     if kernels[0].shape[0] != features:
-        return (f'its first dense layer wants {kernels[0].shape[0]} numbers and the average over '
-                f'the grid has {features}')
-    classes = kernels[-1].shape[1]
-    shape = (features, classes) if known.name != 'inception_v3' else (1, 1, features, classes)
+        raise _UnsupportedHeadError(f'its first dense layer has {kernels[0].shape[0]} inputs '
+                                    f'instead of {features}')
+    shape = (features, kernels[-1].shape[1])
 
     def weights() -> np.ndarray:
         if len(kernels) == 1:
-            return kernels[0].load().reshape(shape)
-        return np.float32(np.linalg.multi_dot([
-            each.load().astype(np.float64) for each in kernels])).reshape(shape)
+            return kernels[0].load()
+        return np.linalg.multi_dot([
+            kernel.load().astype(np.float64) for kernel in kernels]).astype(np.float32)
 
     def biases() -> np.ndarray:
         total: np.ndarray | float = 0.0
@@ -277,8 +323,11 @@ def _taken(
             total = total @ layer.values['kernel'].load() if np.ndim(total) else total
             if 'bias' in layer.values:
                 total = total + layer.values['bias'].load()
-        return np.broadcast_to(total, (classes,)).astype(np.float32)
+        return np.broadcast_to(total, shape[1:]).astype(np.float32)
 
-    tensors[f'{known.classifier}/weights'] = LazyTensor(shape, np.dtype(np.float32), weights)
-    tensors[f'{known.classifier}/biases'] = LazyTensor((classes,), np.dtype(np.float32), biases)
-    return None
+    kernel = LazyTensor(shape, np.dtype(np.float32), weights)
+    if network.name == 'inception_v3':  # whose classifier is a 1×1 convolution
+        kernel = as_convolution(kernel)
+    tensors[f'{network.classifier}/weights'] = kernel
+    tensors[f'{network.classifier}/biases'] = LazyTensor(
+        shape[1:], np.dtype(np.float32), biases)

@@ -1,7 +1,6 @@
-"""What others call TF-Slim's layers: in PyTorch (torchvision, timm) and in the graph of 2015.
+"""Maps TF-Slim's layer names to those of PyTorch (torchvision, timm) and of the graph of 2015.
 
-A network is written once, as blocks of rows of layers in the order in which TF-Slim, Keras and
-PyTorch all make them; the names of each follow from it.
+Each network is listed once, in the order in which TF-Slim, Keras and PyTorch build its layers.
 """
 
 from __future__ import annotations
@@ -16,20 +15,26 @@ _SEVEN = ('Conv2d_0a_1x1', 'Conv2d_0b_1x7', 'Conv2d_0c_7x1')
 _SEVENS = ('Conv2d_0a_1x1', 'Conv2d_0b_7x1', 'Conv2d_0c_1x7', 'Conv2d_0d_7x1', 'Conv2d_0e_1x7')
 
 
-def _block(block: str, theirs: str, *branches: tuple[tuple[str, ...], tuple[str, ...]],
+def _block(block: str, module: str, *branches: tuple[tuple[str, ...], tuple[str, ...]],
            ) -> Iterator[tuple[str, str]]:
-    """The layers of a block's branches, which are numbered from 0; an empty one has none."""
-    for number, (ours, names) in enumerate(branches):
-        for our, name in zip(ours, names):
-            yield f'{block}/Branch_{number}/{our}', f'{theirs}.{name}'
+    """The layers of a block's branches.
+
+    Args:
+      block: its name in TF-Slim.
+      module: its name in PyTorch.
+      *branches: the names of the layers of each, in TF-Slim and in PyTorch.
+    """
+    for number, (slim_names, names) in enumerate(branches):
+        for slim_name, name in zip(slim_names, names):
+            yield f'{block}/Branch_{number}/{slim_name}', f'{module}.{name}'
 
 
 def _numbered(name: str, count: int) -> tuple[str, ...]:
-    return tuple(f'{name}_{each}' for each in range(1, count + 1))
+    return tuple(f'{name}_{number}' for number in range(1, count + 1))
 
 
 def _dotted(name: str, count: int, first: int = 0) -> tuple[str, ...]:
-    return tuple(f'{name}.{each}' for each in range(first, first + count))
+    return tuple(f'{name}.{number}' for number in range(first, first + count))
 
 
 def _inception_v3() -> Iterator[tuple[str, str]]:
@@ -104,11 +109,11 @@ def _inception_resnet_v2() -> Iterator[tuple[str, str]]:
                       (('Conv2d_0a_1x1', 'Conv2d_0b_5x5'), _dotted('branch1', 2)),
                       (_THREES, _dotted('branch2', 3)), (_POOL, ('branch3.1',)))
 
-    def residual(block, theirs, *branches):
-        yield from _block(block, theirs, (('Conv2d_1x1',), ('branch0',)), *(
+    def residual(block, module, *branches):
+        yield from _block(block, module, (('Conv2d_1x1',), ('branch0',)), *(
             (names, _dotted(f'branch{number}', len(names)))
             for number, names in enumerate(branches, 1)))
-        yield f'{block}/Conv2d_1x1', f'{theirs}.conv2d'
+        yield f'{block}/Conv2d_1x1', f'{module}.conv2d'
 
     for number in range(10):
         yield from residual(f'Repeat/block35_{number + 1}', f'repeat.{number}', _THREES[:2],
@@ -135,9 +140,10 @@ _NETWORKS = {'inception_v3': _inception_v3, 'inception_v4': _inception_v4,
 
 @functools.cache
 def torch_names(network: str) -> dict[str, str]:
-    """Layers by TF-Slim's names in the network's scope -> modules of torchvision and timm.
+    """Maps TF-Slim's layers, in the network's scope, to modules of torchvision and timm.
 
-    In the order in which all make them, but that the heads are last, the auxiliary one first.
+    In the order in which the layers are built, except that the heads come last, the auxiliary one
+    first.
 
     Args:
       network: one of `inception_v3`, `inception_v4`, `inception_resnet_v2`.
@@ -149,17 +155,18 @@ def torch_names(network: str) -> dict[str, str]:
 
 
 def has_torch_names(network: str) -> bool:
+    """Whether torchvision or timm has a network."""
     return network in _NETWORKS
 
 
 def base_layers(network: str) -> list[str]:
-    """The layers of a network without its heads, in the order in which all make them."""
+    """The layers of a network without its heads, in the order in which they are built."""
     return [name for name in torch_names(network) if not name.startswith(('Logits/', 'AuxLogits/'))]
 
 
 @functools.cache
 def inception_2015_names() -> dict[str, str]:
-    """Inception V3's layers -> names of `classify_image_graph_def.pb` (December 2015)."""
+    """Maps Inception V3's layers to those of `classify_image_graph_def.pb` (December 2015)."""
     names: dict[str, str] = {}
     blocks: dict[str, int] = {}
     for number, name in enumerate(_STEM):
@@ -169,13 +176,13 @@ def inception_2015_names() -> dict[str, str]:
         number = blocks.setdefault(block, len(blocks))
         scope = 'mixed' if not number else f'mixed_{number}'
         tower = int(branch[-1])
-        if block != 'Mixed_7a':  # where even the first branch has more than one layer
+        if block != 'Mixed_7a':  # whose first branch has more than one layer
             tower -= 1
         if tower >= 0:
             scope += '/tower' if not tower else f'/tower_{tower}'
         if block in ('Mixed_7b', 'Mixed_7c') and name.endswith(('1x3', '3x1')):
-            scope += '/mixed'  # the 3×3 that is spread
-        earlier = sum(each.rsplit('/', 1)[0] == scope for each in names.values())
+            scope += '/mixed'  # the 3×3 split into 1×3 and 3×1
+        earlier = sum(other.rsplit('/', 1)[0] == scope for other in names.values())
         names[layer] = f'{scope}/conv' if not earlier else f'{scope}/conv_{earlier}'
     names['Logits/Conv2d_1c_1x1'] = 'softmax'
     return names

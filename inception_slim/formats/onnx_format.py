@@ -75,7 +75,7 @@ def read_weights(path: str) -> ImportedWeights:
 def _add_weights(tensors: dict[str, LazyTensor], layer: str, parameter: str, node: Any,
                  constants: dict[str, LazyTensor]) -> None:
     """Adds the weights and biases of a node."""
-    groups = next((each.i for each in node.attribute if each.name == 'group'), 1)
+    groups = next((attribute.i for attribute in node.attribute if attribute.name == 'group'), 1)
     for name in node.input:
         constant = constants.get(name)
         if constant is None:

@@ -1,8 +1,8 @@
-"""State dicts of PyTorch's networks, torchvision's and timm's, as TF-Slim's variables and back.
+"""Converts state dicts of torchvision's and timm's networks to TF-Slim's variables and back.
 
-The arithmetic is a renaming and a transposition. Batch norm adds 0.001 to the variance in all of
-them. PyTorch's Inception V3 counts the zeros around the grid when it averages, which is said by
-`pooling`; V4 and Inception-ResNet V2 of timm do not.
+Tensors are renamed and transposed; batch norm has the same epsilon, 0.001. PyTorch's Inception V3
+includes the padding when its blocks average ('padded' pooling); V4 and Inception-ResNet V2 of timm
+do not.
 """
 
 from __future__ import annotations
@@ -13,52 +13,60 @@ import re
 from inception_slim.checkpoint import MOVING_AVERAGE, CheckpointInfo, ImportedWeights, LazyTensor
 from inception_slim.data.labels import CLASSES_OF_2015
 from inception_slim.errors import CheckpointError, ExportError
+from inception_slim.formats.lazy_tensors import as_convolution, to_hwio, transform
 from inception_slim.formats.name_maps import has_torch_names, torch_names
 from inception_slim.inference import BATCH_NORM_EPSILON
 from inception_slim.nets import registry
 import numpy as np
 
-# A module that each network has and no other, by its weights.
-_FINGERPRINTS = {'inception_v3': 'Mixed_5b.branch1x1.conv.weight',
+# Weights that only one network has.
+_UNIQUE_WEIGHTS = {'inception_v3': 'Mixed_5b.branch1x1.conv.weight',
                  'inception_v4': 'features.3.conv.conv.weight',
                  'inception_resnet_v2': 'repeat.0.branch0.conv.weight'}
 _BATCH_NORM = {'bias': 'beta', 'running_mean': 'moving_mean', 'running_var': 'moving_variance'}
-_HEADS = ('fc', 'last_linear', 'classif', 'head.fc')  # what a classifier has been called
+_HEADS = ('fc', 'last_linear', 'classif', 'head.fc')  # names of the classifier
 _AUX = 'AuxLogits/'
 
 
 def recognize(path: str, names: Mapping[str, LazyTensor]) -> tuple[str, str]:
-    """The network of a state dict, and what precedes its names, such as `module.`.
+    """Returns the network of a state dict, and the prefix of its names, such as `module.`.
 
     Raises:
-      CheckpointError: it is none that is known here.
+      CheckpointError: it is not a supported network.
     """
-    for network, fingerprint in _FINGERPRINTS.items():
+    for network, unique in _UNIQUE_WEIGHTS.items():
         for name in names:
-            if name == fingerprint or name.endswith('.' + fingerprint):
-                return network, name[:-len(fingerprint)]
-    known = ', '.join(registry.NETWORKS[name].title for name in _FINGERPRINTS)
-    shown = ', '.join(sorted(names)[:3]) or 'nothing'
-    raise CheckpointError(f'{path} holds another network than {known}, as torchvision and timm '
-                          f'name them: its {len(names)} tensors are such as {shown}.')
+            if name == unique or name.endswith('.' + unique):
+                return network, name[:-len(unique)]
+    supported = ', '.join(registry.NETWORKS[name].title for name in _UNIQUE_WEIGHTS)
+    examples = f', such as {", ".join(sorted(names)[:3])}' if names else ''
+    raise CheckpointError(f'{path} does not contain {supported} with the names of torchvision or '
+                          f'timm; it has {len(names)} tensors{examples}.')
 
 
-def build_imported_weights(path: str, version: str, state: Mapping[str, LazyTensor], *,
-               averages: Mapping[str, LazyTensor] | None = None, pooling: str | None = None,
-               input_scaling: tuple | None = None, notes: tuple[str, ...] = ()) -> ImportedWeights:
-    """The variables of a state dict under TF-Slim's names.
+def build_imported_weights(
+    path: str,
+    version: str,
+    state: Mapping[str, LazyTensor],
+    *,
+    averages: Mapping[str, LazyTensor] | None = None,
+    pooling: str | None = None,
+    input_scaling: tuple | None = None,
+    notes: tuple[str, ...] = (),
+) -> ImportedWeights:
+    """Maps a state dict to TF-Slim's variables.
 
     Args:
-      path, version: of the file, for what is said of it.
-      state: the tensors as PyTorch shapes them.
-      averages: the same of the moving averages of the weights, where the file has them.
-      pooling: as the file says; as PyTorch does where it does not say.
-      input_scaling: see `Foreign`.
-      notes: what is said of it besides.
+      path: the file, for messages.
+      version: the kind of file, for messages.
+      state: the tensors, in PyTorch's shapes.
+      averages: the same for the moving averages of the weights, if the file has them.
+      pooling: the pooling that the file declares; that of the PyTorch network if None.
+      input_scaling: see `ImportedWeights`.
+      notes: further notes.
     """
     network, prefix = recognize(path, state)
-    tensors, found = _variables(path, network, state, prefix)
-    said = [*notes, *found]
+    tensors, new_notes = _variables(path, network, state, prefix)
     scope = registry.NETWORKS[network].scope
     classes = tensors.get(f'{registry.NETWORKS[network].classifier}/biases')
     if pooling is None:
@@ -66,27 +74,31 @@ def build_imported_weights(path: str, version: str, state: Mapping[str, LazyTens
         if network == 'inception_v3':
             pooling = 'padded'
             if classes is not None and classes.shape == (CLASSES_OF_2015,):
-                pooling = '2015'  # as pytorch-fid and torch-fidelity keep that network
-    everything = {f'{scope}/{name}': tensor for name, tensor in tensors.items()}
+                pooling = '2015'  # the network of pytorch-fid and torch-fidelity
+    variables = {f'{scope}/{name}': tensor for name, tensor in tensors.items()}
     if averages is not None:
         averaged, _ = _variables(path, network, averages, recognize(path, averages)[1],
                                  gammas=any(name.endswith('gamma') for name in tensors))
-        everything.update({f'{scope}/{name}{MOVING_AVERAGE}': tensor
+        variables.update({f'{scope}/{name}{MOVING_AVERAGE}': tensor
                            for name, tensor in averaged.items()})
     return ImportedWeights(
         path,
         version,
         'torchvision and timm' if network == 'inception_v3' else 'timm',
-        everything,
+        variables,
         pooling=pooling,
         input_scaling=input_scaling,
-        notes=tuple(said),
+        notes=(*notes, *new_notes),
     )
 
 
 def _variables(path: str, network: str, state: Mapping[str, LazyTensor], prefix: str,
                gammas: bool | None = None) -> tuple[dict[str, LazyTensor], list[str]]:
-    """By TF-Slim's names in the network's scope; and what is to be said."""
+    """The variables by TF-Slim's names in the network's scope, and notes.
+
+    Args:
+      gammas: whether to keep the gammas of batch norm; None keeps them unless all are 1.
+    """
     known = registry.NETWORKS[network]
     left = {name[len(prefix):]: tensor for name, tensor in state.items()
             if name.startswith(prefix) and not name.endswith('num_batches_tracked')}
@@ -97,28 +109,29 @@ def _variables(path: str, network: str, state: Mapping[str, LazyTensor], prefix:
         if layer == known.classifier:
             notes += _classifier(left, layer, tensors)
         elif f'{module}.conv.weight' in left:
-            tensors[f'{layer}/weights'] = _transposed(path, left.pop(f'{module}.conv.weight'))
-            for theirs, ours in _BATCH_NORM.items():
-                if f'{module}.bn.{theirs}' in left:
-                    tensors[f'{layer}/BatchNorm/{ours}'] = _plain(left.pop(f'{module}.bn.{theirs}'))
+            tensors[f'{layer}/weights'] = _kernel(path, left.pop(f'{module}.conv.weight'))
+            for torch_name, slim_name in _BATCH_NORM.items():
+                value = left.pop(f'{module}.bn.{torch_name}', None)
+                if value is not None:
+                    tensors[f'{layer}/BatchNorm/{slim_name}'] = _as_float32(value)
             if f'{module}.bn.weight' in left:
-                scales[f'{layer}/BatchNorm/gamma'] = _plain(left.pop(f'{module}.bn.weight'))
+                scales[f'{layer}/BatchNorm/gamma'] = _as_float32(left.pop(f'{module}.bn.weight'))
         elif f'{module}.weight' in left and f'{module}.bias' in left:
-            tensors[f'{layer}/weights'] = _transposed(
+            tensors[f'{layer}/weights'] = _kernel(
                 path, left.pop(f'{module}.weight'), layer == known.aux_classifier)
-            tensors[f'{layer}/biases'] = _plain(left.pop(f'{module}.bias'))
+            tensors[f'{layer}/biases'] = _as_float32(left.pop(f'{module}.bias'))
         elif not layer.startswith(_AUX):
-            raise CheckpointError(f'{path} is incomplete: of {known.title} it has no {module}; '
-                                  'find the whole.')
+            raise CheckpointError(f'{path} is incomplete: {module} of {known.title} is missing; '
+                                  'copy it again.')
     if gammas is None:
-        gammas = any(not np.array_equal(each.load(), np.ones(each.shape, np.float32))
-                     for each in scales.values())
+        gammas = any(not np.array_equal(scale.load(), np.ones(scale.shape, np.float32))
+                     for scale in scales.values())
         if scales and not gammas:
-            notes.append('Every gamma of its batch norm is 1, and left out.')
+            notes.append('All gammas of batch norm are 1 and left out.')
     if gammas:
         tensors.update(scales)
     if left:
-        notes.append(f'Tensors of no layer of the network, left out: {len(left)}, such as '
+        notes.append(f'{len(left)} tensors do not belong to the network and are left out, such as '
                      f'{", ".join(sorted(left)[:3])}.')
     return tensors, notes
 
@@ -126,56 +139,55 @@ def _variables(path: str, network: str, state: Mapping[str, LazyTensor], prefix:
 def _classifier(
     left: dict[str, LazyTensor], layer: str, tensors: dict[str, LazyTensor]
 ) -> list[str]:
-    """Takes the classifier out of what is left: under any of its names, alone or in a row."""
+    """Moves the classifier from `left` to `tensors`; returns notes if that is not possible."""
     for head in _HEADS:
         rows = [name for name in left
                 if re.fullmatch(rf'{re.escape(head)}(\.\w+)?\.weight', name)
                 and len(left[name].shape) == 2]
         if len(rows) > 1:
-            return [f'It ends with {len(rows)} dense layers, {head}, whose activations a state '
-                    'dict does not say; its body alone is read, without a classifier.']
-        if rows and rows[0].removesuffix('weight') + 'bias' in left:
-            tensors[f'{layer}/weights'] = _transposed(
+            return [f'There are {len(rows)} dense layers, {head}, and a state dict does not record '
+                    'their activations. Only the base network is read.']
+        bias = rows[0].removesuffix('weight') + 'bias' if rows else None
+        if bias in left:
+            tensors[f'{layer}/weights'] = _kernel(
                 '', left.pop(rows[0]), layer.startswith('Logits/Conv2d'))
-            tensors[f'{layer}/biases'] = _plain(left.pop(rows[0].removesuffix('weight') + 'bias'))
+            tensors[f'{layer}/biases'] = _as_float32(left.pop(bias))
             return []
-    return ['It has no classifier; its body alone is read.']
+    return ['There is no classifier; only the base network is read.']
 
 
-def _plain(tensor: LazyTensor) -> LazyTensor:
-    return LazyTensor(tensor.shape, np.dtype(np.float32),
-                  lambda: np.asarray(tensor.load(), np.float32))
+def _as_float32(tensor: LazyTensor) -> LazyTensor:
+    return transform(tensor, tensor.shape, lambda value: value)
 
 
-def _transposed(path: str, tensor: LazyTensor, as_convolution: bool = False) -> LazyTensor:
-    """[out, in, height, width] as [height, width, in, out], or a dense layer's as [in, out]."""
+def _kernel(path: str, tensor: LazyTensor, is_convolution: bool = False) -> LazyTensor:
+    """A kernel in TensorFlow's order.
+
+    Args:
+      path: the file, for messages.
+      tensor: `[out, in, height, width]`, or `[out, in]` of a dense layer.
+      is_convolution: whether the dense layer is a 1×1 convolution in TF-Slim.
+    """
     if len(tensor.shape) == 2:
-        shape = tensor.shape[::-1]
-        if as_convolution:
-            shape = (1, 1, *shape)
-        return LazyTensor(shape, np.dtype(np.float32), lambda: np.ascontiguousarray(
-            tensor.load().T, np.float32).reshape(shape))
+        dense = transform(tensor, tensor.shape[::-1], np.transpose)
+        return as_convolution(dense) if is_convolution else dense
     if len(tensor.shape) != 4:
-        raise CheckpointError(f'{path} has weights of {len(tensor.shape)} dimensions where '
-                              'convolutions have 4; it is another network.')
-    out, into, height, width = tensor.shape
-    return LazyTensor(
-        (height, width, into, out),
-        np.dtype(np.float32),
-        lambda: np.ascontiguousarray(np.transpose(tensor.load(), (2, 3, 1, 0)), np.float32),
-    )
+        raise CheckpointError(f'{path} has a convolution with {len(tensor.shape)} instead of 4 '
+                              'dimensions; it is another network.')
+    return to_hwio(tensor)
 
 
 def state_dict(info: CheckpointInfo, weights: Mapping[str, np.ndarray], *,
                aux: bool = True) -> dict[str, np.ndarray]:
-    """A network as torchvision and timm name it, for `load_state_dict(..., strict=True)`.
+    """Converts a network to a state dict for `load_state_dict(..., strict=True)`.
 
     Args:
-      info, weights: from `checkpoint.read`.
-      aux: with Inception V3's auxiliary head, where there is one.
+      info: from `checkpoint.read`.
+      weights: from `checkpoint.read`.
+      aux: include Inception V3's auxiliary head if there is one.
 
     Raises:
-      ExportError: neither library has the network, or pools as it does.
+      ExportError: neither torchvision nor timm has the network.
     """
     check(info)
     network = registry.NETWORKS[info.network]
@@ -193,10 +205,10 @@ def state_dict(info: CheckpointInfo, weights: Mapping[str, np.ndarray], *,
             continue
         ones = np.ones(len(kernel), np.float32)
         state[f'{module}.conv.weight'] = kernel
-        if biases is not None:  # a batch norm that only adds
+        if biases is not None:  # as a batch norm that only adds
             values = (ones, biases, 0 * ones, np.float32(1 - BATCH_NORM_EPSILON) * ones)
         else:
-            values = tuple(weights.get(f'{layer}/BatchNorm/{each}', ones) for each in (
+            values = tuple(weights.get(f'{layer}/BatchNorm/{parameter}', ones) for parameter in (
                 'gamma', 'beta', 'moving_mean', 'moving_variance'))
         for name, value in zip(('weight', 'bias', 'running_mean', 'running_var'), values):
             state[f'{module}.bn.{name}'] = value
@@ -205,16 +217,17 @@ def state_dict(info: CheckpointInfo, weights: Mapping[str, np.ndarray], *,
 
 
 def check(info: CheckpointInfo) -> None:
-    """Raises an ExportError where PyTorch's libraries have no such network."""
+    """Raises an ExportError if neither torchvision nor timm has the network."""
     title = registry.NETWORKS[info.network].title
     if not has_torch_names(info.network):
-        raise ExportError(f'{title} is in neither torchvision nor timm as TF-Slim built it, which '
-                          'have Inception V3, V4 and Inception-ResNet V2; take onnx.')
+        raise ExportError(f'Neither torchvision nor timm has {title} as in TF-Slim; they have '
+                          'Inception V3, V4 and Inception-ResNet V2. Choose onnx.')
     if info.depth_multiplier not in (None, 1.0):
-        raise ExportError(f'{info.path} is {title} at depth_multiplier={info.depth_multiplier:g}, '
-                          'which torchvision and timm have at full width alone; take onnx.')
+        raise ExportError(f'{info.path} is {title} with depth_multiplier='
+                          f'{info.depth_multiplier:g}; torchvision and timm have it at full width '
+                          'only. Choose onnx.')
     if info.network == 'inception_v3' and info.pooling == 'average':
         raise ExportError(
-            "PyTorch's Inception V3 counts the zeros around the grid when it averages and "
-            "TF-Slim's does not, so that its answers would differ; write it all the same with "
-            "pooling='padded' (--pooling padded), which takes the weights as if made for that.")
+            "PyTorch's Inception V3 includes the padding when its blocks average and TF-Slim's "
+            "does not, so predictions would differ. To export the weights anyway, set "
+            "pooling='padded' (--pooling padded).")

@@ -1,4 +1,4 @@
-"""TensorFlow.js's layers models: `model.json`, a Keras model, and files of its weights beside it.
+"""TensorFlow.js layers models: `model.json`, a Keras model, with files of weights beside it.
 
 Source: https://www.tensorflow.org/js/guide/save_load, and tfjs-core's `io/types.ts`.
 """
@@ -18,10 +18,11 @@ from inception_slim.formats.keras_weights import Layer
 import numpy as np
 
 _LARGEST_JSON = 2**26
-_TYPES = {'float32': '<f4', 'float16': '<f2', 'uint8': 'u1', 'uint16': '<u2', 'int32': '<i4'}
+_DTYPES = {'float32': '<f4', 'float16': '<f2', 'uint8': 'u1', 'uint16': '<u2', 'int32': '<i4'}
 
 
 def read_weights(path: str) -> ImportedWeights:
+    """Reads a `model.json` or its folder."""
     file = os.path.join(path, 'model.json') if os.path.isdir(path) else path
     with open(file, 'rb') as opened:
         text = opened.read(_LARGEST_JSON + 1)
@@ -30,8 +31,8 @@ def read_weights(path: str) -> ImportedWeights:
         topology, manifest = model['modelTopology'], model['weightsManifest']
         config = topology.get('model_config', topology)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise CheckpointError(f'{file} is no layers model of TensorFlow.js: such a JSON has a '
-                              'modelTopology and a weightsManifest; copy it again.') from None
+        raise CheckpointError(f'{file} is not a TensorFlow.js layers model: it needs a '
+                              'modelTopology and a weightsManifest.') from None
     layers: dict[str, Layer] = {}
     quantized = set()
     for group in manifest:
@@ -43,66 +44,67 @@ def read_weights(path: str) -> ImportedWeights:
             layer, _, parameter = name.rpartition('/')
             layer = layer.rsplit('/', 1)[-1]
             layers.setdefault(layer, Layer(layer, {})).values[parameter] = tensor
-    found = keras_weights.build_imported_weights(
-        path, 'layers model of TensorFlow.js', layers, config
-    )
+    weights = keras_weights.build_imported_weights(
+        path, 'TensorFlow.js layers model', layers, config)
     if quantized:
-        found.notes += (f'Its weights were kept in {" and ".join(sorted(quantized))}, and are '
-                        'what these stand for.',)
-    return found
+        weights.notes += (f'The weights were stored as {" and ".join(sorted(quantized))} and are '
+                          'dequantized.',)
+    return weights
 
 
 class _Shards:
-    """Files that are one row of bytes."""
+    """The concatenation of several files."""
 
     def __init__(self, model: str, names: Any):
         folder = os.path.dirname(model)
         self.position = 0
-        self._model, self._files = model, []
+        self._files: list[tuple[str, int]] = []
         for name in names if isinstance(names, list) else []:
             if not isinstance(name, str) or os.path.basename(name) != name or name in ('', '..'):
-                raise CheckpointError(f'{model} names weights outside of its folder, {name!r}; put '
-                                      'them beside it.')
+                raise CheckpointError(f'{model} refers to weights outside of its folder, {name!r}; '
+                                      'put them beside it.')
             file = os.path.join(folder, name)
             if not os.path.isfile(file):
-                raise CheckpointError(f'{model} names {name}, which is not beside it; put it '
-                                      'there.')
+                raise CheckpointError(f'{model} needs the file {name} beside it, which does not '
+                                      'exist.')
             self._files.append((file, os.path.getsize(file)))
         self.size = sum(size for _, size in self._files)
 
     def read(self, first: int, count: int) -> bytes:
-        pieces = []
+        """Reads `count` bytes from the offset `first`."""
+        parts = []
         for file, size in self._files:
             if first < size and count:
                 with open(file, 'rb') as opened:
                     opened.seek(first)
-                    pieces.append(opened.read(min(count, size - first)))
-                count -= len(pieces[-1])
+                    parts.append(opened.read(min(count, size - first)))
+                count -= len(parts[-1])
             first = max(0, first - size)
-        return b''.join(pieces)
+        return b''.join(parts)
 
 
 def _tensor(path: str, entry: Any, shards: _Shards) -> tuple[str, LazyTensor]:
-    """The next of a row of weights."""
-    name, shape, kept = str(entry['name']), tuple(entry['shape']), entry.get('quantization')
-    kind = (kept or entry)['dtype']
-    if kind not in _TYPES or entry['dtype'] not in _TYPES or not all(
+    """The name of an entry of the manifest, and its tensor at the position of `shards`."""
+    name, shape = str(entry['name']), tuple(entry['shape'])
+    quantization = entry.get('quantization')
+    stored_dtype = (quantization or entry)['dtype']
+    if stored_dtype not in _DTYPES or entry['dtype'] not in _DTYPES or not all(
             isinstance(side, int) and side >= 0 for side in shape):
-        raise CheckpointError(f'{path} holds {name} as {kind}, which is not read here; take one '
-                              f'with {", ".join(_TYPES)}.')
-    dtype = np.dtype(_TYPES[kind])
+        raise CheckpointError(f'{path} has the unsupported dtype {stored_dtype} or an invalid '
+                              f'shape in {name}; supported are {", ".join(_DTYPES)}.')
+    dtype = np.dtype(_DTYPES[stored_dtype])
     check_tensor_size(path, name, shape, np.dtype(np.float32))
     first, count = shards.position, dtype.itemsize * math.prod(shape)
     shards.position += count
     if shards.position > shards.size:
-        raise CheckpointError(f'{path} is cut short: {name} would end at byte '
-                              f'{shards.position:,} of {shards.size:,}; copy its weights again.')
+        raise CheckpointError(f'{path} is truncated: {name} ends at byte {shards.position:,} of '
+                              f'{shards.size:,}; copy its weights again.')
 
     def load() -> np.ndarray:
-        numbers = np.frombuffer(shards.read(first, count), dtype).reshape(shape)
-        if kept and 'scale' in kept:
-            # In float32, as TensorFlow.js does it.
-            return numbers.astype(np.float32) * np.float32(kept['scale']) + np.float32(kept['min'])
-        return numbers.astype(np.float32)
+        value = np.frombuffer(shards.read(first, count), dtype).reshape(shape).astype(np.float32)
+        if quantization and 'scale' in quantization:
+            # In float32, like TensorFlow.js.
+            value = value * np.float32(quantization['scale']) + np.float32(quantization['min'])
+        return value
 
     return name, LazyTensor(shape, np.dtype(np.float32), load)

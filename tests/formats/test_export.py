@@ -196,7 +196,7 @@ class TestRefusals:
         def full(batch):
             raise OSError(28, 'No space left on device')
 
-        for answer, says in ((lambda batch: np.full((len(batch), 11), 1.1), 'differs from the check'),
+        for answer, says in ((lambda batch: np.full((len(batch), 11), 1.1), 'differs from the'),
                              (lambda batch: np.full((len(batch), 11), np.nan), 'or are not finite'),
                              (full, r'cannot be written \(No space left on device\); nothing')):
             writes(answer)

@@ -112,8 +112,9 @@ class TestPyTorch:
     def test_does_not_run_code(self, tmp_path):
         code = pickle.dumps({'weights': MakesFolder(str(tmp_path / 'ran'))})
         self.zipped(tmp_path / 'new.pth', code)
-        magic = pickle.dumps(torch_format._LEGACY_MAGIC, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2)
-        (tmp_path / 'old.pth').write_bytes(magic + code)
+        header = b''.join(pickle.dumps(value, 2)
+                          for value in (torch_format._LEGACY_MAGIC, 1001, {}))
+        (tmp_path / 'old.pth').write_bytes(header + code)
         (tmp_path / 'plain.pt').write_bytes(code)
         for name in ('new.pth', 'old.pth', 'plain.pt'):
             assert_refused(tmp_path / name, r'calls posix.mkdir when it is loaded, .*is refused')
@@ -338,14 +339,14 @@ class TestKeras:
                            ('soft', h5py.SoftLink('/nowhere'))):
             with h5py.File(tmp_path / f'{name}.h5', 'w') as file:
                 file['conv2d'] = link
-            assert_refused(tmp_path / f'{name}.h5', 'a link to elsewhere, conv2d, which is not followed')
+            assert_refused(tmp_path / f'{name}.h5', 'contains a link, conv2d, which is not foll')
 
     def test_numbers_in_other_files(self, tmp_path):
         (tmp_path / 'numbers').write_bytes(bytes(16))
         with h5py.File(tmp_path / 'model.h5', 'w') as file:
             file.create_group('conv2d').create_dataset(
                 'kernel:0', (4,), np.float32, external=[(str(tmp_path / 'numbers'), 0, 16)])
-        assert_refused(tmp_path / 'model.h5', 'keeps the numbers of conv2d in other files')
+        assert_refused(tmp_path / 'model.h5', 'stores the weights of conv2d in other files')
 
     def test_numbers_without_end(self, tmp_path):
         with h5py.File(tmp_path / 'model.h5', 'w') as file:
@@ -358,7 +359,7 @@ class TestKeras:
         with h5py.File(tmp_path / 'model.h5', 'w') as file:
             group = file.create_group('conv2d')
             group['again'] = group
-        assert_refused(tmp_path / 'model.h5', 'holds more than any network')
+        assert_refused(tmp_path / 'model.h5', 'has more groups than any supported network')
 
     def test_bomb(self, tmp_path):
         with zipfile.ZipFile(tmp_path / 'model.keras', 'w', zipfile.ZIP_DEFLATED) as archive:
@@ -417,7 +418,7 @@ class TestTensorFlowJs:
 
     def test_deep_json(self, tmp_path):
         (tmp_path / 'model.json').write_text('{"a":' * 100_000)
-        assert_refused(tmp_path / 'model.json', 'no layers model of TensorFlow.js')
+        assert_refused(tmp_path / 'model.json', 'not a TensorFlow.js layers model')
 
 
 class TestArchives:
@@ -433,13 +434,14 @@ class TestArchives:
     def test_names_that_lead_out(self, tmp_path, name):
         (tmp_path / 'in').mkdir()
         self.archive(tmp_path / 'in' / 'model.tar.gz', name)
-        assert_refused(tmp_path / 'in' / 'model.tar.gz', 'names a file outside of itself', tmp_path)
+        assert_refused(tmp_path / 'in' / 'model.tar.gz', 'with a path outside of the',
+                       tmp_path)
         assert not os.path.exists('/tmp/outside.ckpt')
 
     @pytest.mark.parametrize('kind', [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
     def test_links_are_not_followed(self, tmp_path, kind):
         self.archive(tmp_path / 'model.tar.gz', 'model.ckpt', kind, '/etc/passwd')
-        assert_refused(tmp_path / 'model.tar.gz', 'holds 0 files of networks')
+        assert_refused(tmp_path / 'model.tar.gz', 'contains 0 networks')
 
     def test_bomb(self, tmp_path):
         """Gzipped zeros: three gigabytes of a member that the reader need not even want."""
