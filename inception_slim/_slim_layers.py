@@ -39,7 +39,7 @@ def patched_layer(layer_class: type) -> type:
 
 
 def flatten_function(layer_class: type) -> Callable:
-    """`tf.layers.flatten` with a new layer for each call: a reused one keeps its graph and scope."""
+    """`tf.layers.flatten` with a new layer for each call; a reused one keeps its graph, scope."""
 
     def flatten(inputs, name=None):
         return layer_class(name=name)(inputs)
@@ -58,9 +58,9 @@ def _patched_methods(layer_class: type) -> dict[str, Callable]:
     """The methods `add_weight` and `_assign_moving_average` of a layer, with other globals.
 
     `add_weight` puts all variables of the graph into a set and looks for the new one in a list of
-    them. Each hash and comparison of a variable checks whether TensorFlow is eager, which takes more
-    than half of the time of building a large network; comparing by identity is enough in a graph.
-    `_assign_moving_average` calls the deprecated `tf.compat.v1.colocate_with`.
+    them. Each hash and comparison of a variable checks whether TensorFlow is eager, which takes
+    more than half of the time of building a large network; comparing by identity is enough in a
+    graph. `_assign_moving_average` calls the deprecated `tf.compat.v1.colocate_with`.
     """
     methods = {}
     for base in reversed(layer_class.__mro__):

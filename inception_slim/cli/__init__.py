@@ -102,8 +102,11 @@ class _CompletionAction(argparse.Action):
         shtab = require('shtab', 'Shell completion', InceptionSlimError)
         for command in (parser, *_commands_of(parser).values()):
             for action in command._actions:
-                kind = re.match('(DIR|FOLDER)|FILE|PATH|CKPT|CHECKPOINT|IMAGES|FIRST|SECOND|SRC|DST|SOURCE|'
-                                'DATASET|SCRIPT', str(action.metavar))
+                kind = re.match(
+                    '(DIR|FOLDER)|FILE|PATH|CKPT|CHECKPOINT|IMAGES|FIRST|SECOND|SRC|DST|SOURCE|'
+                    'DATASET|SCRIPT',
+                    str(action.metavar),
+                )
                 if kind:
                     action.complete = (  # type: ignore[attr-defined]
                         shtab.DIRECTORY if kind[1] else shtab.FILE)

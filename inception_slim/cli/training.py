@@ -71,9 +71,13 @@ def add(verb: Verb) -> None:
                        'latest one')
     add_options(added, training.TrainingOptions, leave=['checkpoint_scope'])
     add_json(added)
-    added.add_argument('--workers', type=positive_int, metavar='N',
-                       help='train in N processes on this machine, each with its share of the cores; '
-                       'for several machines, set TF_CONFIG')
+    added.add_argument(
+        '--workers',
+        type=positive_int,
+        metavar='N',
+        help='train in N processes on this machine, each with its share of the cores; '
+        'for several machines, set TF_CONFIG',
+    )
     added.add_argument('--on-worker-loss', choices=('stop', 'restart'), default='stop',
                        help='when another worker fails: stop, or restart and wait for it to come '
                        'back (%(default)s)')

@@ -72,7 +72,7 @@ def convolutional_head(
     return logits, end_points
 
 
-def dense_aux_head(net: tf.Tensor, num_classes: int, names: Sequence[str]) -> tf.Tensor:
+def dense_aux_head(net: tf.Tensor, num_classes: int | None, names: Sequence[str]) -> tf.Tensor:
     """The auxiliary head of V4 and Inception-ResNet V2, under `AuxLogits`, with a dense layer.
 
     Args:

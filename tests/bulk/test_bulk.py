@@ -452,13 +452,18 @@ class TestGoingOn:
     def test_another_command(self, folder, wanted, tmp_path):
         same = {'shard_size': 1, 'output_type': 'features'}
         for arguments, options, says in (
-                ((folder, wanted), {'output_type': 'top5'}, 'begun with output_type features, but it is top5'),
-                ((folder, wanted), {'dtype': 'float16'}, 'with dtype float32, but it is float16'),
-                ((folder, wanted), {'use_ema': True}, 'with use_ema False, but it is True'),
-                ((folder, wanted, OTHER), {}, 'was begun with another checkpoint than now'),
-                ((folder / '0', wanted), {}, 'other sources: 30 images then, 10 images now'),
-                ((folder, folder), {}, 'holds something else, such as 0; give a folder'),
-                ((folder, folder / 'labels.txt'), {}, 'is a file; give a folder')):
+            (
+                (folder, wanted),
+                {'output_type': 'top5'},
+                'begun with output_type features, but it is top5',
+            ),
+            ((folder, wanted), {'dtype': 'float16'}, 'with dtype float32, but it is float16'),
+            ((folder, wanted), {'use_ema': True}, 'with use_ema False, but it is True'),
+            ((folder, wanted, OTHER), {}, 'was begun with another checkpoint than now'),
+            ((folder / '0', wanted), {}, 'other sources: 30 images then, 10 images now'),
+            ((folder, folder), {}, 'holds something else, such as 0; give a folder'),
+            ((folder, folder / 'labels.txt'), {}, 'is a file; give a folder'),
+        ):
             with pytest.raises(DatasetError, match=says):
                 run(*arguments, **{**same, **options})
         (tmp_path / 'out').mkdir()
@@ -542,8 +547,19 @@ class TestRefuses:
 class TestCommand:
 
     def test_writes(self, capsys, folder, tmp_path):
-        arguments = ['bulk', ELEVEN, str(folder), '--output', str(tmp_path / 'out'), '--output-type',
-                     'features', '--format', 'npy', '--shard-size', '20']
+        arguments = [
+            'bulk',
+            ELEVEN,
+            str(folder),
+            '--output',
+            str(tmp_path / 'out'),
+            '--output-type',
+            'features',
+            '--format',
+            'npy',
+            '--shard-size',
+            '20',
+        ]
         assert cli.main(arguments) == 0
         printed = capsys.readouterr()
         assert printed.out == f'Wrote {tmp_path}/out: 29 images in 2 shards\n'

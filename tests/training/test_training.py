@@ -203,7 +203,9 @@ class TestFolder:
         folder = CheckpointDir(str(trained[0]), 'inception_v3', 3)
         with tf.Session() as session:
             session.run(variable.initializer)
-            with pytest.raises(TrainingError, match='with other options .depth multiplier, image size'):
+            with pytest.raises(
+                TrainingError, match='with other options .depth multiplier, image size'
+            ):
                 folder.restore(session, tf.train.Saver())
             np.testing.assert_array_equal(session.run(variable), np.ones(shape))
 
@@ -223,7 +225,9 @@ class TestFolder:
             before = sorted(os.listdir(tmp_path))
             # Where the data should go there is a folder with something in it.
             (tmp_path / 'model.ckpt-2.data-00000-of-00001' / 'full').mkdir(parents=True)
-            with pytest.raises(TrainingError, match='model.ckpt-2 cannot be written .*free disk space'):
+            with pytest.raises(
+                TrainingError, match='model.ckpt-2 cannot be written .*free disk space'
+            ):
                 save(session, saver, str(tmp_path), 2)
             assert sorted(os.listdir(tmp_path)) == before
             assert tensors(first)

@@ -360,8 +360,11 @@ class TestCommand:
                     for more in ([], ['--learning-rate', '0.5'])]
         for done in side_by_side(fork_server.command, commands, configs(2)):
             assert (done.returncode, done.stderr.count('\n')) == (1, 1), done.stderr
-            assert ') has learning_rate=0.5, but the chief has 0.01; start all workers with the same options.' in (
-                done.stderr)
+            assert (
+                ') has learning_rate=0.5, but the chief has 0.01; start all workers with the same '
+                'options.'
+                in (done.stderr)
+            )
         assert not (tmp_path / 'train').exists()
 
     def test_rejects_a_port_in_use(self):
@@ -370,8 +373,10 @@ class TestCommand:
             taken.listen()
             port = taken.getsockname()[1]
             config = {**TWO, 'cluster': {'worker': ['127.0.0.1:1', f'127.0.0.1:{port}']}}
-            with pytest.raises(TrainingError, match=f'Cannot listen on port {port} of 127.0.0.1:{port} '
-                               '.Address already in use.'):
+            with pytest.raises(
+                TrainingError,
+                match=f'Cannot listen on port {port} of 127.0.0.1:{port} .Address already in use.',
+            ):
                 join_cluster(json.dumps(config), {}, timeout=5, wait_minutes=1, log=None)
 
     def test_rejects_workers_option_with_tf_config(self, dataset, tmp_path):
