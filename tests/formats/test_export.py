@@ -1,4 +1,4 @@
-"""Every format answers as TensorFlow 1.15.5 did, and what cannot be written leaves nothing."""
+"""Predictions of every exported format, compared with TensorFlow 1.15.5; errors of `export`."""
 
 import dataclasses
 import os
@@ -56,7 +56,7 @@ class TestFormats:
         assert answers['classes'].numpy().tolist() == [f'class {i}'.encode() for i in best]
         assert (tmp_path / 'saved' / 'assets' / 'labels.txt').read_text() == (
             tmp_path / 'labels.txt').read_text()
-        # As TensorFlow's users of 2018 load it.
+        # With the loader of TensorFlow 1.
         with tf.Graph().as_default(), tf.Session() as session:
             tf.saved_model.load(session, ['serve'], str(tmp_path / 'saved'))
 
@@ -66,14 +66,14 @@ class TestFormats:
         definition = tf.GraphDef.FromString((tmp_path / 'frozen.pb').read_bytes())
         with tf.Graph().as_default(), tf.Session() as session:
             tf.import_graph_def(definition, name='')
-            found = session.run('InceptionV3/Predictions/Reshape_1:0', {'input:0': images(2)})
-        np.testing.assert_allclose(found, golden['renamed'], atol=1e-5)
+            actual = session.run('InceptionV3/Predictions/Reshape_1:0', {'input:0': images(2)})
+        np.testing.assert_allclose(actual, golden['renamed'], atol=1e-5)
 
-    # TensorFlow's own interpreter announces its move to another package.
+    # TensorFlow deprecates its own interpreter.
     @pytest.mark.filterwarnings(r'ignore:\s*Warning. tf.lite.Interpreter is deprecated')
-    @pytest.mark.parametrize('precision, close', [('float32', 1e-5), ('float16', 1e-2),
+    @pytest.mark.parametrize('precision, tolerance', [('float32', 1e-5), ('float16', 1e-2),
                                                  ('int8', 0.2)])
-    def test_tflite(self, tmp_path, golden, png_folder, precision, close):
+    def test_tflite(self, tmp_path, golden, png_folder, precision, tolerance):
         file = tmp_path / 'model.tflite'
         result = formats.export(path_of('slim_v2'), file, format='tflite', precision=precision,
                              calibration_images=png_folder)
@@ -86,7 +86,7 @@ class TestFormats:
         interpreter.set_tensor(source['index'], images(2))
         interpreter.invoke()
         np.testing.assert_allclose(interpreter.get_tensor(target['index']), golden['slim_v2'],
-                                   atol=close)
+                                   atol=tolerance)
 
     @pytest.mark.parametrize('name', [
         pytest.param('slim_v2', marks=pytest.mark.slow), 'gamma'])
@@ -101,8 +101,8 @@ class TestFormats:
         np.testing.assert_allclose(session.run(None, {'input:0': images(2)})[0],
                                    golden['slim_v2'], atol=1e-4)
 
-    def test_onnx_in_int8(self, tmp_path, golden, png_folder):
-        """Every convolution is in eight bits, for the runtime that is asked too."""
+    def test_onnx_int8(self, tmp_path, golden, png_folder):
+        """Every convolution is int8, in the file and in the graph that onnxruntime optimizes."""
         file = tmp_path / 'model.onnx'
         formats.export(path_of('slim_v2'), file, format='onnx', precision='int8',
                       calibration_images=png_folder)
@@ -110,43 +110,47 @@ class TestFormats:
         settings.optimized_model_filepath = str(tmp_path / 'optimized.onnx')
         settings.log_severity_level = 3
         session = onnxruntime.InferenceSession(file, settings)
-        found = session.run(['InceptionV3/Predictions/Reshape_1:0'], {'input:0': images(2)})[0]
-        np.testing.assert_allclose(found, golden['slim_v2'], atol=0.2)
-        kinds = [[node.op_type for node in onnx.load(each).graph.node]
-                 for each in (file, tmp_path / 'optimized.onnx')]
+        actual = session.run(['InceptionV3/Predictions/Reshape_1:0'], {'input:0': images(2)})[0]
+        np.testing.assert_allclose(actual, golden['slim_v2'], atol=0.2)
+        kinds = [[node.op_type for node in onnx.load(model).graph.node]
+                 for model in (file, tmp_path / 'optimized.onnx')]
         assert kinds[0].count('Conv') == kinds[1].count('QLinearConv') == 94
         assert kinds[1].count('Conv') == 0
-        weights = {each.name: each.data_type for each in onnx.load(file).graph.initializer
-                   if each.name.endswith(':weights:quantized')}
+        weights = {item.name: item.data_type for item in onnx.load(file).graph.initializer
+                   if item.name.endswith(':weights:quantized')}
         assert set(weights.values()) == {onnx.TensorProto.INT8} and len(weights) == 94
         with pytest.raises(CheckpointError, match='is quantized to int8, which cannot be'):
             checkpoint.read(file)
 
     @pytest.mark.parametrize('name', ['model.h5', 'model.weights.h5'])
-    def test_keras_in_hdf5(self, tmp_path, golden, name):
+    def test_keras_hdf5(self, tmp_path, golden, name):
         result = formats.export(path_of('gamma'), tmp_path / name, format='keras')
         assert result.max_difference < 1e-6 and os.listdir(tmp_path) == [name]
         if name == 'model.h5':
             model = tf2.keras.models.load_model(tmp_path / name)
             np.testing.assert_allclose(model(images(2), training=False), golden['gamma'], atol=1e-5)
-        # The weights are renamed on the way, and nothing else.
+        # Exact: weights are only renamed.
         _, weights = checkpoint.read(path_of('gamma'))
-        info, found = checkpoint.read(tmp_path / name)
+        info, actual = checkpoint.read(tmp_path / name)
         assert info.format == 'Keras HDF5 file'
-        assert set(found) == {each for each in weights if not each.startswith('AuxLogits/')}
-        for each, value in found.items():
-            np.testing.assert_array_equal(value, weights[each], err_msg=each)
+        assert set(actual) == {name for name in weights if not name.startswith('AuxLogits/')}
+        for variable, value in actual.items():
+            np.testing.assert_array_equal(value, weights[variable], err_msg=variable)
 
-    def test_onnx_says_what_it_needs(self, tmp_path, monkeypatch):
+    def test_missing_package_error(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, 'tf2onnx', None)
         with pytest.raises(ExportError, match=r"pip install 'inception_slim\[onnx\]'"):
             formats.export(path_of('slim_v2'), tmp_path / 'model.onnx', format='onnx')
         assert os.listdir(tmp_path) == []
 
 
-class TestRefusals:
+def test_formats_are_those_of_the_table():
+    assert set(formats.FORMATS) == set(registry.WRITABLE)
 
-    @pytest.mark.parametrize('arguments, says', [
+
+class TestErrors:
+
+    @pytest.mark.parametrize('arguments, message', [
         ({'format': 'caffe'}, 'Unknown format .caffe.; choose one of saved-model'),
         ({'format': 'tflite', 'precision': 'int4'}, 'must be one of float32, float16, int8'),
         ({'format': 'frozen', 'precision': 'int8'},
@@ -156,58 +160,58 @@ class TestRefusals:
         ({'format': 'keras', 'labels': ['a']}, 'keras cannot store labels'),
         ({'format': 'frozen', 'calibration_images': np.zeros((2, 5, 5, 3))},
          r'must have the shape \[N, 299')])
-    def test_arguments(self, tmp_path, arguments, says):
-        with pytest.raises(ExportError, match=says):
+    def test_rejects_arguments(self, tmp_path, arguments, message):
+        with pytest.raises(ExportError, match=message):
             formats.export(path_of('slim_v2'), tmp_path / 'new', **arguments)
         assert os.listdir(tmp_path) == []
 
-    def test_labels_of_other_classes(self, tmp_path):
+    def test_rejects_wrong_number_of_labels(self, tmp_path):
         with pytest.raises(DatasetError, match='1 names, but the checkpoint has 11 classes'):
             formats.export(path_of('slim_v2'), tmp_path / 'new', format='saved-model', labels=['a'])
         assert os.listdir(tmp_path) == []
 
-    def test_destinations(self, tmp_path):
+    def test_rejects_destinations(self, tmp_path):
         (tmp_path / 'there').write_text('mine')
         (tmp_path / 'folder').mkdir()
         (tmp_path / 'folder' / 'file').touch()
-        for name, says, overwrite in (('there', 'exists; give another path or over', False),
+        for name, message, overwrite in (('there', 'exists; give another path or over', False),
                                       ('folder', 'with other content than an exported model', True),
                                       ('no/new', 'no folder .*make it first', False)):
-            with pytest.raises(ExportError, match=says):
+            with pytest.raises(ExportError, match=message):
                 formats.export(path_of('slim_v2'), tmp_path / name, format='frozen',
                               overwrite=overwrite)
         assert (tmp_path / 'there').read_text() == 'mine'
 
-    def test_inside_a_graph(self, tmp_path, graph):
+    def test_rejects_graph_mode(self, tmp_path, graph):
         with pytest.raises(ExportError, match='needs eager mode'):
             formats.export(path_of('slim_v2'), tmp_path / 'new', format='frozen')
 
-    def test_what_differs_or_fails_is_not_left_behind(self, tmp_path, monkeypatch):
+    def test_removes_failed_exports(self, tmp_path, monkeypatch):
         (tmp_path / 'model.pb').write_text('the one before')
 
-        def writes(answer):
+        def patch_writer(predict):
             def write(info, weights, path, settings):
                 with open(path, 'w') as file:
                     file.write('half')
-                return answer
+                return predict
             monkeypatch.setitem(registry.WRITABLE, 'frozen', dataclasses.replace(
                 registry.WRITABLE['frozen'], write=write))
 
         def full(batch):
             raise OSError(28, 'No space left on device')
 
-        for answer, says in ((lambda batch: np.full((len(batch), 11), 1.1), 'differs from the'),
+        for predict, message in ((lambda batch: np.full((len(batch), 11), 1.1), 'differs from the'),
                              (lambda batch: np.full((len(batch), 11), np.nan), 'or are not finite'),
                              (full, r'cannot be written \(No space left on device\); nothing')):
-            writes(answer)
-            with pytest.raises(ExportError, match=says):
+            patch_writer(predict)
+            with pytest.raises(ExportError, match=message):
                 formats.export(path_of('slim_v2'), tmp_path / 'model.pb', format='frozen',
                               overwrite=True)
             assert os.listdir(tmp_path) == ['model.pb']
             assert (tmp_path / 'model.pb').read_text() == 'the one before'
 
 
-def test_export_as_a_command(tmp_path):
+def test_export_command(tmp_path):
     def run(*arguments):
         return fork_server.module('inception_slim', 'export', *arguments)
 

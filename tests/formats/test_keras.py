@@ -1,4 +1,4 @@
-"""Keras models are those of keras.applications, and answer as TensorFlow 1.15.5 did."""
+"""Exported Keras models, compared with keras.applications and TensorFlow 1.15.5."""
 
 import os
 import re
@@ -22,7 +22,7 @@ import pytest
 import tensorflow as tf2
 
 
-def info_of(name, classes):
+def make_info(name, classes):
     return checkpoint.CheckpointInfo(
         path=name, format='V2', naming=checkpoint.SLIM_NAMES, network=name,
         scope=registry.NETWORKS[name].scope, num_classes=classes, has_background_class=False,
@@ -30,25 +30,25 @@ def info_of(name, classes):
         optimizer=None, parameters=0, depth_multiplier=None, min_depth=16)
 
 
-def set_in_order(model, name, weights):
-    """Gives a model of keras.applications the weights, by its own names and order of layers.
+def set_weights_in_order(model, name, weights):
+    """Sets the weights of a model of keras.applications by the names and the order of its layers.
 
-    Layers that it leaves to Keras to name are numbered as they are made: in TF-Slim's order.
+    Layers without a name of their own are numbered in the order of creation, which is TF-Slim's.
     """
     slim_layers = list(dict.fromkeys(
-        each.split('/', 1)[1].removesuffix('/weights') for each in golden_shapes(name)
-        if each.endswith('/weights') and '/AuxLogits/' not in each))
+        item.split('/', 1)[1].removesuffix('/weights') for item in golden_shapes(name)
+        if item.endswith('/weights') and '/AuxLogits/' not in item))
     head = registry.NETWORKS[name].classifier
-    unnamed = [each for each in slim_layers if f'{each}/biases' not in weights
-               and each != 'Conv2d_7b_1x1']
+    unnamed = [item for item in slim_layers if f'{item}/biases' not in weights
+               and item != 'Conv2d_7b_1x1']
     repeats = {'35': 'Repeat', '17': 'Repeat_1', '8': 'Repeat_2'}
     numbered = {'conv2d': [], 'batch_normalization': []}
     layer_of = {}
     for layer in model.layers:
-        made = re.fullmatch(r'(conv2d|batch_normalization)(?:_(\d+))?', layer.name)
+        match = re.fullmatch(r'(conv2d|batch_normalization)(?:_(\d+))?', layer.name)
         residual = re.fullmatch(r'block(\d+)_(\d+)_conv', layer.name)
-        if made:
-            numbered[made[1]].append((int(made[2] or 0), layer))
+        if match:
+            numbered[match[1]].append((int(match[2] or 0), layer))
         elif residual:
             block = f'block{residual[1]}_{residual[2]}'
             layer_of[layer] = ('Block8' if block == 'block8_10' else
@@ -58,12 +58,12 @@ def set_in_order(model, name, weights):
         elif layer.name == 'predictions':
             layer_of[layer] = head
     for layers in numbered.values():
-        layers.sort(key=lambda each: each[0])
+        layers.sort(key=lambda item: item[0])
         assert len(layers) == len(unnamed)
-        layer_of.update({layer: each for (_, layer), each in zip(layers, unnamed)})
+        layer_of.update({layer: item for (_, layer), item in zip(layers, unnamed)})
     assert set(layer_of) == {layer for layer in model.layers if layer.weights}
-    for layer, each in layer_of.items():
-        layer.set_weights([weights[f'{each}/{parameter}'].reshape(shape.shape)
+    for layer, item in layer_of.items():
+        layer.set_weights([weights[f'{item}/{parameter}'].reshape(shape.shape)
                            for shape in layer.weights for parameter in [parameter_of(shape)]])
 
 
@@ -72,37 +72,36 @@ def parameter_of(variable):
         variable.name, f'BatchNorm/{variable.name}')
 
 
-def described(model):
-    """How many layers of each kind, and every convolution."""
+def describe_layers(model):
+    """The number of layers of each kind, and every convolution."""
     kinds = ('Conv2D', 'BatchNormalization', 'Concatenate', 'AveragePooling2D', 'MaxPooling2D',
              'GlobalAveragePooling2D', 'Dense')
-    counts = {kind: sum(type(each).__name__ == kind for each in model.layers) for kind in kinds}
+    counts = {kind: sum(type(item).__name__ == kind for item in model.layers) for kind in kinds}
     return counts, sorted(
-        (*each.kernel.shape, *each.strides, each.padding, each.use_bias, each.output.shape[1])
-        for each in model.layers if type(each).__name__ == 'Conv2D')
+        (*item.kernel.shape, *item.strides, item.padding, item.use_bias, item.output.shape[1])
+        for item in model.layers if type(item).__name__ == 'Conv2D')
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name, theirs', [
+@pytest.mark.parametrize('name, keras_name', [
     ('inception_v3', 'InceptionV3'), ('inception_resnet_v2', 'InceptionResNetV2')])
-def test_of_keras_applications(name, theirs):
-    """The same layers at full width; given the same weights in order, the same answers."""
+def test_equals_keras_applications(name, keras_name):
+    """Same layers at full width, and same predictions with the same weights in order."""
     weights = golden_weights(name)
     network = registry.NETWORKS[name]
     classes = len(weights[f'{network.classifier}/biases'])
-    ours = keras_writer.keras_model(info_of(name, classes), weights)
-    theirs = getattr(tf2.keras.applications, theirs)(weights=None, classes=classes)
-    assert ours.count_params() == theirs.count_params()
-    assert described(ours) == described(theirs)
-    set_in_order(theirs, name, weights)
-    expected = theirs(images(2), training=False).numpy()
+    ours = keras_writer.keras_model(make_info(name, classes), weights)
+    reference = getattr(tf2.keras.applications, keras_name)(weights=None, classes=classes)
+    assert ours.count_params() == reference.count_params()
+    assert describe_layers(ours) == describe_layers(reference)
+    set_weights_in_order(reference, name, weights)
+    expected = reference(images(2), training=False).numpy()
     np.testing.assert_allclose(ours(images(2), training=False), expected, atol=1e-6)
     np.testing.assert_allclose(expected, golden_arrays(name)['predictions'], atol=1e-4)
 
 
 @pytest.mark.slow
-def test_inception_resnet_v2_as_a_file(tmp_path):
-    """Through the export, which asks the checkpoint too, and back from the file."""
+def test_exports_inception_resnet_v2(tmp_path):
     path = write_golden_checkpoint('inception_resnet_v2', tmp_path / 'model.ckpt')
     result = formats.export(path, tmp_path / 'model.keras', format='keras')
     assert result.max_difference < 1e-4 and result.same_top1 == result.images
@@ -112,7 +111,7 @@ def test_inception_resnet_v2_as_a_file(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['inception_v1', 'inception_v2'])
-def test_networks_without_a_keras_form(name, tmp_path):
+def test_rejects_other_networks(name, tmp_path):
     path = os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585')
     with pytest.raises(formats.ExportError, match='cannot be exported to Keras; Inception V3 and '
                                                  'Inception-ResNet V2 can. Choose saved-model'):
@@ -120,8 +119,8 @@ def test_networks_without_a_keras_form(name, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_biases_in_the_place_of_batch_norm(tmp_path):
-    """As a network built with `use_batch_norm=False` is saved."""
+def test_exports_biases_without_batch_norm(tmp_path):
+    """The checkpoint is of a network built with `use_batch_norm=False`."""
     path = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
     info, weights = checkpoint.read(path)
     folded = {f'InceptionV3/{name}': value

@@ -1,4 +1,4 @@
-"""OpenVINO's files answer as TensorFlow 1.15.5 did, and are read again: `make test-engines`."""
+"""OpenVINO files, compared with TensorFlow 1.15.5 and read again: `make test-engines`."""
 
 import os
 import shutil
@@ -14,8 +14,9 @@ pytestmark = pytest.mark.engines
 SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 
 
-@pytest.mark.parametrize('precision, close', [('float32', 1e-5), ('float16', 1e-2), ('int8', 0.2)])
-def test_answers(tmp_path, precision, close):
+@pytest.mark.parametrize('precision, tolerance', [('float32', 1e-5), ('float16', 1e-2),
+                                                  ('int8', 0.2)])
+def test_predictions(tmp_path, precision, tolerance):
     import openvino  # here, so that this file can be collected without it
 
     result = formats.export(SLIM_V2, tmp_path / 'model', format='openvino', precision=precision,
@@ -26,12 +27,12 @@ def test_answers(tmp_path, precision, close):
         'INFERENCE_PRECISION_HINT': 'f32'})
     answer = model({'input': images(2)})
     logits = golden_arrays('checkpoints')['slim_v2']
-    np.testing.assert_allclose(answer['predictions'], softmax(logits), atol=close)
+    np.testing.assert_allclose(answer['predictions'], softmax(logits), atol=tolerance)
     np.testing.assert_allclose(softmax(answer['logits']), answer['predictions'], atol=1e-6)
-    in_bytes = [each for each in openvino.Core().read_model(
+    quantizers = [item for item in openvino.Core().read_model(
         tmp_path / 'model' / 'openvino_model.xml').get_ops()
-        if each.get_type_name() == 'FakeQuantize']
-    assert bool(in_bytes) == (precision == 'int8')
+        if item.get_type_name() == 'FakeQuantize']
+    assert bool(quantizers) == (precision == 'int8')
 
 
 def folded(path):
@@ -40,7 +41,7 @@ def folded(path):
 
 
 @pytest.mark.parametrize('source', ['padded', '2015', 'inception_v2', 'inception_v4'])
-def test_read_again_bit_for_bit(tmp_path, source):
+def test_round_trip_is_exact(tmp_path, source):
     path = tmp_path / 'slim.ckpt'
     if source.startswith('inception'):
         write_golden_checkpoint(source, path)
@@ -49,8 +50,8 @@ def test_read_again_bit_for_bit(tmp_path, source):
     formats.export(path, tmp_path / 'model', format='openvino')
     info, expected = folded(path)
     for again in ('model', 'model/openvino_model.xml'):
-        found, weights = checkpoint.read(tmp_path / again)
-        assert (found.format, found.network, found.pooling) == (
+        info_again, weights = checkpoint.read(tmp_path / again)
+        assert (info_again.format, info_again.network, info_again.pooling) == (
             'OpenVINO IR', info.network, info.pooling)
         expected = {name: value for name, value in expected.items() if 'AuxLogits' not in name}
         assert set(weights) == set(expected)
@@ -67,18 +68,18 @@ def good(tmp_path_factory):
     return folder
 
 
-def test_eight_bits_are_not_read(good):
+def test_rejects_int8(good):
     with pytest.raises(CheckpointError, match='is quantized to int8, which cannot be converted'):
         checkpoint.read(good / 'bytes')
 
 
-def test_without_its_weights(good, tmp_path):
+def test_rejects_missing_weights(good, tmp_path):
     shutil.copy(good / 'model' / 'openvino_model.xml', tmp_path)
     with pytest.raises(CheckpointError, match='does not exist; put it beside it'):
         checkpoint.read(tmp_path)
 
 
-def test_models_of_others_are_not_read(tmp_path):
+def test_rejects_models_of_other_programs(tmp_path):
     import openvino
     from openvino import opset8 as ops
 
@@ -88,20 +89,20 @@ def test_models_of_others_are_not_read(tmp_path):
         checkpoint.read(tmp_path / 'other.xml')
 
 
-def test_damaged_and_cut(good, tmp_path):
-    """At any place: a sentence, or what still reads whole; never another error."""
-    chance = np.random.RandomState(0)
+def test_damaged_and_truncated(good, tmp_path):
+    """Damage anywhere gives a one-line CheckpointError or goes unnoticed; no other error."""
+    rng = np.random.RandomState(0)
     refused = 0
     for number in range(30):
         shutil.copytree(good / 'model', tmp_path / 'bad', dirs_exist_ok=True)
         path = tmp_path / 'bad' / ('openvino_model.xml' if number % 3 else 'openvino_model.bin')
         content = bytearray(path.read_bytes())
-        place = chance.randint(len(content))
+        place = rng.randint(len(content))
         if number % 2:
             del content[place:]
         else:
             for _ in range(8):
-                content[chance.randint(len(content))] = chance.randint(256)
+                content[rng.randint(len(content))] = rng.randint(256)
         path.write_bytes(content)
         try:
             checkpoint.read(tmp_path / 'bad')
@@ -111,8 +112,7 @@ def test_damaged_and_cut(good, tmp_path):
     assert refused >= 10
 
 
-def test_commands(tmp_path, capsys):
-    """From any to any: in by one verb, and out again by the other."""
+def test_convert_and_export_commands(tmp_path, capsys):
     folder = str(tmp_path / 'model')
     assert cli.main(['convert', SLIM_V2, folder, '--to', 'openvino']) == 0
     assert f'Wrote {folder}: openvino, float32' in capsys.readouterr().out

@@ -1,7 +1,7 @@
-"""Files of other libraries are read as checkpoints are: by the names that these libraries give.
+"""Reading files of other libraries.
 
-The names and shapes are recorded from the libraries (golden/foreign_names.json.gz), the weights
-are those that TensorFlow 1.15.5 was asked with. `make formats` asks the libraries themselves.
+Names and shapes are recorded from the libraries (golden/foreign_names.json.gz); weights are those
+of the reference outputs of TensorFlow 1.15.5. `make test-formats` runs the libraries themselves.
 """
 
 import gzip
@@ -42,7 +42,7 @@ def names():
 
 @pytest.fixture(scope='module')
 def narrow():
-    """A session of a graph that the golden checkpoints fit, and the name of its output."""
+    """A session of a graph that fits the golden checkpoints, and the name of its output."""
     with tf.Graph().as_default() as graph, slim.arg_scope(
             inception_slim.inception_v3_arg_scope()):
         _, end_points = inception_slim.inception_v3(
@@ -53,16 +53,16 @@ def narrow():
     session.close()
 
 
-def in_order(weights):
-    """TF-Slim's layers in the order of its variables, which is that in which all make them."""
+def slim_layers_in_order(weights):
+    """TF-Slim's layers in the order in which all libraries build them."""
     return list(dict.fromkeys(name.removesuffix('/weights') for name in weights
                               if name.endswith('/weights')))
 
 
-def as_state_dict(recorded, weights, network):
-    """The recorded names with the weights, module after module; the heads of a kind last."""
+def make_state_dict(recorded, weights, network):
+    """The weights under the recorded names; heads come last."""
     heads = {'AuxLogits', 'Logits'}
-    ours = in_order(weights)
+    ours = slim_layers_in_order(weights)
     if not any(name.startswith('AuxLogits') for name, _ in recorded):
         ours = [name for name in ours if not name.startswith('AuxLogits/')]
     modules = {}
@@ -73,7 +73,7 @@ def as_state_dict(recorded, weights, network):
             parameter = f'{part}.{parameter}'
         modules.setdefault(module, {})[parameter] = shape
     # torchvision and timm define the auxiliary head before the last blocks, TF-Slim after them.
-    order = sorted(modules, key=lambda each: each.split('.')[0] in heads)
+    order = sorted(modules, key=lambda item: item.split('.')[0] in heads)
     order += [order.pop(order.index(head)) for head in ('fc', 'last_linear', 'classif')
               if head in order]
     if network == 'inception_resnet_v2':  # whose conv2d_7b is defined after block8
@@ -102,46 +102,46 @@ def as_state_dict(recorded, weights, network):
     return state
 
 
-def same(found, expected):
-    assert set(found) == set(expected)
+def assert_same(actual, expected):
+    assert set(actual) == set(expected)
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+        np.testing.assert_array_equal(actual[name], value, err_msg=name)
 
 
 class TestPyTorch:
 
     @pytest.mark.parametrize('key', ['torchvision/inception_v3', 'timm/inception_v4',
                                      'timm/inception_resnet_v2'])
-    def test_reads_and_writes_bit_for_bit(self, tmp_path, names, key):
+    def test_round_trip_is_exact(self, tmp_path, names, key):
         network = key.split('/')[1]
         weights = golden_weights(network)
         if network != 'inception_v3':
             weights = {name: value for name, value in weights.items()
                        if not name.startswith('AuxLogits/')}
-        state = as_state_dict(names[key], weights, network)
+        state = make_state_dict(names[key], weights, network)
         safetensors_format.save(tmp_path / 'model.safetensors', {
             f'module.{name}': value for name, value in state.items()}, {})
-        info, found = checkpoint.read(tmp_path / 'model.safetensors')
+        info, actual = checkpoint.read(tmp_path / 'model.safetensors')
         assert (info.network, info.has_gammas) == (network, False)
         assert info.pooling == ('padded' if network == 'inception_v3' else 'average')
         assert info.has_aux_logits == (network == 'inception_v3')
-        same(found, weights)
-        again = state_dicts.state_dict(info, found)
-        same({name: value for name, value in again.items() if not name.endswith('tracked')},
+        assert_same(actual, weights)
+        again = state_dicts.state_dict(info, actual)
+        assert_same({name: value for name, value in again.items() if not name.endswith('tracked')},
              {name: value for name, value in state.items() if not name.endswith('tracked')})
         assert list(again) == list(state) or network == 'inception_v3'
         if network != 'inception_v3':
             return
-        # As TF-Slim's weights in PyTorch's names: TensorFlow 1.15.5 said what they answer.
-        info, found = checkpoint.read(tmp_path / 'model.safetensors', pooling='average')
-        logits, _ = frozen_graph.predict(info, found, images(2))
+        # TF-Slim's weights with PyTorch's names, compared with TensorFlow 1.15.5.
+        info, actual = checkpoint.read(tmp_path / 'model.safetensors', pooling='average')
+        logits, _ = frozen_graph.predict(info, actual, images(2))
         expected = golden_arrays('inception_v3')['logits']
         np.testing.assert_allclose(logits, expected, **close_to(expected))
 
     @pytest.mark.slow
-    def test_out_and_in_again(self, tmp_path, names):
+    def test_exports_and_reads_again(self, tmp_path, names):
         weights = golden_weights('inception_v3')
-        state = as_state_dict(names['torchvision/inception_v3'], weights, 'inception_v3')
+        state = make_state_dict(names['torchvision/inception_v3'], weights, 'inception_v3')
         state['Mixed_5b.branch1x1.bn.weight'] += 1
         torch_format.save(tmp_path / 'in.pth', state)
         result = formats.export(tmp_path / 'in.pth', tmp_path / 'out.safetensors',
@@ -150,18 +150,18 @@ class TestPyTorch:
         written = safetensors.numpy.load_file(tmp_path / 'out.safetensors')
         state = {name: np.int64(0) * value if name.endswith('tracked') else value
                  for name, value in state.items()}
-        same(written, state)
+        assert_same(written, state)
         checkpoint.convert(tmp_path / 'out.safetensors', tmp_path / 'slim.ckpt')
-        info, found = checkpoint.read(tmp_path / 'slim.ckpt')
+        info, actual = checkpoint.read(tmp_path / 'slim.ckpt')
         assert (info.pooling, info.has_gammas) == ('padded', True)
-        same(found, checkpoint.read(tmp_path / 'in.pth')[1])
+        assert_same(actual, checkpoint.read(tmp_path / 'in.pth')[1])
         result = formats.export(tmp_path / 'slim.ckpt', tmp_path / 'timm', format='timm')
         config = json.loads((tmp_path / 'timm' / 'config.json').read_text())
         assert (config['architecture'], config['num_classes']) == ('inception_v3', 1000)
         info, _ = checkpoint.read(tmp_path / 'timm')
         assert (info.pooling, info.has_aux_logits) == ('padded', False)
 
-    def test_slim_weights_are_not_passed_off_as_pytorchs(self, tmp_path):
+    def test_rejects_networks_that_pytorch_lacks(self, tmp_path):
         weights = {f'InceptionV3/{name}': value
                    for name, value in golden_weights('inception_v3').items()}
         checkpoint._convert.write_checkpoint(weights, str(tmp_path / 'slim'), 1)
@@ -175,10 +175,10 @@ class TestPyTorch:
         assert not (tmp_path / 'out.pth').exists()
 
     @pytest.mark.slow
-    def test_images_of_another_scaling(self, tmp_path, names):
-        """As timm's gluon weights, whose config.json says how images are scaled."""
+    def test_folds_input_scaling(self, tmp_path, names):
+        """The config.json of timm's gluon weights records the scaling of images."""
         weights = golden_weights('inception_v3')
-        state = as_state_dict(names['timm/inception_v3'], weights, 'inception_v3')
+        state = make_state_dict(names['timm/inception_v3'], weights, 'inception_v3')
         safetensors_format.save(tmp_path / 'model.safetensors', state, {'pooling': 'average'})
         mean, deviation = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
         (tmp_path / 'config.json').write_text(json.dumps(
@@ -186,28 +186,31 @@ class TestPyTorch:
         plain, values = checkpoint.read(tmp_path / 'model.safetensors', input_range='inception')
         info, folded = checkpoint.read(tmp_path)
         assert 'folded into Conv2d_1a_3x3' in info.notes[0]
-        same(checkpoint.read(tmp_path / 'model.safetensors', input_range='imagenet')[1], folded)
+        _, values_imagenet = checkpoint.read(tmp_path / 'model.safetensors',
+                                             input_range='imagenet')
+        assert_same(values_imagenet, folded)
         scaled = np.float32(((images(1) + 1) / 2 - mean) / deviation)
         expected, _ = frozen_graph.predict(plain, values, scaled)
-        found, _ = frozen_graph.predict(info, folded, images(1))
-        np.testing.assert_allclose(found, expected, **close_to(expected))
+        actual, _ = frozen_graph.predict(info, folded, images(1))
+        np.testing.assert_allclose(actual, expected, **close_to(expected))
 
 
 class TestKeras:
 
-    def file(self, path, recorded, weights, config=None):
-        """An HDF5 file of a model as Keras 2 wrote it, with the weights in TF-Slim's order."""
-        unnamed = [layer for layer in in_order(
+    def write_file(self, path, recorded, weights, config=None):
+        """Writes an HDF5 file as Keras 2 does, with the weights in TF-Slim's order."""
+        unnamed = [layer for layer in slim_layers_in_order(
             name.removeprefix('InceptionV3/') for name in golden_shapes('inception_v3'))
             if not layer.startswith(('AuxLogits/', 'Logits/'))]
-        made = {kind: sorted((number, name) for name, each, number, _ in recorded if each == kind)
+        made = {kind: sorted((number, name) for name, layer_kind, number, _ in recorded
+                             if layer_kind == kind)
                 for kind in ('Conv2D', 'BatchNormalization')}
         with h5py.File(path, 'w') as file:
             group = file.create_group('model_weights')
             for layers in made.values():
                 assert len(layers) == len(unnamed)
                 for (_, name), layer in zip(layers, unnamed):
-                    shapes = next(each[3] for each in recorded if each[0] == name)
+                    shapes = next(entry[3] for entry in recorded if entry[0] == name)
                     for parameter, shape in shapes:
                         ours = 'weights' if parameter == 'kernel' else f'BatchNorm/{parameter}'
                         value = weights[f'{layer}/{ours}']
@@ -220,12 +223,13 @@ class TestKeras:
             if config is not None:
                 file.attrs['model_config'] = json.dumps(config)
 
-    def test_names_of_keras_applications(self, tmp_path, names):
+    def test_reads_keras_applications(self, tmp_path, names):
         _, weights = checkpoint.read(SLIM_V2)
-        self.file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights)
-        info, found = checkpoint.read(tmp_path / 'model.h5')
+        self.write_file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights)
+        info, actual = checkpoint.read(tmp_path / 'model.h5')
         assert (info.naming, info.num_classes) == ('keras.applications', 11)
-        same(found, {name: value for name, value in weights.items() if 'AuxLogits' not in name})
+        assert_same(actual, {name: value for name, value in weights.items()
+                             if 'AuxLogits' not in name})
         expected = golden_arrays('checkpoints')['slim_v2']
         with inference.load(tmp_path / 'model.h5') as predictor:
             np.testing.assert_allclose(predictor.logits(images(2)), expected, **close_to(expected))
@@ -237,30 +241,31 @@ class TestKeras:
         return {'class_name': 'Functional', 'config': {'layers': [*layers, *(
             {'class_name': kind, 'name': name, 'config': config} for kind, name, config in top)]}}
 
-    def test_another_epsilon(self, tmp_path, names):
+    def test_shifts_epsilon(self, tmp_path, names):
         _, weights = checkpoint.read(SLIM_V2)
         other = {name: np.float32(value + 0.0009) if name.endswith('variance') else value
                  for name, value in weights.items()}
-        self.file(tmp_path / 'model.h5', names['keras/InceptionV3'], other, self.config(
+        self.write_file(tmp_path / 'model.h5', names['keras/InceptionV3'], other, self.config(
             names['keras/InceptionV3'],
             [('GlobalAveragePooling2D', 'pool', {}),
              ('Dense', 'predictions', {'activation': 'softmax'})], epsilon=1e-4))
-        info, found = checkpoint.read(tmp_path / 'model.h5')
+        info, actual = checkpoint.read(tmp_path / 'model.h5')
         assert info.notes[0].startswith('Batch norm used epsilon 0.0001')
-        for name, value in found.items():
+        for name, value in actual.items():
             np.testing.assert_allclose(value, weights[name], atol=2e-7)
 
-    @pytest.mark.parametrize('top, says', [
+    @pytest.mark.parametrize('top, message', [
         ([('GlobalMaxPooling2D', 'pool', {}), ('Dense', 'predictions', {})],
          'there is pool, a GlobalMaxPooling2D'),
         ([('Flatten', 'flat', {}), ('Dense', 'predictions', {})], 'no average pooling comes')])
-    def test_ends_otherwise(self, tmp_path, names, top, says):
+    def test_reads_base_network_if_head_is_unsupported(self, tmp_path, names, top, message):
         _, weights = checkpoint.read(SLIM_V2)
-        self.file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights,
+        self.write_file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights,
                   self.config(names['keras/InceptionV3'], top))
-        info, found = checkpoint.read(tmp_path / 'model.h5')
-        assert info.num_classes is None and says in info.notes[0]
-        same(found, {name: value for name, value in weights.items() if 'Logits' not in name})
+        info, actual = checkpoint.read(tmp_path / 'model.h5')
+        assert info.num_classes is None and message in info.notes[0]
+        assert_same(actual, {name: value for name, value in weights.items()
+                             if 'Logits' not in name})
         with pytest.raises(CheckpointError, match='has no classifier, so it cannot be exported'):
             formats.export(tmp_path / 'model.h5', tmp_path / 'out.pb', format='frozen')
 
@@ -270,32 +275,32 @@ class TestGraphs:
     @pytest.mark.parametrize('pooling, names', [
         ('average', ['saved-model', 'onnx']), ('padded', ['frozen', 'keras']), ('2015', ['keras'])])
     def test_exports_record_the_pooling(self, tmp_path, pooling, names):
-        """Each answers so, or it would not be there, and is read again bit for bit."""
+        """Weights are exactly the same when read again."""
         checkpoint.convert(GAMMA, tmp_path / 'slim', pooling=pooling)
         info, weights = checkpoint.read(tmp_path / 'slim')
         assert info.pooling == pooling
         for format in names:
             formats.export(tmp_path / 'slim', tmp_path / format, format=format)
-            again, found = checkpoint.read(tmp_path / format)
+            again, actual = checkpoint.read(tmp_path / format)
             assert again.pooling == pooling
             expected = weights if format == 'keras' else inference.fold_batch_norm(
                 {name: value.copy() for name, value in weights.items()})
-            same(found, {name: value for name, value in expected.items()
+            assert_same(actual, {name: value for name, value in expected.items()
                          if 'AuxLogits' not in name})
 
-    def test_freeze_graph(self, tmp_path, narrow):
-        """As freeze_graph left TF-Slim's networks: batch norm is there, and says its epsilon."""
+    def test_reads_freeze_graph(self, tmp_path, narrow):
+        """Graphs of freeze_graph have batch norm, with its epsilon."""
         session, output = narrow
-        with _warnings() as said:
+        with _warnings() as caught:
             checkpoint.restore(session, SLIM_V2)
-        assert not [each for each in said if 'pooling' in str(each.message)]
+        assert not [item for item in caught if 'pooling' in str(item.message)]
         with session.graph.as_default():
             frozen = tf.graph_util.convert_variables_to_constants(
                 session, session.graph.as_graph_def(), [output])
         (tmp_path / 'frozen.pb').write_bytes(frozen.SerializeToString())
-        info, found = checkpoint.read(tmp_path / 'frozen.pb')
+        info, actual = checkpoint.read(tmp_path / 'frozen.pb')
         assert (info.format, info.num_classes) == ('frozen graph', 11)
-        same(found, {name: value for name, value in checkpoint.read(SLIM_V2)[1].items()
+        assert_same(actual, {name: value for name, value in checkpoint.read(SLIM_V2)[1].items()
                      if 'AuxLogits' not in name})
         for node in frozen.node:
             if node.op.startswith('FusedBatchNorm'):
@@ -304,9 +309,9 @@ class TestGraphs:
         info, shifted = checkpoint.read(tmp_path / 'other.pb')
         assert info.notes[0].startswith('Batch norm used epsilon 0.002')
         name = 'Mixed_5b/Branch_0/Conv2d_0a_1x1/BatchNorm/moving_variance'
-        np.testing.assert_allclose(shifted[name], found[name] + 0.001, rtol=1e-6)
+        np.testing.assert_allclose(shifted[name], actual[name] + 0.001, rtol=1e-6)
 
-    def test_december_2015(self, tmp_path):
+    def test_reads_graph_of_2015(self, tmp_path):
         definition = graph_of_2015.draw()
         (tmp_path / 'graph.pb').write_bytes(definition.SerializeToString())
         with tf.Graph().as_default(), tf.Session() as session:
@@ -320,7 +325,7 @@ class TestGraphs:
             logits, _ = frozen_graph.predict(info, weights, images(2))
             np.testing.assert_allclose(logits, expected, **close_to(expected))
 
-    def test_2014(self, tmp_path):
+    def test_rejects_graph_of_2014(self, tmp_path):
         definition = tf.GraphDef()
         for name in ('conv2d0_w', 'conv2d0_b'):
             node = definition.node.add(name=name, op='Const')
@@ -330,20 +335,20 @@ class TestGraphs:
         with pytest.raises(CheckpointError, match='V1 of 2014.*local response normalization'):
             checkpoint.inspect(tmp_path / 'tensorflow_inception_graph.pb')
 
-    def test_variables_of_a_saved_model(self, tmp_path):
-        """As TF-Hub's modules for TensorFlow 1 keep them, under `module/`."""
+    def test_reads_tf1_saved_model(self, tmp_path):
+        """TF-Hub modules for TensorFlow 1 have variables under `module/`."""
         _, weights = checkpoint.read(SLIM_V2)
         (tmp_path / 'variables').mkdir()
         checkpoint._convert.write_checkpoint(
             {f'module/InceptionV3/{name}': value for name, value in weights.items()},
             str(tmp_path / 'variables' / 'variables'), 1)
         (tmp_path / 'saved_model.pb').write_bytes(b'')
-        info, found = checkpoint.read(tmp_path)
+        info, actual = checkpoint.read(tmp_path)
         assert (info.format, info.scope) == ('SavedModel', 'module/InceptionV3')
-        same(found, weights)
+        assert_same(actual, weights)
 
-    def test_objects_of_a_saved_model(self, tmp_path):
-        """As TensorFlow 2 keeps variables: by keys of its own, with the names beside them."""
+    def test_reads_tf2_saved_model(self, tmp_path):
+        """TensorFlow 2 saves variables under keys, with the names in an object graph."""
         import tensorflow
 
         _, weights = checkpoint.read(SLIM_V2)
@@ -351,17 +356,17 @@ class TestGraphs:
         module.all = [tensorflow.Variable(value, name=f'InceptionV3/{name}')
                       for name, value in weights.items()]
         tensorflow.saved_model.save(module, str(tmp_path / 'saved'))
-        same(checkpoint.read(tmp_path / 'saved')[1], weights)
+        assert_same(checkpoint.read(tmp_path / 'saved')[1], weights)
 
 
 class TestTensorFlowJs:
 
-    def test_layers_model(self, tmp_path, names):
-        """Of bytes and of floats, over files that end anywhere."""
+    def test_reads_layers_model(self, tmp_path, names):
+        """Quantized and float weights, across the ends of files."""
         _, weights = checkpoint.read(SLIM_V2)
         ours = TestKeras()
         recorded = names['keras/InceptionV3']
-        ours.file(tmp_path / 'model.h5', recorded, weights)
+        ours.write_file(tmp_path / 'model.h5', recorded, weights)
         entries, content = [], b''
         with h5py.File(tmp_path / 'model.h5') as file:
             for layer in file['model_weights']:
@@ -383,9 +388,9 @@ class TestTensorFlowJs:
             {'modelTopology': {'model_config': config},
              'weightsManifest': [{'paths': [f'part{number}' for number in range(3)],
                                   'weights': entries}]}))
-        info, found = checkpoint.read(tmp_path)
+        info, actual = checkpoint.read(tmp_path)
         assert info.num_classes == 11 and 'stored as uint8' in info.notes[-1]
-        for name, value in found.items():
+        for name, value in actual.items():
             np.testing.assert_allclose(value, weights[name], rtol=0,
                                        atol=1 / 256 if name.endswith('beta') else 0)
 
@@ -393,17 +398,17 @@ class TestTensorFlowJs:
 class TestArchives:
 
     @pytest.mark.parametrize('name', ['slim_v1', 'slim_v2'])
-    def test_in_place(self, tmp_path, name):
+    def test_reads_archive(self, tmp_path, name):
         folder = os.path.join(GOLDEN, 'checkpoints', name)
         with tarfile.open(tmp_path / 'model.tar.gz', 'w:gz') as archive:
             archive.add(folder, 'model')
         before = set(os.listdir(tmp_path))
-        info, found = checkpoint.read(tmp_path / 'model.tar.gz')
+        info, actual = checkpoint.read(tmp_path / 'model.tar.gz')
         assert info.path == str(tmp_path / 'model.tar.gz') and 'in an archive' in info.format
-        same(found, checkpoint.read(os.path.join(folder, 'model.ckpt-157585'))[1])
+        assert_same(actual, checkpoint.read(os.path.join(folder, 'model.ckpt-157585'))[1])
         assert set(os.listdir(tmp_path)) == before
 
-    def test_more_than_one(self, tmp_path):
+    def test_rejects_two_networks(self, tmp_path):
         with tarfile.open(tmp_path / 'two.tar', 'w') as archive:
             for name in ('a.pth', 'b.pth'):
                 archive.addfile(tarfile.TarInfo(name), io.BytesIO())
@@ -413,15 +418,15 @@ class TestArchives:
 
 class TestRestoring:
 
-    def test_warns_of_another_pooling(self, tmp_path, narrow):
+    def test_warns_of_different_pooling(self, tmp_path, narrow):
         checkpoint.convert(SLIM_V2, tmp_path / 'slim', pooling='padded')
         with pytest.warns(UserWarning, match="pooling='padded' and the graph has 'average'"):
             checkpoint.restore(narrow[0], tmp_path / 'slim')
 
-    def test_a_body_for_fine_tuning(self, tmp_path, names, narrow):
-        """A file of another format fills a graph, all but its heads."""
+    def test_restores_base_network(self, tmp_path, names, narrow):
+        """A file of another format without heads, for fine-tuning."""
         _, weights = checkpoint.read(SLIM_V2)
-        TestKeras().file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights)
+        TestKeras().write_file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights)
         done = checkpoint.restore(narrow[0], tmp_path / 'model.h5',
                                   exclude=['Logits', 'AuxLogits'])
         # 94 layers of the body, with batch norm.

@@ -1,4 +1,4 @@
-"""TensorFlow's own saved_model_cli shows and runs an exported SavedModel, as a process."""
+"""TensorFlow's saved_model_cli shows and runs an exported SavedModel."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 def saved(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp('saved') / 'model')
     formats.export(os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585'), folder,
-                  format='saved-model', labels=[f'name {each}' for each in range(11)])
+                  format='saved-model', labels=[f'name {index}' for index in range(11)])
     return folder
 
 
@@ -31,17 +31,17 @@ def saved_model_cli(*arguments):
     return done.stdout
 
 
-def shown(saved, signature):
-    """What is said of a signature, without the spaces of its layout."""
+def show_signature(saved, signature):
+    """The description of a signature, with single spaces."""
     text = saved_model_cli('show', '--dir', saved, '--tag_set', 'serve', '--signature_def',
                            signature)
     return ' '.join(text.split())
 
 
-def test_shows(saved):
-    images = shown(saved, 'serving_default')
+def test_show(saved):
+    images = show_signature(saved, 'serving_default')
     assert "inputs['images'] tensor_info: dtype: DT_FLOAT shape: (-1, 299, 299, 3) " in images
-    encoded = shown(saved, 'encoded')
+    encoded = show_signature(saved, 'encoded')
     assert "inputs['encoded'] tensor_info: dtype: DT_STRING shape: (-1) " in encoded
     assert "outputs['classes'] tensor_info: dtype: DT_STRING shape: (-1) " in encoded
     for name in ('logits', 'predictions'):
@@ -49,23 +49,23 @@ def test_shows(saved):
             assert f"outputs['{name}'] tensor_info: dtype: DT_FLOAT shape: (-1, 11) " in text
 
 
-def test_runs(saved, tmp_path):
+def test_run(saved, tmp_path):
     np.save(tmp_path / 'images.npy', images(2))
     saved_model_cli('run', '--dir', saved, '--tag_set', 'serve', '--signature_def',
                     'serving_default', '--inputs', f'images={tmp_path}/images.npy', '--outdir',
                     tmp_path)
     expected = golden_arrays('checkpoints')['slim_v2']
-    found = np.load(tmp_path / 'logits.npy')
-    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    actual = np.load(tmp_path / 'logits.npy')
+    np.testing.assert_allclose(actual, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_runs_on_encoded_images(saved, tmp_path):
-    chance = np.random.RandomState(0)
-    encoded = [tf.io.encode_png(chance.randint(0, 256, (16, 16, 3)).astype(np.uint8)).numpy()
+def test_run_on_encoded_images(saved, tmp_path):
+    rng = np.random.RandomState(0)
+    encoded = [tf.io.encode_png(rng.randint(0, 256, (16, 16, 3)).astype(np.uint8)).numpy()
                for _ in range(2)]
-    literal = repr(encoded).replace(';', r'\x3b')  # which would end it
+    literal = repr(encoded).replace(';', r'\x3b')  # a semicolon would end the expression
     saved_model_cli('run', '--dir', saved, '--tag_set', 'serve', '--signature_def', 'encoded',
                     '--input_exprs', f'encoded={literal}', '--outdir', tmp_path)
     best = np.load(tmp_path / 'predictions.npy').argmax(axis=1)
     assert np.load(tmp_path / 'classes.npy', allow_pickle=True).tolist() == [
-        f'name {each}'.encode() for each in best]
+        f'name {index}'.encode() for index in best]
