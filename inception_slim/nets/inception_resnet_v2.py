@@ -221,7 +221,7 @@ def inception_resnet_v2(
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
             net, end_points = inception_resnet_v2_base(inputs, scope=scope,
                                                        activation_fn=activation_fn)
-            if create_aux_logits:
+            if create_aux_logits and num_classes:
                 end_points['AuxLogits'] = dense_aux_head(
                     end_points[_AUX[0]], num_classes,
                     ('Conv2d_1a_3x3', 'Conv2d_2a_5x5', 'Logits'))  # the first is 5×5 pooling

@@ -207,7 +207,7 @@ def inception_v4(
             net, end_points = inception_v4_base(inputs, scope=scope)
             with slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d],
                                 stride=1, padding='SAME'):
-                if create_aux_logits:
+                if create_aux_logits and num_classes:
                     end_points['AuxLogits'] = dense_aux_head(
                         end_points[_AUX[0]], num_classes,
                         ('AvgPool_1a_5x5', 'Conv2d_2a', 'Aux_logits'))

@@ -272,7 +272,7 @@ class TestCheckpoint:
         with tf.Graph().as_default(), quick_session() as session:
             build('inception_v2', is_training=False, **{**NARROW, 'num_classes': 7})
             with pytest.raises(CheckpointError, match='checkpoint of Inception V1, but the graph '
-                                                      'holds Inception V2; build inception_v1'):
+                                                      'is of Inception V2; build inception_v1'):
                 checkpoint.restore(session, v1)
             with pytest.raises(CheckpointError,
                                match=r"11 classes and the graph has 7.*exclude=\['Logits'\]"):

@@ -92,7 +92,7 @@ def test_script_prints_and_writes_results(tmp_path):
     (['--batch-size', '0'], 2, 'must be at least 1, but is 0'),
     (['--num-steps-burn-in', '-1'], 2, 'must be at least 0'),
     (['--json', 'no/such/folder/file'], 2, 'there is no folder for no/such/folder/file'),
-    (['--height', '50'], 1, 'images of 50x299 are too small; the smallest that works is 107x107'),
+    (['--height', '50'], 1, '50x299 are too small; the smallest supported size is 107x107'),
     (['--network', 'inception_v1', '--batch-size', '1', '--checkpoint', 'no_such_file'], 1,
      'no_such_file'),
 ])
