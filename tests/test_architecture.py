@@ -1,7 +1,8 @@
-"""The plan of the house: imports run one way, files stay small, and public names stay."""
+"""The architecture: layers, import cycles, public names, types, and parameters of options."""
 
 import ast
 import configparser
+import dataclasses
 import glob
 import importlib
 import inspect
@@ -13,21 +14,19 @@ import inception_slim
 import pytest
 
 PACKAGE = os.path.dirname(inception_slim.__file__)
-# Each may import those below it, and its own.
-FLOORS = [
-    {'cli'},
-    {'bulk', 'evaluation', 'training', 'formats'},
-    {'inference'},
+# A module may import from its own layer and those below.
+LAYERS = [
+    {'cli', '__main__'},
+    {'bulk'},
+    {'evaluation', 'training'},
+    {'formats', 'inference'},
     {'checkpoint'},
-    {'nets'},
+    {'nets', 'inception_v3_arg_scope'},
     {'tf_slim_compat', '_slim_layers', '_tf_slim_finder'},
     {'data'},
-    {'errors', '_atomic_write', '_lazy', '_module_proxy', '_optional', 'options', '_tf_logging',
-     '_file_openers',
-     'benchmark', '_example'},
+    {'errors', 'options', '_atomic_write', '_example', '_file_openers', '_lazy', '_module_proxy',
+     '_optional', '_tf_logging'},
 ]
-# Modules at the top of the package that belong to a layer.
-ROOMS = {'inception_v3_arg_scope': 'nets', '__main__': 'cli'}
 PUBLIC = {
     'bulk': 'BulkOptions BulkResult DatasetError run',
     'checkpoint': 'CheckpointError CheckpointInfo FIRST_RELEASE_NAMES MOVING_AVERAGE RestoreResult '
@@ -46,132 +45,204 @@ PUBLIC = {
     '_tf_logging': 'COMMAND import_tensorflow_quietly is_command suppress_stderr',
     'tf_slim_compat': 'NEWEST_TENSORFLOW OLDEST_TENSORFLOW TF_SLIM complete install',
     'training': 'TrainStep TrainResult TrainingError build_step train',
-    'benchmark': 'Timing count_multiply_adds time_tensorflow_run',
+    'nets.flops': 'count_multiply_adds',
+    'nets.registry': 'NETWORKS Network get_network_fn',
     'cli': 'main parser',
 }
 
 
-def sources():
+# Functions with explicit parameters for the fields of an options dataclass.
+OPTIONS = {
+    'bulk.options.BulkOptions': ('bulk.run',),
+    'checkpoint.options.SourceOptions': (
+        'checkpoint.read', 'checkpoint.convert', 'formats.export'),
+    'evaluation.options.EvaluationOptions': (
+        'evaluation.classify', 'evaluation.evaluate', 'evaluation.features'),
+    'evaluation.options.MetricOptions': (
+        'evaluation.metrics.fid', 'evaluation.metrics.inception_score',
+        'evaluation.metrics.compute_statistics'),
+    'inference.options.InferenceOptions': ('inference.load',),
+    'training.options.StepOptions': ('training.build_step',),
+    'training.options.TrainingOptions': ('training.train',),
+}
+
+
+def find_sources():
+    """The path of each module by its name inside of the package; `__init__` is the root."""
+    paths = {}
     for folder, _, names in os.walk(PACKAGE):
         for name in sorted(names):
             if name.endswith('.py'):
                 path = os.path.join(folder, name)
                 module = os.path.relpath(path, PACKAGE)[:-len('.py')].replace(os.sep, '.')
-                yield module.removesuffix('.__init__'), path
+                paths[module.removesuffix('.__init__')] = path
+    return paths
 
 
-def floor_of(module):
-    """Which floor a module is on, None for the roof: `__init__`, and what old code runs in."""
-    module = ROOMS.get(module, module)
-    for number, rooms in enumerate(FLOORS):
-        if any(module == room or module.startswith(room + '.') for room in rooms):
-            return number
-    return None
+SOURCES = find_sources()
 
 
-def parsed(path):
-    with open(path) as file:
-        return ast.parse(file.read())
+def layer_of(module):
+    """The layer of a module, 0 at the top; None for the root and `legacy`."""
+    return next((number for number, packages in enumerate(LAYERS)
+                 if module.split('.')[0] in packages), None)
 
 
-def names_imported(nodes, path):
-    """What the import statements among the nodes of a file name."""
-    found = set()
+def parse(path):
+    return ast.parse(Path(path).read_text())
+
+
+def imported_names(nodes, path):
+    """The names in the import statements among the nodes of a file."""
+    names = set()
     for node in nodes:
         if isinstance(node, ast.Import):
-            found |= {each.name for each in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f'{path} imports by dots; write the whole name.'
-            found |= {f'{node.module}.{each.name}' for each in node.names}
-    return found
+            assert not node.level, f'{path} has a relative import; write the full name.'
+            names |= {f'{node.module}.{alias.name}' for alias in node.names}
+    return names
 
 
-def imported(path):
-    """The modules of this package that a file imports, anywhere in it, within the package."""
-    tree = parsed(path)
+def names_in_strings(nodes):
+    """Names of this package in strings such as those given to `importlib.import_module`."""
+    return {node.value.rstrip('.') for node in nodes if isinstance(node, ast.Constant)
+            and re.fullmatch(r'inception_slim\.[\w.]+', str(node.value))}
+
+
+def imported_modules(path, strings=True):
+    """The modules of this package that a file imports when it runs, anywhere in it.
+
+    With `strings`, also those that it names in strings.
+    """
+    tree = parse(path)
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING':
             node.body = []
-    return {name.removeprefix('inception_slim.') for name in names_imported(ast.walk(tree), path)
-            if name.startswith('inception_slim.')}
+    names = imported_names(ast.walk(tree), path)
+    if strings:
+        names |= names_in_strings(ast.walk(tree))
+    modules = set()
+    for name in names:
+        package, _, name = name.partition('.')
+        if package == 'inception_slim':
+            # `from module import name` names a module or something in it.
+            name = name if name in SOURCES else name.rpartition('.')[0]
+            if name in SOURCES:
+                modules.add(name)
+    return modules
 
 
-def test_imports_run_one_way():
-    upward = []
-    for module, path in sources():
-        mine = floor_of(module)
-        for name in imported(path) if mine is not None else ():
-            theirs = floor_of(name)
-            if theirs is not None and theirs < mine:
-                upward.append(f'{module} imports {name}')
+def test_finds_imports_of_all_kinds(tmp_path):
+    path = tmp_path / 'code.py'
+    path.write_text('''
+from inception_slim import data, inception_v3
+from inception_slim.nets.registry import NETWORKS
+if TYPE_CHECKING:
+    from inception_slim import training
+def function():
+    import inception_slim.checkpoint
+    importlib.import_module('inception_slim.formats.tflite')
+    importlib.import_module(f'inception_slim.nets.{name}')
+    print('import inception_slim.cli')
+''')
+    assert imported_modules(path) == {
+        'data', 'nets.registry', 'checkpoint', 'formats.tflite', 'nets'}
+    assert imported_modules(path, strings=False) == {'data', 'nets.registry', 'checkpoint'}
+
+
+def test_imports_go_down():
+    upward = [f'{module} imports {name}' for module, path in SOURCES.items()
+              if layer_of(module) is not None
+              for name in imported_modules(path)
+              if layer_of(name) is not None and layer_of(name) < layer_of(module)]
     assert not upward
 
 
 def test_nothing_imports_the_command_line():
-    assert not [module for module, path in sources() if floor_of(module) != 0
-                and any(name.split('.')[0] == 'cli' for name in imported(path))]
+    assert not [module for module, path in SOURCES.items() if layer_of(module) != 0
+                and any(name.split('.')[0] == 'cli' for name in imported_modules(path))]
 
 
-def test_each_room_has_a_floor():
-    """Or else it would be held to nothing."""
-    assert not [module for module, _ in sources()
-                if floor_of(module) is None and module != '__init__'
-                and not module.startswith('legacy')]
+def test_every_module_has_a_layer():
+    assert not [module for module in SOURCES if layer_of(module) is None
+                and module.split('.')[0] not in ('__init__', 'legacy')]
+
+
+def test_no_import_cycles():
+    imports = {module: imported_modules(path, strings=False) for module, path in SOURCES.items()
+               if module != '__init__'}
+    # Remove modules that import nothing that is left or that nothing left imports: cycles remain.
+    while True:
+        imported = set().union(*imports.values())
+        removable = {module for module, names in imports.items()
+                     if module not in imported or not names & imports.keys()}
+        if not removable:
+            break
+        imports = {module: names - removable for module, names in imports.items()
+                   if module not in removable}
+    assert not imports
 
 
 def public_functions(node):
-    """The functions and methods in it that have no underscore, and methods of Python's own."""
-    for each in ast.iter_child_nodes(node):
-        if isinstance(each, ast.ClassDef) and not each.name.startswith('_'):
-            yield from public_functions(each)
-        elif isinstance(each, ast.FunctionDef):
-            if not each.name.startswith('_') or each.name.startswith('__'):
-                static = 'staticmethod' in map(ast.unparse, each.decorator_list)
-                yield each, isinstance(node, ast.ClassDef) and not static
+    """Public functions, public methods of public classes, and special methods; with is_method."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef) and not child.name.startswith('_'):
+            yield from public_functions(child)
+        elif isinstance(child, ast.FunctionDef):
+            if not child.name.startswith('_') or child.name.startswith('__'):
+                static = 'staticmethod' in map(ast.unparse, child.decorator_list)
+                yield child, isinstance(node, ast.ClassDef) and not static
 
 
-def test_public_functions_say_their_types():
-    """And mypy, by `make lint`, holds them to it. What old scripts import is as it was."""
+def test_public_functions_are_typed():
+    """mypy checks the types; what old scripts import keeps its untyped signatures."""
     untyped = []
-    for module, path in sources():
-        if module.startswith('legacy.') and module not in (
-            'tf_slim_compat',
-            'legacy.script_runner',
-        ):
+    for module, path in SOURCES.items():
+        if module.startswith('legacy.') and module != 'legacy.script_runner':
             continue
-        for function, is_method in public_functions(parsed(path)):
-            given = function.args
-            arguments = [*given.posonlyargs, *given.args][is_method:] + given.kwonlyargs
-            arguments += [each for each in (given.vararg, given.kwarg) if each]
-            untyped += [f'{module}.{function.name}: {each.arg}' for each in arguments
-                        if each.annotation is None]
+        for function, is_method in public_functions(parse(path)):
+            arguments = [*function.args.posonlyargs, *function.args.args][is_method:]
+            arguments += [*function.args.kwonlyargs, function.args.vararg, function.args.kwarg]
+            untyped += [f'{module}.{function.name}: {argument.arg}' for argument in arguments
+                        if argument is not None and argument.annotation is None]
             if function.returns is None and function.name != '__init__':
-                untyped.append(f'{module}.{function.name}: what it returns')
+                untyped.append(f'{module}.{function.name}: return type')
     assert not untyped
 
 
-def test_long_files_say_why():
-    for module, path in sources():
-        with open(path) as file:
-            lines = file.read().splitlines()
-        assert len(lines) <= 400 or 'long' in ''.join(lines[:12]), (
-            f'{module} has {len(lines)} lines, and says nowhere at its beginning why.')
+def find(dotted):
+    module, _, name = dotted.rpartition('.')
+    return getattr(importlib.import_module(f'inception_slim.{module}'), name)
+
+
+@pytest.mark.parametrize('options, function', [
+    (options, function) for options, functions in OPTIONS.items() for function in functions])
+def test_parameters_equal_options(options, function):
+    parameters = inspect.signature(find(function)).parameters
+    assert not [name for name, parameter in parameters.items() if parameter.kind in (
+        parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
+    for field in dataclasses.fields(find(options)):
+        parameter = parameters[field.name]
+        assert parameter.kind is parameter.KEYWORD_ONLY, field.name
+        assert parameter.default == field.default, field.name
+        assert type(parameter.default) is type(field.default), field.name
 
 
 @pytest.mark.parametrize('module', PUBLIC)
-def test_public_names_stay(module):
-    found = importlib.import_module(f'inception_slim.{module}')
-    assert not [name for name in PUBLIC[module].split() if not hasattr(found, name)]
+def test_public_names(module):
+    imported = importlib.import_module(f'inception_slim.{module}')
+    assert not [name for name in PUBLIC[module].split() if not hasattr(imported, name)]
 
 
 @pytest.mark.parametrize('package', [
-    module for module, path in sources() if path.endswith('__init__.py')
+    module for module, path in SOURCES.items() if path.endswith('__init__.py')
     and 'lazy_exports' in Path(path).read_text()])
 def test_lazy_exports_match_their_types(package):
-    """What type checkers see of a package is what it exports, and from where."""
+    """Type checkers see what a package exports."""
     module = importlib.import_module(f'inception_slim.{package}'.removesuffix('.__init__'))
     typed = {}
-    for block in parsed(module.__file__).body:
+    for block in parse(module.__file__).body:
         if isinstance(block, ast.If) and ast.unparse(block.test) == 'TYPE_CHECKING':
             for node in block.body:
                 source = importlib.import_module(node.module)
@@ -184,13 +255,13 @@ def test_lazy_exports_match_their_types(package):
     assert all(getattr(module, name) is value for name, value in typed.items())
 
 
-def test_names_at_the_top_stay():
+def test_root_exports_functions():
     for name in inception_slim.__all__:
         assert callable(getattr(inception_slim, name))
 
 
 def test_tests_are_collected_without_extras():
-    """A module of tests imports what an extra brings only inside of the tests that need it."""
+    """Test modules import optional packages only inside of the tests that need them."""
     tests = os.path.dirname(__file__)
     config = configparser.ConfigParser()
     config.read(os.path.join(tests, '..', 'setup.cfg'))
@@ -201,6 +272,6 @@ def test_tests_are_collected_without_extras():
     assert {'openvino', 'torch'} <= optional
     eager = []
     for path in glob.glob(os.path.join(tests, '**', 'test_*.py'), recursive=True):
-        eager += [f'{path} imports {name}' for name in names_imported(parsed(path).body, path)
+        eager += [f'{path} imports {name}' for name in imported_names(parse(path).body, path)
                   if name.split('.')[0] in optional]
     assert not eager
