@@ -351,18 +351,23 @@ def _pickle_state_dict(state: Mapping[str, np.ndarray]) -> bytes:
     def name(module: str, attribute: str) -> bytes:
         return pickle.GLOBAL + f'{module}\n{attribute}\n'.encode()
 
-    def value(content: Any) -> bytes:
-        return pickle.dumps(content, protocol=2)[2:-1]  # without the header and the end
+    def text(content: str) -> bytes:
+        encoded = content.encode()
+        return pickle.BINUNICODE + struct.pack('<I', len(encoded)) + encoded
+
+    def numbers(*values: int) -> bytes:
+        return b''.join(pickle.dumps(value, protocol=2)[2:-1] for value in values)
 
     empty_dict = name('collections', 'OrderedDict') + pickle.EMPTY_TUPLE + pickle.REDUCE
     parts = [pickle.PROTO + b'\x02', empty_dict, pickle.MARK]
     for index, (key, array) in enumerate(state.items()):
         storage = name('torch', 'LongStorage' if array.dtype.kind == 'i' else 'FloatStorage')
-        strides = tuple(stride // array.itemsize for stride in np.asarray(array, order='C').strides)
+        strides = [stride // array.itemsize for stride in np.asarray(array, order='C').strides]
         parts += [
-            value(key), name('torch._utils', '_rebuild_tensor_v2'), pickle.MARK,
-            pickle.MARK, value('storage'), storage, value(str(index)), value('cpu'),
-            value(array.size), pickle.TUPLE, pickle.BINPERSID,
-            value(0), value(array.shape), value(strides), value(False), empty_dict,
+            text(key), name('torch._utils', '_rebuild_tensor_v2'), pickle.MARK,
+            pickle.MARK, text('storage'), storage, text(str(index)), text('cpu'),
+            numbers(array.size), pickle.TUPLE, pickle.BINPERSID,
+            numbers(0), pickle.MARK, numbers(*array.shape), pickle.TUPLE,
+            pickle.MARK, numbers(*strides), pickle.TUPLE, pickle.NEWFALSE, empty_dict,
             pickle.TUPLE, pickle.REDUCE]
     return b''.join([*parts, pickle.SETITEMS, pickle.STOP])

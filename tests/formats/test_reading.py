@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import os
+import pickletools
 import tarfile
 
 from golden import graph_of_2015
@@ -160,6 +161,15 @@ class TestPyTorch:
         assert (config['architecture'], config['num_classes']) == ('inception_v3', 1000)
         info, _ = checkpoint.read(tmp_path / 'timm')
         assert (info.pooling, info.has_aux_logits) == ('padded', False)
+
+    def test_pickle_is_that_of_torch_save(self):
+        """The instructions, and the calls that PyTorch's own reader allows with weights_only."""
+        state = {'a': np.zeros((3, 4), np.float32), 'b': np.zeros((), np.int64)}
+        code = torch_format._pickle_state_dict(state)
+        pickletools.dis(code, io.StringIO())  # raises for an invalid program
+        called = [value for kind, value, _ in pickletools.genops(code) if kind.name == 'GLOBAL']
+        assert set(called) == {'collections OrderedDict', 'torch._utils _rebuild_tensor_v2',
+                               'torch FloatStorage', 'torch LongStorage'}
 
     def test_rejects_networks_that_pytorch_lacks(self, tmp_path):
         weights = {f'InceptionV3/{name}': value
