@@ -1,10 +1,10 @@
-"""Processes that have imported TensorFlow already, which takes seconds: forks of one that has.
+"""Runs code in forks of a process that has imported TensorFlow, which saves seconds for each.
 
-`python(code)` runs a piece of code as `python -c` does, `script(path, *arguments)` a file and
-`module(name, *arguments)` a module as `python -m` does, `command(*arguments)` ours, each in a
-process of its own: in `folder` (by default the current one) and with more in its environment. The
-answer is `subprocess.run`'s. Those that run at a time, each asked for by a thread, say so by a
-number of their own, `beside`.
+`python(code)` runs code like `python -c`, `script(path, *arguments)` a file,
+`module(name, *arguments)` a module like `python -m`, and `command(*arguments)` our command line,
+each in a process of its own. Keyword arguments: `folder`, the working directory (by default the
+current one); `beside`, the number of the server, for threads that run processes at the same time;
+all others are added to the environment. The result is that of `subprocess.run`.
 """
 
 import functools
@@ -16,7 +16,7 @@ import textwrap
 
 
 def serve():
-    """A line of JSON in, the arguments of `run_here`; a line out, what became of it."""
+    """Reads the arguments of `run_here` as lines of JSON, and writes status and outputs."""
     import tempfile
 
     import tensorflow  # noqa: F401
@@ -36,7 +36,7 @@ def serve():
 
 
 def run_here(kind, what, arguments, environment, folder):
-    """In the child: runs it, and ends the process."""
+    """Runs the code in this child process and ends the process."""
     import runpy
     import traceback
     status = 1
@@ -52,7 +52,7 @@ def run_here(kind, what, arguments, environment, folder):
         elif kind == 'script':
             runpy.run_path(what, run_name='__main__')
         else:
-            # By which the package knows that it is run as a command.
+            # `_tf_logging.is_command` reads it.
             sys.orig_argv = [sys.executable, '-m', what, *arguments]
             runpy.run_module(what, run_name='__main__', alter_sys=True)
         status = 0
@@ -71,7 +71,7 @@ def run_here(kind, what, arguments, environment, folder):
 
 @functools.cache
 def _server(number):
-    """Started at the first use; ends with this process, by the end of its input."""
+    """Starts a server at first use; it ends with this process, when its input ends."""
     return subprocess.Popen([sys.executable, os.path.abspath(__file__)], text=True,
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL)

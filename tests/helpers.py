@@ -1,4 +1,4 @@
-"""Builds networks as the tests need them: under their arg scope, with the golden weights."""
+"""Builds networks for the tests, under their arg scope and with the golden weights."""
 
 import contextlib
 import functools
@@ -29,7 +29,7 @@ def golden_graphs(name):
 
 
 def build(inputs=(2, 299, 299, 3), scale=False, **arguments):
-    """The network on a placeholder of that shape; `(inputs, logits, end_points)`."""
+    """Builds Inception V3 on a placeholder of a shape; returns `(inputs, logits, end_points)`."""
     if isinstance(inputs, tuple):
         inputs = tf.placeholder(tf.float32, inputs, name='inputs')
     with slim.arg_scope(inception_slim.inception_v3_arg_scope(batch_norm_scale=scale)):
@@ -38,14 +38,14 @@ def build(inputs=(2, 299, 299, 3), scale=False, **arguments):
 
 
 def quick_session():
-    """Runs the graph as it is: to optimize it takes longer than to run it a few times."""
+    """A session without graph optimization, which takes longer than a few runs."""
     config = tf.ConfigProto()
     config.graph_options.rewrite_options.disable_meta_optimizer = True
     return tf.Session(config=config)
 
 
 def load_golden_weights(session):
-    """All at once: a run for each variable would take a minute."""
+    """Sets all variables in one run; a run for each would take a minute."""
     variables = slim.get_model_variables()
     session.run([variable.initializer for variable in variables], {
         variable.initializer.inputs[1]: weights_for(variable.op.name, variable.shape.as_list())
@@ -54,7 +54,7 @@ def load_golden_weights(session):
 
 @contextlib.contextmanager
 def reference_variables():
-    """TensorFlow 1's own variables, as in the graphs of 1.15.5."""
+    """Reference variables, as in the graphs of 1.15.5."""
     tf.disable_resource_variables()
     try:
         yield
@@ -64,28 +64,28 @@ def reference_variables():
 
 @functools.cache
 def golden_shapes(name):
-    """The model variables of a network at full width, as 1.15.5 named and shaped them."""
-    return {each[0]: each[1] for each in golden_graphs(name)['inference']['variables']}
+    """The names and shapes of a network's model variables in 1.15.5."""
+    return {variable[0]: variable[1] for variable in golden_graphs(name)['inference']['variables']}
 
 
 def golden_weights(name):
-    """By their names in the network's scope, as `checkpoint.read` gives them."""
+    """The golden weights by their names in the network's scope, as from `checkpoint.read`."""
     prefix = registry.NETWORKS[name].scope + '/'
     return {variable.removeprefix(prefix): weights_for(variable, shape)
             for variable, shape in golden_shapes(name).items()}
 
 
 def write_golden_checkpoint(name, prefix):
-    """A checkpoint of the golden weights at full width, whose logits 1.15.5 gave in NAME.npz."""
+    """Writes a checkpoint of the golden weights; NAME.npz has the logits of 1.15.5 for it."""
     scope = registry.NETWORKS[name].scope
     return _convert.write_checkpoint(
         {f'{scope}/{variable}': value for variable, value in golden_weights(name).items()},
         str(prefix), 1)
 
 
-def close_to(expected, part=1e-4):
-    """Within that part of the largest."""
-    return {'rtol': 0, 'atol': part * np.abs(expected).max()}
+def close_to(expected, tolerance=1e-4):
+    """Tolerances for `assert_allclose`, relative to the largest value."""
+    return {'rtol': 0, 'atol': tolerance * np.abs(expected).max()}
 
 
 def softmax(logits):
@@ -94,17 +94,17 @@ def softmax(logits):
 
 
 def thin(monkeypatch):
-    """Gives a network a sixteenth of its channels, as make_golden.py does for Inception V1.
+    """Reduces the channels of all networks to a sixteenth, as make_golden.py does for Inception V1.
 
-    Those with no argument for it can so be built, trained and run quickly.
+    For networks without `depth_multiplier`, so that tests build, train and run them quickly.
     """
     conv2d = slim.conv2d
 
     @functools.wraps(conv2d)
     def thinned(inputs, num_outputs, *positional, **named):
-        # Without batch norm are classifiers and the ends of residual branches.
-        wanted = named.get('normalizer_fn', slim.batch_norm) is None
-        return conv2d(inputs, num_outputs if wanted else max(num_outputs // 16, 4), *positional,
+        # Classifiers and the ends of residual branches have no batch norm.
+        fixed = named.get('normalizer_fn', slim.batch_norm) is None
+        return conv2d(inputs, num_outputs if fixed else max(num_outputs // 16, 4), *positional,
                       **named)
 
     monkeypatch.setattr(slim, 'conv2d', thinned)
@@ -112,7 +112,7 @@ def thin(monkeypatch):
 
 @contextlib.contextmanager
 def as_in_tensorflow_1():
-    """Variables and control flow as scripts of then had them."""
+    """Reference variables and TensorFlow 1's control flow."""
     tf.disable_resource_variables()
     tf.disable_control_flow_v2()
     try:

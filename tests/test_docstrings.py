@@ -1,4 +1,4 @@
-"""The examples in docstrings answer as they say, run from the project's folder."""
+"""Runs the examples in docstrings, in the root of the repository."""
 
 import doctest
 import importlib
@@ -9,7 +9,7 @@ import inception_slim
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# What a newcomer calls first, and where it is defined.
+# The main functions, which need an example.
 WITH_EXAMPLES = (
     'nets.flops.count_multiply_adds', 'checkpoint._convert.convert', 'checkpoint._convert.read',
     'checkpoint.naming.inspect', 'checkpoint._restore.restore', 'data.image_folder.image_files',
@@ -19,20 +19,20 @@ WITH_EXAMPLES = (
     'nets.inception_v3.inception_v3')
 
 
-def found():
+def find_examples():
     finder = doctest.DocTestFinder(exclude_empty=True)
-    for each in pkgutil.walk_packages(inception_slim.__path__, 'inception_slim.'):
-        if not each.name.startswith('inception_slim.legacy') and '__main__' not in each.name:
-            module = importlib.import_module(each.name)
-            for test in finder.find(module, each.name):
+    for info in pkgutil.walk_packages(inception_slim.__path__, 'inception_slim.'):
+        if not info.name.startswith('inception_slim.legacy') and '__main__' not in info.name:
+            module = importlib.import_module(info.name)
+            for test in finder.find(module, info.name):
                 if test.examples:
                     yield test
 
 
-EXAMPLES = {test.name.removeprefix('inception_slim.'): test for test in found()}
+EXAMPLES = {test.name.removeprefix('inception_slim.'): test for test in find_examples()}
 
 
-def test_the_main_calls_have_one():
+def test_main_functions_have_examples():
     assert not set(WITH_EXAMPLES) - set(EXAMPLES)
 
 
@@ -40,7 +40,7 @@ def test_the_main_calls_have_one():
 def test_example(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     test = EXAMPLES[name]
-    test.globs = {}  # each says what it needs
+    test.globs = {}  # an example imports what it needs
     report = []
     doctest.DocTestRunner(verbose=False).run(test, out=report.append)
     assert not report, ''.join(report)

@@ -1,6 +1,6 @@
-"""What scripts do with `tf.contrib`, as one code for TensorFlow 1.15.5 and for what stands here.
+"""Typical uses of `tf.contrib`, which run with TensorFlow 1.15.5 and with this package.
 
-`CASES` are functions of a `tf` that has `contrib`; each gives arrays or texts by name.
+`CASES` are functions of a `tf` that has `contrib`; they return arrays or texts by name.
 """
 
 import json
@@ -424,7 +424,7 @@ def predictor(tf):
 
 @case
 def inception(tf):
-    """The arg scope's promise: how weights begin, and which variables are where."""
+    """The initializers and collections of the arg scope."""
     nets = tf.contrib.slim.nets.inception
     with tf.contrib.slim.arg_scope(nets.inception_v3_arg_scope(batch_norm_decay=0.9)):
         net, ends = nets.inception_v3_base(tf.constant(picture((1, 75, 75, 3))), 'Mixed_5b', 4, 0.1)

@@ -1,14 +1,14 @@
-"""Draws a graph of the structure of `classify_image_graph_def.pb`, TensorFlow's of December 2015.
+"""Builds a graph with the structure of TensorFlow's `classify_image_graph_def.pb` (December 2015).
 
-That file cannot be kept here; what is known of it is: the names of its nodes (`conv/conv2d_params`,
-`mixed_10/tower_1/mixed/conv_1/batchnorm/beta`, `softmax/weights`, ...), that batch norm is the op
-BatchNormWithGlobalNormalization with an epsilon of 0.001, that images are bytes, less 128, times
-1/128, and that the last block takes the maximum where the others average. The nodes are written one
-by one, at a width of one's own, as a graph of version 8, which may have that op; so that what
-TensorFlow makes of it owes nothing to the reader.
+That file is not included, but its structure is known: the names of its nodes (`conv/conv2d_params`,
+`mixed_10/tower_1/mixed/conv_1/batchnorm/beta`, `softmax/weights`, ...), batch norm by the op
+BatchNormWithGlobalNormalization with an epsilon of 0.001, uint8 images minus 128 and times 1/128,
+and max pooling in the last block where the others average. The nodes are written one by one, with
+any width, as a graph of version 8, which may have that op. So TensorFlow's outputs for it do not
+depend on the reader that is tested.
 
-Facts: https://github.com/toshas/torch-fidelity, whose `InceptionV3` is made of the file;
-https://github.com/mseitzer/pytorch-fid, on the pooling of its last two blocks.
+Sources: https://github.com/toshas/torch-fidelity, whose `InceptionV3` reproduces the file;
+https://github.com/mseitzer/pytorch-fid for the pooling of the last two blocks.
 """
 
 from golden.weights import weights_for

@@ -1,4 +1,4 @@
-"""Writes what TensorFlow 1.15.5's `tf.contrib` gives in each of contrib_cases, to contrib.npz.
+"""Writes the results of contrib_cases with TensorFlow 1.15.5's `tf.contrib` to contrib.npz.
 
     .venv-1.15/bin/python tests/golden/make_contrib.py
 """
@@ -10,7 +10,7 @@ os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 from contrib_cases import CASES
 import numpy as np
 import tensorflow as tf
-import tensorflow.contrib.slim.nets  # noqa: F401  or else it is not there
+import tensorflow.contrib.slim.nets  # noqa: F401  makes tf.contrib.slim.nets an attribute
 
 tf.logging.set_verbosity(tf.logging.ERROR)
 HERE = os.path.dirname(os.path.abspath(__file__))

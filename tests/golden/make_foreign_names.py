@@ -1,4 +1,4 @@
-"""Records what torchvision, timm and keras.applications call the weights of their networks.
+"""Records the names of the weights in torchvision, timm and keras.applications.
 
     python tests/golden/make_foreign_names.py
 
@@ -39,7 +39,7 @@ def main():
                 weights=None, init_weights=False)),
             **{f'timm/{name}': of_torch(timm.create_model(name))
                for name in ('inception_v3', 'inception_v4', 'inception_resnet_v2')}}
-    import keras  # after torch, beside which TensorFlow cannot be loaded first
+    import keras  # after torch, which cannot be imported after TensorFlow
 
     for network in ('InceptionV3', 'InceptionResNetV2'):
         keras.backend.clear_session()

@@ -1,6 +1,6 @@
-"""What pytorch-fid, torch-fidelity and clean-fid say of drawn vectors and images.
+"""The metrics of pytorch-fid, torch-fidelity and clean-fid for random vectors and images.
 
-Makes measures.npz, beside this file. Needs an environment of its own:
+Writes measures.npz beside this file. Needs an environment of its own:
 
     python3 -m venv v && v/bin/pip install torch torchvision scipy pytorch-fid==0.3.0 \
         torch-fidelity==0.4.0 clean-fid==0.1.35

@@ -1,23 +1,23 @@
-"""Writes what TensorFlow 1.15.5 and its own `tf.contrib.slim` say of Inception, beside this file.
+"""Writes reference data of TensorFlow 1.15.5 and its `tf.contrib.slim` beside this file.
 
-Needs Python 3.7, which is the last that TensorFlow 1.15.5 was built for:
+Needs Python 3.7, the last version that TensorFlow 1.15.5 supports:
 
     python3.7 -m venv v115
     v115/bin/pip install "tensorflow==1.15.5" "protobuf<3.21" "numpy<1.19"
     v115/bin/python tests/golden/make_golden.py [PART ...]
 
-PART is any of: graphs, answers, training, checkpoints. Without one, all are made.
+PART is graphs, outputs, training, checkpoints or family; by default all are written.
 
 graphs        NAME.json.gz: variables, collections, end points and ops of each graph.
-answers       NAME.npz: what the network says of the golden images (see weights.py).
+outputs       NAME.npz: outputs of the network for the golden images (see weights.py).
 training      inception_v3_training.npz: losses, gradient norms and moving averages of one step.
-checkpoints   checkpoints/: files of every kind of Inception V3, and checkpoints.npz: their
-              networks' logits.
-family        checkpoints/inception_v1 and _v2, thin, and checkpoints_family.npz: their logits.
+checkpoints   checkpoints/: checkpoints of Inception V3 of every kind, and checkpoints.npz: their
+              logits.
+family        checkpoints/inception_v1 and _v2, narrow, and checkpoints_family.npz: their logits.
 
 NAME is inception_v1, inception_v2 or inception_v3. TensorFlow 1.15.5 has no Inception V4 and no
 Inception-ResNet V2; inception_v4.* and inception_resnet_v2.* come from the same TensorFlow and its
-`tf.contrib.slim`, with the networks as the TF-Slim model library defines them.
+`tf.contrib.slim`, with the networks as defined in research/slim.
 """
 
 import functools
@@ -47,7 +47,7 @@ NARROW = {'num_classes': 11, 'depth_multiplier': 0.05, 'min_depth': 4}
 
 
 def arg_scope(scale=False):
-    """The defaults of Inception V3 as its users' scripts had them."""
+    """The arg scope of Inception V3 as in scripts of the time."""
     batch_norm = {
         'decay': 0.9997,
         'epsilon': 0.001,
@@ -88,7 +88,7 @@ def build_v2(batch=2, side=224, **arguments):
 
 
 def build_thin_v1(**arguments):
-    """Inception V1 with a sixteenth of its channels, which it has no argument for."""
+    """Inception V1 with a sixteenth of its channels; it has no depth multiplier."""
     conv2d = inception_v1.layers.conv2d
 
     @functools.wraps(conv2d)
@@ -154,9 +154,9 @@ def write_graphs(name, graphs):
             packed.write(json.dumps(graphs, separators=(',', ':')).encode())
 
 
-# answers --------------------------------------------------------------------------------------
+# outputs --------------------------------------------------------------------------------------
 
-def make_answers():
+def make_outputs():
     for name, build_network, block in (('inception_v1', build_v1, 'Mixed_4b'),
                                        ('inception_v2', build_v2, 'Mixed_4b')):
         with tf.Graph().as_default(), tf.Session() as session:
@@ -179,7 +179,7 @@ def make_answers():
 
 
 def make_training():
-    """One step on eight images, with dropout off, since its mask is not to be had twice."""
+    """One step on eight images, without dropout, whose mask cannot be reproduced."""
     with tf.Graph().as_default(), tf.Session() as session:
         inputs, logits, end_points = build(batch=8, side=150, dropout_keep_prob=1.0)
         labels = tf.one_hot([3, 14, 159, 265, 358, 592, 979, 999], 1000)
@@ -195,7 +195,7 @@ def make_training():
             'regularization_loss': tf.losses.get_regularization_loss(),
             'total_loss': total, 'gradient_norms': norms, 'logits': logits,
         }, {inputs: patchwork(8)})
-        # The same on images moved by a rounding: how much of a gradient is noise.
+        # The same with images changed by a rounding error, to measure the noise of gradients.
         values['gradient_norms_nudged'] = session.run(
             norms, {inputs: patchwork(8) * np.float32(1 + 2.0 ** -22)})
         session.run(updates, {inputs: patchwork(8)})
@@ -211,11 +211,11 @@ def save(session, name, version, variables=None, step=157585):
     os.makedirs(folder)
     tf.train.Saver(variables, write_version=version).save(
         session, os.path.join(folder, 'model.ckpt'), global_step=step, write_meta_graph=False)
-    os.remove(os.path.join(folder, 'checkpoint'))  # it would name this machine's folders
+    os.remove(os.path.join(folder, 'checkpoint'))  # it contains paths of this machine
 
 
 def narrow_checkpoint(name, version, outer=None, **arguments):
-    """A file of the network as it stands; returns its logits."""
+    """Writes a checkpoint of the narrow network; returns its logits."""
     with tf.Graph().as_default(), tf.Session() as session:
         step = tf.train.get_or_create_global_step()
         if outer:
@@ -265,7 +265,7 @@ def trained_checkpoint(name):
 
 
 class FirstRelease:
-    """The network under the names it had before TF-Slim, built as it was built then."""
+    """The network with its structure and names before TF-Slim."""
 
     def __init__(self, inputs, num_classes, depth_multiplier, min_depth):
         self.scale = lambda channels: max(int(channels * depth_multiplier), min_depth)
@@ -292,7 +292,7 @@ class FirstRelease:
             return tf.matmul(net, weights) + tf.get_variable('biases', [classes])
 
     def chain(self, net, scope, layers, pool=None):
-        """One branch: convolutions in a row; a list in the place of one is spread and joined."""
+        """One branch: convolutions in a row; those in a list run in parallel and are joined."""
         with tf.variable_scope(scope):
             if pool == 'average':
                 net = tf.nn.avg_pool(net, [1, 3, 3, 1], [1, 1, 1, 1], 'SAME')
@@ -374,7 +374,7 @@ def first_release_checkpoint(name):
 
         def load(suffix, variables):
             for variable, target in variables:
-                # The last part of the name says what kind of numbers to draw.
+                # The last part of the name selects the distribution.
                 name = variable.op.name + suffix + '/' + variable.op.name.split('/')[-1]
                 drawn = weights_for(name, variable.shape.as_list())
                 target.load(drawn, session)
@@ -418,7 +418,7 @@ def make_family():
     np.savez_compressed(os.path.join(HERE, 'checkpoints_family.npz'), **logits)
 
 
-PARTS = {'graphs': make_graphs, 'answers': make_answers, 'training': make_training,
+PARTS = {'graphs': make_graphs, 'outputs': make_outputs, 'training': make_training,
          'checkpoints': make_checkpoints, 'family': make_family}
 
 if __name__ == '__main__':

@@ -1,8 +1,8 @@
-"""Writes what the scripts of tests/acceptance/legacy_scripts read, to idioms/ beside this file.
+"""Writes the data for tests/acceptance/legacy_scripts to legacy_scripts/ beside this file.
 
-Run it as make_golden.py is run, with a Python 3.7 that has TensorFlow 1.15.5 (a minute):
+Run it like make_golden.py, with a Python 3.7 that has TensorFlow 1.15.5 (a minute):
 
-    v115/bin/python tests/golden/make_idioms.py
+    v115/bin/python tests/golden/make_legacy_scripts.py
 
 Drawings of five patterns, as JPEG files and as TFRecords of the TF-Slim model library's format; a
 narrow Inception V3 of `tf.contrib.slim` that 1.15.5 trained to tell them apart, as a checkpoint and
@@ -66,7 +66,7 @@ def example(encoded, image, label):
 
 
 def make_images():
-    """The records of both splits and, of the second, a folder of files; returns the first."""
+    """Writes the records of both splits, and the second as a folder; returns the first split."""
     random = np.random.RandomState(17)
     kept = []
     with tf.Graph().as_default(), tf.Session() as session:
@@ -94,13 +94,13 @@ def make_images():
 
 
 def build(images, is_training):
-    # Averages that settle within the few steps of this training.
+    # A decay for averages that converge within the few steps of this training.
     with slim.arg_scope(inception_v3.inception_v3_arg_scope(batch_norm_decay=0.9)):
         return inception_v3.inception_v3(images, is_training=is_training, **NARROW)
 
 
 def as_batch(pictures):
-    """Images as the network takes them, `[batch, SIDE, SIDE, 3]` float32 in [-1, 1]."""
+    """Images as input of the network, `[batch, SIDE, SIDE, 3]` float32 in [-1, 1]."""
     with tf.Graph().as_default(), tf.Session() as session:
         pixels = tf.placeholder(tf.float32, (None, None, 3))
         resized = tf.image.resize_images(pixels, (SIDE, SIDE))
@@ -128,7 +128,7 @@ def train(kept):
         saved = slim.get_model_variables() + [tf.train.get_global_step()]
         tf.train.Saver(saved).save(session, os.path.join(FOLDER, 'inception_v3.ckpt'),
                                    write_meta_graph=False)
-    os.remove(os.path.join(FOLDER, 'checkpoint'))  # it would name this machine's folders
+    os.remove(os.path.join(FOLDER, 'checkpoint'))  # it contains paths of this machine
 
 
 def freeze():

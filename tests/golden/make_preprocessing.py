@@ -1,7 +1,7 @@
-"""Writes what TensorFlow 1.15.5's ops make of images for evaluation, to preprocessing.npz.
+"""Writes the images that TensorFlow 1.15.5 preprocesses for evaluation to preprocessing.npz.
 
-Runs where make_golden.py runs; see its header. The steps are those that the TF-Slim model library
-documents for evaluation, put together here from 1.15.5's own ops.
+Run it like make_golden.py. The steps are those that research/slim documents for evaluation, here
+made of 1.15.5's ops.
 """
 
 import os
@@ -24,7 +24,7 @@ def evaluation(image, side, fraction):
 
 
 def thumbnail(values):
-    """Every thirteenth pixel: enough to tell, and small."""
+    """Every thirteenth pixel, to keep the file small."""
     return values[3::13, 3::13]
 
 

@@ -1,6 +1,6 @@
 """Writes training_steps.npz beside this file: three training steps by TensorFlow 1.15.5.
 
-Run it as make_golden.py is run, with a Python 3.7 that has TensorFlow 1.15.5:
+Run it like make_golden.py, with a Python 3.7 that has TensorFlow 1.15.5:
 
     v115/bin/python tests/golden/make_training_steps.py
 
@@ -55,7 +55,7 @@ def train(images):
         with tf.control_dependencies([step]):
             averages = tf.train.ExponentialMovingAverage(0.9999, global_step)
             averaged = averages.apply(slim.get_model_variables())
-        # All at once: a run of the session for each variable would take many minutes.
+        # In one run: a run for each variable would take many minutes.
         begin, feeds = [], {}
         for variable in slim.get_model_variables():
             value = tf.placeholder(variable.dtype.base_dtype, variable.shape)
@@ -66,7 +66,7 @@ def train(images):
         losses = []
         for i in range(STEPS):
             feeds = {inputs: images[i * BATCH:(i + 1) * BATCH], labels: np.arange(BATCH) + i}
-            # Read first: losses of this step, before it changes anything.
+            # First the losses of this step, before the update.
             losses.append(session.run(
                 [total, main, aux, tf.losses.get_regularization_loss(), rate], feeds))
             session.run(averaged, feeds)

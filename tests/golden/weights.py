@@ -1,6 +1,6 @@
-"""Weights and images that anyone can draw again: each variable from a generator seeded by its name.
+"""Reproducible weights and images: each variable's random seed is a hash of its name.
 
-Runs on Python 3.7 with NumPy 1.18, where TensorFlow 1.15.5 runs, and on today's.
+Runs with Python 3.7 and NumPy 1.18, for TensorFlow 1.15.5, and with current versions.
 """
 
 import hashlib
@@ -28,8 +28,8 @@ def images(batch, side=299):
 def patchwork(batch, side=150):
     """Images that differ at every scale, `[batch, side, side, 3]` float32 in [-1, 1].
 
-    Noise looks the same to a deep layer whatever its seed; batch norm would then divide by almost
-    nothing, and rounding would be all that a gradient shows.
+    Noise of any seed looks the same to a deep layer: batch norm would divide by almost zero, and
+    gradients would consist of rounding errors.
     """
     random = np.random.RandomState(11)
     layers = []
