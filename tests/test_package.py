@@ -1,6 +1,7 @@
 """Ways to import the package, and what `pip install .` installs."""
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -97,9 +98,15 @@ def test_positional_arguments_of_inception_v3():
         ('weight_decay', 0.00004), ('stddev', 0.1), ('batch_norm_var_collection', 'moving_vars')]
 
 
-def test_installed_copy_is_complete(tmp_path):
+def test_installed_copy_is_complete(tmp_path, tmp_path_factory):
+    # From a copy: setuptools would reuse what an earlier installation left in `build/`.
+    source = tmp_path_factory.mktemp('source')
+    shutil.copytree(os.path.join(ROOT, 'inception_slim'), source / 'inception_slim',
+                    ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('LICENSE', 'README.md', 'pyproject.toml', 'setup.cfg'):
+        shutil.copy(os.path.join(ROOT, name), source)
     subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps',
-                    '--disable-pip-version-check', '--target', str(tmp_path), ROOT],
+                    '--disable-pip-version-check', '--target', str(tmp_path), str(source)],
                    check=True, capture_output=True)
     installed = {os.path.relpath(os.path.join(folder, file), tmp_path)
                  for folder, _, files in os.walk(tmp_path / 'inception_slim') for file in files
