@@ -17,7 +17,6 @@ import sys
 import fork_server
 import fsspec
 from helpers import GOLDEN, softmax
-import inception_slim  # noqa: F401  first, so that TensorFlow is imported quietly
 from inception_slim import bulk, cli, data, evaluation, inference
 from inception_slim.bulk import manifest
 from inception_slim.data import DatasetError, preprocessing

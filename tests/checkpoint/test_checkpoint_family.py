@@ -13,7 +13,6 @@ import shutil
 from golden.weights import images, weights_for
 from helpers import GOLDEN, NARROW, golden_arrays, golden_shapes, thin, write_golden_checkpoint
 from hypothesis import given, settings, strategies as st
-import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 from inception_slim import checkpoint, inference
 from inception_slim.checkpoint import MOVING_AVERAGE, CheckpointError, _convert
 from inception_slim.nets import registry

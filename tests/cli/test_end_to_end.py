@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 from helpers import GOLDEN
-import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 from inception_slim import data, evaluation, formats, training
 import numpy as np
 import pytest

@@ -21,7 +21,6 @@ from helpers import (
     thin,
     write_golden_checkpoint,
 )
-import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 from inception_slim import checkpoint, cli, data, inference
 from inception_slim.data import preprocessing
 from inception_slim.data.labels import imagenet_classes

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 import sys
 
-import inception_slim  # noqa: F401  before TensorFlow
 from inception_slim import data
 from inception_slim.data import DatasetError, filesystem, preprocessing
 from inception_slim.errors import CheckpointError

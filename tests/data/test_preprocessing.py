@@ -2,7 +2,6 @@
 
 from golden.weights import drawings
 from helpers import golden_arrays
-import inception_slim  # noqa: F401  before TensorFlow
 from inception_slim import data
 from inception_slim.data import preprocessing
 import numpy as np

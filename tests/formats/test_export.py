@@ -7,7 +7,6 @@ import sys
 import fork_server
 from golden.weights import images
 from helpers import GOLDEN, golden_arrays, softmax
-import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 from inception_slim import checkpoint, formats
 from inception_slim.errors import CheckpointError, DatasetError
 from inception_slim.formats import ExportError, registry

@@ -21,7 +21,6 @@ import zipfile
 from golden import graph_of_2015
 import h5py
 from helpers import GOLDEN
-import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 from inception_slim import checkpoint
 from inception_slim.checkpoint import CheckpointError
 from inception_slim.formats import safetensors_format, torch_format

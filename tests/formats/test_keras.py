@@ -12,7 +12,6 @@ from helpers import (
     softmax,
     write_golden_checkpoint,
 )
-import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 from inception_slim import checkpoint, formats, inference
 from inception_slim.checkpoint import _convert
 from inception_slim.formats import keras_writer

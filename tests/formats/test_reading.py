@@ -15,7 +15,7 @@ from golden import graph_of_2015
 from golden.weights import images
 import h5py
 from helpers import GOLDEN, close_to, golden_arrays, golden_shapes, golden_weights
-import inception_slim  # noqa: F401  first, so that tf_slim can be imported
+import inception_slim
 from inception_slim import checkpoint, formats, inference
 from inception_slim.checkpoint import CheckpointError
 from inception_slim.formats import (

@@ -6,7 +6,6 @@ import sys
 
 from golden.weights import images
 from helpers import GOLDEN, golden_arrays
-import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 from inception_slim import formats
 import numpy as np
 import pytest

@@ -4,7 +4,6 @@ import re
 import sys
 
 import fork_server
-import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 from inception_slim import training
 import pytest
 import tensorflow.compat.v1 as tf

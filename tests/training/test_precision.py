@@ -6,7 +6,6 @@ bfloat16 itself matters for speed alone, so the tests say that it does.
 
 from golden.weights import patchwork
 from helpers import NARROW, quick_session
-import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 from inception_slim import training
 from inception_slim.training import TrainingError, mixed_precision
 import numpy as np

@@ -13,7 +13,6 @@ import sys
 import fork_server
 from golden.weights import patchwork
 from helpers import GOLDEN, NARROW, golden_arrays, load_golden_weights, quick_session
-import inception_slim  # noqa: F401  first, so that tf_slim can be imported
 from inception_slim import checkpoint, training
 from inception_slim.nets import registry
 from inception_slim.training import TrainingError
