@@ -1,9 +1,9 @@
-"""Each reader and writer beside the library that owns its format, at full width: `make formats`.
+"""Compares each reader and writer with the library that owns the format, at full width.
 
-Weights are drawn at random and given to torchvision's, timm's and keras.applications' own networks;
-their answers are compared with those of TF-Slim's network, made of the file that they wrote. What
-is written for them they load strictly. Last, real trained weights: the Inception V3 that the npm
-package `nsfwjs` ships for TensorFlow.js, whose features are those that Keras computes of its files.
+Random weights are set in the networks of torchvision, timm and keras.applications. Predictions of
+these networks are compared with those of this package for the files that the libraries saved, and
+exported files are loaded strictly by the libraries. The last part uses trained weights: the
+Inception V3 that the npm package `nsfwjs` ships for TensorFlow.js.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ def images() -> np.ndarray:
     return np.random.RandomState(0).uniform(-1, 1, (2, 299, 299, 3)).astype(np.float32)
 
 
-def compared(what: str, found: np.ndarray, expected: np.ndarray) -> None:
-    difference = np.abs(found - expected).max() / np.abs(expected).max()
-    print(f'{what:66} {difference:8.1e} of the largest', flush=True)
+def assert_close(title: str, actual: np.ndarray, expected: np.ndarray) -> None:
+    difference = np.abs(actual - expected).max() / np.abs(expected).max()
+    print(f'{title:66} {difference:8.1e} of the largest', flush=True)
     if not difference < CLOSE:
-        raise SystemExit(f'{what}: more than {CLOSE:g}')
+        raise SystemExit(f'{title}: more than {CLOSE:g}')
 
 
-def same(what: str, found: bool) -> None:
-    print(f'{what:66} {"equal" if found else "DIFFERS":>8}', flush=True)
-    if not found:
-        raise SystemExit(what)
+def assert_equal(title: str, actual: bool) -> None:
+    print(f'{title:66} {"equal" if actual else "DIFFERS":>8}', flush=True)
+    if not actual:
+        raise SystemExit(title)
 
 
-def drawn(network: torch.nn.Module) -> torch.nn.Module:
+def randomize(network: torch.nn.Module) -> torch.nn.Module:
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
@@ -68,24 +68,24 @@ def drawn(network: torch.nn.Module) -> torch.nn.Module:
     return network.eval()
 
 
-def answers(path: str, shown: np.ndarray | None = None) -> np.ndarray:
-    return frozen_graph.predict(*checkpoint.read(path), images() if shown is None else shown)[0]
+def logits_of_file(path: str, batch: np.ndarray | None = None) -> np.ndarray:
+    return frozen_graph.predict(*checkpoint.read(path), images() if batch is None else batch)[0]
 
 
-def of_pytorch(folder: str) -> None:
+def check_pytorch(folder: str) -> None:
     torch.manual_seed(0)
-    makers = {
+    constructors = {
         'torchvision inception_v3': lambda: torchvision.models.inception_v3(
             weights=None, init_weights=False),
         'timm inception_v3': lambda: timm.create_model('inception_v3', num_classes=37),
         'timm inception_v4': lambda: timm.create_model('inception_v4'),
         'timm inception_resnet_v2': lambda: timm.create_model('inception_resnet_v2')}
-    given = torch.from_numpy(images().transpose(0, 3, 1, 2).copy())
-    for title, make in makers.items():
-        network = drawn(make())
+    inputs = torch.from_numpy(images().transpose(0, 3, 1, 2).copy())
+    for title, make in constructors.items():
+        network = randomize(make())
         state = network.state_dict()
         with torch.no_grad():
-            expected = network(given).numpy()
+            expected = network(inputs).numpy()
         new, old, tensors = (os.path.join(folder, name)
                              for name in ('new.pth', 'old.pth', 'model.safetensors'))
         torch.save(state, new)
@@ -93,94 +93,94 @@ def of_pytorch(folder: str) -> None:
         from safetensors.torch import load_file, save_file
         save_file(state, tensors)
         for path in (new, old, tensors):
-            compared(f'{title}, {os.path.basename(path)}', answers(path), expected)
+            assert_close(f'{title}, {os.path.basename(path)}', logits_of_file(path), expected)
         for format, name in (('torch', 'out.pth'), ('safetensors', 'out.safetensors')):
             path = os.path.join(folder, name)
             formats.export(new, path, format=format, overwrite=True)
             written = torch.load(path, weights_only=True) if format == 'torch' else load_file(path)
             again = make()
             again.load_state_dict(written, strict=True)
-            same(f'{title}, loaded strictly from {name}', all(
+            assert_equal(f'{title}, loaded strictly from {name}', all(
                 torch.equal(value, again.state_dict()[key]) for key, value in state.items()
                 if not key.endswith('num_batches_tracked')))
         path = os.path.join(folder, 'timm')
         formats.export(new, path, format='timm', overwrite=True)
         with torch.no_grad():
-            loaded = timm.create_model(f'local-dir:{path}', pretrained=True).eval()(given).numpy()
-        compared(f'{title}, as timm loads its folder', loaded, expected)
-    # Which normalizes images by ImageNet's numbers, and undoes it inside.
-    network = drawn(torchvision.models.inception_v3(
+            loaded = timm.create_model(f'local-dir:{path}', pretrained=True).eval()(inputs).numpy()
+        assert_close(f'{title}, loaded by timm', loaded, expected)
+    # transform_input undoes the normalization by ImageNet's mean inside the network.
+    network = randomize(torchvision.models.inception_v3(
         weights=None, init_weights=False, transform_input=True))
     torch.save(network.state_dict(), new)
-    mean, deviation = (np.float32(each) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    normalized = ((images() + 1) / 2 - mean) / deviation
+    mean, std = (np.float32(values) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    normalized = ((images() + 1) / 2 - mean) / std
     with torch.no_grad():
         expected = network(torch.from_numpy(normalized.transpose(0, 3, 1, 2).copy())).numpy()
         network.transform_input = False
         without = network(torch.from_numpy(normalized.transpose(0, 3, 1, 2).copy())).numpy()
-    compared('torchvision inception_v3, transform_input=True', answers(new), expected)
-    found, _ = frozen_graph.predict(*checkpoint.read(new, input_range='imagenet'), images())
-    compared('torchvision inception_v3, transform_input=False: --input-range imagenet',
-             found, without)
+    assert_close('torchvision inception_v3, transform_input=True', logits_of_file(new), expected)
+    actual, _ = frozen_graph.predict(*checkpoint.read(new, input_range='imagenet'), images())
+    assert_close('torchvision inception_v3, transform_input=False: --input-range imagenet',
+                 actual, without)
 
 
-def of_keras(folder: str) -> None:
+def check_keras(folder: str) -> None:
     import keras
 
-    chance = np.random.RandomState(0)
+    rng = np.random.RandomState(0)
 
-    def drawn_too(model):
+    def randomize_keras(model):
         for layer in model.layers:
             if hasattr(layer, 'layers'):
-                drawn_too(layer)
+                randomize_keras(layer)
             elif layer.weights:
                 layer.set_weights([
-                    chance.uniform(0.5, 1.5, each.shape) if 'variance' in each.name
-                    else chance.randn(*each.shape) * (0.1 if len(each.shape) == 1 else np.sqrt(
-                        2 / np.prod(each.shape[:-1]))) for each in layer.weights])
+                    rng.uniform(0.5, 1.5, variable.shape) if 'variance' in variable.name
+                    else rng.randn(*variable.shape) * (0.1 if len(variable.shape) == 1 else np.sqrt(
+                        2 / np.prod(variable.shape[:-1]))) for variable in layer.weights])
         return model
 
-    def logits_of(model, shown):
+    def keras_logits(model, batch):
         model.layers[-1].activation = keras.activations.linear
-        return np.asarray(model(shown, training=False))
+        return np.asarray(model(batch, training=False))
 
     applications = keras.applications
-    body = applications.InceptionV3(weights=None, include_top=False, input_shape=(299, 299, 3))
+    base = applications.InceptionV3(weights=None, include_top=False, input_shape=(299, 299, 3))
     models = {
         'keras.applications InceptionV3': (applications.InceptionV3(weights=None), images()),
         'keras.applications InceptionResNetV2': (
             applications.InceptionResNetV2(weights=None, classes=7), images()),
-        'Keras, [0, 1], two linear dense layers after a body': (keras.Sequential([
-            keras.Input((299, 299, 3)), keras.layers.Rescaling(1 / 255), body,
+        'Keras, [0, 1], two linear dense layers after the base network': (keras.Sequential([
+            keras.Input((299, 299, 3)), keras.layers.Rescaling(1 / 255), base,
             keras.layers.GlobalAveragePooling2D(), keras.layers.Dropout(0.2),
             keras.layers.Dense(64), keras.layers.Dense(5, activation='softmax')]),
             (images() + 1) * 127.5)}
-    for title, (model, shown) in models.items():
-        drawn_too(model)
+    for title, (model, batch) in models.items():
+        randomize_keras(model)
         paths = [os.path.join(folder, name) for name in ('m.keras', 'm.h5', 'm.weights.h5')]
         for path in paths if 'linear' not in title else paths[:2]:
             (model.save_weights if path.endswith('.weights.h5') else model.save)(path)
-        expected = logits_of(model, shown)
+        expected = keras_logits(model, batch)
         for path in paths if 'linear' not in title else paths[:2]:
-            compared(f'{title}, {os.path.basename(path)}', answers(path), expected)
+            assert_close(f'{title}, {os.path.basename(path)}', logits_of_file(path), expected)
         info, weights = checkpoint.read(paths[0])
         slim, again = (os.path.join(folder, name) for name in ('slim.ckpt', 'again.keras'))
         checkpoint.convert(paths[0], slim, overwrite=True)
         formats.export(slim, again, format='keras', overwrite=True)
-        _, found = checkpoint.read(again)
+        _, actual = checkpoint.read(again)
         if title.startswith('keras.applications'):
             for name in ('again.h5', 'again.weights.h5'):
                 path = os.path.join(folder, name)
                 formats.export(slim, path, format='keras', overwrite=True)
                 loaded = getattr(applications, title.split()[-1])(
                     weights=path, classes=model.output_shape[-1])
-                compared(f'{title}(weights="{name}")', logits_of(loaded, shown), expected)
-        same(f'{title}, in, out and in again', set(found) == set(weights) and all(
-            np.array_equal(found[name], value) for name, value in weights.items()))
+                assert_close(f'{title}(weights="{name}")', keras_logits(loaded, batch), expected)
+        assert_equal(f'{title}, read, exported and read again', set(actual) == set(weights) and all(
+            np.array_equal(actual[name], value) for name, value in weights.items()))
 
 
-def of_tensorflow_js(folder: str) -> None:
-    """Weights that were trained, in bytes: the body's features are those that Keras finds."""
+def check_tensorflow_js(folder: str) -> None:
+    """Compares the features of trained, quantized weights with those of keras.applications."""
     import keras
     import tensorflow.compat.v1 as tf
     import tf_slim as slim
@@ -206,47 +206,49 @@ def of_tensorflow_js(folder: str) -> None:
             file.write(base64.b64decode(content))
     info, weights = checkpoint.read(os.path.join(folder, 'model.json'))
     print(*info.notes, sep='\n')
-    # The same network by keras.applications, its weights set from the file by name and order.
-    theirs = keras.applications.InceptionV3(weights=None, include_top=False, pooling='avg',
+    # Set the weights from the file in keras.applications' network, by name and order.
+    reference = keras.applications.InceptionV3(weights=None, include_top=False, pooling='avg',
                                             input_shape=(299, 299, 3))
     with open(os.path.join(folder, 'model.json')) as file:
         manifest = json.load(file)['weightsManifest'][0]
-    row = b''.join(Path(folder, name).read_bytes() for name in manifest['paths'])
-    values, place = {}, 0
+    weight_bytes = b''.join(Path(folder, name).read_bytes() for name in manifest['paths'])
+    values, position = {}, 0
     for entry in manifest['weights']:
         count = int(np.prod(entry['shape']))
-        kept = entry['quantization']
-        values[entry['name']] = (np.frombuffer(row, np.uint8, count, place).reshape(entry['shape'])
-                                 * kept['scale'] + kept['min']).astype(np.float32)
-        place += count
+        quantization = entry['quantization']
+        value = np.frombuffer(weight_bytes, np.uint8, count, position).reshape(entry['shape'])
+        values[entry['name']] = (
+            value * quantization['scale'] + quantization['min']).astype(np.float32)
+        position += count
     for kind in ('conv2d', 'batch_normalization'):
-        made = sorted((each for each in theirs.layers
-                       if re.fullmatch(rf'{kind}(_\d+)?', each.name)),
-                      key=lambda each: int((re.findall(r'_(\d+)$', each.name) or [0])[0]))
-        for number, layer in enumerate(made, 1):
-            layer.set_weights([values[f'{kind}_{number}/{each.name}'] for each in layer.weights])
-    expected = np.asarray(theirs(images(), training=False))
+        layers = sorted((layer for layer in reference.layers
+                         if re.fullmatch(rf'{kind}(_\d+)?', layer.name)),
+                        key=lambda layer: int((re.findall(r'_(\d+)$', layer.name) or [0])[0]))
+        for number, layer in enumerate(layers, 1):
+            layer.set_weights([values[f'{kind}_{number}/{variable.name}']
+                               for variable in layer.weights])
+    expected = np.asarray(reference(images(), training=False))
     prefix = os.path.join(folder, 'trained.ckpt')
     checkpoint.convert(os.path.join(folder, 'model.json'), prefix)
     with tf.Graph().as_default(), tf.Session() as session:
-        given = tf.placeholder(tf.float32, (None, 299, 299, 3))
+        inputs = tf.placeholder(tf.float32, (None, 299, 299, 3))
         with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
-            features, _ = inception_slim.inception_v3(given, num_classes=None, is_training=False)
+            features, _ = inception_slim.inception_v3(inputs, num_classes=None, is_training=False)
         checkpoint.restore(session, prefix)
-        found = session.run(features, {given: images()}).reshape(expected.shape)
-    compared('nsfwjs, trained, features against keras.applications', found, expected)
+        actual = session.run(features, {inputs: images()}).reshape(expected.shape)
+    assert_close('nsfwjs, trained, features against keras.applications', actual, expected)
 
 
 def main() -> None:
-    parts = {'pytorch': of_pytorch, 'keras': of_keras, 'tensorflow-js': of_tensorflow_js}
+    parts = {'pytorch': check_pytorch, 'keras': check_keras, 'tensorflow-js': check_tensorflow_js}
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('part', nargs='*', help=f'of {", ".join(parts)}; all without any')
+    parser.add_argument('part', nargs='*', help=f'one of {", ".join(parts)} (default: all)')
     chosen = parser.parse_args().part or list(parts)
     warnings.simplefilter('ignore')
-    logging.getLogger('absl').setLevel(logging.ERROR)  # Keras advises against HDF5
+    logging.getLogger('absl').setLevel(logging.ERROR)  # Keras warns about HDF5
     for part in chosen:
         if part not in parts:
-            parser.error(f'there is no part {part!r}')
+            parser.error(f'unknown part {part!r}')
         with tempfile.TemporaryDirectory() as folder:
             parts[part](folder)
 
