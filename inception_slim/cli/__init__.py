@@ -53,18 +53,14 @@ def parser() -> argparse.ArgumentParser:
     _add_output_options(main_parser)
     commands = main_parser.add_subparsers(title='commands', metavar='COMMAND')
 
-    def verb(name: str, function: Run, help: str, *,
-             of_checkpoint: bool = True) -> argparse.ArgumentParser:
+    def add_command(name: str, function: Run, help: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + '.')
         command.set_defaults(function=function, parser=command)
         _add_output_options(command)
-        if of_checkpoint:
-            command.add_argument('--checkpoint-scope', metavar='SCOPE',
-                                 help='which network to use, if a file holds more than one')
         return command
 
     for module in (checkpoints, download, predict, metrics, bulk, training, export, run):
-        module.add(verb)
+        module.add(add_command)
     return main_parser
 
 

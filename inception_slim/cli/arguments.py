@@ -31,11 +31,10 @@ IMAGES_HELP = ('images, folders of images, quoted patterns, or - for a list of p
 Run = Callable[[argparse.Namespace], int | None]
 
 
-class Verb(Protocol):
+class AddCommand(Protocol):
     """Adds a command; the caller adds the command's own arguments to the returned parser."""
 
-    def __call__(self, name: str, function: Run, help: str, *,
-                 of_checkpoint: bool = True) -> argparse.ArgumentParser: ...
+    def __call__(self, name: str, function: Run, help: str) -> argparse.ArgumentParser: ...
 
 
 class Parser(argparse.ArgumentParser):
@@ -82,11 +81,17 @@ def _suggestion(word: str, words: Iterable[str]) -> str:
 
 
 def add_options(parser: argparse.ArgumentParser, kind: type,
-                leave: Collection[str] = ()) -> None:
-    """Adds a command-line option for each field of an options dataclass that has a help text."""
+                names: Collection[str] | None = None) -> None:
+    """Adds a command-line option for each field of an options dataclass that has a help text.
+
+    Args:
+      parser: the parser of a command.
+      kind: the dataclass, whose fields `inception_slim.options.option` made.
+      names: the fields to add; by default all.
+    """
     for field in dataclasses.fields(kind):
         settings = field.metadata
-        if not settings.get('text') or field.name in leave:
+        if not settings.get('text') or (names is not None and field.name not in names):
             continue
         flag = settings['flag'] or '--' + field.name.replace('_', '-')
         if isinstance(field.default, bool):

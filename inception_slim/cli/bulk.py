@@ -9,7 +9,7 @@ import sys
 from inception_slim import bulk
 from inception_slim.bulk.options import BulkOptions
 from inception_slim.cli.arguments import (
-    Verb,
+    AddCommand,
     add_json,
     add_options,
     check_order,
@@ -42,9 +42,9 @@ def run_bulk(arguments: argparse.Namespace) -> None:
               f'{done.path.rstrip("/")}/{DAMAGED}', file=sys.stderr)
 
 
-def add(verb: Verb) -> None:
+def add(add_command: AddCommand) -> None:
     """The verb for millions of images."""
-    added = verb('bulk', run_bulk, 'write what a network says of any number of images, in '
+    added = add_command('bulk', run_bulk, 'write what a network says of any number of images, in '
                  'shards; the same command goes on where it was killed')
     added.add_argument('checkpoint', metavar='CKPT', help='a prefix, a file of it, or its folder')
     added.add_argument('sources', nargs='+', metavar='SOURCE',
@@ -57,4 +57,4 @@ def add(verb: Verb) -> None:
                        help='the names of the classes: lines like 0:daisy, or one name a line; '
                        "imagenet for ImageNet's (labels.txt beside the checkpoint)")
     add_json(added)
-    add_options(added, BulkOptions, leave=['checkpoint_scope'])
+    add_options(added, BulkOptions)

@@ -8,7 +8,7 @@ from inception_slim import checkpoint, formats
 from inception_slim.checkpoint import SourceOptions
 from inception_slim.cli import export
 from inception_slim.cli.arguments import (
-    Verb,
+    AddCommand,
     add_json,
     add_options,
     options_of,
@@ -121,20 +121,20 @@ def convert(arguments: argparse.Namespace) -> None:
                f'{info.parameters:,} parameters')
 
 
-def add(verb: Verb) -> None:
+def add(add_command: AddCommand) -> None:
     """Adds the commands."""
-    added = verb('inspect', inspect, 'describe a checkpoint and show how to load it')
-    added.add_argument('path', metavar='CHECKPOINT', help='prefix, file or folder of a checkpoint, '
-                       'or a file of another format')
-    add_json(added)
+    command = add_command('inspect', inspect, 'describe a checkpoint and show how to load it')
+    command.add_argument('path', metavar='CHECKPOINT',
+                         help='prefix, file or folder of a checkpoint, or a file of another format')
+    add_options(command, SourceOptions, names=['checkpoint_scope'])
+    add_json(command)
 
-    added = verb('convert', convert,
-                 'rewrite a checkpoint, or a network in another format, as V2 in TF-Slim\'s names '
-                 'or in any other format')
-    added.add_argument('source', metavar='SRC', help='a prefix, a file of it, its folder, or a '
-                       'file of another format')
-    added.add_argument('destination', metavar='DST', help='the prefix, file or folder to write')
-    added.add_argument('--to', choices=(_SLIM, *formats.FORMATS), default=_SLIM,
-                       help='what to write (%(default)s)')
-    export.add_export_arguments(added)
-    add_options(added, SourceOptions, leave=['checkpoint_scope'])
+    command = add_command('convert', convert, "convert any file of a network to a TensorFlow "
+                          "checkpoint with TF-Slim's names, or to another format")
+    command.add_argument('source', metavar='SRC',
+                         help='prefix, file or folder of a checkpoint, or a file of another format')
+    command.add_argument('destination', metavar='DST', help='the prefix, file or folder to write')
+    command.add_argument('--to', choices=(_SLIM, *formats.FORMATS), default=_SLIM,
+                         help='what to write (%(default)s)')
+    export.add_export_arguments(command)
+    add_options(command, SourceOptions)

@@ -6,7 +6,7 @@ import argparse
 
 from inception_slim import checkpoint
 from inception_slim.checkpoint.published import PUBLISHED, SITE
-from inception_slim.cli.arguments import Verb, add_json, print_json, print_line, printable
+from inception_slim.cli.arguments import AddCommand, add_json, print_json, print_line, printable
 from inception_slim.nets import registry
 
 
@@ -33,9 +33,9 @@ def example(arguments: argparse.Namespace) -> None:
           f'  inception-slim classify {folder} {folder}/images')
 
 
-def add(verb: Verb) -> None:
+def add(add_command: AddCommand) -> None:
     """Adds the commands."""
-    command = verb('download', download, 'download a published checkpoint', of_checkpoint=False)
+    command = add_command('download', download, 'download a published checkpoint')
     command.add_argument('name', metavar='NAME', choices=tuple(PUBLISHED),
                          help='one of ' + ', '.join(PUBLISHED))
     command.add_argument('--output', metavar='FOLDER', default='.',
@@ -44,7 +44,7 @@ def add(verb: Verb) -> None:
                          help='where the archives are: the site, or a copy of it (%(default)s)')
     add_json(command)
 
-    command = verb('example', example, 'write a small checkpoint with labels and images, to try '
-                   'the other commands', of_checkpoint=False)
+    command = add_command('example', example, 'write a small checkpoint with labels and images, '
+                          'to try the other commands')
     command.add_argument('folder', metavar='FOLDER', help='the folder to write')
     command.set_defaults(uses_tensorflow=False)

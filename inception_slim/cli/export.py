@@ -6,7 +6,7 @@ import argparse
 
 from inception_slim import formats
 from inception_slim.checkpoint import SourceOptions
-from inception_slim.cli.arguments import Verb, add_json, add_options, options_of, print_json
+from inception_slim.cli.arguments import AddCommand, add_json, add_options, options_of, print_json
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -29,9 +29,9 @@ def print_export(arguments: argparse.Namespace, result: formats.ExportResult) ->
           f'Same top-1 class: {result.same_top1} of {result.images} {images}')
 
 
-def add(verb: Verb) -> None:
+def add(add_command: AddCommand) -> None:
     """Adds the command `export`."""
-    parser = verb('export', export, 'write a checkpoint in another format and verify it')
+    parser = add_command('export', export, 'write a checkpoint in another format and verify it')
     parser.add_argument('checkpoint', metavar='CKPT',
                         help='prefix, file or folder of a checkpoint, or a file of another format')
     parser.add_argument('--format', required=True, choices=formats.FORMATS,
@@ -39,7 +39,7 @@ def add(verb: Verb) -> None:
     parser.add_argument('--output', required=True, metavar='PATH',
                         help='file to write; a folder for saved-model, openvino and timm')
     add_export_arguments(parser)
-    add_options(parser, SourceOptions, leave=['checkpoint_scope'])
+    add_options(parser, SourceOptions)
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ from inception_slim import evaluation
 from inception_slim.cli.arguments import (
     CHECKPOINT_HELP,
     IMAGES_HELP,
+    AddCommand,
     Run,
-    Verb,
     add_json,
     add_options,
     check_order,
@@ -74,19 +74,19 @@ def _images(arguments: list[str]) -> str | list[str]:
     return paths[0] if paths == arguments and len(paths) == 1 else paths
 
 
-def add(verb: Verb) -> None:
+def add(add_command: AddCommand) -> None:
     """Adds the commands."""
 
-    def add_command(name: str, function: Run, help: str) -> argparse.ArgumentParser:
-        command = verb(name, function, help)
+    def add_metric_command(name: str, function: Run, help: str) -> argparse.ArgumentParser:
+        command = add_command(name, function, help)
         command.add_argument('checkpoint', metavar='CKPT',
                              help=CHECKPOINT_HELP + '; papers use the network of December 2015')
-        add_options(command, MetricOptions, leave=['checkpoint_scope'])
+        add_options(command, MetricOptions)
         add_json(command)
         return command
 
-    command = add_command('fid', fid, 'compute the Fréchet Inception Distance of two sets of '
-                          'images')
+    command = add_metric_command('fid', fid,
+                                 'compute the Fréchet Inception Distance of two sets of images')
     for name in ('first', 'second'):
         command.add_argument(name, metavar=name.upper(),
                              help='a folder of images or TFRecords, an .npz file of statistics, a '
@@ -99,13 +99,13 @@ def add(verb: Verb) -> None:
                          help='images of each set in a subset (%(default)s)')
 
     images_help = f'{IMAGES_HELP}; or one folder of TFRecords'
-    command = add_command('inception-score', inception_score, 'compute the Inception Score of '
-                          'images')
+    command = add_metric_command('inception-score', inception_score,
+                                 'compute the Inception Score of images')
     command.add_argument('images', nargs='+', metavar='IMAGES', help=images_help)
     command.add_argument('--splits', type=positive_int, default=10, metavar='N',
                          help='parts of the images that are scored separately (%(default)s)')
 
-    command = add_command('fid-statistics', fid_statistics, 'write the statistics of images that '
-                          'fid compares')
+    command = add_metric_command('fid-statistics', fid_statistics,
+                                 'write the statistics of images that fid compares')
     command.add_argument('images', nargs='+', metavar='IMAGES', help=images_help)
     command.add_argument('--output', required=True, metavar='FILE.npz', help='the file to write')

@@ -10,8 +10,8 @@ from inception_slim.cli.arguments import (
     CHECKPOINT_HELP,
     IMAGES_HELP,
     LABELS_HELP,
+    AddCommand,
     Run,
-    Verb,
     add_json,
     add_options,
     check_csv,
@@ -112,13 +112,13 @@ def _print_written(arguments: argparse.Namespace) -> None:
                    + (f'{size / 1e6:.1f} MB' if size >= 1e6 else f'{size / 1e3:.0f} KB'))
 
 
-def add(verb: Verb) -> None:
+def add(add_command: AddCommand) -> None:
     """Adds the commands."""
 
-    def add_command(name: str, function: Run, help: str) -> argparse.ArgumentParser:
-        command = verb(name, function, help)
+    def add_predict_command(name: str, function: Run, help: str) -> argparse.ArgumentParser:
+        command = add_command(name, function, help)
         command.add_argument('checkpoint', metavar='CKPT', help=CHECKPOINT_HELP)
-        add_options(command, EvaluationOptions, leave=['checkpoint_scope'])
+        add_options(command, EvaluationOptions)
         add_json(command)
         return command
 
@@ -130,7 +130,7 @@ def add(verb: Verb) -> None:
                              help=f'show on {images} of the report which regions the prediction '
                              'depends on (Grad-CAM)')
 
-    classify_command = add_command('classify', classify, 'name what images show')
+    classify_command = add_predict_command('classify', classify, 'name what images show')
     classify_command.add_argument('images', nargs='+', metavar='IMAGES', help=IMAGES_HELP)
     classify_command.add_argument('--labels', metavar='FILE', help=LABELS_HELP)
     classify_command.add_argument('--top', type=positive_int, default=5, metavar='N',
@@ -138,15 +138,15 @@ def add(verb: Verb) -> None:
     add_report_options(classify_command, 'the predictions', 'the images and their predictions',
                        'the images')
 
-    features_command = add_command('features', features,
-                                   'write the features of images: the input of the classifier')
+    features_command = add_predict_command(
+        'features', features, 'write the features of images: the input of the classifier')
     features_command.add_argument('images', nargs='+', metavar='IMAGES', help=IMAGES_HELP)
     features_command.add_argument('--output', required=True, metavar='FILE.npy',
                                   help='the file to write; the names of the images go beside it, '
                                   'in a .txt file')
 
-    evaluate_command = add_command('evaluate', evaluate,
-                                   'measure the accuracy on a labeled dataset')
+    evaluate_command = add_predict_command('evaluate', evaluate,
+                                           'measure the accuracy on a labeled dataset')
     evaluate_command.add_argument('dataset', metavar='DATASET',
                                   help='a folder of TFRecords, or one with a sub-folder of images '
                                   'for each class')

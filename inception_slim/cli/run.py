@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 import itertools
 
-from inception_slim.cli.arguments import Verb
+from inception_slim.cli.arguments import AddCommand
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,9 +30,9 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Name
     return arguments
 
 
-def add(verb: Verb) -> None:
+def add(add_command: AddCommand) -> None:
     """Add the `run` command."""
-    command = verb('run', run, 'run a script of TensorFlow 1 unmodified', of_checkpoint=False)
+    command = add_command('run', run, 'run a script of TensorFlow 1 unmodified')
     command.usage = 'inception-slim run [-h] [--explain] [-m] SCRIPT [ARGS ...]'
     command.add_argument('--explain', action='store_true',
                          help='list the TensorFlow 1 names that the script uses and whether they '

@@ -8,7 +8,7 @@ import sys
 
 from inception_slim import training
 from inception_slim.cli.arguments import (
-    Verb,
+    AddCommand,
     add_json,
     add_options,
     options_of,
@@ -61,15 +61,15 @@ def _launch_workers(arguments: argparse.Namespace) -> int:
                                                   flush=True))
 
 
-def add(verb: Verb) -> None:
+def add(add_command: AddCommand) -> None:
     """Adds the command."""
-    added = verb('train', train, 'train a network, or fine-tune a checkpoint')
+    added = add_command('train', train, 'train a network, or fine-tune a checkpoint')
     added.add_argument('dataset', metavar='DATASET',
                        help='a folder of TFRecords, or a folder with a sub-folder for each class')
     added.add_argument('--train-dir', required=True, metavar='DIR',
                        help='directory for checkpoints and summaries; training resumes from the '
                        'latest one')
-    add_options(added, training.TrainingOptions, leave=['checkpoint_scope'])
+    add_options(added, training.TrainingOptions)
     add_json(added)
     added.add_argument(
         '--workers',
