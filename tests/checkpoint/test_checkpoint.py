@@ -347,8 +347,8 @@ class TestDiagnosis:
         ('m.keras', b'PK\x03\x04' + b'\0' * 26 + b'metadata.json' + b'\0' * 99, 'is damaged'),
         ('m.pt', b'PK\x03\x04' + b'\0' * 26 + b'archive/data.pkl' + b'\0' * 99, 'is damaged'),
         ('m.pth', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.' + b'\0' * 99,
-         'no file of PyTorch'),
-        ('m.pb', b'\n\x1f\n\x06inputs\x12\x0bPlaceholder', 'no graph of TensorFlow'),
+         'not a PyTorch file'),
+        ('m.pb', b'\n\x1f\n\x06inputs\x12\x0bPlaceholder', 'not a TensorFlow graph'),
         ('notes.txt', b'hello, this is no checkpoint at all', 'is not a TensorFlow checkpoint'),
         ('nothing', b'', 'is empty')])
     def test_other_kinds_of_files(self, narrow, tmp_path, name, content, message):
