@@ -1,4 +1,4 @@
-"""Features and answers of millions of images: constant memory, shards, and going on when killed."""
+"""Offline inference: features or predictions of millions of images, in shards, resumable."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What a run of a folder is, and how far it is: what lets the same command go on.
+"""The manifest of a bulk run: what was requested and what is finished, so a run can be resumed.
 
-`_manifest.json` says what is asked for, and of what; `_pieces.jsonl` how the sources are cut, a
-piece a line. Each shard that is written has a record in `_done`, which is written after it: a shard
-without one is made again, over whatever there is of it. At the end the records become
-`_damaged.csv`, and the manifest says that the run is finished.
+`_manifest.json` holds the options and a summary of the sources, `_work_units.jsonl` one work unit
+per line. After a shard is written, its record is added to `_done`; a shard without a record is
+computed again and overwritten. At the end the records are merged into `_unreadable.csv`, and the
+manifest gets the totals.
 """
 
 from __future__ import annotations
@@ -18,39 +18,41 @@ import json
 import re
 from typing import Any
 
-from inception_slim.bulk.output_store import OutputStore
-from inception_slim.bulk.shard_writer import Shard, printable_name, shard_name
-from inception_slim.bulk.sources import WorkUnit, to_json_line
+from inception_slim.bulk.options import UNREADABLE
+from inception_slim.bulk.output import DONE, OutputStore, Shard, printable_name, shard_name
+from inception_slim.bulk.readers import WorkUnit
+from inception_slim.bulk.sources import to_json_line
 from inception_slim.bulk.worker import Task
 from inception_slim.errors import DatasetError
 import tensorflow.compat.v1 as tf
 
-MANIFEST, PIECES, DAMAGED, DONE = '_manifest.json', '_pieces.jsonl', '_damaged.csv', '_done'
-_DONE_NAME = re.compile(r'part-(\d+)-(\d+)(-end)?\.json')
-_CHUNK = 2**20
+VERSION = 2
+MANIFEST, WORK_UNITS = '_manifest.json', '_work_units.jsonl'
+_RECORD_NAME = re.compile(r'part-(\d+)-(\d+)(-end)?\.json')
+_CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What a run has written, all its parts together."""
+    """Numbers of images with a result, of skipped images, and of shards."""
 
     images: int
-    damaged: int
+    unreadable: int
     shards: int
 
 
 def checkpoint_sha256(prefix: str) -> str:
-    """The SHA-256 of a checkpoint's files, from `checkpoint.find_prefix`."""
-    found = hashlib.sha256()
-    for file in checkpoint_files(prefix):
-        with tf.io.gfile.GFile(file, 'rb') as opened:
-            while chunk := opened.read(_CHUNK):
-                found.update(chunk)
-    return found.hexdigest()
+    """Returns the SHA-256 of the files of a checkpoint."""
+    digest = hashlib.sha256()
+    for path in checkpoint_files(prefix):
+        with tf.io.gfile.GFile(path, 'rb') as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    return digest.hexdigest()
 
 
 def checkpoint_files(prefix: str) -> list[str]:
-    """The files of a checkpoint of either format, but for its graph."""
+    """Returns the files with the weights of a checkpoint, given by its prefix or its file."""
     if tf.io.gfile.exists(prefix):
         return [prefix]
     if not tf.io.gfile.exists(prefix + '.index'):
@@ -60,181 +62,202 @@ def checkpoint_files(prefix: str) -> list[str]:
 
 
 class Manifest:
-    """A run in a folder. Made by `opened`."""
+    """The manifest of a run in an output store; see `open_or_resume`."""
 
-    def __init__(self, place: OutputStore, content: dict[str, Any]):
-        self._place, self._content = place, content
-
-    @property
-    def pieces(self) -> int:
-        return self._content['sources']['pieces']
+    def __init__(self, store: OutputStore, content: dict[str, Any]):
+        self._store, self._content = store, content
 
     @property
     def images(self) -> int | None:
-        """How many the sources hold, good and bad; None where only reading them all would tell."""
+        """Number of images in the sources; None if TFRecord files are among them."""
         return self._content['sources']['images']
 
     @property
-    def total(self) -> Totals | None:
-        """What was written; None as long as the run is not finished."""
+    def totals(self) -> Totals | None:
+        """The totals of a finished run; None for an unfinished one."""
         finished = self._content['finished']
         return finished and Totals(**finished)
 
-    def some_pieces(self, count: int) -> list[WorkUnit]:
-        """So many from all over them."""
-        step = max(1, self.pieces // count)
-        return [piece for number, piece in enumerate(self._all()) if not number % step][:count]
+    def sample_work_units(self, count: int) -> list[WorkUnit]:
+        """Returns up to `count` work units at regular intervals."""
+        step = max(1, self._content['sources']['work_units'] // count)
+        return [unit for number, unit in enumerate(self._work_units())
+                if number % step == 0][:count]
 
-    def todo(self) -> Iterator[Task]:
-        """What is left to do."""
+    def pending_tasks(self) -> Iterator[Task]:
+        """Yields the work units that are not finished."""
         done: dict[int, set[int]] = defaultdict(set)
-        ends: dict[int, int] = {}
-        for name in self._place.names(DONE):
-            if found := _DONE_NAME.fullmatch(name):
-                place, shard = int(found[1]), int(found[2])
-                done[place].add(shard)
-                if found[3]:
-                    ends[place] = shard
-        for number, piece in enumerate(self._all()):
+        last_shards: dict[int, int] = {}
+        for name in self._store.names(DONE):
+            if match := _RECORD_NAME.fullmatch(name):
+                unit, shard = int(match[1]), int(match[2])
+                done[unit].add(shard)
+                if match[3]:
+                    last_shards[unit] = shard
+        for number, work_unit in enumerate(self._work_units()):
             shards = done.get(number, set())
-            if number not in ends or len(shards) <= ends[number]:
-                yield Task(number, piece, frozenset(shards))
+            if number not in last_shards or len(shards) <= last_shards[number]:
+                yield Task(number, work_unit, frozenset(shards))
 
-    def _all(self) -> Iterator[WorkUnit]:
-        with self._place.open(PIECES) as lines:
+    def _work_units(self) -> Iterator[WorkUnit]:
+        with self._store.open(WORK_UNITS) as lines:
             yield from map(json.loads, lines)
 
-    def so_far(self) -> Totals:
-        """What the records tell."""
-        images = damaged = shards = 0
+    def partial_totals(self) -> Totals:
+        """Returns the totals of the shards that are finished so far."""
+        images = unreadable = shards = 0
         for record in self._records():
             images += record['images']
-            damaged += len(record['damaged'])
+            unreadable += len(record['unreadable'])
             shards += record['images'] > 0
-        return Totals(images, damaged, shards)
+        return Totals(images, unreadable, shards)
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        for name in self._place.names(DONE):
-            if _DONE_NAME.fullmatch(name):
-                with self._place.open(f'{DONE}/{name}') as file:
+        for name in self._store.names(DONE):
+            if _RECORD_NAME.fullmatch(name):
+                with self._store.open(f'{DONE}/{name}') as file:
                     yield json.load(file)
 
     def add(self, shard: Shard) -> None:
-        """Writes a shard, and then that it is written."""
+        """Writes the files of a shard, and then its record."""
         for name, content in shard.files.items():
-            self._place.write(name, [content])
-        end = '-end' if shard.last else ''
-        record = {'images': shard.rows, 'damaged': shard.damaged}
-        self._place.write(f'{DONE}/{shard_name(shard.piece, shard.number)}{end}.json',
+            self._store.write(name, [content])
+        suffix = '-end' if shard.last else ''
+        record = {'images': shard.rows, 'unreadable': shard.unreadable}
+        self._store.write(f'{DONE}/{shard_name(shard.unit, shard.number)}{suffix}.json',
                           [json.dumps(record).encode()])
 
     def finish(self) -> Totals:
-        """Turns the records into what is left for readers."""
-        total = self.so_far()
-        self._place.write(DAMAGED, _table(
-            row for record in self._records() for row in record['damaged']))
-        self._content = {**self._content, 'finished': vars(total)}
-        self._place.write(MANIFEST, [_json(self._content)])
-        self._place.remove(DONE)
-        return total
+        """Replaces the records by `_unreadable.csv` and the totals."""
+        totals = self.partial_totals()
+        self._store.write(UNREADABLE, _to_csv(
+            row for record in self._records() for row in record['unreadable']))
+        self._content = {**self._content, 'finished': vars(totals)}
+        self._store.write(MANIFEST, [_to_json(self._content)])
+        self._store.remove(DONE)
+        return totals
 
 
 def open_or_resume(
-    place: OutputStore, wanted: dict[str, Any], pieces: Iterable[WorkUnit]
+    store: OutputStore, request: dict[str, Any], units: Iterable[WorkUnit]
 ) -> Manifest:
-    """Begins a run, or goes on with the one that is there.
+    """Starts a run in an output store, or resumes the one that is there.
 
     Args:
-      wanted: what decides about the output; 'checkpoint' and 'labels' among it.
-      pieces: all of them.
+      store: the output store.
+      request: everything that determines the output, with the keys 'checkpoint' and 'labels'.
+      units: all work units.
 
     Raises:
-      DatasetError: there is another run in the folder, or something else.
+      DatasetError: the store contains another run or other files, or there are no images.
     """
-    names = place.names()
+    names = store.names()
     if MANIFEST not in names:
-        others = [name for name in names if not name.startswith('_')]
-        if others:
-            raise DatasetError(f'{place.path} holds something else, such as {others[0]}; give a '
-                               'folder that is empty or not there yet.')
-        sources = _Listing(pieces)
-        place.write(PIECES, sources)
-        if not sources.pieces:
-            raise DatasetError('No images were given; give images, TFRecords, Parquet files, '
-                               'folders of them, or text files that list them.')
-        content = {'version': 1, **wanted, 'sources': sources.summary(), 'finished': None}
-        place.write(MANIFEST, [_json(content)])
-        return Manifest(place, content)
-    with place.open(MANIFEST) as file:
-        try:
-            content = json.load(file)
-            begun = {key: content[key] for key in ('version', *wanted, 'sources', 'finished')}
-        except (ValueError, KeyError, TypeError):
-            raise DatasetError(f'{place.path}/{MANIFEST} is damaged, or of another program; give '
-                               'another folder, or remove this one.') from None
-    for key, value in wanted.items():
-        if begun[key] != value:
-            raise DatasetError(f'{place.path} was begun with {_said(key, begun[key], value)} now; '
-                               'give the same as then, or another folder.')
-    sources = _Listing(pieces)
-    for _ in sources:
+        return _start(store, request, units, names)
+    content = _read_manifest(store, request)
+    for key, value in request.items():
+        if content[key] != value:
+            raise DatasetError(f'{store.path} contains a run with '
+                               f'{_describe_difference(key, content[key], value)}. Give the same '
+                               'options, or another output folder.')
+    listing = _Listing(units)
+    for _ in listing:
         pass
-    now, then = sources.summary(), content['sources']
-    if now != then:
+    old, new = content['sources'], listing.summary()
+    if old != new:
         raise DatasetError(
-            f'{place.path} was begun with other sources: {_counted(then)} then, {_counted(now)} '
-            'now, or with other names or sizes; give the same as then, or another folder.')
-    manifest = Manifest(place, content)
-    if manifest.total is not None:
-        place.remove(DONE)  # in case its finisher was killed before it could
+            f'{store.path} contains a run with other sources: {_describe_sources(old)} before, '
+            f'{_describe_sources(new)} now, or other names or sizes. Give the same sources, or '
+            'another output folder.')
+    manifest = Manifest(store, content)
+    if manifest.totals is not None:
+        store.remove(DONE)  # if the run was killed just before it could
     return manifest
 
 
-class _Listing:
-    """The lines of pieces, and what they come to, once all have been taken."""
+def _start(store: OutputStore, request: dict[str, Any], units: Iterable[WorkUnit],
+           names: list[str]) -> Manifest:
+    others = [name for name in names if not name.startswith('_')]
+    if others:
+        raise DatasetError(f'{store.path} contains other files, such as {others[0]}; give an empty '
+                           'or new folder.')
+    listing = _Listing(units)
+    store.write(WORK_UNITS, listing)
+    if not listing.work_units:
+        raise DatasetError('No images were given; give images, TFRecord files, Parquet files, '
+                           'folders of these, or text files that list images.')
+    content = {'version': VERSION, **request, 'sources': listing.summary(), 'finished': None}
+    store.write(MANIFEST, [_to_json(content)])
+    return Manifest(store, content)
 
-    def __init__(self, pieces: Iterable[WorkUnit]):
-        self._pieces = pieces
-        self._hash = hashlib.sha256()
+
+def _read_manifest(store: OutputStore, request: dict[str, Any]) -> dict[str, Any]:
+    path = f'{store.path}/{MANIFEST}'
+    with store.open(MANIFEST) as file:
+        try:
+            content = json.load(file)
+            version = content['version']
+        except (ValueError, KeyError, TypeError):
+            raise DatasetError(f'{path} is damaged or not a manifest of bulk; remove it, or give '
+                               'another output folder.') from None
+    if version != VERSION:
+        raise DatasetError(f'{path} has version {version}, but this inception_slim supports only '
+                           f'version {VERSION}; give another output folder.')
+    missing = {*request, 'sources', 'finished'} - set(content)
+    if missing:
+        raise DatasetError(f'{path} is damaged: it has no {min(missing)!r}; remove it, or give '
+                           'another output folder.')
+    return content
+
+
+class _Listing:
+    """Serializes work units line by line, and summarizes them afterwards."""
+
+    def __init__(self, units: Iterable[WorkUnit]):
+        self._units = units
+        self._digest = hashlib.sha256()
         self._images: int | None = 0
-        self.pieces = 0
+        self.work_units = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        for piece in self._pieces:
-            line = to_json_line(piece)
-            self._hash.update(line)
-            self.pieces += 1
-            known = self._images is not None and piece['images'] is not None
-            self._images = self._images + piece['images'] if known else None
+        for unit in self._units:
+            line = to_json_line(unit)
+            self._digest.update(line)
+            self.work_units += 1
+            known = self._images is not None and unit['images'] is not None
+            self._images = self._images + unit['images'] if known else None
             yield line
 
     def summary(self) -> dict[str, Any]:
-        return {'pieces': self.pieces, 'images': self._images, 'sha256': self._hash.hexdigest()}
+        return {'work_units': self.work_units, 'images': self._images,
+                'sha256': self._digest.hexdigest()}
 
 
-def _counted(sources: dict[str, Any]) -> str:
-    if sources['images'] is None:
-        return f'{sources["pieces"]:,} pieces'
-    return f'{sources["images"]:,} images'
+def _describe_sources(summary: dict[str, Any]) -> str:
+    if summary['images'] is None:
+        return f'{summary["work_units"]:,} work units'
+    return f'{summary["images"]:,} images'
 
 
-def _said(key: str, then: Any, now: Any) -> str:
-    if key in ('checkpoint', 'labels'):
-        return f'another {key.removesuffix("s")}{"s" if key == "labels" else ""} than'
-    return f'{key} {then}, but it is {now}'
+def _describe_difference(key: str, old: Any, new: Any) -> str:
+    if key == 'checkpoint':
+        return 'another checkpoint'
+    if key == 'labels':
+        return 'other labels'
+    return f'{key} {old}, not {new}'
 
 
-def _json(content: dict[str, Any]) -> bytes:
+def _to_json(content: dict[str, Any]) -> bytes:
     return json.dumps(content, indent=1).encode() + b'\n'
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> Iterator[bytes]:
-    yield _csv(('name', 'reason'))
+def _to_csv(rows: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+    yield _to_csv_line(('name', 'reason'))
     for name, reason in rows:
-        yield _csv((printable_name(name), reason))
+        yield _to_csv_line((printable_name(name), reason))
 
 
-def _csv(row: tuple[str, str]) -> bytes:
+def _to_csv_line(row: tuple[str, str]) -> bytes:
     line = io.StringIO()
     csv.writer(line, lineterminator='\n').writerow(row)
     return line.getvalue().encode('utf-8', 'backslashreplace')

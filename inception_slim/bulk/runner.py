@@ -1,4 +1,4 @@
-"""One run: what is asked for is checked, then cut into pieces, worked through and written."""
+"""Runs a bulk job: checks the request, divides the sources, computes and writes the shards."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from itertools import islice
 import os
 
 from inception_slim import checkpoint as checkpoints
-from inception_slim.bulk.image_decoder import Decoder
-from inception_slim.bulk.manifest import DAMAGED, Manifest, checkpoint_sha256, open_or_resume
-from inception_slim.bulk.options import BulkOptions
-from inception_slim.bulk.output_store import open_output
-from inception_slim.bulk.parquet_reader import Columns, require_pyarrow
-from inception_slim.bulk.readers import Example, UnreadableImage, read_examples
-from inception_slim.bulk.shard_writer import Shard
+from inception_slim.bulk.manifest import Manifest, checkpoint_sha256, open_or_resume
+from inception_slim.bulk.options import UNREADABLE, BulkOptions
+from inception_slim.bulk.output import Shard, open_output, require_pyarrow
+from inception_slim.bulk.readers import Columns, Example, UnreadableImage, read_examples
 from inception_slim.bulk.sources import work_units
-from inception_slim.bulk.worker import Job, Task, Worker
+from inception_slim.bulk.worker import Decoder, Job, Task, Worker
 from inception_slim.checkpoint.class_names import resolve_class_names
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.loaders import CALIBRATION_IMAGES
@@ -25,30 +22,30 @@ from inception_slim.nets import registry
 from inception_slim.options import as_dict, build_options, option_names
 from tqdm import tqdm
 
-_CALIBRATION_PIECES = 10  # one may be a file that has to be fetched whole
-# Decides how the work is done, and not what comes out.
-_HOW = {'batch_size', 'strict', 'backend', 'ray_address', 'cores'}
+_CALIBRATION_UNITS = 10  # work units to calibrate from; each may be a large remote file
+# Options that do not change the output, and so may change when a run is resumed.
+_EXECUTION_OPTIONS = {'batch_size', 'strict', 'cache', 'backend', 'ray_address', 'cores'}
 
 
 @dataclass(frozen=True)
 class BulkResult:
-    """What `run` wrote, with what earlier runs of the same command had written.
+    """The result of `run`, including the earlier runs that it resumed.
 
     Attributes:
-      path: the folder.
-      images: how many are in it, one row each.
-      damaged: how many could not be read; `_damaged.csv` in the folder names them.
-      shards: how many parts the output has.
-      before: how many images of these were there already.
-      note: what was made of a background class; None if there was nothing to say.
+      path: the output folder.
+      images: number of images in the output, one row each.
+      unreadable: number of skipped images; `_unreadable.csv` in the folder lists them.
+      shards: number of shards.
+      resumed_images: number of images that earlier runs had written.
+      warning: a warning about an assumed background class; None without one.
     """
 
     path: str
     images: int
-    damaged: int
+    unreadable: int
     shards: int
-    before: int
-    note: str | None
+    resumed_images: int
+    warning: str | None
 
 
 def run(
@@ -74,58 +71,76 @@ def run(
     ray_address: str | None = None,
     cores: int | None = None,
 ) -> BulkResult:
-    """Writes what a network says of any number of images, in constant memory.
+    """Computes features or predictions of any number of images, in constant memory.
 
-    The same call goes on where the one before it was killed.
+    The same call resumes an interrupted run.
 
     Args:
-      checkpoint: any that `inception_slim.checkpoint` reads.
-      sources: images, TFRecord files as TF-Slim's tools wrote them, Parquet files with a column of
-        encoded images, folders with these anywhere below, and text files (.txt, .lst, .list) with
-        the path of a file in each line, those without a folder of their own being beside it;
-        paths, or URLs that fsspec opens.
-      output: the folder to write, or its URL; made if it is not there.
-      labels: see `evaluation.classify`.
-      **options: those of `BulkOptions`: output_type, format, dtype, shard_size, image_column,
-        name_column, backend, ray_address, cores; and precision, batch_size, strict, use_ema,
-        checkpoint_scope.
+      checkpoint: a checkpoint in any format that `inception_slim.checkpoint` reads.
+      sources: paths and URLs that fsspec opens: images, TFRecord files in TF-Slim's format, Parquet
+        files with a column of encoded images, folders with any of these at any depth, and text
+        files (.txt, .lst, .list) that list one file per line, relative to their own folder.
+      output: output folder or its URL; created if missing.
+      labels: class names; see `evaluation.classify`.
+      use_ema: use the moving averages of the weights.
+      checkpoint_scope: the network to use if the checkpoint contains several.
+      precision, engine, cache: how the network is run; see `InferenceOptions`.
+      batch_size: images per batch.
+      strict: raise an error for an unreadable image instead of skipping it.
+      output_type: 'features', 'predictions' or 'top5'.
+      format: 'parquet' or 'npy'.
+      dtype: 'float32' or 'float16'.
+      shard_size: images per output shard.
+      image_column: column of the image bytes in Parquet files.
+      name_column: column of the image names in Parquet files.
+      backend: 'local' or 'ray'.
+      ray_address: the Ray cluster to join; implies `backend='ray'`.
+      cores: cores of each Ray worker.
+
+    Returns:
+      A `BulkResult`.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
-      DatasetError: a source cannot be read, no image can, the output cannot be written, or is of
-        another run.
-      InceptionSlimError: an argument is out of its range, or a package is missing.
+      DatasetError: a source cannot be read, no image is readable, the output cannot be written, or
+        the output folder contains another run.
+      InceptionSlimError: an option is out of range, or a package is missing.
     """
-    chosen = build_options(BulkOptions, locals(), InceptionSlimError)
-    if chosen.format == 'parquet':
-        require_pyarrow('To write Parquet', ', or choose the format npy')
-    shards_of = _select_backend(chosen)
-    sources = [sources] if isinstance(sources, (str, os.PathLike)) else sources
-    given = [os.fspath(each) for each in sources]
-    info = checkpoints.inspect(checkpoint, checkpoint_scope=chosen.checkpoint_scope)
-    names, note = resolve_class_names(info, labels)
-    there = open_output(output)
-    decisive = [name for name in option_names(BulkOptions) if name not in _HOW]
-    wanted = {**as_dict(chosen, decisive), 'checkpoint': checkpoint_sha256(info.path),
-              'labels': None if chosen.output_type == 'features' else names}
-    columns = Columns(chosen.image_column, chosen.name_column)
-    with there.taken():
-        manifest = open_or_resume(there, wanted, work_units(given, chosen.shard_size, columns))
-        total = before = manifest.total or manifest.so_far()
-        if manifest.total is None:
-            side = registry.NETWORKS[info.network].image_size
-            calibration = _some(manifest, side) if chosen.precision == 'int8' else []
-            job = Job(chosen, names, side, os.getcwd(), calibration)
-            with tqdm(total=manifest.images, initial=before.images + before.damaged, unit='image',
-                      disable=None) as bar, \
-                    closing(shards_of(job, info.path, manifest.todo(), bar.update)) as shards:
+    options = build_options(BulkOptions, locals(), InceptionSlimError)
+    if options.format == 'parquet':
+        require_pyarrow()
+    run_job = _select_backend(options)
+    paths = [os.fspath(source) for source in (
+        [sources] if isinstance(sources, (str, os.PathLike)) else sources)]
+    info = checkpoints.inspect(checkpoint, checkpoint_scope=options.checkpoint_scope)
+    class_names, warning = resolve_class_names(info, labels)
+    store = open_output(output)
+    names = [name for name in option_names(BulkOptions) if name not in _EXECUTION_OPTIONS]
+    request = {**as_dict(options, names), 'checkpoint': checkpoint_sha256(info.path),
+               'labels': None if options.output_type == 'features' else class_names}
+    units = work_units(paths, options.shard_size, Columns(options.image_column,
+                                                          options.name_column))
+    with store.lock():
+        manifest = open_or_resume(store, request, units)
+        totals = resumed = manifest.totals or manifest.partial_totals()
+        if manifest.totals is None:
+            image_size = registry.NETWORKS[info.network].image_size
+            calibration = []
+            if options.precision == 'int8':
+                calibration = _sample_images(manifest, image_size)
+            job = Job(options, class_names, image_size, os.getcwd(), calibration)
+            with tqdm(total=manifest.images, initial=resumed.images + resumed.unreadable,
+                      unit='image', disable=None) as bar, \
+                    closing(run_job(job, info.path, manifest.pending_tasks(),
+                                    bar.update)) as shards:
                 for shard in shards:
                     manifest.add(shard)
-            total = manifest.finish()
-    if not total.images:
-        raise DatasetError(f'None of the {total.damaged:,} images can be read; '
-                           f'{there.path}/{DAMAGED} says why of each.')
-    return BulkResult(there.path, total.images, total.damaged, total.shards, before.images, note)
+            totals = manifest.finish()
+    if not totals.images:
+        raise DatasetError(f'None of the {totals.unreadable:,} images is readable; '
+                           f'{store.path}/{UNREADABLE} lists the reasons.')
+    return BulkResult(store.path, totals.images, totals.unreadable, totals.shards, resumed.images,
+                      warning)
 
 
 def _select_backend(options: BulkOptions) -> Callable[..., Generator[Shard, None, None]]:
@@ -136,27 +151,27 @@ def _select_backend(options: BulkOptions) -> Callable[..., Generator[Shard, None
     return ray_backend.run_on_ray
 
 
-def _run_locally(job: Job, checkpoint: str, todo: Iterable[Task],
-          tick: Callable[[int], object]) -> Generator[Shard, None, None]:
-    """The embedded engine: one worker, in this process."""
+def _run_locally(job: Job, checkpoint: str, tasks: Iterable[Task],
+                 progress: Callable[[int], object]) -> Generator[Shard, None, None]:
+    """The local backend: one worker in this process."""
     with closing(Worker(job, checkpoint)) as worker:
-        yield from worker.shards(todo, tick)
+        yield from worker.shards(tasks, progress)
 
 
-def _some(manifest: Manifest, side: int) -> list[Example]:
-    """Images from all over the sources, the same each time, to calibrate on."""
-    chosen = manifest.some_pieces(_CALIBRATION_PIECES)
-    share = -(-CALIBRATION_IMAGES // len(chosen))
+def _sample_images(manifest: Manifest, image_size: int) -> list[Example]:
+    """Chooses readable images from all parts of the sources to calibrate with, always the same."""
+    units = manifest.sample_work_units(_CALIBRATION_UNITS)
+    count = -(-CALIBRATION_IMAGES // len(units))
     folder = os.getcwd()
-    found: list[Example] = []
-    with closing(Decoder(side, 1, folder)) as decoder:
-        for piece in chosen:
-            of_piece = read_examples(piece, folder)
-            if piece['kind'] == 'files':  # whose first images may all be of one class
-                of_piece = islice(of_piece, None, None, max(1, piece['images'] // share))
-            good = (example for example, image in decoder.images(of_piece, 0)
-                    if not isinstance(image, UnreadableImage))
-            found += islice(good, share)
-    if not found:
-        raise DatasetError('No image can be read of those that int8 would be calibrated on.')
-    return found
+    sample: list[Example] = []
+    with closing(Decoder(image_size, 1, folder)) as decoder:
+        for unit in units:
+            examples = read_examples(unit, folder)
+            if unit['kind'] == 'files':  # whose first images may all be of one class
+                examples = islice(examples, None, None, max(1, unit['images'] // count))
+            readable = (example for example, image in decoder.decode_all(examples, 0)
+                        if not isinstance(image, UnreadableImage))
+            sample += islice(readable, count)
+    if not sample:
+        raise DatasetError('None of the images sampled to calibrate int8 is readable.')
+    return sample

@@ -1,7 +1,8 @@
-"""What there is to do: the sources, cut into pieces that are the same whenever they are cut.
+"""Lists the sources of a bulk run and divides them into work units.
 
-A piece is one line of JSON: as many image files as go into a file of the output, a file of records,
-or row groups of a Parquet file. Nothing here holds more of the sources than a piece, or a folder.
+A work unit is a JSON object: up to `shard_size` image files, one TFRecord file, or a range of row
+groups of a Parquet file. The same sources always give the same work units. Memory use is limited to
+one work unit and one folder listing.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Iterable, Iterator
 import itertools
 import json
 import os
-from typing import Any
+from typing import IO, Any
 
-from inception_slim.bulk.parquet_reader import Columns, row_groups
+from inception_slim.bulk.readers import Columns, WorkUnit, row_groups
 from inception_slim.data.filesystem import (
     is_remote,
     list_visible,
@@ -23,44 +24,135 @@ from inception_slim.data.image_folder import SUFFIXES
 from inception_slim.data.tfrecord import RECORD_FILE
 from inception_slim.errors import DatasetError
 
-WorkUnit = dict[str, Any]
-_IMAGE, _RECORDS, _PARQUET, _LIST = 'image', 'tfrecord', 'parquet', 'list'
-_LISTS = ('.txt', '.lst', '.list')
-_HEADS = {b'PAR1': _PARQUET, b'\xff\xd8': _IMAGE, b'\x89PNG': _IMAGE, b'GIF8': _IMAGE,
+_IMAGE, _RECORDS, _PARQUET = 'image', 'tfrecord', 'parquet'
+_LIST_SUFFIXES = ('.txt', '.lst', '.list')
+_MAGIC = {b'PAR1': _PARQUET, b'\xff\xd8': _IMAGE, b'\x89PNG': _IMAGE, b'GIF8': _IMAGE,
           b'BM': _IMAGE, b'RIFF': _IMAGE}
+_ADVICE = ('give images, TFRecord files, Parquet files, folders of these, or text files that list '
+           'images')
+
+_File = tuple[str, str, int | None]  # kind, path, and size in bytes (None if unknown)
 
 
 def work_units(sources: Iterable[str], shard_size: int, columns: Columns) -> Iterator[WorkUnit]:
-    """The pieces of sources, in their order.
+    """Divides sources into work units, in order.
 
     Args:
-      sources: paths and URLs: images, TFRecord files, Parquet files, folders with any of them
-        anywhere below, and text files with the path of a file in each line.
-      shard_size: files in a piece, and the least rows of a Parquet file in one.
+      sources: paths and URLs: images, TFRecord files, Parquet files, folders with any of these at
+        any depth, and text files that list one file per line.
+      shard_size: image files per work unit, and minimum number of Parquet rows per work unit.
+      columns: the columns of Parquet files.
 
     Raises:
-      DatasetError: a source cannot be read, or holds nothing.
+      DatasetError: a source cannot be read or contains no images.
     """
-    found = itertools.chain.from_iterable(map(_files, sources))
-    for kind, group in itertools.groupby(found, key=lambda each: each[0]):
+    all_files = itertools.chain.from_iterable(map(_list_files, sources))
+    for kind, group in itertools.groupby(all_files, key=lambda file: file[0]):
         files = ((path, size) for _, path, size in group)
         if kind == _IMAGE:
-            while some := list(itertools.islice(files, shard_size)):
-                yield {'kind': 'files', 'files': some, 'images': len(some)}
+            while chunk := list(itertools.islice(files, shard_size)):
+                yield {'kind': 'files', 'files': chunk, 'images': len(chunk)}
         elif kind == _RECORDS:
             for path, size in files:
                 yield {'kind': kind, 'file': path, 'size': size, 'images': None}
         else:
             for path, size in files:
-                for groups in row_groups(path, shard_size, columns):
-                    yield {'kind': kind, 'file': path, 'size': size, **groups}
+                for rows in row_groups(path, shard_size, columns):
+                    yield {'kind': kind, 'file': path, 'size': size, **rows}
 
 
-def to_json_line(piece: WorkUnit) -> bytes:
-    return json.dumps(piece, separators=(',', ':')).encode() + b'\n'
+def to_json_line(unit: WorkUnit) -> bytes:
+    return json.dumps(unit, separators=(',', ':')).encode() + b'\n'
 
 
-def _kind(path: str) -> str | None:
+def _list_files(source: str) -> Iterator[_File]:
+    """Lists the files of a source."""
+    if is_remote(source):
+        yield from _list_remote(source)
+    elif os.path.isdir(source):
+        yield from _require_images(source, _walk_folder(source))
+    else:
+        try:
+            size = os.path.getsize(source)
+        except OSError:
+            raise DatasetError(f'{source} does not exist; {_ADVICE}.') from None
+        yield from _list_file(source, size)
+
+
+def _walk_folder(folder: str) -> Iterator[_File]:
+    for path, folders, _ in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        for name in list_visible(path):
+            file = os.path.join(path, name)
+            kind = _kind_by_name(file)
+            if kind and not os.path.isdir(file):
+                yield kind, file, _size(file)
+
+
+def _size(file: str) -> int | None:
+    """The size of a file; None if it does not exist, as for a broken link."""
+    try:
+        return os.path.getsize(file)
+    except OSError:
+        return None
+
+
+def _list_remote(url: str) -> Iterator[_File]:
+    filesystem, root = open_filesystem(url)
+    with wrap_io_errors(url):
+        info = filesystem.info(root)
+        if info['type'] == 'directory':
+            yield from _require_images(url, _walk_remote_folder(filesystem, root))
+        else:
+            yield from _list_file(url, info.get('size'))
+
+
+def _walk_remote_folder(filesystem: Any, folder: str) -> Iterator[_File]:
+    entries = sorted((entry['name'], entry['type'], entry.get('size'))
+                     for entry in filesystem.ls(folder, detail=True)
+                     # Object stores may list the folder itself.
+                     if entry['name'].rstrip('/') != folder.rstrip('/'))
+    filesystem.invalidate_cache()  # which would hold the whole tree
+    for path, entry_type, size in entries:
+        kind = _kind_by_name(path)
+        if entry_type != 'directory' and kind and not _is_hidden(path):
+            yield kind, filesystem.unstrip_protocol(path), size
+    for path, entry_type, _ in entries:
+        if entry_type == 'directory' and not _is_hidden(path):
+            yield from _walk_remote_folder(filesystem, path)
+
+
+def _is_hidden(path: str) -> bool:
+    return path.rstrip('/').rsplit('/', 1)[-1].startswith('.')
+
+
+def _require_images(source: str, files: Iterable[_File]) -> Iterator[_File]:
+    """Yields the files; raises a DatasetError if there are none."""
+    empty = True
+    for file in files:
+        empty = False
+        yield file
+    if empty:
+        raise DatasetError(f'{source} contains no images; give a folder or list of image files '
+                           f'({", ".join(SUFFIXES)}), TFRecord files or Parquet files.')
+
+
+def _list_file(path: str, size: int | None) -> Iterator[_File]:
+    kind = _kind_by_name(path)
+    if kind is None and path.lower().endswith(_LIST_SUFFIXES):
+        yield from _require_images(path, _read_list(path))
+        return
+    if kind is None:
+        with _open(path) as file:
+            head = file.read(4)
+        kind = next((item for magic, item in _MAGIC.items() if head.startswith(magic)), None)
+    if kind is None:
+        raise DatasetError(f'{path} has no known file type; {_ADVICE} '
+                           f'({", ".join(_LIST_SUFFIXES)}).')
+    yield kind, path, size
+
+
+def _kind_by_name(path: str) -> str | None:
     name = path.rsplit('/', 1)[-1]
     lower = name.lower()
     if lower.endswith(SUFFIXES):
@@ -72,115 +164,24 @@ def _kind(path: str) -> str | None:
     return None
 
 
-def _files(source: str) -> Iterator[tuple[str, str, int | None]]:
-    """The files that a source means: kind, path, and size if that is known."""
-    if is_remote(source):
-        yield from _remote(source)
-        return
-    if os.path.isdir(source):
-        yield from _some(source, _of_folder(source))
-        return
-    try:
-        size = os.path.getsize(source)
-    except OSError:
-        raise DatasetError(f'{source} does not exist; give images, TFRecords, Parquet files, '
-                           'folders of them, or text files that list them.') from None
-    yield from _of_file(source, size)
+def _read_list(path: str) -> Iterator[_File]:
+    """Reads a text file of paths, which are relative to its folder.
 
-
-def _of_folder(folder: str) -> Iterator[tuple[str, str, int | None]]:
-    for path, folders, _ in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        for name in list_visible(path):
-            file = os.path.join(path, name)
-            kind = _kind(file)
-            if kind and not os.path.isdir(file):
-                yield kind, file, _size(file)
-
-
-def _size(file: str) -> int | None:
-    """None where it is not there, as behind a link to nowhere."""
-    try:
-        return os.path.getsize(file)
-    except OSError:
-        return None
-
-
-def _remote(url: str) -> Iterator[tuple[str, str, int | None]]:
-    opened, root = open_filesystem(url)
-    with wrap_io_errors(url):
-        about = opened.info(root)
-        if about['type'] != 'directory':
-            yield from _of_file(url, about.get('size'))
-            return
-        yield from _some(url, _of_remote_folder(opened, root))
-
-
-def _of_remote_folder(opened: Any, folder: str) -> Iterator[tuple[str, str, int | None]]:
-    # A store of objects may name the folder itself among what is in it.
-    entries = sorted(((each['name'], each['type'], each.get('size'))
-                      for each in opened.ls(folder, detail=True)
-                      if each['name'].rstrip('/') != folder.rstrip('/')), key=lambda each: each[0])
-    opened.invalidate_cache()  # or it would keep the whole tree
-    for path, kind_of_entry, size in entries:
-        kind = _kind(path)
-        if kind_of_entry != 'directory' and kind and not _hidden(path):
-            yield kind, opened.unstrip_protocol(path), size
-    for path, kind_of_entry, _ in entries:
-        if kind_of_entry == 'directory' and not _hidden(path):
-            yield from _of_remote_folder(opened, path)
-
-
-def _hidden(path: str) -> bool:
-    return path.rstrip('/').rsplit('/', 1)[-1].startswith('.')
-
-
-def _some(folder: str, files: Iterable[tuple[str, str, int | None]]
-          ) -> Iterator[tuple[str, str, int | None]]:
-    empty = True
-    for each in files:
-        empty = False
-        yield each
-    if empty:
-        raise DatasetError(f'{folder} holds no images: neither files that end in '
-                           f'{", ".join(SUFFIXES)}, nor TFRecords, nor Parquet; give a folder '
-                           'that does.')
-
-
-def _of_file(path: str, size: int | None) -> Iterator[tuple[str, str, int | None]]:
-    kind = _kind(path)
-    if kind is None and path.lower().endswith(_LISTS):
-        yield from _some(path, _listed(path))
-        return
-    if kind is None:
-        with _opened(path) as file:
-            head = file.read(4)
-        kind = next((each for start, each in _HEADS.items() if head.startswith(start)), None)
-    if kind is None:
-        raise DatasetError(f'{path} is no image, TFRecord or Parquet file by its name and its '
-                           f'beginning, and no list by its end, one of {", ".join(_LISTS)}; give '
-                           'one of these.')
-    yield kind, path, size
-
-
-def _listed(path: str) -> Iterator[tuple[str, str, int | None]]:
-    """The files of a list: those without a folder of their own are beside it.
-
-    Those elsewhere are not looked up one by one; those that are not there are found out later.
+    The existence of remote files is not checked here, which would take one request per file.
     """
-    beside = path.rpartition('/')[0]
-    with _opened(path) as lines:
+    folder = path.rpartition('/')[0]
+    with _open(path) as lines:
         for line in lines:
             name = os.fsdecode(line.rstrip(b'\r\n'))
             if not name.strip():
                 continue
-            if not is_remote(name) and not os.path.isabs(name) and beside:
-                name = f'{beside}/{name}'
-            yield _kind(name) or _IMAGE, name, None if is_remote(name) else _size(name)
+            if not is_remote(name) and not os.path.isabs(name) and folder:
+                name = f'{folder}/{name}'
+            yield _kind_by_name(name) or _IMAGE, name, None if is_remote(name) else _size(name)
 
 
-def _opened(path: str) -> Any:
+def _open(path: str) -> IO[bytes]:
     if not is_remote(path):
         return open(path, 'rb')
-    opened, inner = open_filesystem(path)
-    return opened.open(inner, 'rb')
+    filesystem, inner = open_filesystem(path)
+    return filesystem.open(inner, 'rb')

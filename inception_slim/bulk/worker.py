@@ -1,42 +1,56 @@
-"""From pieces to shards: the work itself, the same in this process and in Ray's."""
+"""The worker: decodes the images of work units, runs the network, and returns shards.
+
+It is the same for both backends.
+"""
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 import os
+from typing import Any
 
-from inception_slim import inference
-from inception_slim.bulk.image_decoder import Decoder
+from inception_slim import data, inference
 from inception_slim.bulk.options import BulkOptions
-from inception_slim.bulk.readers import Example, UnreadableImage, read_examples
-from inception_slim.bulk.shard_writer import Shard, serialize_shard, shard_name
-from inception_slim.bulk.sources import WorkUnit
+from inception_slim.bulk.output import Shard, serialize_shard, shard_name
+from inception_slim.bulk.readers import (
+    Example,
+    UnreadableImage,
+    WorkUnit,
+    read_bytes,
+    read_examples,
+)
+from inception_slim.data import preprocessing
+from inception_slim.data.filesystem import is_remote
 from inception_slim.errors import DatasetError
 from inception_slim.inference import InferenceOptions
 from inception_slim.inference.cpu_features import available_cores
+from inception_slim.inference.engines.session import single_thread_config
 from inception_slim.options import as_dict, option_names
 import numpy as np
+import tensorflow.compat.v1 as tf
 
-# Images that the network runs at a time, whatever is left of a batch, so that an answer does not
-# depend on how many cores its host has.
-_AT_ONCE = 4
+# Images per run of the network. Fixed, so that results do not depend on the host's cores.
+_MICRO_BATCH = 4
+_REMOTE_READS = 16  # at a time
 
 
 @dataclass(frozen=True)
 class Job:
-    """What all pieces have in common; goes to other hosts.
+    """What all work units of a run have in common; sent to other hosts.
 
     Attributes:
-      options: those of the run.
-      labels: the names of the classes.
-      image_size: side of the images, in pixels.
-      folder: where paths that do not begin at the root begin.
-      calibration: for int8, images by which the ranges are found.
+      options: the options of the run.
+      class_names: the names of the classes.
+      image_size: height and width of the network's input.
+      folder: the folder that relative paths are relative to.
+      calibration: images to calibrate int8 with.
     """
 
     options: BulkOptions
-    labels: list[str]
+    class_names: list[str]
     image_size: int
     folder: str
     calibration: list[Example]
@@ -44,111 +58,193 @@ class Job:
 
 @dataclass(frozen=True)
 class Task:
-    """A piece, its number, and which of its shards are there already."""
+    """A work unit with its number, and the numbers of its shards that are already written."""
 
     number: int
-    piece: WorkUnit
+    unit: WorkUnit
     done: Collection[int] = ()
 
 
 @dataclass(frozen=True)
-class _End:
-    """The end of a shard, among its examples."""
+class _EndOfShard:
+    """Marks the end of a shard in the stream of its examples."""
 
-    piece: int
+    unit: int
     number: int
     last: bool
 
 
-class Worker:
-    """One predictor, and what feeds it.
+class Decoder:
+    """Decodes and resizes images in threads, as `preprocessing.for_evaluation` does.
 
-    Args:
-      threads: that decode, and that the network runs on; as many as there are cores by default.
+    Unlike `data.batches` it decodes each image by itself: so the error of an unreadable image is
+    known, the number of threads is given, and remote files are read in threads of their own.
     """
 
+    def __init__(self, image_size: int, threads: int, folder: str):
+        self._folder = folder
+        with tf.Graph().as_default() as graph:
+            encoded = tf.placeholder(tf.string, ())
+            image = preprocessing.for_evaluation(data.decode(encoded), image_size)
+        self._session = tf.Session(graph=graph, config=single_thread_config(1))
+        self._run = self._session.make_callable(image, [encoded])
+        self._decoders = ThreadPoolExecutor(threads, 'inception_slim')
+        self._readers = ThreadPoolExecutor(_REMOTE_READS, 'inception_slim')
+
+    def close(self) -> None:
+        self._readers.shutdown(cancel_futures=True)
+        self._decoders.shutdown(cancel_futures=True)
+        self._session.close()
+
+    def decode_all(self, items: Iterable[Any], prefetch: int) -> Iterator[tuple[Any, Any]]:
+        """Decodes a stream of images.
+
+        Args:
+          items: examples; any other item is passed through.
+          prefetch: number of items that are decoded ahead.
+
+        Yields:
+          Each item with its image, `[image_size, image_size, 3]` float32 in [-1, 1], or with an
+          `UnreadableImage`; with None if it is not an example.
+
+        Raises:
+          DatasetError: the storage of an image failed.
+        """
+        pending: collections.deque[tuple[Any, Future | None]] = collections.deque()
+        for item in items:
+            pending.append((item, self._submit(item) if isinstance(item, Example) else None))
+            if len(pending) > prefetch:
+                yield _wait(*pending.popleft())
+        while pending:
+            yield _wait(*pending.popleft())
+
+    def decode(self, example: Example) -> np.ndarray:
+        """Decodes one image in the calling thread.
+
+        Raises:
+          UnreadableImage, DatasetError: see `read_bytes`.
+        """
+        return self._decode_bytes(read_bytes(example, self._folder))
+
+    def _submit(self, example: Example) -> Future:
+        if example.encoded is None and is_remote(example.name):
+            reading = self._readers.submit(read_bytes, example, self._folder)
+            return self._decoders.submit(lambda: self._decode_bytes(reading.result()))
+        return self._decoders.submit(self.decode, example)
+
+    def _decode_bytes(self, encoded: bytes) -> np.ndarray:
+        try:
+            return self._run(encoded)
+        except tf.errors.OpError as error:
+            # The last line before the position in the graph is the reason.
+            lines = error.message.split('\n\t [[')[0].strip().splitlines()
+            raise UnreadableImage(
+                lines[-1].rstrip('.') if lines else 'it cannot be decoded') from None
+
+
+def _wait(item: Any, future: Future | None) -> tuple[Any, Any]:
+    if future is None:
+        return item, None
+    try:
+        return item, future.result()
+    except UnreadableImage as error:
+        return item, error
+
+
+class Worker:
+    """A predictor with its decoder."""
+
     def __init__(self, job: Job, checkpoint: str | os.PathLike, threads: int | None = None):
+        """
+        Args:
+          job: the job.
+          checkpoint: the checkpoint to load.
+          threads: threads of the decoder and of the network; by default all available cores.
+        """
         self._job = job
         self._decoder = Decoder(job.image_size, threads or available_cores(), job.folder)
         calibration_images = None
         if job.options.precision == 'int8':
             calibration_images = np.stack(
-                [self._decoder.image(each) for each in job.calibration])
+                [self._decoder.decode(example) for example in job.calibration])
         self._predictor = inference.load(
-            checkpoint, batch_size=_AT_ONCE, num_threads=threads,
+            checkpoint, batch_size=_MICRO_BATCH, num_threads=threads,
             calibration_images=calibration_images,
             **as_dict(job.options, option_names(InferenceOptions)))
-        output_type = job.options.output_type
-        self._answer = (self._predictor.features if output_type == 'features'
-                        else self._predictor.predict)
+        self._predict = (self._predictor.features if job.options.output_type == 'features'
+                         else self._predictor.predict)
 
     def close(self) -> None:
         self._decoder.close()
         self._predictor.close()
 
-    def shards(self, todo: Iterable[Task], tick: Callable[[int], object] = lambda count: None
-               ) -> Iterator[Shard]:
-        """The shards of pieces, in their order.
+    def shards(self, tasks: Iterable[Task],
+               progress: Callable[[int], object] = lambda count: None) -> Iterator[Shard]:
+        """Computes the shards of work units that are not written yet, in order.
 
         Args:
-          todo: pieces, taken as they are needed.
-          tick: called with a number of images whenever so many more are done.
+          tasks: the work units, consumed as they are needed.
+          progress: called with the number of images that were finished since the last call.
 
         Raises:
-          DatasetError: an image cannot be read now, or is damaged where `strict` was asked for.
+          DatasetError: the storage of an image failed, or an image is unreadable and the option
+            `strict` is set.
         """
-        options = self._job.options
-        side = self._job.image_size
-        batch = np.empty((options.batch_size, side, side, 3), np.float32)
-        names: list[str] = []
-        answers: list[np.ndarray] = []
-        damaged: list[tuple[str, str]] = []
-        filled = 0
-        for item, image in self._decoder.images(self._in_turn(todo), 2 * options.batch_size):
-            if isinstance(item, Example) and isinstance(image, UnreadableImage):
-                if options.strict:
-                    raise DatasetError(f'{item.name} is no image that can be read, or is damaged: '
-                                       f'{image}; replace it, or let damaged images be left out.')
-                damaged.append((item.name, str(image)))
-                tick(1)
-                continue
-            if isinstance(item, Example):
-                batch[filled] = image
-                names.append(item.name)
-                filled += 1
-            if filled == len(batch) or filled and isinstance(item, _End):
-                # No batch goes over the end of a shard, so that a shard is the same whichever
-                # were done before it.
-                answers.append(self._answer(batch[:filled]))
-                tick(filled)
-                filled = 0
-            if isinstance(item, _End):
-                made = (
-                    {}
-                    if not names
-                    else serialize_shard(
-                        shard_name(item.piece, item.number),
-                        names,
-                        np.concatenate(answers),
-                        options.output_type,
-                        options.format,
-                        options.dtype,
-                        self._job.labels,
-                    )
-                )
-                yield Shard(item.piece, item.number, item.last, len(names), damaged, made)
-                names, answers, damaged = [], [], []
+        stream = self._decoder.decode_all(self._read_tasks(tasks),
+                                          2 * self._job.options.batch_size)
+        while shard := self._next_shard(stream, progress):
+            yield shard
 
-    def _in_turn(self, todo: Iterable[Task]) -> Iterator[Example | _End]:
-        """The examples of pieces, with the ends of shards between them."""
+    def _next_shard(self, stream: Iterator[tuple[Any, Any]],
+                    progress: Callable[[int], object]) -> Shard | None:
+        """Computes the shard up to the next `_EndOfShard`; None at the end of the stream."""
+        options = self._job.options
+        names: list[str] = []
+        values: list[np.ndarray] = []
+        unreadable: list[tuple[str, str]] = []
+        batch: list[np.ndarray] = []
+
+        def predict_batch() -> None:
+            if batch:
+                values.append(self._predict(np.stack(batch)))
+                progress(len(batch))
+                batch.clear()
+
+        for item, image in stream:
+            if isinstance(item, _EndOfShard):
+                # A batch never crosses the end of a shard, so that a shard does not depend on
+                # which others were already written.
+                predict_batch()
+                files = serialize_shard(
+                    shard_name(item.unit, item.number), names, np.concatenate(values),
+                    options.output_type, options.format, options.dtype, self._job.class_names,
+                ) if names else {}
+                return Shard(item.unit, item.number, item.last, len(names), unreadable, files)
+            if isinstance(image, UnreadableImage):
+                if options.strict:
+                    raise DatasetError(f'{item.name} is unreadable: {image}. Replace it, or run '
+                                       'without strict to skip unreadable images.')
+                unreadable.append((item.name, str(image)))
+                progress(1)
+                continue
+            names.append(item.name)
+            batch.append(image)
+            if len(batch) == options.batch_size:
+                predict_batch()
+        return None
+
+    def _read_tasks(self, tasks: Iterable[Task]) -> Iterator[Example | _EndOfShard]:
+        """Reads the examples of work units, with an `_EndOfShard` after those of each shard."""
         size = self._job.options.shard_size
-        for each in todo:
-            count = 0
-            for example in read_examples(each.piece, self._job.folder):
-                number, place = divmod(count, size)
-                if not place and count and number - 1 not in each.done:
-                    yield _End(each.number, number - 1, False)
+        for task in tasks:
+            number = count = 0
+            for example in read_examples(task.unit, self._job.folder):
+                if count == size:
+                    if number not in task.done:
+                        yield _EndOfShard(task.number, number, last=False)
+                    number, count = number + 1, 0
                 count += 1
-                if number not in each.done:
+                if number not in task.done:
                     yield example
-            yield _End(each.number, max(count - 1, 0) // size, True)
+            if number not in task.done:
+                yield _EndOfShard(task.number, number, last=True)

@@ -26,18 +26,22 @@ def train(arguments: argparse.Namespace) -> int | None:
         lambda line: print(line, file=sys.stderr if arguments.json else sys.stdout, flush=True))
     try:
         result = training.train(arguments.dataset, arguments.train_dir, log=log,
-                              **options_of(arguments, training.TrainingOptions))
+                                **options_of(arguments, training.TrainingOptions))
     except WorkerLostError as error:
-        if arguments.on_worker_loss == 'stop':
-            raise
-        print(f'inception-slim: {error} Restarting.', file=sys.stderr, flush=True)
-        # TensorFlow's server can be stopped only by ending the process.
-        os.execv(sys.executable, sys.orig_argv)
+        # The process is replaced or ended at once: TensorFlow's server cannot be stopped in any
+        # other way, and TensorFlow may hang while it cleans up the interrupted session.
+        restart = arguments.on_worker_loss == 'restart'
+        print(f'inception-slim: {error}{" Restarting." if restart else ""}', file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if restart:
+            os.execv(sys.executable, sys.orig_argv)
+        os._exit(1)
     print_warnings(arguments, result)
     if arguments.json:
         print_json(result)
     elif result.checkpoint is None:
-        print(f'Ended after step {result.step:,}; the chief has the checkpoint')
+        print(f'Finished after step {result.step:,}; the chief wrote the checkpoint')
     elif result.interrupted:
         print(f'Stopped at step {result.step:,}; the same command resumes from {result.checkpoint}')
     elif result.loss is None:
@@ -71,13 +75,9 @@ def add(add_command: AddCommand) -> None:
                        'latest one')
     add_options(added, training.TrainingOptions)
     add_json(added)
-    added.add_argument(
-        '--workers',
-        type=positive_int,
-        metavar='N',
-        help='train in N processes on this machine, each with its share of the cores; '
-        'for several machines, set TF_CONFIG',
-    )
+    added.add_argument('--workers', type=positive_int, metavar='N',
+                       help='train in N processes on this machine, each with its share of the '
+                       'cores; for several machines, set TF_CONFIG')
     added.add_argument('--on-worker-loss', choices=('stop', 'restart'), default='stop',
                        help='when another worker fails: stop, or restart and wait for it to come '
                        'back (%(default)s)')

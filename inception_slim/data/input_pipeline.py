@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 import os
 import re
+from typing import Any
 
 from inception_slim.data import preprocessing
 from inception_slim.data.dataset import Dataset
@@ -348,15 +349,25 @@ def as_numpy_batches(make: Callable[[], tf.data.Dataset]) -> Iterator[dict[str, 
     Raises:
       DatasetError: a label is out of range, or an image is unreadable and the dataset is strict.
     """
+    with reraise_dataset_errors():
+        yield from iterate(make)
+
+
+def iterate(make: Callable[[], tf.data.Dataset]) -> Iterator[Any]:
+    """Yields the elements of a dataset as NumPy values, from a graph and session of its own.
+
+    Args:
+      make: returns the dataset; called in the new graph.
+    """
     with tf.Graph().as_default() as graph:
         iterator = tf.data.make_initializable_iterator(make())
-        next_batch = iterator.get_next()
-    with tf.Session(graph=graph) as session, reraise_dataset_errors():
+        next_element = iterator.get_next()
+    with tf.Session(graph=graph) as session:
         session.run(iterator.initializer)
-        fetch = session.make_callable(next_batch)
+        fetch = session.make_callable(next_element)
         while True:
             try:
-                batch = fetch()
+                element = fetch()
             except tf.errors.OutOfRangeError:
                 return
-            yield batch
+            yield element

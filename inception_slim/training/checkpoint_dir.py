@@ -62,12 +62,6 @@ def _remove_partial(prefix: str) -> None:
                 os.remove(path)
 
 
-def close_writer(writer: tf.summary.FileWriter) -> None:
-    """Closes a summary writer; a full disk is reported when the checkpoint is written."""
-    with contextlib.suppress(OSError, tf.errors.OpError):
-        writer.close()
-
-
 class CheckpointDir:
     """The checkpoints of earlier runs in a folder, without those that cannot be read."""
 

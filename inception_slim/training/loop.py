@@ -7,7 +7,6 @@ import contextlib
 from dataclasses import dataclass
 import os
 import signal
-import sys
 import threading
 import time
 from typing import Any
@@ -17,18 +16,12 @@ from inception_slim.data.filesystem import is_remote
 from inception_slim.errors import TrainingError, WorkerLostError
 from inception_slim.nets import registry
 from inception_slim.options import as_dict, build_options, option_names
-from inception_slim.training.checkpoint_dir import (
-    CheckpointDir,
-    close_writer,
-    ensure_writable,
-    save,
-)
+from inception_slim.training.checkpoint_dir import CheckpointDir, ensure_writable, save
 from inception_slim.training.distributed import WorkerGroup, join_cluster
-from inception_slim.training.loss_plot import LossPlot
+from inception_slim.training.journal import Journal
 from inception_slim.training.options import LearningOptions, TrainingOptions
 from inception_slim.training.step import build_step
 import tensorflow.compat.v1 as tf
-from tqdm import tqdm
 
 _MAX_CHECKPOINTS = 5
 
@@ -157,11 +150,6 @@ def train(
                     return trainer.run(session)
 
 
-def global_batch_size(options: TrainingOptions, workers: int) -> int:
-    """Images per step of all clones of all workers."""
-    return options.batch_size * options.num_clones * workers
-
-
 def _common_options(options: TrainingOptions) -> dict[str, Any]:
     """The options that must be the same in all workers; the chief alone restores and saves."""
     values = as_dict(options)
@@ -240,12 +228,13 @@ class Trainer:
         self._inputs, self._train_dir, self._options = inputs, train_dir, options
         self._workers, self._signals, self._log = workers, signals, log
         self._network = registry.NETWORKS[options.network]
+        self._images_per_step = options.batch_size * options.num_clones * workers.count
         self._unreadable: list[str] = []
         self._checkpoint = inputs.checkpoints.newest if inputs.checkpoints else None
         self._step = self._saved_step = 0
         self._loss: float | None = None
         self._next_save = 0.0
-        self._journal: _Journal | None = None
+        self._journal: Journal | None = None
 
         # The chief initializes the weights; the random numbers of a step, as for dropout, are each
         # worker's own.
@@ -256,7 +245,7 @@ class Trainer:
         shared = as_dict(options, option_names(LearningOptions))
         shared['end_learning_rate'] = min(options.end_learning_rate, options.learning_rate)
         steps_per_decay = (inputs.dataset.num_examples * options.epochs_per_decay
-                           / global_batch_size(options, workers.count))
+                           / self._images_per_step)
         self._train = build_step(batch['image'], batch['label'], inputs.dataset.num_classes,
                                  workers=workers, decay_steps=max(1, round(steps_per_decay)),
                                  batch_norm_scale=inputs.has_gammas, **shared)
@@ -306,19 +295,16 @@ class Trainer:
         if workers.is_chief:
             if self._log and self._checkpoint:
                 self._log(f'Resuming from {self._checkpoint}')
-            data.write_labels(
-                os.path.join(self._train_dir, data.LABELS),
-                self._inputs.dataset.class_names,
-                TrainingError,
-            )
+            data.write_labels(os.path.join(self._train_dir, data.LABELS),
+                              self._inputs.dataset.class_names, TrainingError)
 
     def run(self, session: tf.Session) -> TrainResult:
         """Trains to the last step, a signal or an error; saves at intervals and at the end."""
         workers = self._workers
         start = self._step = self._saved_step = int(session.run(self._train.global_step))
         if workers.is_chief:
-            self._journal = _Journal(self._options, workers.count, self._train_dir, start,
-                                     self._log)
+            self._journal = Journal(self._train_dir, start, self._options.steps,
+                                    self._images_per_step, self._log)
         self._next_save = time.monotonic() + 60 * self._options.save_minutes
         stopping = False
         try:
@@ -389,43 +375,9 @@ class Trainer:
             self._journal.loss_plot.draw()
 
 
-class _Journal:
-    """The chief's records of a run: summaries, the loss plot, the progress bar and log lines."""
-
-    def __init__(self, options: TrainingOptions, workers: int, train_dir: str, start: int,
-                 log: Callable[[str], None] | None):
-        self._images = images = global_batch_size(options, workers)
-        self._steps, self._log = options.steps, log
-        self.loss_plot = LossPlot(train_dir, start)
-        self._writer = tf.summary.FileWriter(train_dir)
-        self._bar = tqdm(total=self._steps * images, initial=start * images, unit=' images',
-                         disable=None, file=sys.stderr, dynamic_ncols=True)
-        self._last_time, self._last_step = time.monotonic(), start
-
-    def add(self, step: int, loss: float, summary: bytes | tuple[()]) -> None:
-        """Records a finished step, with its summary if there is one."""
-        self._bar.update(self._images)
-        if summary:
-            now = time.monotonic()
-            rate = (step - self._last_step) * self._images / max(now - self._last_time, 1e-9)
-            self._last_time, self._last_step = now, step
-            self._writer.add_summary(summary, step)
-            self.loss_plot.add(step, summary)
-            self._writer.add_summary(tf.Summary(value=[tf.Summary.Value(
-                tag='images_per_second', simple_value=rate)]), step)
-            if self._log:
-                self._log(f'step {step} of {self._steps}: loss {loss:.4f}, {rate:.1f} images/s')
-        self._bar.set_postfix(step=step, loss=f'{loss:.3f}', refresh=False)
-
-    def close(self) -> None:
-        self._bar.close()
-        close_writer(self._writer)
-
-
 @contextlib.contextmanager
 def _record_signals() -> Iterator[list[int]]:
-    """Yields a list that receives SIGINT and SIGTERM; only in the main thread, else it stays empty.
-    """
+    """Yields a list that receives SIGINT and SIGTERM; outside the main thread it stays empty."""
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received

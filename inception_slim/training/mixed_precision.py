@@ -25,7 +25,7 @@ def supported_precision(precision: str) -> str:
 
 
 def float32_master_getter(getter: Callable, name: str, *args: Any, **kwargs: Any) -> Any:
-    """A custom getter for `tf.variable_scope`: float32 variables, cast to bfloat16.
+    """A custom getter for `tf.variable_scope`: float32 variables that are cast to bfloat16.
 
     Names, initializers and collections are those of the float32 variables, which get float32
     gradients through the cast.
