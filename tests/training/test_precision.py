@@ -134,7 +134,7 @@ def test_changes_smaller_than_a_bit_of_bfloat16_are_kept(both):
 
 def test_where_the_processor_has_none(monkeypatch):
     monkeypatch.setattr(mixed_precision, 'has_bfloat16', lambda: False)
-    with pytest.warns(UserWarning, match='no bfloat16 instructions.* staying in float32') as told:
+    with pytest.warns(UserWarning, match='no bfloat16 instructions.* using float32') as told:
         assert mixed_precision.supported_precision('bfloat16') == 'float32'
     assert len(told) == 1
     assert mixed_precision.supported_precision('float32') == 'float32'

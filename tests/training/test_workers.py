@@ -334,7 +334,7 @@ class TestCommand:
             _, errors = chief.communicate(timeout=60)
         assert chief.returncode == 1, errors
         assert len(errors.splitlines()) == 1 and errors.startswith('inception-slim: Worker 1 (')
-        assert 'has ended or was killed; training stopped after step' in errors
+        assert 'has exited or was killed; training stopped after step' in errors
         assert checkpoint.read(folder)[0].global_step >= 3
 
     @pytest.mark.slow
@@ -352,7 +352,7 @@ class TestCommand:
                 assert said[0] == f'Resuming from {folder}/model.ckpt-2'
             assert f'Wrote {folder}/model.ckpt-{last}: step' in done.stdout
             lines = [each for each in done.stderr.splitlines() if ': Waiting for ' not in each]
-            assert lines == [f'worker 1: Ended after step {last}; the chief has the checkpoint']
+            assert lines == [f'worker 1: Finished after step {last}; the chief wrote the checkpoint']
             assert checkpoint.read(folder)[0].global_step == last
 
     def test_rejects_workers_with_different_options(self, dataset, tmp_path):
