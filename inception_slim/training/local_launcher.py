@@ -61,11 +61,14 @@ def launch(command: Sequence[str], count: int, *, restart: bool = False,
         if cores:
             os.sched_setaffinity(process.pid, cores[index])
         if process.stdout:
-            threading.Thread(target=_forward_output, args=[process.stdout, index],
-                             daemon=True).start()
+            thread = threading.Thread(target=_forward_output, args=[process.stdout, index],
+                                      daemon=True)
+            thread.start()
+            output_threads.append(thread)
         return process
 
     processes: dict[int, subprocess.Popen] = {}
+    output_threads: list[threading.Thread] = []
 
     def forward_signal(number: int, frame: Any) -> None:
         stopping.set()
@@ -103,6 +106,8 @@ def launch(command: Sequence[str], count: int, *, restart: bool = False,
         for process in processes.values():
             process.kill()
             process.wait()
+        for thread in output_threads:
+            thread.join(timeout=1.0)  # a process that a worker started may keep its output open
         for number, handler in previous.items():
             signal.signal(number, handler)
     return exit_code
