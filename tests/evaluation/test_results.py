@@ -1,6 +1,5 @@
 """Result dataclasses: their representation and conversions."""
 
-import importlib.util
 import json
 import sys
 
@@ -59,9 +58,7 @@ def test_to_pandas_without_pandas(monkeypatch):
         RESULTS[0].to_pandas()
 
 
-def test_to_pandas(monkeypatch):
-    if importlib.util.find_spec('pandas') is None:
-        pytest.skip('pandas is not installed')
+def test_to_pandas():
     table = RESULTS[1].to_pandas()
     assert list(table.columns) == ['name', 'rank', 'class', 'label', 'probability']
     assert len(table) == 8 and table['class'].tolist()[:2] == [3, 1]

@@ -2,8 +2,8 @@
 
     python tests/golden/make_foreign_names.py
 
-where torch, torchvision, timm and keras can be imported (`make test-formats` sets up such a place); no
-weights are loaded. Writes foreign_names.json.gz: by library and network, names and shapes in the
+where torch, torchvision, timm and keras can be imported (`make test-formats` sets up such a place);
+no weights are loaded. Writes foreign_names.json.gz: by library and network, names and shapes in the
 order of the library's own list; of Keras the layers in the order in which they were made.
 """
 
