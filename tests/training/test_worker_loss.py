@@ -18,6 +18,7 @@ from worker_processes import read_to_step, start_cluster, train_command
 LIMIT = 60  # seconds
 
 
+@pytest.mark.slow
 def test_chief_saves_when_a_worker_is_killed(dataset, tmp_path):
     folder = tmp_path / 'train'
     arguments = train_command(dataset, folder, '--steps', '100000', '--worker-timeout', '5')
@@ -128,6 +129,7 @@ def test_close_on_loss_closes_a_session_that_is_opened_later():
         assert session.closed
 
 
+@pytest.mark.slow
 def test_stopped_worker_is_noticed(dataset, tmp_path):
     """SIGSTOP breaks no connection, so only the monitor notices it."""
     arguments = train_command(dataset, tmp_path / 'train', '--steps', '100000',
