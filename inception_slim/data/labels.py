@@ -17,6 +17,7 @@ from inception_slim.errors import DatasetError, InceptionSlimError
 
 LABELS = 'labels.txt'
 IMAGENET = 'imagenet'
+_RETRAIN_LABELS = ('retrained_labels.txt', 'output_labels.txt')  # as written by `retrain.py`
 CLASSES_OF_2015 = 1008
 
 _NUMBER = r'(?P<number>[0-9]{1,9})'
@@ -219,9 +220,15 @@ def write_labels(path: str | os.PathLike, names: Iterable[str],
 
 
 def find_labels_file(checkpoint: str, count: int | None) -> list[str] | None:
-    """Reads `labels.txt` in the folder of a checkpoint; None if it does not have `count` names."""
-    path = os.path.join(os.path.dirname(checkpoint), LABELS)
-    if not os.path.isfile(path):
-        return None
-    names = read_labels(path)
-    return names if len(names) == count else None
+    """Reads `labels.txt`, or the file of `retrain.py`, in the folder of a checkpoint.
+
+    Returns:
+      The names; None if there is no such file with `count` names.
+    """
+    for name in (LABELS, *_RETRAIN_LABELS):
+        path = os.path.join(os.path.dirname(checkpoint), name)
+        if os.path.isfile(path):
+            names = read_labels(path)
+            if len(names) == count:
+                return names
+    return None

@@ -1,8 +1,9 @@
 """Frozen graphs: a GraphDef with the weights as constants.
 
-Reads those of this package, those that `freeze_graph` made of TF-Slim's networks, and
-`classify_image_graph_def.pb`, which TensorFlow published in December 2015 with names and
-operations of its own.
+Reads those of this package, those that `freeze_graph` made of TF-Slim's networks, also with batch
+norm folded by `optimize_for_inference`, and `classify_image_graph_def.pb`, which TensorFlow
+published in December 2015 with names and operations of its own. Each of them may have a classifier
+of `retrain.py`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,18 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
-from inception_slim.checkpoint.naming import is_model_tensor
+from inception_slim.checkpoint.naming import is_model_tensor, recognize
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError
 from inception_slim.formats.lazy_tensors import epsilon_note, shift_epsilon
 from inception_slim.formats.name_maps import inception_2015_names
-from inception_slim.formats.node_names import detect_pooling
+from inception_slim.formats.node_names import detect_pooling, parse_layer
+from inception_slim.formats.retrained_graph import (
+    Classifier,
+    find_classifier,
+    find_input_scaling,
+    replace_classifier,
+)
 from inception_slim.inference import (
     BATCH_NORM_EPSILON,
     constant_graph,
@@ -25,6 +32,7 @@ from inception_slim.inference import (
     fold_batch_norm,
     frozen_graph,
 )
+from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -32,6 +40,8 @@ if TYPE_CHECKING:
     from inception_slim.formats.registry import ExportSettings, PredictFn
 
 _LARGEST_FILE = 2**30
+# The names that `optimize_for_inference` gives to weights with batch norm folded in.
+_FOLDED_WEIGHTS, _FOLDED_BIASES = 'Conv2D_weights', 'Conv2D_bn_offset'
 _FLOAT_TYPES = (tf.float32, tf.float16, tf.bfloat16, tf.float64)
 
 
@@ -69,13 +79,22 @@ def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Imported
     constants = {node.name: _constant(path, node) for node in nodes
                  if node.op == 'Const' and node.attr['dtype'].type in _FLOAT_TYPES}
     by_name = {node.name: node for node in nodes}
-    if 'conv/conv2d_params' in constants:
-        return _from_2015_graph(path, version, constants, by_name)
+    classifier = find_classifier(path, by_name, constants)
+    if {'conv/conv2d_params', f'conv/{_FOLDED_WEIGHTS}'} & set(constants):
+        return _from_2015_graph(path, version, constants, by_name, classifier)
     if 'conv2d0_w' in constants:
         raise CheckpointError(
             f'{path} is the Inception V1 of 2014 (inception5h). It has local response '
-            'normalization and 5×5 convolutions, so it does not fit TF-Slim\'s network.')
-    tensors = {name: tensor for name, tensor in constants.items() if is_model_tensor(name)}
+            'normalization and 5×5 convolutions, so it does not fit TF-Slim\'s network. Scripts '
+            'that load it with tf.import_graph_def work; start them with inception-slim run.')
+    tensors = {name: tensor for name, tensor in constants.items()
+               if is_model_tensor(name) and not name.startswith('final_')}
+    for name, tensor in constants.items():
+        layer, _, suffix = name.rpartition('/')
+        if suffix in (_FOLDED_WEIGHTS, _FOLDED_BIASES) and (parsed := parse_layer(f'{layer}/Conv2D')):
+            tensors[f'{parsed[0]}/{"weights" if suffix == _FOLDED_WEIGHTS else "biases"}'] = tensor
+    first_layer = next((node for node in nodes if node.op == 'Conv2D'), None)
+    input_scaling = find_input_scaling(by_name, constants, first_layer) if first_layer else None
     epsilons = {round(node.attr['epsilon'].f, 9) for node in nodes
                 if node.op.startswith('FusedBatchNorm')}
     notes: tuple[str, ...] = ()
@@ -87,8 +106,12 @@ def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Imported
         notes = (epsilon_note(epsilon),)
         tensors = {name: shift_epsilon(tensor, epsilon) if name.endswith('moving_variance')
                    else tensor for name, tensor in tensors.items()}
-    return ImportedWeights(path, version, 'TF-Slim', tensors, pooling=detect_pooling(by_name),
-                           notes=notes)
+    weights = ImportedWeights(path, version, 'TF-Slim', tensors, pooling=detect_pooling(by_name),
+                              input_scaling=input_scaling, notes=notes)
+    if classifier is not None:
+        mapping = recognize(weights)
+        replace_classifier(tensors, mapping.network, mapping.scope, classifier)
+    return weights
 
 
 def _constant(path: str, node: tf.NodeDef) -> LazyTensor:
@@ -102,8 +125,9 @@ def _constant(path: str, node: tf.NodeDef) -> LazyTensor:
 
 
 def _from_2015_graph(path: str, version: str, constants: Mapping[str, LazyTensor],
-                     nodes: Mapping[str, tf.NodeDef]) -> ImportedWeights:
-    """Maps the network of December 2015, which has 1,008 outputs."""
+                     nodes: Mapping[str, tf.NodeDef], classifier: Classifier | None,
+                     ) -> ImportedWeights:
+    """Maps the network of December 2015, which has 1,008 outputs or those of `classifier`."""
     tensors: dict[str, LazyTensor] = {}
 
     def add(name: str, constant: str) -> None:
@@ -113,16 +137,13 @@ def _from_2015_graph(path: str, version: str, constants: Mapping[str, LazyTensor
 
     for layer, name in inception_2015_names().items():
         if name == 'softmax':
-            add(f'{layer}/biases', 'softmax/biases')
-            kernel = constants.get('softmax/weights')
-            if kernel is None or len(kernel.shape) != 2:
-                raise CheckpointError(f'{path} is incomplete: it has no softmax/weights; copy it '
-                                      'again.')
-            tensors[f'InceptionV3/{layer}/weights'] = LazyTensor(
-                (1, 1, *kernel.shape), kernel.dtype, kernel.load)
+            continue
+        norm = nodes.get(f'{name}/batchnorm')
+        if norm is not None and norm.op == 'BiasAdd':
+            add(f'{layer}/weights', f'{name}/{_FOLDED_WEIGHTS}')
+            add(f'{layer}/biases', f'{name}/{_FOLDED_BIASES}')
             continue
         add(f'{layer}/weights', f'{name}/conv2d_params')
-        norm = nodes.get(f'{name}/batchnorm')
         if norm is None or norm.op != 'BatchNormWithGlobalNormalization':
             raise CheckpointError(f'{path} has no batch norm after {name}; it is not the graph of '
                                   'December 2015.')
@@ -134,21 +155,20 @@ def _from_2015_graph(path: str, version: str, constants: Mapping[str, LazyTensor
         if not np.isclose(epsilon, BATCH_NORM_EPSILON, rtol=1e-6):
             variance = f'InceptionV3/{layer}/BatchNorm/moving_variance'
             tensors[variance] = shift_epsilon(tensors[variance], epsilon)
+    if classifier is None:
+        if not {'softmax/weights', 'softmax/biases'} <= set(constants):
+            raise CheckpointError(f'{path} is incomplete: it has no softmax/weights or '
+                                  'softmax/biases; copy it again.')
+        classifier = Classifier(constants['softmax/weights'], constants['softmax/biases'])
+    replace_classifier(tensors, registry.NETWORKS['inception_v3'], 'InceptionV3', classifier)
     last_pool = nodes.get('mixed_10/tower_2/pool')
     pooling, notes = 'average', ()
     if last_pool is not None and last_pool.op == 'MaxPool':
         pooling, notes = '2015', ('Network of December 2015: the pooled branch of its last block '
                                   'uses max pooling instead of average pooling.',)
-    return ImportedWeights(path, version, 'December 2015', tensors, pooling=pooling,
-                           input_scaling=_input_scaling_2015(constants), notes=notes)
-
-
-def _input_scaling_2015(constants: Mapping[str, LazyTensor]) -> tuple | None:
-    """The graph computes (bytes - 128) / 128, which is slightly off [-1, 1]."""
-    if 'Sub/y' not in constants or 'Mul/y' not in constants:
-        return None
-    subtracted, factor = (float(constants[name].load().ravel()[0]) for name in ('Sub/y', 'Mul/y'))
-    return np.full(3, 127.5 * factor), np.full(3, (127.5 - subtracted) * factor)
+    return ImportedWeights(
+        path, version, 'December 2015', tensors, pooling=pooling,
+        input_scaling=find_input_scaling(nodes, constants, nodes['conv/Conv2D']), notes=notes)
 
 
 def folded_graph(info: CheckpointInfo, weights: dict[str, np.ndarray],
