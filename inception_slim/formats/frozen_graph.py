@@ -89,12 +89,12 @@ def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Imported
             'that load it with tf.import_graph_def work; start them with inception-slim run.')
     tensors = {name: tensor for name, tensor in constants.items()
                if is_model_tensor(name) and not name.startswith('final_')}
-    for name, tensor in constants.items():
-        layer, _, suffix = name.rpartition('/')
-        if suffix in (_FOLDED_WEIGHTS, _FOLDED_BIASES) and (parsed := parse_layer(f'{layer}/Conv2D')):
-            tensors[f'{parsed[0]}/{"weights" if suffix == _FOLDED_WEIGHTS else "biases"}'] = tensor
-    first_layer = next((node for node in nodes if node.op == 'Conv2D'), None)
-    input_scaling = find_input_scaling(by_name, constants, first_layer) if first_layer else None
+    for suffix, parameter in ((_FOLDED_WEIGHTS, 'weights'), (_FOLDED_BIASES, 'biases')):
+        for name, tensor in constants.items():
+            layer = name.endswith(f'/{suffix}') and parse_layer(
+                name.removesuffix(suffix) + 'Conv2D')
+            if layer:
+                tensors[f'{layer[0]}/{parameter}'] = tensor
     epsilons = {round(node.attr['epsilon'].f, 9) for node in nodes
                 if node.op.startswith('FusedBatchNorm')}
     notes: tuple[str, ...] = ()
@@ -107,7 +107,8 @@ def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Imported
         tensors = {name: shift_epsilon(tensor, epsilon) if name.endswith('moving_variance')
                    else tensor for name, tensor in tensors.items()}
     weights = ImportedWeights(path, version, 'TF-Slim', tensors, pooling=detect_pooling(by_name),
-                              input_scaling=input_scaling, notes=notes)
+                              input_scaling=find_input_scaling(by_name, constants),
+                              notes=notes)
     if classifier is not None:
         mapping = recognize(weights)
         replace_classifier(tensors, mapping.network, mapping.scope, classifier)
@@ -168,7 +169,7 @@ def _from_2015_graph(path: str, version: str, constants: Mapping[str, LazyTensor
                                   'uses max pooling instead of average pooling.',)
     return ImportedWeights(
         path, version, 'December 2015', tensors, pooling=pooling,
-        input_scaling=find_input_scaling(nodes, constants, nodes['conv/Conv2D']), notes=notes)
+        input_scaling=find_input_scaling(nodes, constants), notes=notes)
 
 
 def folded_graph(info: CheckpointInfo, weights: dict[str, np.ndarray],

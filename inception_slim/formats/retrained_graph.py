@@ -108,20 +108,22 @@ def replace_classifier(tensors: dict[str, LazyTensor], network: registry.Network
 
 
 def find_input_scaling(nodes: Mapping[str, tf.NodeDef], constants: Mapping[str, LazyTensor],
-                       first_layer: tf.NodeDef) -> tuple[np.ndarray, np.ndarray] | None:
+                       ) -> tuple[np.ndarray, np.ndarray] | None:
     """How a graph scales its images before the first layer.
 
     Args:
       nodes: the nodes of the graph, by name.
       constants: its float constants, by name.
-      first_layer: the first convolution.
 
     Returns:
       See `ImportedWeights.input_scaling`. The images of a graph without scaling are in [-1, 1];
       other images are uint8 or in [0, 255], or in [0, 1] if the factor is that large.
     """
     scale, shift = np.ones(3), np.zeros(3)
-    node = _producer(nodes, first_layer.input[0])
+    node = next((_producer(nodes, layer.input[0]) for layer in nodes.values()
+                 if layer.op in ('Conv2D', 'DepthwiseConv2dNative')
+                 and (kernel := constants.get(_constant(nodes, layer.input[1]))) is not None
+                 and kernel.shape[2:3] == (3,)), None)
     while node is not None and node.input:
         if node.op in _KEPT_RANGE:
             node = _producer(nodes, node.input[0])
