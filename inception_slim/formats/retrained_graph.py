@@ -129,10 +129,11 @@ def find_input_scaling(nodes: Mapping[str, tf.NodeDef], constants: Mapping[str, 
             node = _producer(nodes, node.input[0])
             continue
         operands = [constants.get(_constant(nodes, name)) for name in node.input[:2]]
-        position = next((index for index, operand in enumerate(operands) if operand), None)
-        if position is None or operands[position].load().size not in (1, 3):
+        position, operand = next(((index, operand) for index, operand in enumerate(operands)
+                                  if operand is not None), (0, None))
+        if operand is None or operand.load().size not in (1, 3):
             break
-        value = operands[position].load().astype(np.float64).ravel()
+        value = operand.load().astype(np.float64).ravel()
         if node.op in ('Add', 'AddV2', 'BiasAdd'):
             shift = shift + scale * value
         elif node.op == 'Sub' and position == 1:
