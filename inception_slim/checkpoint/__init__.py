@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 from inception_slim._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from inception_slim.checkpoint._convert import convert as convert, read as read
+    from inception_slim.checkpoint._convert import (
+        check_destination as check_destination,
+        convert as convert,
+        read as read,
+        write_network as write_network,
+    )
     from inception_slim.checkpoint._download import download as download
     from inception_slim.checkpoint._restore import (
         RestoreResult as RestoreResult,
@@ -45,7 +50,7 @@ if TYPE_CHECKING:
     from inception_slim.errors import CheckpointError as CheckpointError
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, {
-        '_convert': 'convert read',
+        '_convert': 'check_destination convert read write_network',
         '_download': 'download',
         '_restore': 'RestoreResult restore',
         'naming': 'FIRST_RELEASE_NAMES MOVING_AVERAGE SLIM_NAMES CheckpointInfo inspect',

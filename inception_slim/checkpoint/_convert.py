@@ -141,12 +141,27 @@ def convert(
     destination = os.fspath(destination)
     info, weights = read(source, use_ema=use_ema, checkpoint_scope=checkpoint_scope,
                          input_range=input_range, pooling=pooling)
+    return write_network(info, weights, destination, overwrite)
+
+
+def write_network(info: CheckpointInfo, weights: dict[str, np.ndarray], destination: str,
+                  overwrite: bool = False) -> CheckpointInfo:
+    """Writes the variables of a network as a V2 checkpoint, atomically; see `convert`.
+
+    Args:
+      info: from `read`.
+      weights: the variables by TF-Slim's names, without the scope.
+      destination: the prefix of the new checkpoint.
+      overwrite: replace an existing destination.
+
+    Returns:
+      The description of the new checkpoint.
+
+    Raises:
+      CheckpointError: the destination exists or cannot be written.
+    """
+    check_destination(destination, overwrite)
     old = _existing_files(destination)
-    if old and not overwrite:
-        raise CheckpointError(f'{destination} exists; give another name, or overwrite it.')
-    check_parent_folder(destination, CheckpointError)
-    if os.path.isdir(destination):
-        raise CheckpointError(f'{destination} is a folder; give the prefix of a checkpoint in it.')
     scope = registry.NETWORKS[info.network].scope
     values = {f'{scope}/{name}': value for name, value in weights.items()}
     if info.global_step is not None:
@@ -172,6 +187,15 @@ def convert(
     except (OSError, tf.errors.OpError) as error:
         raise CheckpointError(f'{destination} cannot be written: {error_summary(error)}.') from None
     return inspect(destination)
+
+
+def check_destination(destination: str, overwrite: bool) -> None:
+    """Raises CheckpointError if no checkpoint can be written to this prefix."""
+    if _existing_files(destination) and not overwrite:
+        raise CheckpointError(f'{destination} exists; give another name, or overwrite it.')
+    check_parent_folder(destination, CheckpointError)
+    if os.path.isdir(destination):
+        raise CheckpointError(f'{destination} is a folder; give the prefix of a checkpoint in it.')
 
 
 def _check_complete(source: WeightSource, mapping: NameMapping) -> None:
