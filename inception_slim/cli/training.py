@@ -1,4 +1,4 @@
-"""The command `train`."""
+"""The commands `train` and `retrain`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import sys
 
 from inception_slim import training
 from inception_slim.cli.arguments import (
+    CHECKPOINT_HELP,
     AddCommand,
     add_json,
     add_options,
     options_of,
     positive_int,
     print_json,
+    print_line,
     print_warnings,
 )
 from inception_slim.errors import TrainingError, WorkerLostError
@@ -51,6 +53,21 @@ def train(arguments: argparse.Namespace) -> int | None:
     return None
 
 
+def retrain(arguments: argparse.Namespace) -> None:
+    result = training.retrain(arguments.dataset, arguments.checkpoint, arguments.output,
+                              **options_of(arguments, training.RetrainOptions))
+    print_warnings(arguments, result)
+    if arguments.json:
+        print_json(result)
+        return
+    print_line(f'Wrote {result.checkpoint}: {len(result.class_names):,} classes, loss '
+               f'{result.loss:.4f}')
+    for part, count in result.num_examples.items():
+        accuracy = result.accuracy[part]
+        print_line(f'{part:<10}  {count:>7,} images'
+                   + ('' if accuracy is None else f', accuracy {accuracy:.2%}'))
+
+
 def _launch_workers(arguments: argparse.Namespace) -> int:
     """Runs this command again in several processes that train together."""
     if os.environ.get('TF_CONFIG'):
@@ -66,7 +83,7 @@ def _launch_workers(arguments: argparse.Namespace) -> int:
 
 
 def add(add_command: AddCommand) -> None:
-    """Adds the command."""
+    """Adds the commands."""
     added = add_command('train', train, 'train a network, or fine-tune a checkpoint')
     added.add_argument('dataset', metavar='DATASET',
                        help='a folder of TFRecords, or a folder with a sub-folder for each class')
@@ -81,3 +98,13 @@ def add(add_command: AddCommand) -> None:
     added.add_argument('--on-worker-loss', choices=('stop', 'restart'), default='stop',
                        help='when another worker fails: stop, or restart and wait for it to come '
                        'back (%(default)s)')
+    added = add_command('retrain', retrain,
+                        'train a new classifier on the features of a checkpoint, in seconds')
+    added.add_argument('dataset', metavar='DATASET',
+                       help='a folder with a sub-folder of images for each class')
+    added.add_argument('--from', dest='checkpoint', required=True, metavar='CKPT',
+                       help=CHECKPOINT_HELP)
+    added.add_argument('--output', required=True, metavar='DIR',
+                       help='folder for the checkpoint, labels.txt and the computed features')
+    add_options(added, training.RetrainOptions)
+    add_json(added)

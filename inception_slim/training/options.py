@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 import os
 
+from inception_slim.evaluation.options import EvaluationOptions
 from inception_slim.nets import registry
 from inception_slim.options import option
 
@@ -146,3 +147,33 @@ class TrainingOptions(LearningOptions):
         30.0, 'seconds without a response after which another worker counts as lost', at_least=5)
     worker_wait: float = option(
         10.0, 'minutes to wait for the other workers to start', above=0)
+
+
+@dataclass(frozen=True)
+class RetrainOptions(EvaluationOptions):
+    """The options of `retrain`, with those of the functions that run a checkpoint on images.
+
+    Attributes:
+      split: the split of the dataset; see `data.open_dataset`.
+      steps: number of steps of gradient descent.
+      learning_rate: its learning rate, above 0.
+      train_batch_size: features per step.
+      validation_fraction: fraction of the images for the accuracy that is printed while training.
+      test_fraction: fraction of the images for the accuracy at the end.
+      features_cache: the folder of the computed features; None means `features` in the output.
+      seed: random seed of the initial weights and of the order of the images.
+      overwrite: replace an existing checkpoint.
+    """
+
+    split: str | None = option(None, 'the split of the dataset, such as train', metavar='NAME')
+    steps: int = option(4000, 'number of steps', at_least=1)
+    learning_rate: float = option(0.01, 'learning rate', above=0)
+    train_batch_size: int = option(100, 'images per step', at_least=1)
+    validation_fraction: float = option(
+        0.1, 'fraction of the images for validation', at_least=0, below=1)
+    test_fraction: float = option(
+        0.1, 'fraction of the images for the final test', at_least=0, below=1)
+    features_cache: str | os.PathLike | None = option(
+        None, 'folder for the computed features (features/ in the output)', metavar='DIR')
+    seed: int = option(0, 'random seed', at_least=0)
+    overwrite: bool = option(False, 'replace an existing checkpoint')
