@@ -26,7 +26,7 @@ GAMMA = os.path.join(GOLDEN, 'checkpoints', 'gamma', 'model.ckpt-157585')
 SCRIPTS = os.path.join(GOLDEN, 'legacy_scripts')
 IMAGES = os.path.join(SCRIPTS, 'images')
 COMMANDS = ('inspect convert download example classify features evaluate fid inception-score '
-            'fid-statistics bulk train export run').split()
+            'fid-statistics bulk train retrain export run').split()
 
 
 @pytest.fixture
