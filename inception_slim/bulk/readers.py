@@ -12,6 +12,7 @@ import tempfile
 from typing import Any, TypeVar
 
 from inception_slim._optional import require
+from inception_slim._special_files import special_kind
 from inception_slim.data.filesystem import (
     is_remote,
     open_filesystem,
@@ -89,7 +90,7 @@ def read_bytes(example: Example, folder: str) -> bytes:
       folder: the folder that relative paths are relative to.
 
     Raises:
-      UnreadableImage: the image does not exist or may not be read.
+      UnreadableImage: the image does not exist, may not be read, or is no regular file.
       DatasetError: the storage failed, or the file has been removed during the run.
     """
     if example.error is not None:
@@ -99,7 +100,11 @@ def read_bytes(example: Example, folder: str) -> bytes:
     try:
         if is_remote(example.name):
             return read_url(example.name)
-        with open(os.path.join(folder, example.name), 'rb') as file:
+        path = os.path.join(folder, example.name)
+        kind = special_kind(path)
+        if kind is not None:
+            raise UnreadableImage(f'it is {kind}')
+        with open(path, 'rb') as file:
             return file.read()
     except FileNotFoundError:
         if example.listed:

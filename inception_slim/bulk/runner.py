@@ -16,6 +16,7 @@ from inception_slim.bulk.readers import Columns, Example, UnreadableImage, read_
 from inception_slim.bulk.sources import work_units
 from inception_slim.bulk.worker import Decoder, Job, Task, Worker
 from inception_slim.checkpoint.class_names import resolve_class_names
+from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.loaders import CALIBRATION_IMAGES
 from inception_slim.nets import registry
@@ -61,6 +62,7 @@ def run(
     cache: str | os.PathLike | None = None,
     batch_size: int = 32,
     strict: bool = False,
+    max_pixels: int = MAX_PIXELS,
     output_type: str = 'predictions',
     format: str = 'parquet',
     dtype: str = 'float32',
@@ -87,6 +89,7 @@ def run(
       precision, engine, cache: how the network is run; see `InferenceOptions`.
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
+      max_pixels: an image with more pixels counts as unreadable.
       output_type: 'features', 'predictions' or 'top5'.
       format: 'parquet' or 'npy'.
       dtype: 'float32' or 'float16'.
@@ -127,7 +130,7 @@ def run(
             image_size = registry.NETWORKS[info.network].image_size
             calibration = []
             if options.precision == 'int8':
-                calibration = _sample_images(manifest, image_size)
+                calibration = _sample_images(manifest, image_size, options.max_pixels)
             job = Job(options, class_names, image_size, os.getcwd(), calibration)
             with tqdm(total=manifest.images, initial=resumed.images + resumed.unreadable,
                       unit='image', disable=None) as bar, \
@@ -158,13 +161,13 @@ def _run_locally(job: Job, checkpoint: str, tasks: Iterable[Task],
         yield from worker.shards(tasks, progress)
 
 
-def _sample_images(manifest: Manifest, image_size: int) -> list[Example]:
+def _sample_images(manifest: Manifest, image_size: int, max_pixels: int) -> list[Example]:
     """Chooses readable images from all parts of the sources to calibrate with, always the same."""
     units = manifest.sample_work_units(_CALIBRATION_UNITS)
     count = -(-CALIBRATION_IMAGES // len(units))
     folder = os.getcwd()
     sample: list[Example] = []
-    with closing(Decoder(image_size, 1, folder)) as decoder:
+    with closing(Decoder(image_size, 1, folder, max_pixels)) as decoder:
         for unit in units:
             examples = read_examples(unit, folder)
             if unit['kind'] == 'files':  # whose first images may all be of one class

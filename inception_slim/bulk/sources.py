@@ -13,6 +13,7 @@ import json
 import os
 from typing import IO, Any
 
+from inception_slim._special_files import check_regular, is_inherited_stream, special_kind
 from inception_slim.bulk.readers import Columns, WorkUnit, row_groups
 from inception_slim.data.filesystem import (
     is_remote,
@@ -139,7 +140,8 @@ def _require_images(source: str, files: Iterable[_File]) -> Iterator[_File]:
 
 def _list_file(path: str, size: int | None) -> Iterator[_File]:
     kind = _kind_by_name(path)
-    if kind is None and path.lower().endswith(_LIST_SUFFIXES):
+    if kind is None and (path.lower().endswith(_LIST_SUFFIXES)
+                         or special_kind(path) and is_inherited_stream(path)):
         yield from _require_images(path, _read_list(path))
         return
     if kind is None:
@@ -165,11 +167,11 @@ def _kind_by_name(path: str) -> str | None:
 
 
 def _read_list(path: str) -> Iterator[_File]:
-    """Reads a text file of paths, which are relative to its folder.
+    """Reads a text file of paths, which are relative to its folder; those of a stream are not.
 
     The existence of remote files is not checked here, which would take one request per file.
     """
-    folder = path.rpartition('/')[0]
+    folder = '' if is_inherited_stream(path) else path.rpartition('/')[0]
     with _open(path) as lines:
         for line in lines:
             name = os.fsdecode(line.rstrip(b'\r\n'))
@@ -182,6 +184,7 @@ def _read_list(path: str) -> Iterator[_File]:
 
 def _open(path: str) -> IO[bytes]:
     if not is_remote(path):
+        check_regular(path, DatasetError, allow_stream=True)
         return open(path, 'rb')
     filesystem, inner = open_filesystem(path)
     return filesystem.open(inner, 'rb')

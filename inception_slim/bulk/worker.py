@@ -24,6 +24,7 @@ from inception_slim.bulk.readers import (
 )
 from inception_slim.data import preprocessing
 from inception_slim.data.filesystem import is_remote
+from inception_slim.data.image_header import problem_with_pixels
 from inception_slim.errors import DatasetError
 from inception_slim.inference import InferenceOptions
 from inception_slim.inference.cpu_features import available_cores
@@ -81,8 +82,8 @@ class Decoder:
     known, the number of threads is given, and remote files are read in threads of their own.
     """
 
-    def __init__(self, image_size: int, threads: int, folder: str):
-        self._folder = folder
+    def __init__(self, image_size: int, threads: int, folder: str, max_pixels: int):
+        self._folder, self._max_pixels = folder, max_pixels
         with tf.Graph().as_default() as graph:
             encoded = tf.placeholder(tf.string, ())
             image = preprocessing.for_evaluation(data.decode(encoded), image_size)
@@ -133,6 +134,9 @@ class Decoder:
         return self._decoders.submit(self.decode, example)
 
     def _decode_bytes(self, encoded: bytes) -> np.ndarray:
+        problem = problem_with_pixels(encoded, self._max_pixels)
+        if problem is not None:
+            raise UnreadableImage(problem)
         try:
             return self._run(encoded)
         except tf.errors.OpError as error:
@@ -162,7 +166,8 @@ class Worker:
           threads: threads of the decoder and of the network; by default all available cores.
         """
         self._job = job
-        self._decoder = Decoder(job.image_size, threads or available_cores(), job.folder)
+        self._decoder = Decoder(job.image_size, threads or available_cores(), job.folder,
+                                job.options.max_pixels)
         calibration_images = None
         if job.options.precision == 'int8':
             calibration_images = np.stack(

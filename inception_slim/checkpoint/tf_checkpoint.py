@@ -7,6 +7,7 @@ import difflib
 import os
 import re
 
+from inception_slim._special_files import check_regular
 from inception_slim.checkpoint._weight_source import wrap_read_errors
 from inception_slim.errors import CheckpointError, error_summary
 from inception_slim.nets import POOLINGS
@@ -67,14 +68,20 @@ def find_prefix(path: str | os.PathLike) -> str:
         raise CheckpointError('The path of the checkpoint is empty; give its prefix or folder.')
     if tf.io.gfile.isdir(path):
         return _find_in_folder(path)
+    check_regular(path, CheckpointError)
     prefix = re.sub(r'\.(index|meta)$', '', _DATA_SUFFIX.sub('', path))
     if tf.io.gfile.exists(prefix + '.index'):
+        check_regular(prefix + '.index', CheckpointError)
         _check_data_files(prefix)
         return prefix
     if tf.io.gfile.exists(prefix):
+        check_regular(prefix, CheckpointError)
         _check_v1_file(prefix)
         return prefix
-    if tf.io.gfile.glob(_escape_glob(prefix) + '-?????-of-?????'):
+    shards = tf.io.gfile.glob(_escape_glob(prefix) + '-?????-of-?????')
+    if shards:
+        for shard in shards:
+            check_regular(shard, CheckpointError)
         return prefix + '-?????-of-?????'
     if tf.io.gfile.exists(path):
         raise CheckpointError(f'{path} is one file of a checkpoint, but its index {prefix}.index '
@@ -89,6 +96,7 @@ def _escape_glob(pattern: str) -> str:
 def _find_in_folder(folder: str) -> str:
     names = tf.io.gfile.listdir(folder)
     prefixes = sorted(name[:-len('.index')] for name in names if name.endswith('.index'))
+    check_regular(os.path.join(folder, 'checkpoint'), CheckpointError)
     state = tf.train.get_checkpoint_state(folder)
     if state is None and 'checkpoint' in names:
         raise CheckpointError(f'{folder}/checkpoint, the checkpoint state file, is damaged'
@@ -132,6 +140,7 @@ def _check_data_files(prefix: str) -> None:
     """Checks that all data files of a V2 checkpoint exist."""
     shards: dict[int, set[int]] = {}  # by the number of shards in the file's name
     for path in tf.io.gfile.glob(_escape_glob(prefix) + '.data-?????-of-?????'):
+        check_regular(path, CheckpointError)
         shard, count = _DATA_SUFFIX.findall(path)[0]
         shards.setdefault(int(count), set()).add(int(shard))
     if not shards:

@@ -13,6 +13,7 @@ import os
 from typing import IO, Any
 
 from inception_slim._optional import require
+from inception_slim._special_files import check_regular
 from inception_slim.errors import DatasetError, InceptionSlimError, error_summary
 
 
@@ -90,11 +91,14 @@ def list_visible(folder: str) -> list[str]:
 def open_binary(path: str) -> IO[bytes]:
     """Opens a file for reading; wrap the reads in `wrap_io_errors`.
 
+    An open descriptor, such as `/dev/stdin`, can be read once, from its beginning to its end.
+
     Raises:
-      DatasetError: it does not exist or cannot be opened.
+      DatasetError: it does not exist or cannot be opened, or is a named pipe, a socket or a device.
     """
     with wrap_io_errors(path):
         if not is_remote(path):
+            check_regular(path, DatasetError, allow_stream=True)
             return open(path, 'rb')
         opened = _find_filesystem(path)
         if opened is None:

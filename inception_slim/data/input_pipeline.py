@@ -10,9 +10,12 @@ from contextlib import contextmanager
 import os
 import re
 from typing import Any
+import warnings
 
+from inception_slim._special_files import special_kind
 from inception_slim.data import preprocessing
 from inception_slim.data.dataset import Dataset
+from inception_slim.data.image_header import MAX_PIXELS, problem_with_pixels
 from inception_slim.data.labels import LABELS
 from inception_slim.errors import DatasetError
 import numpy as np
@@ -25,6 +28,7 @@ Prepare = Callable[[tf.Tensor, int], tf.Tensor]
 _Fetch = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 _no_autograph = tf.autograph.experimental.do_not_convert  # the functions need no conversion
 _GROUP_SIZE = 8  # images that are decoded together: a group costs about as much as an image
+_DAMAGED = 'it is not an image, or is damaged'
 _OPEN_FILES = 8  # TFRecord files that are read alternately while shuffling
 
 
@@ -41,7 +45,8 @@ def batches(
         unreadable: list[str] | None = None,
         prepare: Prepare = preprocessing.for_evaluation,
         shuffle_buffer: int = 4096,
-        part: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+        part: tuple[int, int] = (0, 1),
+        max_pixels: int = MAX_PIXELS) -> tf.data.Dataset:
     """Returns the images of a dataset in batches, decoded in parallel and ahead of their use.
 
     Works in eager mode, and in a graph with an iterator of `tf.compat.v1.data`.
@@ -65,6 +70,8 @@ def batches(
         completely.
       part: `(index, count)` returns only this one of `count` equal parts of the images. Only the
         TFRecords of this part are read.
+      max_pixels: an image with more pixels, all frames of a GIF together, is not decoded: it is
+        unreadable.
 
     Returns:
       Batches `{'image': float32 [B, image_size, image_size, 3] in [-1, 1], 'label': int64 [B],
@@ -103,7 +110,8 @@ def batches(
     if repeat:
         examples = examples.repeat()
     pipeline = _Pipeline(fetch, image_size, None if training and distort else prepare,
-                         _Report(total, strict, unreadable, dataset.num_classes, dataset.path))
+                         _Report(total, strict, unreadable, max_pixels, dataset.num_classes,
+                                 dataset.path))
     return pipeline.batches(examples, batch_size, seed)
 
 
@@ -114,7 +122,8 @@ def image_batches(
         image_size: int = 299,
         strict: bool = False,
         unreadable: list[str] | None = None,
-        prepare: Prepare = preprocessing.for_evaluation) -> tf.data.Dataset:
+        prepare: Prepare = preprocessing.for_evaluation,
+        max_pixels: int = MAX_PIXELS) -> tf.data.Dataset:
     """Returns the images of files in batches without labels, `{'image': ..., 'name': ...}`.
 
     Args:
@@ -124,13 +133,15 @@ def image_batches(
       strict: see `batches`.
       unreadable: see `batches`.
       prepare: see `batches`.
+      max_pixels: see `batches`.
 
     Raises:
       ValueError: an argument is out of its range.
     """
     examples = tf.data.Dataset.from_tensor_slices(
         (_encode_paths(files), np.zeros(len(files), np.int64)))
-    pipeline = _Pipeline(_fetch_file, image_size, prepare, _Report(len(files), strict, unreadable))
+    pipeline = _Pipeline(_fetch_file, image_size, prepare,
+                         _Report(len(files), strict, unreadable, max_pixels))
     return pipeline.batches(examples, batch_size, seed=None).map(
         lambda batch: {key: batch[key] for key in ('image', 'name')})
 
@@ -169,7 +180,8 @@ def _read_records(file: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.dat
 
 
 def _fetch_file(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.io.read_file(path), label
+    regular = tf.numpy_function(lambda path: special_kind(path) is None, [path], tf.bool)
+    return tf.io.read_file(tf.where(regular, path, '')), label  # an empty path cannot be read
 
 
 def _fetch_record(name: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -203,18 +215,34 @@ class _Report:
       total: the number of images; an error is raised once all are unreadable.
       strict: raise an error for an unreadable image.
       unreadable: a list to which the name of each unreadable image is added once.
+      max_pixels: see `batches`.
       num_classes: the number of classes; None if there are no labels.
       path: the dataset, for the error message.
     """
 
-    def __init__(self, total: int, strict: bool, unreadable: list[str] | None,
+    def __init__(self, total: int, strict: bool, unreadable: list[str] | None, max_pixels: int,
                  num_classes: int | None = None, path: str = ''):
         self._total = total
         self._strict = strict
         self._unreadable = unreadable
+        self._max_pixels = max_pixels
         self._num_classes = num_classes
         self._path = path
         self._reported: set[str] = set()
+        self._warned = False
+        self._too_large: dict[bytes, str] = {}  # the names of images -> their sizes
+
+    @_no_autograph
+    def decodable(self, name: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+        """Returns the encoded image; an empty one, which no decoder takes, if it is too large."""
+        small = tf.numpy_function(self._check_pixels, [name, encoded], tf.bool)
+        return tf.where(small, encoded, '')
+
+    def _check_pixels(self, name: bytes, encoded: bytes) -> bool:
+        problem = problem_with_pixels(encoded, self._max_pixels)
+        if problem is not None:
+            self._too_large[name] = problem
+        return problem is None
 
     @_no_autograph
     def check(self, group: dict[str, tf.Tensor], names: tf.Tensor,
@@ -242,9 +270,10 @@ class _Report:
                     f'{self._num_classes} classes, 0 to {self._num_classes - 1}; correct the '
                     f'record, or {LABELS}.')
         for name in np.delete(np.asarray(names, object), decoded):
+            problem = self._problem(name)
             if self._strict:
-                raise DatasetError(f'{name} is not an image, or is damaged; replace it, or leave '
-                                   'out strict to skip such images.')
+                raise DatasetError(f'{name} is unreadable: {problem}. Replace it, or leave out '
+                                   'strict to skip such images.')
             if name in self._reported:
                 continue
             self._reported.add(name)
@@ -253,8 +282,15 @@ class _Report:
             # Otherwise a repeated dataset would be searched for a readable image without end.
             if len(self._reported) == self._total:
                 raise DatasetError(f'None of the {self._total} images can be read, the last is '
-                                   f'{name}; give JPEG, PNG, GIF, BMP or WebP files.')
+                                   f'{name}: {problem}; give JPEG, PNG, GIF, BMP or WebP files.')
+            if problem != _DAMAGED and not self._warned:
+                self._warned = True
+                warnings.warn(f'{name} is skipped: {problem}.', stacklevel=2)
         return True
+
+    def _problem(self, name: str) -> str:
+        kind = special_kind(name)
+        return self._too_large.get(os.fsencode(name)) or (f'it is {kind}' if kind else _DAMAGED)
 
 
 class _Pipeline:
@@ -313,7 +349,7 @@ class _Pipeline:
     def _decode_example(self, index: tf.Tensor, first: tf.Tensor, second: tf.Tensor,
                         seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         encoded, label = self._fetch(first, second)
-        image = decode(encoded)
+        image = decode(self._report.decodable(first, encoded))
         if self._prepare is None:
             image = preprocessing.for_training(image, self._image_size, seed)
         else:

@@ -19,6 +19,7 @@ LABELS = 'labels.txt'
 IMAGENET = 'imagenet'
 _RETRAIN_LABELS = ('retrained_labels.txt', 'output_labels.txt')  # as written by `retrain.py`
 CLASSES_OF_2015 = 1008
+_LARGEST_FILE = 2**26  # of labels
 
 _NUMBER = r'(?P<number>[0-9]{1,9})'
 # `0:daisy`, `23 : rose` and a tab always have a number; a space or comma only if all lines do.
@@ -88,7 +89,11 @@ def read_labels(path: str | os.PathLike) -> list[str]:
     if path == IMAGENET and not filesystem.exists(path):
         return [name for _, name in imagenet_classes()]
     with filesystem.open_binary(path) as file, filesystem.wrap_io_errors(path):
-        text = _decode(path, file.read())
+        content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise DatasetError(f'{path} has more than {_LARGEST_FILE >> 20} MiB; give a file with a '
+                           'class name per line.')
+    text = _decode(path, content)
     if not text.strip():
         raise DatasetError(f'{path} is empty; write the class names to it, in lines such as '
                            '0:daisy.')

@@ -48,11 +48,13 @@ def for_evaluation(image: tf.Tensor, image_size: int = 299,
       ...     print(preprocessing.for_evaluation(image, 299).shape)
       (299, 299, 3)
     """
-    image = _to_float(image, image_size)
+    image = _check_image(image, image_size)
     if central_fraction is not None:
         if not 0 < central_fraction <= 1:
             raise ValueError(f'central_fraction must be in (0, 1], but is {central_fraction}.')
+        # Before the conversion, which takes four times the memory.
         image = tf.image.central_crop(image, central_fraction)
+    image = _to_float(image)
     # The op as TensorFlow 1 called it: pixels are points at their corners.
     image = tf.raw_ops.ResizeBilinear(images=image[tf.newaxis], size=[image_size, image_size],
                                       align_corners=False, half_pixel_centers=False)[0]
@@ -79,7 +81,7 @@ def resize_antialiased(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
 
     Source: https://arxiv.org/abs/2104.11222.
     """
-    image = _to_float(image, image_size)
+    image = _to_float(_check_image(image, image_size))
     image = tf.image.resize(image, [image_size, image_size], 'bicubic', antialias=True)
     return (tf.clip_by_value(image, 0.0, 1.0) - 0.5) * 2
 
@@ -104,7 +106,7 @@ def for_training(image: tf.Tensor, image_size: int = 299,
     Raises:
       ValueError: an argument is out of its range.
     """
-    image = _to_float(image, image_size)
+    image = _check_image(image, image_size)
     crop, method, flip, order, colors = tf.unstack(
         tf.random.experimental.stateless_split(_seed_pair(seed), 5))
     # The bounding box is the whole image, of which the crop must cover a tenth.
@@ -112,7 +114,7 @@ def for_training(image: tf.Tensor, image_size: int = 299,
         tf.shape(image), tf.constant([[[0, 0, 1, 1]]], tf.float32), crop, min_object_covered=0.1,
         aspect_ratio_range=ASPECT, area_range=AREA, max_attempts=100,
         use_image_if_no_bounding_boxes=True)
-    image = tf.slice(image, begin, size)
+    image = _to_float(tf.slice(image, begin, size))
     resized = [lambda method=method: tf.compat.v1.image.resize_images(
         image, [image_size, image_size], method) for method in _METHODS]
     image = tf.switch_case(_random_index(method, len(_METHODS)), resized)
@@ -139,8 +141,8 @@ def _distort_colors(image: tf.Tensor, names: tuple[str, ...], seed: tf.Tensor) -
     return image
 
 
-def _to_float(image: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Checks the arguments and converts the image to float32 in [0, 1]."""
+def _check_image(image: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Checks the arguments; returns the image as a tensor."""
     if image_size < 1:
         raise ValueError(f'image_size must be at least 1, but is {image_size}.')
     image = tf.convert_to_tensor(image)
@@ -148,6 +150,11 @@ def _to_float(image: tf.Tensor, image_size: int) -> tf.Tensor:
             image.shape.rank != 3 or image.shape[-1] not in (None, 3)):
         raise ValueError(f'image must be [height, width, 3], but is {image.shape}; give one image, '
                          'with three channels.')
+    return image
+
+
+def _to_float(image: tf.Tensor) -> tf.Tensor:
+    """Converts an image to float32 in [0, 1]."""
     return tf.image.convert_image_dtype(image, tf.float32)
 
 

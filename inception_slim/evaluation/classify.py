@@ -8,6 +8,7 @@ import os
 
 from inception_slim import data
 from inception_slim.checkpoint.class_names import resolve_class_names
+from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import InceptionSlimError
 from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS, Heatmaps
 from inception_slim.evaluation.loaders import (
@@ -47,6 +48,7 @@ def classify(
     cache: str | os.PathLike | None = None,
     batch_size: int = 32,
     strict: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> Classification:
     """Predicts the classes of images.
 
@@ -68,6 +70,7 @@ def classify(
       cache: a folder for calibrated int8 networks.
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
+      max_pixels: an image with more pixels counts as unreadable.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -93,12 +96,14 @@ def classify(
     unreadable: list[str] = []
     with contextlib.ExitStack() as stack:
         predictor = stack.enter_context(
-            open_predictor(checkpoint, options, lambda: calibration_sample(info, files)))
+            open_predictor(checkpoint, options, lambda: calibration_sample(
+                info, files, options.max_pixels)))
         gallery = None if report is None else stack.enter_context(Gallery(len(files)))
         heatmaps = stack.enter_context(
             Heatmaps(info.path, **as_dict(options, HEATMAP_OPTIONS))) if heatmap else None
         for batch in progress(
-                load_images(info, files, options.batch_size, options.strict, unreadable),
+                load_images(info, files, options.batch_size, options.strict, unreadable,
+                            options.max_pixels),
                 len(files), unreadable):
             probabilities = predictor.predict(batch['image'])
             best = np.argsort(-probabilities, axis=1, kind='stable')[:, :top]

@@ -9,6 +9,7 @@ import time
 
 from inception_slim import data
 from inception_slim.checkpoint.class_names import label_offset
+from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import InceptionSlimError
 from inception_slim.evaluation.confusion_matrix import check_confusion_path, write_confusion
 from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS, Heatmaps
@@ -49,6 +50,7 @@ def evaluate(
     cache: str | os.PathLike | None = None,
     batch_size: int = 32,
     strict: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> Evaluation:
     """Computes the accuracy and the confusion matrix of a checkpoint on a dataset.
 
@@ -69,6 +71,7 @@ def evaluate(
       cache: a folder for calibrated int8 networks.
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
+      max_pixels: an image with more pixels counts as unreadable.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -101,11 +104,11 @@ def evaluate(
     def batches(batch_size: int, unreadable: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
         return data.as_numpy_batches(lambda: data.batches(
             dataset, batch_size, image_size=image_size, strict=options.strict,
-            unreadable=unreadable))
+            unreadable=unreadable, max_pixels=options.max_pixels))
 
     def calibration_images() -> np.ndarray:
         if dataset.kind == 'folder':  # its first images are all of one class
-            return calibration_sample(info, dataset.files)
+            return calibration_sample(info, dataset.files, options.max_pixels)
         return next(batches(CALIBRATION_IMAGES, None))['image']
 
     no_report: contextlib.AbstractContextManager[None] = contextlib.nullcontext()

@@ -6,6 +6,7 @@ import os
 
 from inception_slim import data
 from inception_slim._atomic_write import atomic_write, check_writable
+from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.loaders import (
     Checkpoint,
@@ -34,6 +35,7 @@ def features(
     cache: str | os.PathLike | None = None,
     batch_size: int = 32,
     strict: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> FeaturesResult:
     """Computes the pre-logits of images, and optionally writes them to a .npy file.
 
@@ -49,6 +51,7 @@ def features(
       cache: a folder for calibrated int8 networks.
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
+      max_pixels: an image with more pixels counts as unreadable.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -73,9 +76,11 @@ def features(
     info = inspect_checkpoint(checkpoint, options)
     vectors, names = [], []
     unreadable: list[str] = []
-    with open_predictor(checkpoint, options, lambda: calibration_sample(info, files)) as predictor:
+    with open_predictor(checkpoint, options, lambda: calibration_sample(
+            info, files, options.max_pixels)) as predictor:
         for batch in progress(
-                load_images(info, files, options.batch_size, options.strict, unreadable),
+                load_images(info, files, options.batch_size, options.strict, unreadable,
+                            options.max_pixels),
                 len(files), unreadable):
             vectors.append(predictor.features(batch['image']))
             names += [os.fsdecode(name) for name in batch['name']]

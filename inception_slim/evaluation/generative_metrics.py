@@ -8,6 +8,7 @@ import os
 import zipfile
 
 from inception_slim._atomic_write import atomic_write
+from inception_slim._special_files import check_regular
 from inception_slim.errors import DatasetError, error_summary
 from inception_slim.evaluation.results import Result
 import numpy as np
@@ -73,6 +74,7 @@ def load_statistics(path: str | os.PathLike) -> Statistics:
       DatasetError: the file cannot be read, or does not contain statistics.
     """
     path = os.fspath(path)
+    check_regular(path, DatasetError)
     try:
         with np.load(path, allow_pickle=False) as file:
             if not {'mu', 'sigma'} <= set(file.files):

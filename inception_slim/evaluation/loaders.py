@@ -25,11 +25,12 @@ Checkpoint: TypeAlias = str | os.PathLike | Predictor
 
 
 def load_images(info: CheckpointInfo, files: list[str], batch_size: int, strict: bool,
-                unreadable: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
+                unreadable: list[str] | None, max_pixels: int) -> Iterator[dict[str, np.ndarray]]:
     """Batches of preprocessed images of the network's input size."""
     size = registry.NETWORKS[info.network].image_size
     return data.as_numpy_batches(lambda: data.image_batches(
-        files, batch_size, image_size=size, strict=strict, unreadable=unreadable))
+        files, batch_size, image_size=size, strict=strict, unreadable=unreadable,
+        max_pixels=max_pixels))
 
 
 def inspect_checkpoint(checkpoint: Checkpoint, options: EvaluationOptions) -> CheckpointInfo:
@@ -68,10 +69,10 @@ def open_predictor(checkpoint: Checkpoint, options: EvaluationOptions,
         yield predictor
 
 
-def calibration_sample(info: CheckpointInfo, files: list[str]) -> np.ndarray:
+def calibration_sample(info: CheckpointInfo, files: list[str], max_pixels: int) -> np.ndarray:
     """Images for calibration, evenly spaced in a list of files."""
     sample = files[::max(1, len(files) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES]
-    return next(load_images(info, sample, len(sample), False, None))['image']
+    return next(load_images(info, sample, len(sample), False, None, max_pixels))['image']
 
 
 def progress(batches: Iterator[dict[str, np.ndarray]], total: int,

@@ -11,6 +11,7 @@ from typing import Any
 from inception_slim import data
 from inception_slim._atomic_write import check_writable
 from inception_slim.data import preprocessing
+from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.generative_metrics import (
     RunningMoments,
@@ -55,6 +56,7 @@ def fid(
     cache: str | os.PathLike | None = None,
     batch_size: int = 32,
     strict: bool = False,
+    max_pixels: int = MAX_PIXELS,
     resize: str = 'original',
     split: str | None = None,
 ) -> FIDResult:
@@ -77,6 +79,7 @@ def fid(
       cache: a folder for calibrated int8 networks.
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
+      max_pixels: an image with more pixels counts as unreadable.
       resize: 'original', or 'clean' for anti-aliasing.
       split: the split of a folder of TFRecords.
 
@@ -133,6 +136,7 @@ def inception_score(
     cache: str | os.PathLike | None = None,
     batch_size: int = 32,
     strict: bool = False,
+    max_pixels: int = MAX_PIXELS,
     resize: str = 'original',
     split: str | None = None,
 ) -> InceptionScore:
@@ -146,7 +150,7 @@ def inception_score(
       images: image files and folders, or a folder of TFRecords.
       splits: the number of parts that are scored separately, at least 1.
       use_ema, checkpoint_scope, precision, engine, cache: see `fid`.
-      batch_size, strict, resize, split: see `fid`.
+      batch_size, strict, max_pixels, resize, split: see `fid`.
 
     Raises:
       CheckpointError: the checkpoint cannot be read, or has no classifier.
@@ -179,6 +183,7 @@ def compute_statistics(
     cache: str | os.PathLike | None = None,
     batch_size: int = 32,
     strict: bool = False,
+    max_pixels: int = MAX_PIXELS,
     resize: str = 'original',
     split: str | None = None,
 ) -> Statistics:
@@ -189,7 +194,7 @@ def compute_statistics(
       images: image files and folders, or a folder of TFRecords.
       output: the .npz file to write, with `mu` and `sigma`.
       use_ema, checkpoint_scope, precision, engine, cache: see `fid`.
-      batch_size, strict, resize, split: see `fid`.
+      batch_size, strict, max_pixels, resize, split: see `fid`.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -261,7 +266,8 @@ class _FeatureExtractor:
               unreadable: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
         return data.as_numpy_batches(lambda: source.batches(
             batch_size, image_size=self._image_size, strict=self._options.strict,
-            unreadable=unreadable, prepare=_RESIZE_FUNCTIONS[self._options.resize]))
+            unreadable=unreadable, max_pixels=self._options.max_pixels,
+            prepare=_RESIZE_FUNCTIONS[self._options.resize]))
 
     def features(self, source: _Source, unreadable: list[str]) -> Iterator[np.ndarray]:
         """The features of the images, `[N, channels]` float32, a batch at a time."""

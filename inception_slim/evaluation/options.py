@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.inference.options import InferenceOptions
 from inception_slim.options import option
 
@@ -17,10 +18,14 @@ class EvaluationOptions(InferenceOptions):
     Attributes:
       batch_size: images per batch, at least 1.
       strict: stop at an unreadable image instead of skipping it.
+      max_pixels: an image with more pixels counts as unreadable; decoding takes about 15 bytes of
+        memory for each.
     """
 
     batch_size: int = option(32, 'images per batch', at_least=1)
     strict: bool = option(False, 'stop at an unreadable image instead of skipping it')
+    max_pixels: int = option(
+        MAX_PIXELS, 'skip an image with more pixels as unreadable', at_least=1)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import os
 import struct
 from typing import TYPE_CHECKING, Any
 
+from inception_slim._special_files import check_regular
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor, read
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError, error_summary
@@ -111,6 +112,7 @@ def _load(path: str, file: Any, name: str, shape: tuple[int, ...], dtype: np.dty
 
 def _input_scaling(config: str) -> tuple[tuple | None, tuple[str, ...]]:
     """The scaling of images that the `config.json` of a timm model asks for, and a note."""
+    check_regular(config, CheckpointError)
     try:
         with open(config, encoding='utf-8') as file:
             content = json.loads(file.read(1_000_000))

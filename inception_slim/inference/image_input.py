@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import warnings
 
 from inception_slim import data
+from inception_slim._special_files import check_regular
 from inception_slim.data import filesystem, preprocessing
+from inception_slim.data.image_header import MAX_PIXELS, problem_with_pixels
 from inception_slim.errors import DatasetError, error_summary
 from inception_slim.inference.engines.session import single_thread_config
 import numpy as np
@@ -139,10 +141,14 @@ class ImagePreparer:
         if filesystem.is_dir(path):
             raise DatasetError(f'{path} is a folder; list its images with '
                                'inception_slim.data.image_files.')
+        check_regular(path, DatasetError)
+        with filesystem.open_binary(path) as file, filesystem.wrap_io_errors(path):
+            encoded = file.read()
+        problem = problem_with_pixels(encoded, MAX_PIXELS)
+        if problem is not None:
+            raise DatasetError(f'{path} is not decoded: {problem}; resize it, or give its pixels.')
         try:
-            return self._run('path', os.fsencode(path))
-        except tf.errors.NotFoundError:
-            raise DatasetError(f'{path} does not exist; give an image file.') from None
+            return self._run('encoded', encoded)
         except tf.errors.OpError as error:
             raise DatasetError(f'{path} cannot be decoded ({error_summary(error)}); give a JPEG, '
                                'PNG, GIF, BMP or WebP file.') from None
@@ -155,10 +161,10 @@ class ImagePreparer:
 
     def _build(self) -> None:
         with tf.Graph().as_default() as graph:
-            sources = {'path': tf.placeholder(tf.string, ()),
+            sources = {'encoded': tf.placeholder(tf.string, ()),
                        'pixels': tf.placeholder(tf.uint8, (None, None, 3)),
                        'fractions': tf.placeholder(tf.float32, (None, None, 3))}
-            decoded = {**sources, 'path': data.decode(tf.io.read_file(sources['path']))}
+            decoded = {**sources, 'encoded': data.decode(sources['encoded'])}
             outputs = {name: preprocessing.for_evaluation(image, self._image_size)
                        for name, image in decoded.items()}
         # One image a thread: more threads for one image only get in each other's way.

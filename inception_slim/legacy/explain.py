@@ -14,6 +14,7 @@ import os
 import sys
 import types
 
+from inception_slim._special_files import check_regular
 from inception_slim.errors import InceptionSlimError
 from inception_slim.legacy import contrib, import_hook, python2, research_slim
 from inception_slim.legacy._tf1_namespace import is_redirected
@@ -190,6 +191,7 @@ def _is_available(name: str, folder: str) -> bool:
 
 def _collect(path: str) -> _NameCollector:
     """Parse one file; raises InceptionSlimError if that is not possible."""
+    check_regular(path, InceptionSlimError, allow_stream=True)
     try:
         with open(path, 'rb') as file:
             collector = _NameCollector(path)

@@ -15,6 +15,8 @@ import sys
 import types
 
 from inception_slim import _module_proxy, _tf_logging
+from inception_slim._special_files import check_regular
+from inception_slim.errors import InceptionSlimError
 from inception_slim.legacy import (
     import_hook,
     library_shims,
@@ -46,8 +48,12 @@ def run_script(path: str, arguments: Sequence[str]) -> None:
             '__main__', alter_argv=False))
         return
     try:
+        check_regular(path, InceptionSlimError, allow_stream=True)
         with io.open_code(path) as file:
             source = file.read()
+    except InceptionSlimError as error:
+        print(f'inception-slim: {error}', file=sys.stderr)
+        raise SystemExit(1) from None
     except OSError as error:
         print(f"inception-slim: can't open file {os.path.abspath(path)!r}: [Errno {error.errno}] "
               f'{error.strerror}', file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import Any
 
 from inception_slim import checkpoint as checkpoints, data
 from inception_slim.data.filesystem import is_remote
+from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import TrainingError, WorkerLostError
 from inception_slim.nets import registry
 from inception_slim.options import as_dict, build_options, option_names
@@ -82,6 +83,7 @@ def train(
     summary_steps: int = 20,
     seed: int | None = None,
     strict: bool = False,
+    max_pixels: int = MAX_PIXELS,
     shuffle_buffer: int = 4096,
     worker_timeout: float = 30.0,
     worker_wait: float = 10.0,
@@ -117,6 +119,7 @@ def train(
       summary_steps: steps between summaries, and between lines to `log`.
       seed: seed of weights, dropout and order of the images.
       strict: raise an error for an unreadable image instead of skipping it.
+      max_pixels: an image with more pixels counts as unreadable.
       shuffle_buffer: TFRecord examples in the shuffle buffer.
       worker_timeout: seconds without a response after which a worker counts as lost.
       worker_wait: minutes to wait for the other workers to start.
@@ -272,7 +275,7 @@ class Trainer:
             training=True, distort=options.distort, repeat=True,
             # A resumed run gets the images in another order.
             seed=None if seed is None else seed + self._inputs.step,
-            strict=options.strict, unreadable=self._unreadable,
+            strict=options.strict, unreadable=self._unreadable, max_pixels=options.max_pixels,
             shuffle_buffer=options.shuffle_buffer,
             part=(self._workers.index, self._workers.count)))
 

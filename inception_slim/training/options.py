@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 import os
 
+from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.evaluation.options import EvaluationOptions
 from inception_slim.nets import registry
 from inception_slim.options import option
@@ -113,6 +114,7 @@ class TrainingOptions(LearningOptions):
       seed: seed of weights, dropout and order of the images; the order is reproducible only as far
         as tf.data's threads allow.
       strict: raise an error for an unreadable image instead of skipping it.
+      max_pixels: an image with more pixels counts as unreadable.
       shuffle_buffer: number of TFRecord examples in the shuffle buffer; image folders are shuffled
         completely.
       worker_timeout: seconds without a response after which a worker counts as lost, at least 5.
@@ -141,6 +143,8 @@ class TrainingOptions(LearningOptions):
     summary_steps: int = option(20, 'steps between summaries', at_least=1)
     seed: int | None = option(None, 'random seed of weights, dropout and image order', parse=int)
     strict: bool = option(False, 'stop at an unreadable image instead of skipping it')
+    max_pixels: int = option(
+        MAX_PIXELS, 'skip an image with more pixels as unreadable', at_least=1)
     shuffle_buffer: int = option(
         4096, 'TFRecord examples in the shuffle buffer', at_least=1)
     worker_timeout: float = option(

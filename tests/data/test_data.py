@@ -311,7 +311,7 @@ class TestBatches:
 
     def test_strict(self, folder):
         dataset = data.open_dataset(folder)
-        message = r'01.png is not an image, or is damaged; replace it'
+        message = r'01.png is unreadable: it is not an image, or is damaged. Replace it'
         with pytest.raises(DatasetError, match=message):
             read(dataset, strict=True)
         with pytest.raises(DatasetError, match=message), data.reraise_dataset_errors():

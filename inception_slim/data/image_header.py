@@ -1,0 +1,105 @@
+"""The size of an encoded image, read from its header before memory is taken for its pixels.
+
+Sources: ITU T.81 (JPEG), W3C PNG, GIF89a, RFC 9649 (WebP), and Microsoft's BITMAPINFOHEADER.
+"""
+
+from __future__ import annotations
+
+import struct
+
+# The limit of Pillow, `Image.MAX_IMAGE_PIXELS`: 512 MiB of RGB.
+MAX_PIXELS = 178_956_970
+
+
+def count_pixels(encoded: bytes) -> int:
+    """Returns the number of pixels that a decoder takes memory for: all frames of a GIF.
+
+    Args:
+      encoded: the bytes of an image file.
+
+    Returns:
+      The number of pixels, at least what the decoder finds; 0 if the format is unknown or the
+      header is damaged, so that the image cannot be decoded.
+    """
+    count = next((count for magic, count in _COUNTS.items() if encoded.startswith(magic)), None)
+    try:
+        return count(encoded) if count else 0
+    except (struct.error, IndexError):  # the file ends inside of the header
+        return 0
+
+
+def problem_with_pixels(encoded: bytes, max_pixels: int) -> str | None:
+    """Returns why an encoded image is not to be decoded, or None."""
+    pixels = count_pixels(encoded)
+    if pixels <= max_pixels:
+        return None
+    return f'it has {pixels:,} pixels, more than max_pixels, {max_pixels:,}'
+
+
+def _count_jpeg(encoded: bytes) -> int:
+    position = 2
+    while (position := encoded.find(b'\xff', position)) >= 0:
+        marker = encoded[position + 1]
+        if marker == 0xff:  # a fill byte
+            position += 1
+        elif marker in (0x00, 0x01) or 0xd0 <= marker <= 0xd8:  # without a length
+            position += 2
+        elif 0xc0 <= marker <= 0xcf and marker not in (0xc4, 0xc8, 0xcc):  # a start of frame
+            height, width = struct.unpack_from('>HH', encoded, position + 5)
+            return height * width
+        else:
+            position += 2 + struct.unpack_from('>H', encoded, position + 2)[0]
+    return 0
+
+
+def _count_png(encoded: bytes) -> int:
+    width, height = struct.unpack_from('>II', encoded, 16)
+    return width * height
+
+
+def _count_bmp(encoded: bytes) -> int:
+    width, height = struct.unpack_from('<ii', encoded, 18)
+    return abs(width) * abs(height)
+
+
+def _count_gif(encoded: bytes) -> int:
+    def skip_blocks(position: int) -> int:
+        while size := encoded[position]:
+            position += 1 + size
+        return position + 1
+
+    def skip_colors(flags: int) -> int:
+        return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+    width, height, flags = struct.unpack_from('<HHB', encoded, 6)
+    pixels = width * height
+    position, frames = 13 + skip_colors(flags), 0
+    try:
+        while encoded[position] in b'!,':
+            if encoded[position:position + 1] == b'!':  # an extension
+                position = skip_blocks(position + 2)
+                continue
+            width, height, flags = struct.unpack_from('<HHB', encoded, position + 5)
+            frames += width * height
+            position = skip_blocks(position + 10 + skip_colors(flags) + 1)
+    except (struct.error, IndexError):
+        pass  # cut short: the decoder may take the frames so far
+    return max(pixels, frames)
+
+
+def _count_webp(encoded: bytes) -> int:
+    kind, start = encoded[12:16], encoded[20:30]
+    if kind == b'VP8X':
+        width, height = (1 + int.from_bytes(start[place:place + 3], 'little') for place in (4, 7))
+    elif kind == b'VP8L':
+        bits = int.from_bytes(start[1:5], 'little')
+        width, height = 1 + (bits & 0x3fff), 1 + (bits >> 14 & 0x3fff)
+    elif kind == b'VP8 ':
+        width, height = (side & 0x3fff for side in struct.unpack_from('<HH', start, 6))
+    else:
+        return 0
+    return width * height
+
+
+_COUNTS = {b'\xff\xd8\xff': _count_jpeg, b'\x89PNG\r\n\x1a\n': _count_png, b'GIF8': _count_gif,
+           b'BM': _count_bmp, b'RIFF': _count_webp}
