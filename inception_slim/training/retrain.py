@@ -9,6 +9,7 @@ import hashlib
 import os
 
 from inception_slim import checkpoint as checkpoints, data
+from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import TrainingError
 from inception_slim.evaluation.loaders import (
     calibration_sample,
@@ -73,6 +74,7 @@ def retrain(
     cache: str | os.PathLike | None = None,
     batch_size: int = 32,
     strict: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> RetrainResult:
     """Trains a classifier for the classes of an image folder on the features of a checkpoint.
 
@@ -103,6 +105,7 @@ def retrain(
       cache: a folder for calibrated int8 networks.
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
+      max_pixels: an image with more pixels counts as unreadable.
 
     Raises:
       CheckpointError: the checkpoint cannot be read, or the new one exists or cannot be written.
@@ -180,9 +183,10 @@ def _compute_features(files: list[str], checkpoint: str | os.PathLike,
     if missing:
         with open_predictor(
                 checkpoint, EvaluationOptions(**as_dict(options, option_names(EvaluationOptions))),
-                lambda: calibration_sample(info, files)) as predictor:
+                lambda: calibration_sample(info, files, options.max_pixels)) as predictor:
             for batch in progress(
-                    load_images(info, missing, options.batch_size, options.strict, unreadable),
+                    load_images(info, missing, options.batch_size, options.strict, unreadable,
+                                options.max_pixels),
                     len(missing), unreadable):
                 for name, row in zip(batch['name'], predictor.features(batch['image'])):
                     stored.add(os.fsdecode(name), row)
