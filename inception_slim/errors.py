@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 
 class InceptionSlimError(ValueError):
     """Base class: an input or an argument cannot be used."""
@@ -36,3 +38,10 @@ def error_summary(error: BaseException) -> str:
     message = str(getattr(error, 'strerror', None) or getattr(error, 'message', None) or error)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     return lines[0].rstrip('.:') if lines else type(error).__name__
+
+
+def printable(text: str) -> str:
+    """Escapes what a terminal would not show as text: control characters, undecodable bytes."""
+    return ''.join(char if unicodedata.category(char)[0] != 'C' else
+                   f'\\x{ord(char) & 0xff:02x}' if '\udc80' <= char <= '\udcff' else
+                   char.encode('unicode_escape').decode('ascii') for char in text)

@@ -10,23 +10,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-import csv
 from dataclasses import dataclass
 import hashlib
-import io
 import json
 import re
 from typing import Any
 
 from inception_slim.bulk.options import UNREADABLE
-from inception_slim.bulk.output import DONE, OutputStore, Shard, printable_name, shard_name
+from inception_slim.bulk.output import DONE, OutputStore, Shard, shard_name
 from inception_slim.bulk.readers import WorkUnit
 from inception_slim.bulk.sources import to_json_line
 from inception_slim.bulk.worker import Task
+from inception_slim.data.name_list import to_csv_line
 from inception_slim.errors import DatasetError
 import tensorflow.compat.v1 as tf
 
-VERSION = 2
+VERSION = 3
 MANIFEST, WORK_UNITS = '_manifest.json', '_work_units.jsonl'
 _RECORD_NAME = re.compile(r'part-(\d+)-(\d+)(-end)?\.json')
 _CHUNK_BYTES = 2**20
@@ -252,12 +251,5 @@ def _to_json(content: dict[str, Any]) -> bytes:
 
 
 def _to_csv(rows: Iterable[tuple[str, str]]) -> Iterator[bytes]:
-    yield _to_csv_line(('name', 'reason'))
-    for name, reason in rows:
-        yield _to_csv_line((printable_name(name), reason))
-
-
-def _to_csv_line(row: tuple[str, str]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line, lineterminator='\n').writerow(row)
-    return line.getvalue().encode('utf-8', 'backslashreplace')
+    yield to_csv_line(('name', 'reason'))
+    yield from map(to_csv_line, rows)

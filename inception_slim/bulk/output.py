@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 from inception_slim._atomic_write import atomic_write
 from inception_slim._optional import require
 from inception_slim.data.filesystem import is_remote, open_filesystem, wrap_io_errors
+from inception_slim.data.name_list import escape_name, write_names
 from inception_slim.errors import DatasetError
 import numpy as np
 
@@ -193,21 +194,22 @@ def serialize_shard(
     Returns:
       The contents of the files by name.
     """
-    image_names = [printable_name(item) for item in image_names]
     if output_type != 'features':
         count = TOP_K if output_type == 'top5' else 1
         classes = np.argsort(-values, axis=1, kind='stable')[:, :count].astype(np.int32)
         probabilities = np.take_along_axis(values, classes, axis=1).astype(dtype)
     if format == 'npy':
-        files = {f'{name}.txt': ''.join(
-            item.replace('\n', '\\n') + '\n' for item in image_names).encode()}
+        names = io.BytesIO()
+        write_names(names, image_names)
+        files = {f'{name}.jsonl': names.getvalue()}
         if output_type == 'top5':
             files[f'{name}.classes.npy'] = _to_npy(classes)
         files[f'{name}.npy'] = _to_npy(
             probabilities if output_type == 'top5' else values.astype(dtype))
         return files
     arrow = require_pyarrow()
-    columns: dict[str, Any] = {'name': arrow.array(image_names, arrow.string())}
+    columns: dict[str, Any] = {
+        'name': arrow.array(map(escape_name, image_names), arrow.string())}
     if output_type == 'features':
         columns['features'] = _to_vectors(arrow, values.astype(dtype))
     elif output_type == 'predictions':
@@ -245,8 +247,3 @@ def _to_npy(values: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, values, allow_pickle=False)
     return buffer.getvalue()
-
-
-def printable_name(name: str) -> str:
-    """Returns a file name as text; bytes that are not UTF-8 become `\\xff`."""
-    return os.fsencode(name).decode('utf-8', 'backslashreplace')

@@ -17,8 +17,9 @@ from inception_slim._special_files import check_regular, is_inherited_stream, sp
 from inception_slim.bulk.readers import Columns, WorkUnit, row_groups
 from inception_slim.data.filesystem import (
     is_remote,
-    list_visible,
     open_filesystem,
+    walk,
+    warn_of_broken_link,
     wrap_io_errors,
 )
 from inception_slim.data.image_folder import SUFFIXES
@@ -81,13 +82,14 @@ def _list_files(source: str) -> Iterator[_File]:
 
 
 def _walk_folder(folder: str) -> Iterator[_File]:
-    for path, folders, _ in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        for name in list_visible(path):
+    for path, names in walk(folder):
+        for name in names:
             file = os.path.join(path, name)
             kind = _kind_by_name(file)
-            if kind and not os.path.isdir(file):
+            if kind:
                 yield kind, file, _size(file)
+            else:
+                warn_of_broken_link(file)
 
 
 def _size(file: str) -> int | None:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Collection, Iterable, Sequence
-import csv
 import dataclasses
 import difflib
 import glob
-import io
 import itertools
 import json
 import os
 import re
 import sys
-from typing import Any, NoReturn, Protocol
-import unicodedata
+from typing import Any, NoReturn, Protocol, TextIO
 
 from inception_slim._atomic_write import atomic_write, check_writable
-from inception_slim.errors import DatasetError
+from inception_slim.data.name_list import to_csv_line
+from inception_slim.errors import DatasetError, printable
 from inception_slim.options import check
 
 CHECKPOINT_HELP = ('a checkpoint: its prefix, one of its files, its folder, or a file of another '
@@ -57,14 +55,14 @@ class Parser(argparse.ArgumentParser):
                 break
             if name.startswith('--') and name not in self._option_string_actions \
                     and ' ' not in argument:
-                self.error(f'unrecognized option {printable(name)}'
+                self.error(f'unrecognized option {name}'
                            + _suggestion(name, self._option_string_actions))
         return super().parse_known_args(args, namespace)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             choices = [str(choice) for choice in action.choices]
-            raise argparse.ArgumentError(action, f'{printable(str(value))} is not a choice' + (
+            raise argparse.ArgumentError(action, f'{value} is not a choice' + (
                 _suggestion(str(value), choices) or f'; choose from {", ".join(choices)}'))
 
     def _print_message(self, message: str, file: Any = None) -> None:
@@ -72,7 +70,7 @@ class Parser(argparse.ArgumentParser):
             (file or sys.stderr).write(message)  # argparse's own ignores errors of writing
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f'{self.prog}: {message}\nSee {self.prog} --help\n')
+        self.exit(2, f'{self.prog}: {printable(message)}\nSee {self.prog} --help\n')
 
 
 def _suggestion(word: str, words: Iterable[str]) -> str:
@@ -141,7 +139,7 @@ def expand_images(arguments: Iterable[str]) -> list[str]:
     paths: list[str] = []
     for argument in arguments:
         if argument == '-':
-            listed = [line for line in re.split('[\n\0]', sys.stdin.read()) if line]
+            listed = [os.fsdecode(line) for line in _split_lines(sys.stdin.buffer.read()) if line]
             if not listed:
                 raise DatasetError('Standard input is empty; write the path of an image in each '
                                    'line.')
@@ -154,6 +152,13 @@ def expand_images(arguments: Iterable[str]) -> list[str]:
         else:
             paths.append(argument)
     return paths
+
+
+def _split_lines(content: bytes) -> list[bytes]:
+    """Splits a list of paths, which ends each with NUL if it is of `find -print0`."""
+    if b'\0' in content:
+        return content.split(b'\0')
+    return content.replace(b'\r\n', b'\n').split(b'\n')
 
 
 _CHECKPOINT_FILE = re.compile(
@@ -170,7 +175,7 @@ def check_order(arguments: argparse.Namespace, images: Iterable[str]) -> None:
     for path in images:
         if _holds(path, _CHECKPOINT_FILE) and not _holds(path, _IMAGE_FILE):
             arguments.parser.error(
-                f'{printable(checkpoint)} looks like images and {printable(path)} like a '
+                f'{checkpoint} looks like images and {path} like a '
                 'checkpoint; swap them: the checkpoint is the first argument')
 
 
@@ -187,21 +192,14 @@ def _holds(path: str, pattern: re.Pattern[str]) -> bool:
     return False
 
 
-def printable(text: str) -> str:
-    """Escapes what a terminal would not show as text: control characters, undecodable bytes."""
-    return ''.join(char if unicodedata.category(char)[0] != 'C' else
-                   f'\\x{ord(char) & 0xff:02x}' if '\udc80' <= char <= '\udcff' else
-                   char.encode('unicode_escape').decode('ascii') for char in text)
-
-
-def print_line(text: str = '') -> None:
-    """Prints a line to standard output."""
-    print(printable(text))
+def print_line(text: str = '', file: TextIO | None = None) -> None:
+    """Prints a line, to standard output by default, with its control characters escaped."""
+    print(printable(text), file=file, flush=file is not None)
 
 
 def print_message(text: str) -> None:
     """Prints a line about the command to standard error."""
-    print(f'inception-slim: {printable(text)}', file=sys.stderr, flush=True)
+    print_line(f'inception-slim: {text}', sys.stderr)
 
 
 def print_json(result: Any) -> None:
@@ -219,15 +217,15 @@ def _to_json(value: Any) -> Any:
 
 def write_csv(path: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Writes a table; to standard output if the path is `-`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(header)
-    writer.writerows(rows)
-    if path == '-':
-        sys.stdout.write(text.getvalue())
+    lines = map(to_csv_line, itertools.chain([header], rows))
+    if path != '-':
+        with atomic_write(path) as file:
+            file.writelines(lines)
         return
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode('utf-8', 'surrogateescape'))
+    text = b''.join(lines).decode()
+    if sys.stdout.isatty():
+        text = '\n'.join(map(printable, text.split('\n')))
+    sys.stdout.write(text)
 
 
 def check_csv(path: str | None) -> None:
@@ -242,8 +240,8 @@ def print_warnings(arguments: argparse.Namespace, result: Any) -> None:
         return
     warning = getattr(result, 'warning', None)
     if warning:
-        print(printable(warning), file=sys.stderr)
+        print_line(warning, sys.stderr)
     if result.unreadable:
-        print(f'Skipped unreadable images: {len(result.unreadable):,}', file=sys.stderr)
+        print_line(f'Skipped unreadable images: {len(result.unreadable):,}', sys.stderr)
     for name in result.unreadable:
-        print(f'  {printable(name)}', file=sys.stderr)
+        print_line(f'  {name}', sys.stderr)

@@ -17,7 +17,6 @@ from inception_slim.cli.arguments import (
     options_of,
     print_json,
     print_line,
-    printable,
 )
 
 
@@ -35,10 +34,10 @@ def run_bulk(arguments: argparse.Namespace) -> None:
     if getattr(arguments, 'quiet', False):
         return
     if result.warning:
-        print(printable(result.warning), file=sys.stderr)
+        print_line(result.warning, sys.stderr)
     if result.unreadable:
-        print(f'Skipped unreadable images: {result.unreadable:,}, listed in '
-              f'{result.path.rstrip("/")}/{UNREADABLE}', file=sys.stderr)
+        print_line(f'Skipped unreadable images: {result.unreadable:,}, listed in '
+                   f'{result.path.rstrip("/")}/{UNREADABLE}', sys.stderr)
 
 
 def add(add_command: AddCommand) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 
 from inception_slim import checkpoint
 from inception_slim.checkpoint.published import PUBLISHED, SITE
-from inception_slim.cli.arguments import AddCommand, add_json, print_json, print_line, printable
+from inception_slim.cli.arguments import AddCommand, add_json, print_json, print_line
 from inception_slim.nets import registry
 
 
@@ -27,10 +29,11 @@ def download(arguments: argparse.Namespace) -> None:
 def example(arguments: argparse.Namespace) -> None:
     """Writes a small checkpoint, its labels and images."""
     from inception_slim._example import create_example
-    folder = printable(create_example(arguments.folder))
-    print(f'Wrote {folder}: a small checkpoint, labels.txt and images. Try\n'
-          f'  inception-slim inspect {folder}\n'
-          f'  inception-slim classify {folder} {folder}/images')
+    folder = create_example(arguments.folder)
+    quoted, images = map(shlex.quote, (folder, os.path.join(folder, 'images')))
+    print_line(f'Wrote {folder}: a small checkpoint, labels.txt and images. Try')
+    print_line(f'  inception-slim inspect {quoted}')
+    print_line(f'  inception-slim classify {quoted} {images}')
 
 
 def add(add_command: AddCommand) -> None:

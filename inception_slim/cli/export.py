@@ -6,7 +6,14 @@ import argparse
 
 from inception_slim import formats
 from inception_slim.checkpoint import SourceOptions
-from inception_slim.cli.arguments import AddCommand, add_json, add_options, options_of, print_json
+from inception_slim.cli.arguments import (
+    AddCommand,
+    add_json,
+    add_options,
+    options_of,
+    print_json,
+    print_line,
+)
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -24,9 +31,11 @@ def print_export(arguments: argparse.Namespace, result: formats.ExportResult) ->
         return
     images = ('generated images (pass --calibration-images FOLDER to compare real ones)'
               if result.generated else 'images')
-    print(f'Wrote {result.path}: {result.format}, {result.precision}, {result.size / 1e6:.1f} MB')
-    print(f'Largest difference of a probability from the checkpoint: {result.max_difference:.2g}\n'
-          f'Same top-1 class: {result.same_top1} of {result.images} {images}')
+    print_line(f'Wrote {result.path}: {result.format}, {result.precision}, '
+               f'{result.size / 1e6:.1f} MB')
+    print_line('Largest difference of a probability from the checkpoint: '
+               f'{result.max_difference:.2g}')
+    print_line(f'Same top-1 class: {result.same_top1} of {result.images} {images}')
 
 
 def add(add_command: AddCommand) -> None:

@@ -143,7 +143,7 @@ def add(add_command: AddCommand) -> None:
     features_command.add_argument('images', nargs='+', metavar='IMAGES', help=IMAGES_HELP)
     features_command.add_argument('--output', required=True, metavar='FILE.npy',
                                   help='the file to write; the names of the images go beside it, '
-                                  'in a .txt file')
+                                  'in a .jsonl file with a JSON string per line')
 
     evaluate_command = add_predict_command('evaluate', evaluate,
                                            'measure the accuracy on a labeled dataset')

@@ -16,6 +16,7 @@ from inception_slim.cli.arguments import (
     positive_int,
     print_json,
     print_line,
+    print_message,
     print_warnings,
 )
 from inception_slim.errors import TrainingError, WorkerLostError
@@ -25,7 +26,7 @@ def train(arguments: argparse.Namespace) -> int | None:
     if arguments.workers is not None:
         return _launch_workers(arguments)
     log = None if sys.stderr.isatty() or getattr(arguments, 'quiet', False) else (
-        lambda line: print(line, file=sys.stderr if arguments.json else sys.stdout, flush=True))
+        lambda line: print_line(line, sys.stderr if arguments.json else sys.stdout))
     try:
         result = training.train(arguments.dataset, arguments.train_dir, log=log,
                                 **options_of(arguments, training.TrainingOptions))
@@ -33,7 +34,7 @@ def train(arguments: argparse.Namespace) -> int | None:
         # The process is replaced or ended at once: TensorFlow's server cannot be stopped in any
         # other way, and TensorFlow may hang while it cleans up the interrupted session.
         restart = arguments.on_worker_loss == 'restart'
-        print(f'inception-slim: {error}{" Restarting." if restart else ""}', file=sys.stderr)
+        print_message(f'{error}{" Restarting." if restart else ""}')
         sys.stdout.flush()
         sys.stderr.flush()
         if restart:
@@ -43,13 +44,14 @@ def train(arguments: argparse.Namespace) -> int | None:
     if arguments.json:
         print_json(result)
     elif result.checkpoint is None:
-        print(f'Finished after step {result.step:,}; the chief wrote the checkpoint')
+        print_line(f'Finished after step {result.step:,}; the chief wrote the checkpoint')
     elif result.interrupted:
-        print(f'Stopped at step {result.step:,}; the same command resumes from {result.checkpoint}')
+        print_line(f'Stopped at step {result.step:,}; the same command resumes from '
+                   f'{result.checkpoint}')
     elif result.loss is None:
-        print(f'Nothing to do: {result.checkpoint} is at step {result.step:,}')
+        print_line(f'Nothing to do: {result.checkpoint} is at step {result.step:,}')
     else:
-        print(f'Wrote {result.checkpoint}: step {result.step:,}, loss {result.loss:.4f}')
+        print_line(f'Wrote {result.checkpoint}: step {result.step:,}, loss {result.loss:.4f}')
     return None
 
 
@@ -78,8 +80,7 @@ def _launch_workers(arguments: argparse.Namespace) -> int:
     rest = arguments.argv[:at] + arguments.argv[at + (1 if '=' in arguments.argv[at] else 2):]
     return training.launch([sys.executable, '-m', 'inception_slim', *rest], arguments.workers,
                            restart=arguments.on_worker_loss == 'restart',
-                           log=lambda line: print(f'inception-slim: {line}', file=sys.stderr,
-                                                  flush=True))
+                           log=print_message)
 
 
 def add(add_command: AddCommand) -> None:

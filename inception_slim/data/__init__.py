@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         read_labels as read_labels,
         write_labels as write_labels,
     )
+    from inception_slim.data.name_list import read_names as read_names
     from inception_slim.data.tfrecord import write_tfrecords as write_tfrecords
     from inception_slim.errors import DatasetError as DatasetError
 else:
@@ -39,6 +40,7 @@ else:
         'labels': (
             'IMAGENET LABELS find_labels_file imagenet_classes inception_2015_labels '
             'read_labels write_labels'),
+        'name_list': 'read_names',
         'tfrecord': 'write_tfrecords',
         'inception_slim.errors': 'DatasetError',
     })

@@ -161,4 +161,11 @@ def _open_image_folder(path: str, split: str | None) -> Dataset:
 def _subfolders(path: str) -> list[str]:
     if not filesystem.is_dir(path):
         return []
-    return [name for name in list_visible(path) if filesystem.is_dir(os.path.join(path, name))]
+    names = []
+    for name in list_visible(path):
+        folder = os.path.join(path, name)
+        if filesystem.is_dir(folder):
+            names.append(name)
+        else:
+            filesystem.warn_of_broken_link(folder)
+    return names

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 import os
 from typing import IO, Any
+import warnings
 
 from inception_slim._optional import require
 from inception_slim._special_files import check_regular
@@ -86,6 +87,50 @@ def listdir(folder: str) -> list[str]:
 def list_visible(folder: str) -> list[str]:
     """Lists the names in a folder that do not start with a dot, sorted."""
     return sorted(name for name in listdir(folder) if not name.startswith('.'))
+
+
+def walk(root: str) -> Iterator[tuple[str, list[str]]]:
+    """Yields a local folder and each visible folder in it, with the sorted names of its files.
+
+    Links to folders are followed after the folders that are no links. Each folder is visited once,
+    also if several links lead to it, or if a link leads to a folder that it is in.
+
+    Raises:
+      DatasetError: a folder cannot be read.
+    """
+    visited: set[tuple[int, int]] = set()
+    links = [root]
+    for start in links:  # which grows
+        folders = [start]
+        while folders:
+            folder = folders.pop()
+            names, subfolders = [], []
+            with wrap_io_errors(folder):
+                status = os.stat(folder)
+                if (status.st_dev, status.st_ino) in visited:
+                    continue
+                visited.add((status.st_dev, status.st_ino))
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        is_link = entry.is_symlink()
+                        if entry.name.startswith('.'):
+                            continue
+                        # `entry.is_dir` raises an error for a link to itself.
+                        if os.path.isdir(entry.path) if is_link else entry.is_dir():
+                            subfolders.append((entry.path, is_link))
+                        else:
+                            names.append(entry.name)
+            yield folder, sorted(names)
+            subfolders.sort()
+            links += [path for path, is_link in subfolders if is_link]
+            folders += [path for path, is_link in reversed(subfolders) if not is_link]
+
+
+def warn_of_broken_link(path: str) -> None:
+    """Warns if a local path, which is left out of a listing, is a link to nothing."""
+    if os.path.islink(path) and not os.path.exists(path):
+        warnings.warn(f'{path} is left out: it is a link to {os.readlink(path)}, which does not '
+                      'exist.', stacklevel=2)
 
 
 def open_binary(path: str) -> IO[bytes]:

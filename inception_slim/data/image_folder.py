@@ -22,6 +22,8 @@ def list_images(folder: str) -> list[str]:
 def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[str]:
     """Lists image files: given files as they are, given folders with all their sub-folders.
 
+    Links to folders are followed, and each folder is searched once; see `filesystem.walk`.
+
     Args:
       paths: a local file or folder, or several.
 
@@ -43,9 +45,12 @@ def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
             files.append(path)
             continue
         in_folder = []
-        for folder, subfolders, _ in os.walk(path):
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith('.'))
-            in_folder += list_images(folder)
+        for folder, names in filesystem.walk(path):
+            for file in (os.path.join(folder, name) for name in names):
+                if file.lower().endswith(SUFFIXES):
+                    in_folder.append(file)
+                else:
+                    filesystem.warn_of_broken_link(file)
         if not in_folder:
             raise DatasetError(f'{path} holds no images; give a folder with files that end in '
                                f'{", ".join(SUFFIXES)}.')

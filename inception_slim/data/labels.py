@@ -28,6 +28,7 @@ _PERHAPS_NUMBERED = re.compile(rf'{_NUMBER}(?:\s*[,;=]\s*|\s+)(?P<name>\S.*)')
 _ITEM = re.compile(r'item\s*\{([^{}]*)\}')
 _ITEM_FIELD = re.compile(
     r"""(\w+)\s*:\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s,;]+))""")
+_NOT_IN_A_LINE = re.compile('[\x00-\x1f\x7f-\x9f\ud800-\udfff]|^\\s|\\s$')
 _WORDNET_ID = re.compile(r'n[0-9]{8}')
 
 
@@ -165,7 +166,7 @@ def _json_name(path: str, value: Any) -> str:
         value = value[1]
     if not isinstance(value, str):
         raise _unclear(path, f'{json.dumps(value)[:60]} is not a class name')
-    return value.strip()
+    return value
 
 
 def _parse_label_map(path: str, text: str) -> list[str]:
@@ -208,7 +209,9 @@ def write_labels(path: str | os.PathLike, names: Iterable[str],
                  error: type[InceptionSlimError] = DatasetError) -> None:
     """Writes class names in the format of TF-Slim's tools: a line such as `0:daisy` for each class.
 
-    The file is UTF-8 and is written atomically. A line break inside a name becomes a space.
+    The file is UTF-8 and is written atomically. If a name cannot stand in a line, because of a line
+    break, another control character, a space at an end or a byte that is not UTF-8, the file is a
+    JSON list, which `read_labels` reads too.
 
     Args:
       path: the file, usually `labels.txt` in the folder of a dataset or a checkpoint.
@@ -218,10 +221,12 @@ def write_labels(path: str | os.PathLike, names: Iterable[str],
     Raises:
       error: the file cannot be written.
     """
+    names = list(names)
     with atomic_write(os.fspath(path), error) as file:
-        for number, name in enumerate(names):
-            name = re.sub(r'[\r\n]+', ' ', name)
-            file.write(f'{number}:{name}\n'.encode('utf-8', 'surrogateescape'))
+        if any(map(_NOT_IN_A_LINE.search, names)):
+            file.write(json.dumps(names, indent=0).encode() + b'\n')
+        else:
+            file.writelines(f'{number}:{name}\n'.encode() for number, name in enumerate(names))
 
 
 def find_labels_file(checkpoint: str, count: int | None) -> list[str] | None:

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from inception_slim.evaluation.classify import classify as classify
     from inception_slim.evaluation.confusion_matrix import write_confusion as write_confusion
     from inception_slim.evaluation.evaluate import evaluate as evaluate
-    from inception_slim.evaluation.features import features as features
+    from inception_slim.evaluation.features import (
+        features as features,
+        read_features as read_features,
+    )
     from inception_slim.evaluation.metrics import (
         compute_statistics as compute_statistics,
         fid as fid,
@@ -31,7 +34,7 @@ else:
         'classify': 'classify',
         'confusion_matrix': 'write_confusion',
         'evaluate': 'evaluate',
-        'features': 'features',
+        'features': 'features read_features',
         'metrics': 'compute_statistics fid inception_score',
         'results': 'Classification Evaluation FIDResult FeaturesResult InceptionScore Prediction',
         'inception_slim.checkpoint.class_names': 'BACKGROUND',

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from typing import BinaryIO
 
 from inception_slim import _optional
 from inception_slim._atomic_write import atomic_write, check_writable
+from inception_slim.data.name_list import to_csv_line
 from inception_slim.errors import DatasetError
 from inception_slim.evaluation.results import Evaluation
 import numpy as np
@@ -45,12 +44,9 @@ def write_confusion(result: Evaluation, path: str | os.PathLike) -> None:
     check_confusion_path(path)
     with atomic_write(path) as file:
         if path.endswith('.csv'):
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator='\n')
-            writer.writerow(['class', *result.prediction_names])
-            writer.writerows([name, *row] for name, row in zip(result.class_names,
-                                                               result.confusion.tolist()))
-            file.write(text.getvalue().encode(errors='surrogateescape'))
+            file.write(to_csv_line(['class', *result.prediction_names]))
+            file.writelines(to_csv_line([name, *row]) for name, row in zip(
+                result.class_names, result.confusion.tolist()))
         else:
             _plot(result, file)
 

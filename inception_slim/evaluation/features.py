@@ -6,7 +6,9 @@ import os
 
 from inception_slim import data
 from inception_slim._atomic_write import atomic_write, check_writable
+from inception_slim.data.filesystem import wrap_io_errors
 from inception_slim.data.image_header import MAX_PIXELS
+from inception_slim.data.name_list import write_names
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.loaders import (
     Checkpoint,
@@ -43,7 +45,7 @@ def features(
       checkpoint: any that `inception_slim.checkpoint` reads, or a loaded `inference.Predictor`.
       images: image files, and folders that are searched recursively.
       output: the .npy file to write; the image file of each row is written to the same name with
-        .txt. Without it, nothing is written.
+        .jsonl, see `read_features`. Without it, nothing is written.
       use_ema: load the moving averages of the weights.
       checkpoint_scope: which network to load, if the file contains several.
       precision: 'float32', 'bfloat16' or 'int8'; int8 is calibrated on a hundred of the images.
@@ -87,9 +89,51 @@ def features(
     result = np.concatenate(vectors)
     if output is None:
         return FeaturesResult(result, names, unreadable)
-    list_path = output[:-len('.npy')] + '.txt'
+    list_path = _list_path(output)
     with atomic_write(output) as file:
         np.save(file, result)
     with atomic_write(list_path) as file:
-        file.writelines(os.fsencode(name) + b'\n' for name in names)
+        write_names(file, names)
     return FeaturesResult(result, names, unreadable, output, list_path)
+
+
+def read_features(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
+    """Reads the features that `features`, or `bulk` in the format 'npy', wrote.
+
+    Args:
+      path: the .npy file. The list of names is beside it: a .jsonl file, or a .txt file of an
+        earlier version.
+
+    Returns:
+      The image file of each row, as `os.fsdecode` gives it, and the features.
+
+    Raises:
+      DatasetError: a file cannot be read, or the two do not have the same length.
+
+    Example:
+      >>> import os, tempfile
+      >>> from inception_slim import evaluation
+      >>> images = 'tests/golden/legacy_scripts/images'
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     result = evaluation.features('tests/golden/legacy_scripts', images,
+      ...                                  os.path.join(folder, 'features.npy'))
+      ...     names, vectors = evaluation.read_features(result.path)
+      >>> names == result.names, vectors.shape
+      (True, (8, 101))
+    """
+    path = os.fspath(path)
+    list_path = _list_path(path)
+    if not os.path.exists(list_path) and os.path.exists(_list_path(path, '.txt')):
+        list_path = _list_path(path, '.txt')
+    names = data.read_names(list_path)
+    with wrap_io_errors(path):
+        vectors = np.load(path, allow_pickle=False)
+    if vectors.ndim < 1 or len(vectors) != len(names):
+        raise DatasetError(f'{path} has the shape {list(vectors.shape)}, but {list_path} lists '
+                           f'{len(names):,} names; write both again.')
+    return names, vectors
+
+
+def _list_path(path: str, suffix: str = '.jsonl') -> str:
+    """The path of the list of names beside a .npy file."""
+    return os.path.splitext(path)[0] + suffix

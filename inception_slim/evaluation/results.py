@@ -169,7 +169,7 @@ class FeaturesResult(Result):
       names: the image file of each row.
       unreadable: the image files that could not be read.
       path: the .npy file that was written, if any.
-      list_path: the text file beside it with the image file of each row, one a line.
+      list_path: the file beside it with the image file of each row; see `read_features`.
     """
 
     features: np.ndarray

@@ -15,7 +15,7 @@ import sys
 import types
 
 from inception_slim._special_files import check_regular
-from inception_slim.errors import InceptionSlimError
+from inception_slim.errors import InceptionSlimError, printable
 from inception_slim.legacy import contrib, import_hook, python2, research_slim
 from inception_slim.legacy._tf1_namespace import is_redirected
 from inception_slim.legacy.contrib.modules import display_name
@@ -266,16 +266,17 @@ def explain(script: str, *, is_module: bool = False) -> int:
             script = _module_file(script)
         uses, files = find_uses(script, folder)
     except InceptionSlimError as error:
-        print(f'inception-slim: {error}', file=sys.stderr)
+        print(f'inception-slim: {printable(str(error))}', file=sys.stderr)
         return 1
     unsupported = [use for use in uses if not use.supported]
     own_modules = f' and {len(files) - 1} of its modules' if len(files) > 1 else ''
-    print(f'{script}{own_modules}: {len(uses)} names of TensorFlow 1 and related libraries, '
-          f'{len(uses) - len(unsupported)} supported, {len(unsupported)} not supported')
+    print(f'{printable(script)}{own_modules}: {len(uses)} names of TensorFlow 1 and '
+          f'related libraries, {len(uses) - len(unsupported)} supported, '
+          f'{len(unsupported)} not supported')
     for use in uses:
         locations = ' '.join(use.locations[:3]) + (' ...' if len(use.locations) > 3 else '')
         mark = 'supported' if use.supported else 'not supported'
-        print(f'{mark:13}  {display_name(use.name):48}  {locations}')
+        print(f'{mark:13}  {display_name(use.name):48}  {printable(locations)}')
         if use.message:
             print(f'{"":13}  {use.message}')
     return 1 if unsupported else 0

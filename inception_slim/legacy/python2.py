@@ -19,7 +19,7 @@ import sys
 from typing import Any
 import weakref
 
-from inception_slim.errors import InceptionSlimError
+from inception_slim.errors import InceptionSlimError, printable
 from inception_slim.legacy._tf1_namespace import script_import  # noqa: F401  scripts import it
 
 xrange = range
@@ -124,7 +124,8 @@ def _translate(source: bytes, path: str, error: SyntaxError) -> ast.Module | Non
         tree = ast.parse(new, path)
     except Exception:  # not Python 2 either; fissix raises errors of many types
         return None
-    print(f'inception-slim: {path} is Python 2; translated for this run', file=sys.stderr)
+    print(f'inception-slim: {printable(path)} is Python 2; translated for this run',
+          file=sys.stderr)
     if len(new.splitlines()) != len(text.splitlines()):
         _restore_line_numbers(tree, new, text)
     features = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom)

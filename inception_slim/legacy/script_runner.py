@@ -16,7 +16,7 @@ import types
 
 from inception_slim import _module_proxy, _tf_logging
 from inception_slim._special_files import check_regular
-from inception_slim.errors import InceptionSlimError
+from inception_slim.errors import InceptionSlimError, printable
 from inception_slim.legacy import (
     import_hook,
     library_shims,
@@ -109,7 +109,7 @@ def _run(run: Callable[[], None]) -> None:
     except SystemExit:
         raise
     except Python2Error as error:
-        print(f'inception-slim: {error}', file=sys.stderr)
+        print(f'inception-slim: {printable(str(error))}', file=sys.stderr)
         raise SystemExit(1) from None
     except BaseException:
         _trim_shown_traceback()

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import IO, Any
 
-from inception_slim.errors import TrainingError
+from inception_slim.errors import TrainingError, printable
 from inception_slim.training.tf_config import make_tf_config
 
 _RESTART_DELAY = 1.0  # seconds
@@ -115,7 +115,7 @@ def launch(command: Sequence[str], count: int, *, restart: bool = False,
 
 def _forward_output(lines: IO[str], index: int) -> None:
     for line in lines:
-        print(f'worker {index}: {line.rstrip()}', file=sys.stderr, flush=True)
+        print(f'worker {index}: {printable(line.rstrip())}', file=sys.stderr, flush=True)
 
 
 def free_ports(count: int) -> list[int]:

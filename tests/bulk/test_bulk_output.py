@@ -17,7 +17,7 @@ from bulk_images import (
     read_unreadable,
     run,
 )
-from inception_slim import cli, evaluation, inference
+from inception_slim import cli, data, evaluation, inference
 from inception_slim.errors import DatasetError, InceptionSlimError
 import numpy as np
 import pyarrow as pa
@@ -78,8 +78,8 @@ def test_npy(image_folder, tmp_path, output_type):
         return np.concatenate([np.load(output / name) for name in files
                                if name.partition('.')[2] == suffix])
 
-    names = [line for name in files if name.endswith('.txt')
-             for line in (output / name).read_text().splitlines()]
+    names = [line for name in files if name.endswith('.jsonl')
+             for line in data.read_names(output / name)]
     assert names == [str(image_folder / file_name(number)) for number in READABLE]
     values = read_all('npy')
     assert values.dtype == np.float32
@@ -102,13 +102,26 @@ def test_int8_is_reproducible(image_folder, tmp_path):
     assert np.abs(values - expected()['predictions']).max() < 0.2
 
 
-def test_writes_names_that_are_not_utf8(tmp_path):
+@pytest.mark.parametrize('format', ['parquet', 'npy'])
+def test_any_file_name_survives(tmp_path, format):
     (tmp_path / 'in').mkdir()
-    name = os.fsencode(tmp_path / 'in') + b'/caf\xe9.png'
-    with open(name, 'wb') as file:
-        file.write(encoded_images()[0])
-    run(tmp_path / 'in', tmp_path / 'out')
-    assert read_table(tmp_path / 'out')['name'].to_pylist() == [f'{tmp_path}/in/caf\\xe9.png']
+    names = [f'{tmp_path}/in/{name}.png' for name in (
+        '"\x1b', '-1', 'a\nb', 'a\rb', 'a\\xe9', 'caf\udce9')]
+    for name in names:
+        with open(name, 'wb') as file:
+            file.write(encoded_images()[0])
+        with open(name.replace('.png', '_damaged.png'), 'wb') as file:
+            file.write(encoded_images()[UNREADABLE])
+    output = tmp_path / 'out'
+    run(tmp_path / 'in', output, format=format, output_type='features', shard_size=99)
+    assert data.read_names(output / '_unreadable.csv') == [
+        name.replace('.png', '_damaged.png') for name in names]
+    file, = output.glob('part-*.jsonl' if format == 'npy' else 'part-*.parquet')
+    assert data.read_names(file) == names
+    if format == 'npy':
+        assert evaluation.read_features(file.with_suffix('.npy'))[0] == names
+    else:
+        assert read_table(output)['name'].to_pylist()[-1] == f'{tmp_path}/in/caf\\xe9.png'
 
 
 def test_rejects_options_out_of_range(image_folder, tmp_path):

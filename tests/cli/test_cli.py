@@ -233,14 +233,17 @@ class TestImages:
         assert call('classify', 'model', tmp_path / '[1].jpg')[0] == 0
         assert given['images'] == [f'{tmp_path}/[1].jpg']
 
-    @pytest.mark.parametrize('text', ['one.jpg\ntwo words.jpg\n', 'one.jpg\0two words.jpg\0'])
-    def test_standard_input(self, call, given, monkeypatch, text):
-        monkeypatch.setattr(sys, 'stdin', io.StringIO(text))
+    @pytest.mark.parametrize('text, names', [
+        (b'one.jpg\ntwo words.jpg\n', ['one.jpg', 'two words.jpg']),
+        (b'one.jpg\r\ntwo\r.jpg\r\n', ['one.jpg', 'two\r.jpg']),
+        (b'one\n\xff.jpg\0two words.jpg\0', ['one\n\udcff.jpg', 'two words.jpg'])])
+    def test_standard_input(self, call, given, monkeypatch, text, names):
+        monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(text)))
         assert call('classify', 'model', '-', 'last.jpg')[0] == 0
-        assert given['images'] == ['one.jpg', 'two words.jpg', 'last.jpg']
+        assert given['images'] == [*names, 'last.jpg']
 
     def test_empty_standard_input(self, monkeypatch):
-        monkeypatch.setattr(sys, 'stdin', io.StringIO('\n'))
+        monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(b'\n')))
         with pytest.raises(DatasetError, match='Standard input is empty'):
             arguments.expand_images(['-'])
 

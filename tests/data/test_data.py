@@ -196,10 +196,11 @@ def test_latin_1_labels_give_a_warning(tmp_path):
 
 
 def test_written_labels_are_read_again(tmp_path):
-    data.write_labels(tmp_path / 'labels.txt', ['daisy', 'ros\u00e9', 'two\nlines', 'a: b'])
-    assert (tmp_path / 'labels.txt').read_bytes() == (
-        '0:daisy\n1:ros\u00e9\n2:two lines\n3:a: b\n'.encode())
-    assert data.read_labels(tmp_path / 'labels.txt') == ['daisy', 'ros\u00e9', 'two lines', 'a: b']
+    data.write_labels(tmp_path / 'labels.txt', ['daisy', 'ros\u00e9', 'a: b'])
+    assert (tmp_path / 'labels.txt').read_bytes() == '0:daisy\n1:ros\u00e9\n2:a: b\n'.encode()
+    for name in ('a: b', 'two\nlines', 'end\r', ' space', '\x1b[31m', '\udcff', '"', '-'):
+        data.write_labels(tmp_path / 'labels.txt', ['daisy', name])
+        assert data.read_labels(tmp_path / 'labels.txt') == ['daisy', name]
     with pytest.raises(CheckpointError, match='cannot be written'):
         data.write_labels(tmp_path / 'none' / 'labels.txt', ['a'], CheckpointError)
     assert os.listdir(tmp_path) == ['labels.txt']
@@ -458,3 +459,35 @@ def test_names_of_imagenet(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / 'imagenet', b'a\nb')  # a file of that name is what is meant
     assert data.read_labels('imagenet') == ['a', 'b']
+
+
+class TestLinks:
+    """Symbolic links in folders of images."""
+
+    @pytest.fixture
+    def links(self, tmp_path):
+        for name in ('images/b/1.png', 'images/2.png', 'elsewhere/deep/3.png'):
+            write(tmp_path / name, encoded(1))
+        images = tmp_path / 'images'
+        for link, target in (('a', 'b'), ('c', tmp_path / 'elsewhere'), ('b/up', '..'),
+                             ('d', tmp_path / 'elsewhere'), ('self', 'self'), ('e', 'nothing'),
+                             ('4.png', tmp_path / 'nothing.png')):
+            (images / link).symlink_to(target)
+        (tmp_path / 'elsewhere' / 'back').symlink_to(images)
+        return images
+
+    def test_folders_are_followed_once(self, links):
+        with pytest.warns(UserWarning) as warned:
+            files = data.image_files(links)
+        # The broken link that looks like an image is reported with the unreadable images.
+        assert files == [str(links / name) for name in (
+            '2.png', '4.png', 'b/1.png', 'c/deep/3.png')]
+        assert sorted(str(item.message) for item in warned) == [
+            f'{links}/e is left out: it is a link to nothing, which does not exist.',
+            f'{links}/self is left out: it is a link to self, which does not exist.']
+
+    def test_a_class_that_is_a_broken_link_is_named(self, links):
+        (links / 'self').unlink()
+        (links / '4.png').unlink()
+        with pytest.warns(UserWarning, match='/e is left out: it is a link to nothing'):
+            assert data.open_dataset(links).class_names == ['a', 'b', 'c', 'd']

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import json
 import os
-from pathlib import Path
 
 import fork_server
 from golden.weights import weights_for
@@ -185,9 +184,19 @@ class TestFeatures:
         vectors = np.load(found.path)
         assert vectors.dtype == np.float32 and vectors.shape == found.shape
         np.testing.assert_allclose(vectors, expected()[1], atol=1e-5)
-        names = Path(found.list_path).read_text().splitlines()
+        names, read = evaluation.read_features(found.path)
+        np.testing.assert_array_equal(read, vectors)
         assert names == [file for file in data.image_files(folder) if file not in found.unreadable]
-        assert len(found.unreadable) == 1 and sorted(os.listdir(tmp_path)) == ['new.npy', 'new.txt']
+        assert len(found.unreadable) == 1
+        assert sorted(os.listdir(tmp_path)) == ['new.jsonl', 'new.npy']
+
+    def test_list_of_an_earlier_version(self, tmp_path):
+        np.save(tmp_path / 'old.npy', np.eye(2))
+        (tmp_path / 'old.txt').write_text('a.png\nb.png\n')
+        assert evaluation.read_features(tmp_path / 'old.npy')[0] == ['a.png', 'b.png']
+        (tmp_path / 'old.txt').write_text('a.png\nb\n.png\n')
+        with pytest.raises(DatasetError, match=r'old.npy has the shape \[2, 2\], but .* 3 names'):
+            evaluation.read_features(tmp_path / 'old.npy')
 
     def test_without_output(self, folder, eleven):
         found = evaluation.features(eleven, folder / '0')
@@ -356,7 +365,7 @@ class TestCommands:
         assert (code, err) == (0, '')
         rows, columns = np.load(tmp_path / 'new.npy').shape
         assert out == (f'Wrote {tmp_path}/new.npy: features of {rows} images, {columns} each; '
-                       f'their names are in {tmp_path}/new.txt\n')
+                       f'their names are in {tmp_path}/new.jsonl\n')
 
     def test_evaluate(self, call, records, tmp_path):
         code, out, err = call('evaluate', ELEVEN, records, '--split', 'validation',
