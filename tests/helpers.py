@@ -11,11 +11,18 @@ import inception_slim
 from inception_slim.checkpoint import _convert
 from inception_slim.nets import registry
 import numpy as np
+import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 GOLDEN = os.path.join(os.path.dirname(__file__), 'golden')
 NARROW = {'num_classes': 11, 'depth_multiplier': 0.05, 'min_depth': 4}  # as in make_golden.py
+
+
+def some_slow(names, count):
+    """Parameters of a test of which all but the first `count` are left to `make test-slow`."""
+    return [name if number < count else pytest.param(name, marks=pytest.mark.slow)
+            for number, name in enumerate(names)]
 
 
 def golden_arrays(name):

@@ -92,6 +92,7 @@ def test_npy(image_folder, tmp_path, output_type):
         np.testing.assert_allclose(values, expected()[output_type], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_int8_is_reproducible(image_folder, tmp_path):
     """It is calibrated on a sample of the images, the same in each run."""
     for name in ('one', 'two'):

@@ -14,7 +14,15 @@ import textwrap
 import time
 
 from golden.weights import images
-from helpers import GOLDEN, NARROW, build, golden_arrays, golden_graphs, quick_session
+from helpers import (
+    GOLDEN,
+    NARROW,
+    build,
+    golden_arrays,
+    golden_graphs,
+    quick_session,
+    some_slow,
+)
 from hypothesis import given, settings, strategies as st
 import inception_slim
 from inception_slim import checkpoint
@@ -28,6 +36,7 @@ import tf_slim as slim
 STEPS = {'trained': 3}
 PLAIN = ('slim_v1', 'slim_v2', 'outer_scope', 'renamed', 'trained', 'first_release')
 FILES = (*PLAIN, 'gamma')
+
 
 
 def path_of(name):
@@ -372,7 +381,7 @@ class TestDiagnosis:
 
 class TestDamage:
 
-    @pytest.mark.parametrize('name', FILES)
+    @pytest.mark.parametrize('name', some_slow(FILES, 2))
     def test_truncated_or_flipped(self, request, tmp_path, name):
         session = request.getfixturevalue('with_gammas' if name == 'gamma' else 'narrow')[0]
         checkpoint.restore(session, path_of(name))
@@ -511,6 +520,7 @@ SCOPES = st.from_regex(r'[A-Za-z][A-Za-z0-9_]{0,8}(/[A-Za-z][A-Za-z0-9_]{0,8})?'
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(scope=SCOPES, classes=st.integers(1, 1500), ema=st.booleans(), seed=st.integers(0, 99),
        multiplier=st.sampled_from([0.05, 0.1, 0.125, 0.25]))
+@pytest.mark.slow
 def test_save_inspect_convert_restore(variables_of_1_15_5, tmp_path_factory, scope, classes,
                                       multiplier, ema, seed):
     chance = np.random.RandomState(seed)

@@ -111,7 +111,8 @@ class TestHelp:
     def test_checkpoint_is_the_first_argument(self):
         group, = [action for action in cli.parser()._actions
                   if isinstance(action, argparse._SubParsersAction)]
-        for name in set(COMMANDS) - {'inspect', 'convert', 'download', 'example', 'train', 'run'}:
+        others = {'inspect', 'convert', 'download', 'example', 'train', 'retrain', 'run'}
+        for name in set(COMMANDS) - others:
             first = next(action for action in group.choices[name]._actions
                          if not action.option_strings)
             assert (first.dest, first.metavar) == ('checkpoint', 'CKPT')

@@ -134,6 +134,7 @@ class TestClassify:
         assert found.predictions[0].labels == prediction.labels
         assert "'background', the first name, is left out" in found.warning
 
+    @pytest.mark.slow
     def test_background_class(self, folder, imagenet):
         found = evaluation.classify(imagenet, folder / '0', top=1001)
         prediction = found.predictions[0]

@@ -172,6 +172,7 @@ class TestPage:
         assert truncate('caf\udce9') == 'caf\\xe9' and truncate('x' * 500).count('x') == 200
         assert truncate('\ud800') == '\\x00' or '\ud800' not in truncate('\ud800')
 
+    @pytest.mark.slow
     def test_ten_thousand_images_of_a_thousand_classes(self, thousand):
         page = thousand.read_text('utf-8')
         assert 2e6 < os.path.getsize(thousand) < 20e6

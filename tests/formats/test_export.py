@@ -121,7 +121,8 @@ class TestFormats:
         with pytest.raises(CheckpointError, match='is quantized to int8, which cannot be'):
             checkpoint.read(file)
 
-    @pytest.mark.parametrize('name', ['model.h5', 'model.weights.h5'])
+    @pytest.mark.parametrize('name', [
+        'model.h5', pytest.param('model.weights.h5', marks=pytest.mark.slow)])
     def test_keras_hdf5(self, tmp_path, golden, name):
         result = formats.export(path_of('gamma'), tmp_path / name, format='keras')
         assert result.max_difference < 1e-6 and os.listdir(tmp_path) == [name]

@@ -111,8 +111,9 @@ def assert_same(actual, expected):
 
 class TestPyTorch:
 
-    @pytest.mark.parametrize('key', ['torchvision/inception_v3', 'timm/inception_v4',
-                                     'timm/inception_resnet_v2'])
+    @pytest.mark.parametrize('key', [
+        'torchvision/inception_v3', pytest.param('timm/inception_v4', marks=pytest.mark.slow),
+        pytest.param('timm/inception_resnet_v2', marks=pytest.mark.slow)])
     def test_round_trip_is_exact(self, tmp_path, names, key):
         network = key.split('/')[1]
         weights = golden_weights(network)
@@ -283,7 +284,8 @@ class TestKeras:
 class TestGraphs:
 
     @pytest.mark.parametrize('pooling, names', [
-        ('average', ['saved-model', 'onnx']), ('padded', ['frozen', 'keras']), ('2015', ['keras'])])
+        ('padded', ['frozen', 'keras']), pytest.param('2015', ['keras'], marks=pytest.mark.slow),
+        pytest.param('average', ['saved-model', 'onnx'], marks=pytest.mark.slow)])
     def test_exports_record_the_pooling(self, tmp_path, pooling, names):
         """Weights are exactly the same when read again."""
         checkpoint.convert(GAMMA, tmp_path / 'slim', pooling=pooling)

@@ -131,6 +131,7 @@ class TestPredictors:
         assert len(calibrations) == 1
         assert len(os.listdir(tmp_path)) == 1
 
+    @pytest.mark.slow
     def test_calibrates_again_for_other_images_or_weights(self, tmp_path, calibrations):
         int8_logits(calibration_images=images(4), cache=tmp_path)
         int8_logits(calibration_images=images(3), cache=tmp_path)

@@ -49,7 +49,8 @@ class TestOutputs:
                                        **close_to(predictor.features(images(1)), 1e-2))
             assert predictor.logits(images(2)[:0]).shape == (0, 11)
 
-    @pytest.mark.parametrize('name', ['inception_v1', 'inception_v2'])
+    @pytest.mark.parametrize('name', [
+        'inception_v1', pytest.param('inception_v2', marks=pytest.mark.slow)])
     def test_other_networks(self, tmp_path, name):
         """Padded and depthwise first convolutions, and branches of a pool alone."""
         path = write_golden_checkpoint(name, tmp_path / 'model.ckpt')
@@ -61,7 +62,8 @@ class TestOutputs:
                 np.testing.assert_allclose(predictor.features(images(3, 224)), expected,
                                            **close_to(expected, tolerance))
 
-    @pytest.mark.parametrize('pooling', ['padded', '2015'])
+    @pytest.mark.parametrize('pooling', [
+        '2015', pytest.param('padded', marks=pytest.mark.slow)])
     def test_pooling_variants(self, pooling):
         def parts():
             info, weights = checkpoint.read(PATH)
@@ -87,6 +89,7 @@ class TestOutputs:
         with inference.load(PATH) as other:
             assert abs(other.features(images(2)) - expected).max() > 0.01 * expected.max()
 
+    @pytest.mark.slow
     def test_limited_onednn_instructions(self, tmp_path):
         """Instructions that ONEDNN_MAX_CPU_ISA forbids are not used: oneDNN would fail."""
         file = tmp_path / 'logits.npy'

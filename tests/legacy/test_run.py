@@ -89,6 +89,7 @@ def test_process_looks_like_plain_python(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads the state of a process in /proc')
+@pytest.mark.slow
 def test_interrupt_ends_a_script_as_plain_python(tmp_path):
     script = write(tmp_path / 'script.py', '''
         import time

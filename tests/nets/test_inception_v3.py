@@ -165,6 +165,7 @@ class TestOutputs:
 
 class TestArguments:
 
+    @pytest.mark.slow
     def test_unknown_batch_size_and_is_training_tensor(self, graph):
         is_training = tf.placeholder(tf.bool, ())
         inputs, logits, _ = build((None, 299, 299, 3), is_training=is_training, **NARROW)
@@ -178,6 +179,7 @@ class TestArguments:
         np.testing.assert_allclose(evaluated[:1], alone, atol=1e-4)
         assert np.abs(evaluated - trained).max() > 1e-2
 
+    @pytest.mark.slow
     def test_reference_and_resource_variables_agree(self, graph):
         assert tf.resource_variables_enabled()
         for kind, context in (('VarHandleOp', nullcontext), ('VariableV2', reference_variables)):

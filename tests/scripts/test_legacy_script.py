@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from scripts.benchmarks import vs_tf1
 
 SCRIPT = """
@@ -31,6 +32,7 @@ def test_runs_one_step_for_each_command(tmp_path):
     assert output.read_text() == 'all three\n'
 
 
+@pytest.mark.slow
 def test_script_that_is_stopped_early_prints_nothing(tmp_path):
     script, output = tmp_path / 'script.py', tmp_path / 'output'
     script.write_text(SCRIPT)

@@ -70,6 +70,7 @@ def types(graph, kinds):
             for kind in kinds}
 
 
+@pytest.mark.slow
 def test_multiplied_in_bfloat16(both):
     kinds = ('Conv2D', 'Conv2DBackpropInput', 'Conv2DBackpropFilter', 'FusedBatchNormV3', 'Relu',
              'MaxPool', 'AvgPool')
@@ -83,6 +84,7 @@ def test_multiplied_in_bfloat16(both):
     assert all(count(float32, kind) == count(bfloat16, kind) > 0 for kind in kinds)
 
 
+@pytest.mark.slow
 def test_kept_in_float32(both):
     float32, graph = (each.graph for each in both)
 
@@ -103,6 +105,7 @@ def test_kept_in_float32(both):
 TIMES = 2 if tuple(map(int, tf.__version__.split('.')[:2])) >= (2, 21) else 4
 
 
+@pytest.mark.slow
 def test_same_losses(both):
     """Within some times what float32's own losses differ by, where the last bit of the images does.
 
@@ -123,6 +126,7 @@ def test_same_losses(both):
             assert difference.max() < TIMES * yardstick.max() < 0.3, name
 
 
+@pytest.mark.slow
 def test_changes_smaller_than_a_bit_of_bfloat16_are_kept(both):
     """All began as numbers of bfloat16, and would still be such if they were kept in it."""
     bfloat16 = both[1]

@@ -26,8 +26,8 @@ def taken(recompute, **options):
             return graph, losses, session.run(tf.global_variables())
 
 
-@pytest.mark.parametrize('options', [
-    {}, pytest.param({'num_clones': 2}, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('options', [{}, {'num_clones': 2}])
 def test_the_same_step(options):
     _, *expected = taken(False, **options)
     graph, *found = taken(True, **options)

@@ -74,6 +74,7 @@ def tensors(prefix):
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
+@pytest.mark.slow
 def test_whole_numbers(graph):
     """TensorFlow and tf-slim take 0.0 and 1.0 alone for some of these."""
     images, labels = tf.zeros((2, 110, 110, 3)), tf.zeros((2,), tf.int64)

@@ -52,6 +52,7 @@ def kill_chief(dataset, folder, rng):
     return worker.returncode, time.monotonic() - start
 
 
+@pytest.mark.slow
 def test_worker_ends_when_the_chief_is_killed(dataset, tmp_path):
     kill_chief(dataset, tmp_path / 'train', random.Random())
 
