@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from scripts.benchmarks import vs_tf1
 
 SCRIPT = """
