@@ -33,6 +33,7 @@ else:
                          'inference', 'legacy', 'nets', 'tf_slim_compat', 'training'), ''),
         '_example': 'create_example',
         'nets.inception': (
+            'inception_resnet_v1 inception_resnet_v1_arg_scope inception_resnet_v1_base '
             'inception_resnet_v2 inception_resnet_v2_arg_scope inception_resnet_v2_base '
             'inception_v1 inception_v1_arg_scope inception_v1_base '
             'inception_v2 inception_v2_arg_scope inception_v2_base '

@@ -1,10 +1,12 @@
 """Builds networks for the tests, under their arg scope and with the golden weights."""
 
+from collections import Counter
 import contextlib
 import functools
 import gzip
 import json
 import os
+import re
 
 from golden.weights import weights_for
 import inception_slim
@@ -17,6 +19,7 @@ import tf_slim as slim
 
 GOLDEN = os.path.join(os.path.dirname(__file__), 'golden')
 NARROW = {'num_classes': 11, 'depth_multiplier': 0.05, 'min_depth': 4}  # as in make_golden.py
+_DROPOUT = r'/dropout(?:_1)?/'
 
 
 def some_slow(names, count):
@@ -42,6 +45,49 @@ def build(inputs=(2, 299, 299, 3), scale=False, **arguments):
     with slim.arg_scope(inception_slim.inception_v3_arg_scope(batch_norm_scale=scale)):
         logits, end_points = inception_slim.inception_v3(inputs, **arguments)
     return inputs, logits, end_points
+
+
+def describe(graph, end_points):
+    """The description of a graph that the golden files have of those of 1.15.5."""
+    return {
+        'variables': [[v.op.name, v.shape.as_list()] for v in graph.get_collection('variables')],
+        'collections': {key: [item.name for item in graph.get_collection(key)]
+                        for key in graph.get_all_collection_keys()},
+        'end_points': [[name, tensor.name, tensor.shape.as_list()]
+                       for name, tensor in end_points.items()],
+        'ops': {(op.name, op.type) for op in graph.get_operations()},
+    }
+
+
+def check_graph(expected, found):
+    """The graph equals that of 1.15.5, except for changes in TensorFlow itself."""
+    assert found['variables'] == [variable[:2] for variable in expected['variables']]
+    collections, expected_collections = (
+        {key: names for key, names in description['collections'].items() if names}
+        for description in (found, expected))
+    assert collections == expected_collections
+    end_points = expected['end_points']
+    if isinstance(end_points, dict):
+        end_points = [[name, *tensor] for name, tensor in end_points.items()]
+    # Since TensorFlow 2.5 the last op of dropout is another one.
+    assert found['end_points'] == [
+        [name, re.sub(f'({_DROPOUT})mul_1', r'\1SelectV2', tensor), shape]
+        for name, tensor, shape in end_points]
+    was = {(name, kind) for name, kind in expected['ops'] if not re.search(_DROPOUT, name)}
+    now = {(name, kind) for name, kind in found['ops'] if not re.search(_DROPOUT, name)}
+    missing, extra = was - now, now - was
+    # Initializers use AddV2, and the constants of flatten and of dense batch norm have other names.
+    sums = {name for name, kind in extra if kind == 'AddV2'}
+    assert sums == {name for name, kind in missing if kind == 'Add'}
+    assert all('/Initializer/' in name for name in sums)
+    assert all(name.endswith(('/flatten/Const', '/BatchNorm/Reshape_1/shape'))
+               for name, kind in extra if kind != 'AddV2')
+    unused = Counter(name.rsplit('/', 1)[-1] for name, kind in missing if kind != 'Add')
+    assert {kind for _, kind in missing} <= {'Add', 'Const'}
+    assert set(unused) <= {'dilation_rate', 'Const_1', 'Const_2', 'Const_3', 'shape', 'Shape'}
+    assert unused['shape'] + unused['Shape'] == len(extra) - len(sums)
+    assert all('BatchNorm/Const' in name for name, kind in missing
+               if kind == 'Const' and name.rsplit('/', 1)[-1].startswith('Const'))
 
 
 def quick_session():

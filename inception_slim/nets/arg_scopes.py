@@ -25,6 +25,7 @@ def inception_arg_scope(
         activation_fn: Callable | None,
         batch_norm_var_collection: str | None = None,
         regularize_biases: bool = False,
+        normalize_dense: bool = False,
         **convolution: Any) -> dict:
     """The arg scope of all networks, which each network's own calls.
 
@@ -39,6 +40,7 @@ def inception_arg_scope(
       activation_fn: activation of every convolution; None for none.
       batch_norm_var_collection: collection for the moving means and variances; None for none.
       regularize_biases: whether the L2 loss includes biases.
+      normalize_dense: whether dense layers have the batch norm and activation of convolutions.
       **convolution: more defaults of `slim.conv2d`, such as `weights_initializer`.
 
     Returns:
@@ -63,5 +65,6 @@ def inception_arg_scope(
     if regularize_biases:
         regularizers['biases_regularizer'] = slim.l2_regularizer(weight_decay)
     with slim.arg_scope([slim.conv2d, slim.fully_connected], **regularizers):
-        with slim.arg_scope([slim.conv2d], activation_fn=activation_fn, **convolution) as scope:
+        layers = [slim.conv2d, slim.fully_connected] if normalize_dense else [slim.conv2d]
+        with slim.arg_scope(layers, activation_fn=activation_fn, **convolution) as scope:
             return scope

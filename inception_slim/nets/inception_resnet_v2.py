@@ -2,9 +2,8 @@
 Connections on Learning", https://arxiv.org/abs/1602.07261.
 
 The base network is the paper's figure 15 with the stem of Inception V3: ten residual blocks on a
-35×35 grid, twenty on 17×17 and ten on 8×8, with a reduction before the last two kinds. A residual
-block projects its branches to the depth of its input, scales them down and adds them to it. The
-blocks and the stem that V3 or V4 have too are in `mixed` and `layer_table`.
+35×35 grid, twenty on 17×17 and ten on 8×8, with a reduction before the last two kinds. The blocks
+and the stem that other networks have too are in `residual`, `mixed` and `layer_table`.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from inception_slim.nets.arg_scopes import inception_arg_scope
 from inception_slim.nets.heads import dense_aux_head, dense_logits, global_pool
 from inception_slim.nets.layer_table import STEM, VALID_LAYERS, Layer, build_layers, stem
 from inception_slim.nets.mixed import block_5x5, reduction_a
+from inception_slim.nets.residual import block8, block17, block35, reduction_to_8x8, repeat
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
@@ -26,83 +26,6 @@ _END_POINTS = (*STEM, 'Mixed_5b', 'Mixed_6a', 'PreAuxLogits', 'Mixed_7a', 'Conv2
 # End points that are not named like the layer's scope; None: not an end point.
 _END_POINT_NAMES = {'Repeat': None, 'Repeat_1': 'PreAuxLogits', 'Repeat_2': None, 'Block8': None}
 _AUX = ('PreAuxLogits', 5)  # input of the auxiliary classifier and its pooling's kernel size
-
-
-def _residual(net, branches, scale, activation_fn):
-    """Adds the concatenated branches to `net`, projected to its depth and scaled."""
-    up = slim.conv2d(tf.concat(branches, 3), net.shape[3], [1, 1], normalizer_fn=None,
-                     activation_fn=None, scope='Conv2d_1x1')
-    up = scale * up
-    if activation_fn == tf.nn.relu6:
-        up = tf.clip_by_value(up, -6.0, 6.0)  # the range of ReLU6
-    net = net + up
-    return activation_fn(net) if activation_fn else net
-
-
-def _block35(net, activation_fn, scope, scale=0.17):
-    """35×35: a 1×1, a 3×3, and two 3×3 in a row."""
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, 32, [1, 1], scope='Conv2d_1x1')
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, 32, [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, 32, [3, 3], scope='Conv2d_0b_3x3')
-        with tf.variable_scope('Branch_2'):
-            branch_2 = slim.conv2d(net, 32, [1, 1], scope='Conv2d_0a_1x1')
-            branch_2 = slim.conv2d(branch_2, 48, [3, 3], scope='Conv2d_0b_3x3')
-            branch_2 = slim.conv2d(branch_2, 64, [3, 3], scope='Conv2d_0c_3x3')
-        return _residual(net, [branch_0, branch_1, branch_2], scale, activation_fn)
-
-
-def _block17(net, activation_fn, scope, scale=0.10):
-    """17×17: a 1×1, and a 1×7 with a 7×1."""
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_1x1')
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, 128, [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, 160, [1, 7], scope='Conv2d_0b_1x7')
-            branch_1 = slim.conv2d(branch_1, 192, [7, 1], scope='Conv2d_0c_7x1')
-        return _residual(net, [branch_0, branch_1], scale, activation_fn)
-
-
-def _block8(net, activation_fn, scope, scale=0.20):
-    """8×8: a 1×1, and a 1×3 with a 3×1."""
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_1x1')
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, 192, [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, 224, [1, 3], scope='Conv2d_0b_1x3')
-            branch_1 = slim.conv2d(branch_1, 256, [3, 1], scope='Conv2d_0c_3x1')
-        return _residual(net, [branch_0, branch_1], scale, activation_fn)
-
-
-def _repeat(net, block, count, name, scope):
-    """Stacks `count` blocks, with the scopes `name`_1, `name`_2, …"""
-    with tf.variable_scope(scope):
-        for number in range(1, count + 1):
-            net = block(net, scope=f'{name}_{number}')
-    return net
-
-
-def _reduction_to_8x8(net, padding, scope):
-    """17×17 to 8×8: two strided 3×3, two 3×3 of which one is strided, and max pooling."""
-    last = {'stride': 2, 'padding': padding}
-    with tf.variable_scope(scope):
-        with tf.variable_scope('Branch_0'):
-            branch_0 = slim.conv2d(net, 256, [1, 1], scope='Conv2d_0a_1x1')
-            branch_0 = slim.conv2d(branch_0, 384, [3, 3], scope='Conv2d_1a_3x3', **last)
-        with tf.variable_scope('Branch_1'):
-            branch_1 = slim.conv2d(net, 256, [1, 1], scope='Conv2d_0a_1x1')
-            branch_1 = slim.conv2d(branch_1, 288, [3, 3], scope='Conv2d_1a_3x3', **last)
-        with tf.variable_scope('Branch_2'):
-            branch_2 = slim.conv2d(net, 256, [1, 1], scope='Conv2d_0a_1x1')
-            branch_2 = slim.conv2d(branch_2, 288, [3, 3], scope='Conv2d_0b_3x3')
-            branch_2 = slim.conv2d(branch_2, 320, [3, 3], scope='Conv2d_1a_3x3', **last)
-        with tf.variable_scope('Branch_3'):
-            branch_3 = slim.max_pool2d(net, [3, 3], scope='MaxPool_1a_3x3', **last)
-        return tf.concat([branch_0, branch_1, branch_2, branch_3], 3)
 
 
 def inception_resnet_v2_base(
@@ -152,23 +75,27 @@ def inception_resnet_v2_base(
 
     def blocks_17x17(net, scope):
         with slim.arg_scope([slim.conv2d], rate=2 if dilated else 1):
-            return _repeat(net, block=partial(_block17, activation_fn=activation_fn), count=20,
-                           name='block17', scope=scope)
+            return repeat(net, block=partial(block17, channels=(192, (128, 160, 192)),
+                                             activation_fn=activation_fn),
+                          count=20, name='block17', scope=scope)
 
     # Scope and layer; the comments give the output's size for a 299×299 image.
-    block35 = partial(_block35, activation_fn=activation_fn)
-    block8 = partial(_block8, activation_fn=activation_fn)
+    block_35x35 = partial(block35, channels=(32, (32, 32), (32, 48, 64)),
+                          activation_fn=activation_fn)
+    block_8x8 = partial(block8, channels=(192, (192, 224, 256)))
     layers: list[Layer] = [
         *stem(padding=padding),                                                       # 35×35×192
         ('Mixed_5b', partial(block_5x5, branch_0='Conv2d_1x1',                        # 35×35×320
                              channels=(96, (48, 64), (64, 96, 96), 64))),
-        ('Repeat', partial(_repeat, block=block35, count=10, name='block35')),
+        ('Repeat', partial(repeat, block=block_35x35, count=10, name='block35')),
         ('Mixed_6a', partial(reduction_a, channels=(384, (256, 256, 384)),            # 17×17×1088
                              stride=1 if dilated else 2, padding=padding)),
         ('Repeat_1', blocks_17x17),                                                   # 17×17×1088
-        ('Mixed_7a', partial(_reduction_to_8x8, padding=padding)),                    # 8×8×2080
-        ('Repeat_2', partial(_repeat, block=block8, count=9, name='block8')),
-        ('Block8', partial(_block8, activation_fn=None, scale=1.0)),  # linear, not scaled
+        ('Mixed_7a', partial(reduction_to_8x8, padding=padding, channels=(            # 8×8×2080
+            (256, 384), (256, 288), (256, 288, 320)))),
+        ('Repeat_2', partial(repeat, block=partial(block_8x8, activation_fn=activation_fn),
+                             count=9, name='block8')),
+        ('Block8', partial(block_8x8, activation_fn=None, scale=1.0)),  # linear, not scaled
         ('Conv2d_7b_1x1', partial(slim.conv2d, num_outputs=1536, kernel_size=[1, 1])),  # 8×8×1536
     ]
     with tf.variable_scope(scope, 'InceptionResnetV2', [inputs]), \

@@ -17,7 +17,8 @@ family        checkpoints/inception_v1 and _v2, narrow, and checkpoints_family.n
 
 NAME is inception_v1, inception_v2 or inception_v3. TensorFlow 1.15.5 has no Inception V4 and no
 Inception-ResNet V2; inception_v4.* and inception_resnet_v2.* come from the same TensorFlow and its
-`tf.contrib.slim`, with the networks as defined in research/slim.
+`tf.contrib.slim`, with the networks as defined in research/slim, and inception_resnet_v1.* with the
+network as defined in FaceNet: weight decay 5e-4, `bottleneck_layer_size=512` in the graphs.
 """
 
 import functools

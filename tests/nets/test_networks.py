@@ -17,6 +17,8 @@ from golden.weights import images, weights_for
 from helpers import (
     GOLDEN,
     NARROW,
+    check_graph,
+    describe,
     golden_arrays,
     golden_graphs,
     load_golden_weights,
@@ -63,17 +65,6 @@ def build(name, inputs=None, side=None, arg_scope=None, **arguments):
     return inputs, logits, end_points
 
 
-def describe(graph, end_points):
-    return {
-        'variables': [[v.op.name, v.shape.as_list()] for v in graph.get_collection('variables')],
-        'collections': {key: [item.name for item in graph.get_collection(key)]
-                        for key in graph.get_all_collection_keys()},
-        'end_points': [[name, tensor.name, tensor.shape.as_list()]
-                       for name, tensor in end_points.items()],
-        'ops': {(op.name, op.type) for op in graph.get_operations()},
-    }
-
-
 def build_described(name, **arguments):
     with reference_variables(), tf.Graph().as_default() as graph:
         inputs, logits, end_points = build(name, **arguments)
@@ -94,36 +85,6 @@ def inference_graph(request):
         load_golden_weights(session)
     yield request.param, session, inputs, end_points, described
     session.close()
-
-
-def check_graph(expected, found):
-    """The graph equals that of 1.15.5, except for changes in TensorFlow itself."""
-    assert found['variables'] == [variable[:2] for variable in expected['variables']]
-    collections, expected_collections = (
-        {key: names for key, names in description['collections'].items() if names}
-        for description in (found, expected))
-    assert collections == expected_collections
-    end_points = expected['end_points']
-    if isinstance(end_points, dict):
-        end_points = [[name, *tensor] for name, tensor in end_points.items()]
-    # Since TensorFlow 2.5 the last op of dropout is another one.
-    assert found['end_points'] == [
-        [name, tensor.replace('dropout/mul_1', 'dropout/SelectV2'), shape]
-        for name, tensor, shape in end_points]
-    was = {(name, kind) for name, kind in expected['ops'] if '/dropout/' not in name}
-    now = {(name, kind) for name, kind in found['ops'] if '/dropout/' not in name}
-    missing, extra = was - now, now - was
-    # Initializers use AddV2, and the constant of flatten has another name.
-    sums = {name for name, kind in extra if kind == 'AddV2'}
-    assert sums == {name for name, kind in missing if kind == 'Add'}
-    assert all('/Initializer/' in name for name in sums)
-    assert all(name.endswith('/flatten/Const') for name, kind in extra if kind != 'AddV2')
-    unused = Counter(name.rsplit('/', 1)[-1] for name, kind in missing if kind != 'Add')
-    assert {kind for _, kind in missing} <= {'Add', 'Const'}
-    assert set(unused) <= {'dilation_rate', 'Const_1', 'Const_2', 'Const_3', 'shape'}
-    assert unused['shape'] == len(extra) - len(sums)
-    assert all('BatchNorm/Const' in name for name, kind in missing
-               if kind == 'Const' and name.rsplit('/', 1)[-1].startswith('Const'))
 
 
 class TestGraph:
@@ -452,8 +413,8 @@ class TestArguments:
     def test_output_stride_and_alignment(self, graph, monkeypatch):
         # One block instead of ten or twenty, which does not change the grid.
         module = importlib.import_module('inception_slim.nets.inception_resnet_v2')
-        repeat = module._repeat
-        monkeypatch.setattr(module, '_repeat', lambda net, **arguments: repeat(
+        repeat = module.repeat
+        monkeypatch.setattr(module, 'repeat', lambda net, **arguments: repeat(
             net, **{**arguments, 'count': 1}))
 
         def grids(final, **arguments):
