@@ -106,7 +106,8 @@ def convert(arguments: argparse.Namespace) -> None:
         export.print_export(arguments, formats.export(
             arguments.source, arguments.destination, format=arguments.to,
             precision=arguments.precision, labels=arguments.labels,
-            calibration_images=arguments.calibration_images, overwrite=arguments.overwrite,
+            calibration_images=arguments.calibration_images, accept_loss=arguments.accept_loss,
+            overwrite=arguments.overwrite,
             **options))
         return
     if arguments.precision != 'float32' or arguments.labels or arguments.calibration_images:

@@ -20,7 +20,8 @@ def export(arguments: argparse.Namespace) -> None:
     print_export(arguments, formats.export(
         arguments.checkpoint, arguments.output, format=arguments.format,
         precision=arguments.precision, labels=arguments.labels,
-        calibration_images=arguments.calibration_images, overwrite=arguments.overwrite,
+        calibration_images=arguments.calibration_images, accept_loss=arguments.accept_loss,
+        overwrite=arguments.overwrite,
         **options_of(arguments, SourceOptions)))
 
 
@@ -61,5 +62,8 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
                         'some of them are compared with the checkpoint')
     parser.add_argument('--precision', choices=formats.PRECISIONS, default='float32',
                         help='tflite, onnx and openvino: dtype of the weights (%(default)s)')
+    parser.add_argument('--accept-loss', action='store_true',
+                        help='float16 and int8: write the file although its predictions differ '
+                        'much from those of the checkpoint')
     add_json(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace an existing output')

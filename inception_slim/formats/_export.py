@@ -33,7 +33,9 @@ import tensorflow.compat.v1 as tf
 # image, whose classes are close to each other.
 TOLERANCES = {'float32': 1e-4, 'float16': 0.03, 'int8': 0.5}
 _LOGIT_TOLERANCE = 1e-4  # relative to the largest logit; float32 only
-_COMPARED_IMAGES = 16
+# The least share of the compared images that keep their top-1 class.
+LEAST_AGREEMENT = {'float32': 0.0, 'float16': 0.8, 'int8': 0.8}
+_COMPARED_IMAGES = 32
 _CALIBRATION_IMAGES = 256
 
 
@@ -70,6 +72,7 @@ def export(
     precision: str = 'float32',
     labels: str | os.PathLike | Sequence[str] | None = None,
     calibration_images: np.ndarray | str | os.PathLike | None = None,
+    accept_loss: bool = False,
     overwrite: bool = False,
     use_ema: bool = False,
     checkpoint_scope: str | None = None,
@@ -105,8 +108,10 @@ def export(
         `labels.txt` beside the checkpoint are used if their number fits.
       calibration_images: a folder of images, or `[N, 299, 299, 3]` in [-1, 1], like those that
         the network will see. Required for int8, which calibrates the range of each layer with
-        up to 256 of them. Up to 16 are used to compare predictions; without any, generated
+        up to 256 of them. Up to 32 are used to compare predictions; without any, generated
         images are.
+      accept_loss: keep a file in float16 or int8 although fewer than 80 % of the compared images
+        keep their top-1 class, or a probability differs by more than `TOLERANCES`.
       overwrite: replace an existing destination.
       use_ema: take the moving averages of the weights.
       checkpoint_scope: which network to take, if the file holds more than one.
@@ -155,8 +160,8 @@ def export(
                 warnings.simplefilter('ignore')  # converters warn about their own deprecations
                 predict_exported = file_format.write(info, weights, new, settings)
                 predictions = np.asarray(predict_exported(compared))
-            difference = _check_predictions(destination, predictions, expected,
-                                            TOLERANCES[precision])
+            difference = _check_predictions(destination, predictions, expected, precision,
+                                            accept_loss)
             if precision == 'float32':
                 _check_logits(destination, predictions, expected, float(np.abs(logits).max()))
             size = _size_on_disk(new)
@@ -239,16 +244,26 @@ def _spread(items: Any, count: int) -> Any:
 
 
 def _check_predictions(destination: str, predictions: np.ndarray, expected: np.ndarray,
-                       tolerance: float) -> float:
+                       precision: str, accept_loss: bool) -> float:
     """Returns the largest difference of a probability."""
     if predictions.shape != expected.shape or not np.isfinite(predictions).all():
         raise ExportError(f'The predictions of {destination} have the shape '
                           f'{list(predictions.shape)} instead of {list(expected.shape)}, or are '
                           'not finite; nothing was left behind.')
     difference = float(np.abs(predictions - expected).max())
-    if difference > tolerance:
+    if accept_loss and precision != 'float32':
+        return difference
+    hint = '' if precision == 'float32' else (
+        ' Give more calibration images, another precision, or --accept-loss to keep it.')
+    if difference > TOLERANCES[precision]:
         raise ExportError(f'A probability of {destination} differs from the checkpoint by '
-                          f'{difference:.2g}, more than {tolerance:g}; nothing was left behind.')
+                          f'{difference:.2g}, more than {TOLERANCES[precision]:g}; nothing was '
+                          f'left behind.{hint}')
+    same = int((predictions.argmax(1) == expected.argmax(1)).sum())
+    if same < LEAST_AGREEMENT[precision] * len(expected):
+        raise ExportError(f'{destination} predicts another class than the checkpoint for '
+                          f'{len(expected) - same} of {len(expected)} images, more than '
+                          f'{1 - LEAST_AGREEMENT[precision]:.0%}; nothing was left behind.{hint}')
     return difference
 
 

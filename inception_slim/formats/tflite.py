@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.formats.frozen_graph import folded_graph
 from inception_slim.inference.engines import warm_up
+from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -17,20 +18,22 @@ if TYPE_CHECKING:
 def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
           settings: ExportSettings) -> PredictFn:
     """Writes a TFLite file; see `registry.Writer`."""
-    definition = folded_graph(info, weights, ['predictions'])
-    images = settings.calibration_images
+    classifier = registry.NETWORKS[info.network].classifier
+    kernel, biases = (weights[f'{classifier}/{name}'] for name in ('weights', 'biases'))
+    definition = folded_graph(info, weights, ['features'])
     with tf.Graph().as_default() as graph, tf.Session() as session:
         tf.import_graph_def(definition, name='')
+        inputs, features = (graph.get_tensor_by_name(name) for name in ('inputs:0', 'features:0'))
+        # A dense layer, also where TF-Slim has a 1×1 convolution: see `_convert_to_int8`.
+        logits = tf.linalg.matmul(features, kernel.reshape(kernel.shape[-2:])) + biases
         converter = tf.lite.TFLiteConverter.from_session(
-            session, *([graph.get_tensor_by_name(name)] for name in ('inputs:0', 'predictions:0')))
+            session, [inputs], [tf.nn.softmax(logits, name='predictions')])
         if settings.precision != 'float32':
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if settings.precision == 'float16':
             converter.target_spec.supported_types = [tf.float16]
-        if settings.precision == 'int8':
-            converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        model = converter.convert()
+        model = (_convert_to_int8(converter, settings.calibration_images)
+                 if settings.precision == 'int8' else converter.convert())
     with open(path, 'wb') as file:
         file.write(model)
     interpreter = tf.lite.Interpreter(model_path=path)
@@ -45,3 +48,17 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
 
     warm_up('tflite', lambda: predict(np.zeros((1, *inputs['shape'][1:]), np.float32)))
     return predict
+
+
+def _convert_to_int8(converter: tf.lite.TFLiteConverter, images: np.ndarray) -> bytes:
+    """Quantizes the network to int8; the classifier and the probabilities stay in float32.
+
+    A probability in int8 is a multiple of 1 / 256: a thousand similar ones would all be the same.
+    """
+    converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+                                           tf.lite.OpsSet.TFLITE_BUILTINS]
+    return tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_dataset=converter.representative_dataset,
+        debug_options=tf.lite.experimental.QuantizationDebugOptions(
+            denylisted_ops=['FULLY_CONNECTED', 'SOFTMAX'])).get_nondebug_quantized_model()

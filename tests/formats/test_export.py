@@ -5,7 +5,7 @@ import os
 import sys
 
 import fork_server
-from golden.weights import images
+from golden.weights import images, patchwork
 from helpers import GOLDEN, golden_arrays, softmax
 from inception_slim import checkpoint, formats
 from inception_slim.errors import CheckpointError, DatasetError
@@ -20,6 +20,16 @@ import tensorflow.compat.v1 as tf
 
 def path_of(name):
     return os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585')
+
+
+def write_wide_classifier(path, stddev):
+    """A checkpoint with 1,001 classes, whose weights have this standard deviation."""
+    info, weights = checkpoint.read(path_of('slim_v2'))
+    kernel = weights['Logits/Conv2d_1c_1x1/weights']
+    weights['Logits/Conv2d_1c_1x1/weights'] = np.float32(
+        stddev * np.random.RandomState(1).randn(*kernel.shape[:3], 1001))
+    weights['Logits/Conv2d_1c_1x1/biases'] = np.zeros(1001, np.float32)
+    checkpoint.write_network(info, weights, str(path))
 
 
 @pytest.fixture(scope='module')
@@ -86,6 +96,26 @@ class TestFormats:
         interpreter.invoke()
         np.testing.assert_allclose(interpreter.get_tensor(target['index']), golden['slim_v2'],
                                    atol=tolerance)
+
+    @pytest.mark.filterwarnings(r'ignore:\s*Warning. tf.lite.Interpreter is deprecated')
+    def test_tflite_int8_with_a_thousand_similar_probabilities(self, tmp_path):
+        """A probability of one in a thousand is less than the step of an int8 probability."""
+        write_wide_classifier(tmp_path / 'model.ckpt', 0.05)
+        result = formats.export(tmp_path / 'model.ckpt', tmp_path / 'model.tflite', format='tflite',
+                                precision='int8', calibration_images=patchwork(16, 299))
+        assert result.same_top1 >= 0.8 * result.images == 0.8 * 16
+
+    @pytest.mark.filterwarnings(r'ignore:\s*Warning. tf.lite.Interpreter is deprecated')
+    def test_int8_that_predicts_other_classes_is_written_only_if_accepted(self, tmp_path):
+        write_wide_classifier(tmp_path / 'model.ckpt', 1e-7)  # as good as equal probabilities
+        arguments = {'format': 'tflite', 'precision': 'int8',
+                     'calibration_images': patchwork(8, 299)}
+        with pytest.raises(ExportError, match='predicts another class than .* for . of 8 images'):
+            formats.export(tmp_path / 'model.ckpt', tmp_path / 'model.tflite', **arguments)
+        assert not (tmp_path / 'model.tflite').exists()
+        result = formats.export(tmp_path / 'model.ckpt', tmp_path / 'model.tflite',
+                                accept_loss=True, **arguments)
+        assert result.same_top1 < 0.8 * 8 and (tmp_path / 'model.tflite').exists()
 
     @pytest.mark.parametrize('name', [
         pytest.param('slim_v2', marks=pytest.mark.slow), 'gamma'])
