@@ -7,6 +7,7 @@ import contextlib
 from typing import Any, Protocol
 
 from inception_slim.errors import CheckpointError, InceptionSlimError, error_summary
+from inception_slim.nets.registry import BATCH_NORM_EPSILON
 import numpy as np
 
 InputScaling = tuple[Sequence[float], Sequence[float]] | tuple[np.ndarray, np.ndarray]
@@ -66,7 +67,7 @@ def wrap_read_errors(path: str) -> Iterator[None]:
 
 def read_finite(source: WeightSource, names: Iterable[str],
                 copy: bool = False) -> dict[str, np.ndarray]:
-    """Reads tensors and checks that all their values are finite.
+    """Reads tensors and checks that all values are finite and that variances can be used.
 
     Args:
       source: an opened file.
@@ -75,7 +76,8 @@ def read_finite(source: WeightSource, names: Iterable[str],
         the memory of its own tensors.
 
     Raises:
-      CheckpointError: a tensor cannot be read, or holds NaN or infinity.
+      CheckpointError: a tensor cannot be read, or holds NaN or infinity, or a variance of which
+        batch norm would take the root of a number that is not positive.
     """
     values = {name: source.read(name).copy() if copy else source.read(name) for name in names}
     not_finite = []
@@ -89,4 +91,10 @@ def read_finite(source: WeightSource, names: Iterable[str],
         raise CheckpointError(
             f'{source.prefix} holds NaN or infinite values in {len(not_finite)} tensors, such as '
             f'{not_finite[0]}: the training that wrote it had diverged; use an earlier checkpoint.')
+    for name, value in values.items():
+        # A little below 0 is possible, where another epsilon was added to the variance.
+        if 'moving_variance' in name and value.size and value.min() <= -BATCH_NORM_EPSILON:
+            raise CheckpointError(f'{source.prefix} holds the variance {value.min():g} in {name}, '
+                                  'which must not be negative; copy the file again from its '
+                                  'source.')
     return values

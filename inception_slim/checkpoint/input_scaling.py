@@ -37,13 +37,17 @@ def fold_input_scaling(values: dict[str, np.ndarray],
 
     Raises:
       CheckpointError: the first convolution of the network is padded with zeros, so that the shift
-        cannot be folded at the border.
+        cannot be folded at the border; or the scaling is not finite or its scale is 0.
     """
     scale, shift = (np.asarray(item, np.float64) for item in scaling)
     kernel = values.get(f'{_FIRST_LAYER}/weights')
     if kernel is None:
         raise CheckpointError(f'{path} has a padded first convolution, into which an input range '
                               'cannot be folded; scale the images instead.')
+    if not (np.isfinite(scale).all() and np.isfinite(shift).all() and scale.all()):
+        raise CheckpointError(f'{path} scales images by {scale.tolist()} and adds '
+                              f'{shift.tolist()}, which no network is trained on; correct the mean '
+                              'and the standard deviation in it.')
     added = np.einsum('hwio,i->o', kernel.astype(np.float64), shift)
     values[f'{_FIRST_LAYER}/weights'] = (kernel * scale[:, np.newaxis]).astype(np.float32)
     # Batch norm subtracts its mean from the convolution's output, to which the shift adds `added`.
@@ -52,3 +56,7 @@ def fold_input_scaling(values: dict[str, np.ndarray],
         values[mean] = (values[mean] - added).astype(np.float32)
     else:
         values[biases] = (values[biases] + added).astype(np.float32)
+    for name in (f'{_FIRST_LAYER}/weights', mean if mean in values else biases):
+        if not np.isfinite(values[name]).all():
+            raise CheckpointError(f'{path} scales images by {scale.tolist()}, with which {name} '
+                                  'overflows; correct the mean and the standard deviation in it.')

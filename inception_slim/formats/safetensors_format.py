@@ -121,7 +121,8 @@ def _input_scaling(config: str) -> tuple[tuple | None, tuple[str, ...]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, ()
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
-        return None, ()
+        raise CheckpointError(f'{config} asks for images with mean {mean.tolist()} subtracted, '
+                              f'divided by {std.tolist()}; give finite numbers above 0.')
     if np.array_equal(mean, [0.5] * 3) and np.array_equal(std, [0.5] * 3):
         return None, ()
     return (0.5 / std, (0.5 - mean) / std), (

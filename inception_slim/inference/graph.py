@@ -9,11 +9,11 @@ from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.errors import CheckpointError
 from inception_slim.nets import registry
 from inception_slim.nets.mixed import pooled_conv
+from inception_slim.nets.registry import BATCH_NORM_EPSILON
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-BATCH_NORM_EPSILON = 0.001
 # Keras chooses the base classes of a layer class when it is first used, by changing `__bases__`:
 # two threads that build their first network at the same time could see them half changed.
 _build_lock = threading.Lock()
@@ -30,7 +30,21 @@ def fold_batch_norm(weights: dict[str, np.ndarray],
 
     Returns:
       float32 variables that end in `weights` and `biases` only.
+
+    Raises:
+      CheckpointError: a folded value is not finite.
     """
+    with np.errstate(all='ignore'):
+        folded = _fold(weights, epsilon)
+    for name, value in folded.items():
+        if not np.isfinite(value).all():
+            raise CheckpointError(f'{name} overflows when its batch norm is folded into it: the '
+                                  'scale or the variance of batch norm is out of range; copy the '
+                                  'checkpoint again, or use an earlier one.')
+    return folded
+
+
+def _fold(weights: dict[str, np.ndarray], epsilon: float) -> dict[str, np.ndarray]:
     folded = {}
     for name in [name for name in weights if name.endswith(('weights', '/biases'))]:
         value = folded[name] = weights.pop(name)

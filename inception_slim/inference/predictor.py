@@ -15,7 +15,7 @@ import warnings
 from inception_slim import checkpoint as checkpoints
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.checkpoint.class_names import check_has_classifier
-from inception_slim.errors import InceptionSlimError
+from inception_slim.errors import CheckpointError, InceptionSlimError
 from inception_slim.inference.calibration import load_or_calibrate, pool_before_conv
 from inception_slim.inference.cpu_features import available_cores, has_bfloat16
 from inception_slim.inference.engines import ClassifierHead, Engine
@@ -85,6 +85,7 @@ class Predictor:
         Raises:
           DatasetError: a file does not exist or cannot be decoded.
           ValueError: an object is no image, or its values are out of range.
+          CheckpointError: a result is not finite.
           RuntimeError: the predictor is closed, or was loaded in another process.
         """
         return self._run('predictions', images)
@@ -135,7 +136,14 @@ class Predictor:
         else:
             parts = [engine.features(part) for part in self._preparer.batches(images)]
             features = np.concatenate(parts) if parts else self._no_features()
-        return features if output == 'features' else getattr(self._head, output)(features)
+        result = features if output == 'features' else getattr(self._head, output)(features)
+        if not np.isfinite(result).all():
+            image = int(np.flatnonzero(~np.isfinite(result).all(axis=1))[0])
+            raise CheckpointError(
+                f'The {output} of {self.info.path} are not finite for image {image + 1} of '
+                f'{len(result)} in a batch: an activation overflows in {self.precision}; '
+                'its weights are damaged, or those of a training that diverged.')
+        return result
 
     def _features(self, engine: Engine, images: np.ndarray) -> np.ndarray:
         return engine.features(images) if len(images) else self._no_features()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tensorflow.compat.v1 as tf
 
+BATCH_NORM_EPSILON = 0.001  # the default of all networks
+
 
 @dataclass(frozen=True)
 class Network:

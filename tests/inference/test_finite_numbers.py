@@ -1,0 +1,67 @@
+"""Numbers that cannot be: refused by the name of the tensor; no infinite result is returned."""
+
+import json
+import os
+
+from helpers import GOLDEN
+from inception_slim import checkpoint, evaluation, inference
+from inception_slim.checkpoint import CheckpointError
+from inception_slim.checkpoint._convert import write_checkpoint
+from inception_slim.checkpoint.input_scaling import fold_input_scaling
+from inception_slim.formats import safetensors_format
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
+IMAGE = os.path.join(GOLDEN, 'legacy_scripts', 'images', 'checks_01.jpg')
+LAYER = 'InceptionV3/Conv2d_2a_3x3'
+
+
+def changed_checkpoint(folder, changes):
+    """Writes the checkpoint with the first number of some tensors replaced; returns its prefix."""
+    reader = tf.train.load_checkpoint(SLIM_V2)
+    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+              if name.startswith('InceptionV3/') and 'RMSProp' not in name}
+    for name, value in changes.items():
+        values[name].ravel()[0] = value
+    return write_checkpoint(values, str(folder / 'model.ckpt'), 1)
+
+
+@pytest.mark.parametrize('name, value, message', [
+    ('weights', np.nan, 'holds NaN or infinite values in 1 tensors, such as .*2a_3x3/weights'),
+    ('BatchNorm/moving_variance', -1.0, r'holds the variance -1 in .*2a_3x3/BatchNorm/moving_var'),
+    ('BatchNorm/moving_variance', -0.001, 'holds the variance -0.001 in .*2a_3x3'),
+    ('BatchNorm/moving_mean', -3e38, None)])
+def test_weights(tmp_path, name, value, message):
+    path = changed_checkpoint(tmp_path, {f'{LAYER}/{name}': value})
+    if message is None:  # a finite number with which the results are not finite
+        with inference.load(path) as predictor, pytest.raises(
+                CheckpointError, match='are not finite for image 1 of 2'):
+            predictor.predict([IMAGE, IMAGE])
+        with pytest.raises(CheckpointError, match='features of .* are not finite'):
+            evaluation.features(path, IMAGE, tmp_path / 'features.npy')
+        assert not (tmp_path / 'features.npy').exists()
+        return
+    for read in (checkpoint.read, inference.load):
+        with pytest.raises(CheckpointError, match=message):
+            read(path)
+
+
+def test_scales_that_overflow(tmp_path):
+    path = changed_checkpoint(tmp_path, {
+        f'{LAYER}/weights': 3e38, f'{LAYER}/BatchNorm/moving_variance': 0})
+    with pytest.raises(CheckpointError, match='Conv2d_2a_3x3/weights overflows when its batch'):
+        inference.load(path)
+
+
+@pytest.mark.parametrize('std, message', [
+    ([0, 1, 1], 'give finite numbers above 0'), ([-1, 1, 1], 'give finite numbers above 0'),
+    ([float('nan'), 1, 1], 'give finite numbers above 0'),
+    ([1e-300, 1, 1], 'overflows'), ([1e-310, 1, 1], 'which no network is trained on')])
+def test_input_scaling(tmp_path, std, message):
+    (tmp_path / 'config.json').write_text(json.dumps({'mean': [0.5] * 3, 'std': std}))
+    _, weights = checkpoint.read(SLIM_V2)
+    with pytest.raises(CheckpointError, match=message), np.errstate(all='ignore'):
+        scaling, _ = safetensors_format._input_scaling(str(tmp_path / 'config.json'))
+        fold_input_scaling(weights, scaling, 'model.safetensors')
