@@ -30,7 +30,8 @@ import numpy as np
 if TYPE_CHECKING:
     from inception_slim.formats.registry import ExportSettings, PredictFn
 
-_LARGEST_PICKLE = 2**26
+# Of some thousand tensors; each byte may be an instruction that takes a hundred bytes of memory.
+_LARGEST_PICKLE = 2**22
 _LEGACY_MAGIC = 0x1950a86a20f9469cfc6c  # of files from before PyTorch 1.6
 _STORAGES = {'FloatStorage': 'f4', 'DoubleStorage': 'f8', 'HalfStorage': 'f2', 'LongStorage': 'i8',
              'IntStorage': 'i4', 'ShortStorage': 'i2', 'CharStorage': 'i1', 'ByteStorage': 'u1',

@@ -153,6 +153,12 @@ class TestPyTorch:
                 member.write(b'0' * 2**20)
         assert_refused(tmp_path / 'bomb.pth', 'TorchScript archive or another program')
 
+    def test_rejects_many_objects(self, tmp_path):
+        """Sixty million empty dicts, which a zip compresses to 58 KB."""
+        with zipfile.ZipFile(tmp_path / 'many.pth', 'w', zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr('archive/data.pkl', b'\x80\x02' + b'}' * 60_000_000)
+        assert_refused(tmp_path / 'many.pth', 'TorchScript archive or another program')
+
 
 class PickleProgram:
     """A pickle that is written by instruction, as no pickler would write it."""
