@@ -6,6 +6,7 @@ from importlib import resources
 import os
 from typing import TYPE_CHECKING
 
+from inception_slim._atomic_write import replace_together
 from inception_slim.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ def create_example(folder: str | os.PathLike) -> str:
 
 def _copy(source: Traversable, folder: str) -> None:
     os.makedirs(folder, exist_ok=True)
-    for entry in source.iterdir():
-        path = os.path.join(folder, entry.name)
-        if entry.is_dir() and entry.name == 'images':
-            _copy(entry, path)
-        elif entry.name.endswith(('.jpg', '.txt', '.index')) or '.data-' in entry.name:
-            with open(path, 'wb') as file:
-                file.write(entry.read_bytes())
+    with replace_together(os.path.join(folder, 'inception_v3.ckpt')) as new:
+        for entry in source.iterdir():
+            if entry.is_dir() and entry.name == 'images':
+                _copy(entry, os.path.join(folder, entry.name))
+            elif entry.name.endswith(('.jpg', '.txt', '.index')) or '.data-' in entry.name:
+                with open(os.path.join(new, entry.name), 'wb') as file:
+                    file.write(entry.read_bytes())

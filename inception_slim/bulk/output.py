@@ -11,6 +11,7 @@ import contextlib
 from dataclasses import dataclass, field
 import io
 import os
+import shutil
 from typing import Any, BinaryIO, Protocol
 
 from inception_slim._atomic_write import atomic_write
@@ -76,12 +77,10 @@ class _LocalStore:
     def remove(self, name: str) -> None:
         path = os.path.join(self.path, name)
         with contextlib.suppress(FileNotFoundError):
-            if not os.path.isdir(path):
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            else:
                 os.remove(path)
-                return
-            for entry in os.listdir(path):
-                os.remove(os.path.join(path, entry))
-            os.rmdir(path)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -103,7 +102,7 @@ class _LocalStore:
             lock.release()
 
     def _remove_partial_files(self) -> None:
-        """Removes the temporary files of `atomic_write` that a killed run left."""
+        """Removes the scratch folders of `atomic_write` that a killed run left."""
         for folder in ('', DONE):
             for name in self.names(folder):
                 if name.startswith(('._', '.part-')):

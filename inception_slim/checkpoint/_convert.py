@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import dataclasses
+import itertools
 import os
 import re
-import shutil
-import tempfile
 
-from inception_slim._atomic_write import check_parent_folder
+from inception_slim._atomic_write import (
+    check_parent_folder,
+    check_replaceable,
+    recover,
+    replace_together,
+)
 from inception_slim.checkpoint._weight_source import WeightSource, read_finite
 from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS, fold_input_scaling
 from inception_slim.checkpoint.naming import (
@@ -24,6 +29,7 @@ from inception_slim.checkpoint.naming import (
 from inception_slim.checkpoint.options import SourceOptions
 from inception_slim.checkpoint.tf_checkpoint import POOLING
 from inception_slim.checkpoint.weight_sources import open_weights
+from inception_slim.data.labels import LABELS, write_labels
 from inception_slim.errors import CheckpointError, error_summary
 from inception_slim.nets import registry
 from inception_slim.options import build_options
@@ -109,7 +115,7 @@ def convert(
     """Converts a checkpoint, or a file of another format, to a V2 checkpoint in TF-Slim's names.
 
     Writes the model variables, the global step, and the pooling if it is not TF-Slim's. Writing is
-    atomic: the new index replaces the old one after all data files are written, so an interruption
+    atomic: the new index replaces the old one after all data files are in place, so an interruption
     leaves either the complete old checkpoint or the complete new one.
 
     Args:
@@ -145,7 +151,8 @@ def convert(
 
 
 def write_network(info: CheckpointInfo, weights: dict[str, np.ndarray], destination: str,
-                  overwrite: bool = False) -> CheckpointInfo:
+                  overwrite: bool = False,
+                  class_names: Iterable[str] | None = None) -> CheckpointInfo:
     """Writes the variables of a network as a V2 checkpoint, atomically; see `convert`.
 
     Args:
@@ -153,6 +160,7 @@ def write_network(info: CheckpointInfo, weights: dict[str, np.ndarray], destinat
       weights: the variables by TF-Slim's names, without the scope.
       destination: the prefix of the new checkpoint.
       overwrite: replace an existing destination.
+      class_names: written to `labels.txt` beside the checkpoint, which it replaces.
 
     Returns:
       The description of the new checkpoint.
@@ -160,42 +168,41 @@ def write_network(info: CheckpointInfo, weights: dict[str, np.ndarray], destinat
     Raises:
       CheckpointError: the destination exists or cannot be written.
     """
-    check_destination(destination, overwrite)
-    old = _existing_files(destination)
     scope = registry.NETWORKS[info.network].scope
     values = {f'{scope}/{name}': value for name, value in weights.items()}
     if info.global_step is not None:
         values['global_step'] = np.array(info.global_step, np.int64)
     if info.pooling != 'average':
         values[POOLING] = np.array(info.pooling, object)
-    # Another number of shards than the old checkpoint's, so that no old data file is replaced
-    # before the index is.
-    num_shards = 2 if any(path.endswith('-of-00001') for path in old) else 1
+    old: list[str] = []
     try:
-        scratch = tempfile.mkdtemp(prefix='.' + os.path.basename(destination),
-                                   dir=os.path.dirname(os.path.abspath(destination)))
-        try:
-            prefix = write_checkpoint(values, os.path.join(scratch, 'new'), num_shards)
-            suffixes = [f'.data-{shard:05d}-of-{num_shards:05d}' for shard in range(num_shards)]
-            suffixes.append('.index')  # last
-            for suffix in suffixes:
-                os.replace(prefix + suffix, destination + suffix)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        for path in set(old) - {destination + suffix for suffix in suffixes}:
-            os.remove(path)
-    except (OSError, tf.errors.OpError) as error:
+        with replace_together(destination, CheckpointError, obsolete=old) as folder:
+            check_destination(destination, overwrite)
+            old += _existing_files(destination)
+            # A number of shards that no existing data file has: then the index, which is moved
+            # last, is the only file that is replaced. Before that, the old checkpoint is read, and
+            # afterwards the new one; no index ever belongs to data of another checkpoint.
+            num_shards = next(count for count in itertools.count(1)
+                              if not any(path.endswith(f'-of-{count:05d}') for path in old))
+            prefix = os.path.join(folder, os.path.basename(destination))
+            info = inspect(write_checkpoint(values, prefix, num_shards))
+            if class_names is not None:
+                write_labels(os.path.join(folder, LABELS), class_names, CheckpointError)
+    except tf.errors.OpError as error:
         raise CheckpointError(f'{destination} cannot be written: {error_summary(error)}.') from None
-    return inspect(destination)
+    return dataclasses.replace(info, path=destination)
 
 
 def check_destination(destination: str, overwrite: bool) -> None:
     """Raises CheckpointError if no checkpoint can be written to this prefix."""
-    if _existing_files(destination) and not overwrite:
-        raise CheckpointError(f'{destination} exists; give another name, or overwrite it.')
+    recover(destination)
     check_parent_folder(destination, CheckpointError)
     if os.path.isdir(destination):
         raise CheckpointError(f'{destination} is a folder; give the prefix of a checkpoint in it.')
+    for path in _existing_files(destination):
+        if not overwrite:
+            raise CheckpointError(f'{destination} exists; give another name, or overwrite it.')
+        check_replaceable(path, CheckpointError)
 
 
 def _check_complete(source: WeightSource, mapping: NameMapping) -> None:
@@ -217,13 +224,14 @@ def _check_complete(source: WeightSource, mapping: NameMapping) -> None:
 
 
 def _existing_files(prefix: str) -> list[str]:
-    """Lists the files of a V1 or V2 checkpoint that exist."""
-    pattern = re.compile(re.escape(os.path.basename(prefix)) + r'(\.index|\.data-\d{5}-of-\d{5})?')
+    """Lists the files of a V1 or V2 checkpoint that exist, and its graph."""
+    pattern = re.compile(re.escape(os.path.basename(prefix))
+                         + r'(\.index|\.meta|\.data-\d{5}-of-\d{5})?')
     folder = os.path.dirname(os.path.abspath(prefix))
     if not os.path.isdir(folder):
         return []
     return [os.path.join(os.path.dirname(prefix), name) for name in os.listdir(folder)
-            if pattern.fullmatch(name) and os.path.isfile(os.path.join(folder, name))]
+            if pattern.fullmatch(name)]
 
 
 def write_checkpoint(values: dict[str, np.ndarray], prefix: str, num_shards: int = 1) -> str:

@@ -12,13 +12,12 @@ import re
 import shutil
 import sys
 import tarfile
-import tempfile
 import time
 import urllib.error
 import urllib.request
 import zlib
 
-from inception_slim._atomic_write import atomic_write, check_parent_folder
+from inception_slim._atomic_write import atomic_write, replace_together
 from inception_slim.checkpoint._convert import read
 from inception_slim.checkpoint.naming import CheckpointInfo, inspect
 from inception_slim.checkpoint.published import PUBLISHED, SITE, PublishedCheckpoint
@@ -59,32 +58,29 @@ def download(name: str, folder: str | os.PathLike = '.', *, site: str = SITE) ->
     published = PUBLISHED[name]
     folder = os.fspath(folder)
     destination = os.path.join(folder, name)
-    check_parent_folder(destination, CheckpointError)
     if os.path.lexists(destination):
         return _inspect_existing(destination, published)
     url = f'{site.rstrip("/")}/{published.path}'
     part = os.path.join(folder, f'.{name}.part')
-    try:
+    # Locked, so that no other run appends to the same partial download.
+    with replace_together(destination, CheckpointError) as scratch:
+        if os.path.lexists(destination):
+            return _inspect_existing(destination, published)
         _fetch(url, part)
-        with tempfile.TemporaryDirectory(prefix=f'.{name}.', dir=folder) as scratch:
-            unpacked = os.path.join(scratch, name)
-            os.mkdir(unpacked)
-            try:
-                checksum = _check_sha256(part, name, folder, url)
-                _unpack(part, unpacked, url)
-                info, _ = read(_find_checkpoint(unpacked, url))
-                if info.network != published.network:
-                    raise CheckpointError(f'{url} is a checkpoint of {info.network}, not of '
-                                          f'{published.network}; give another site.')
-            except CheckpointError:
-                _remove_part(part)  # resuming would give the same archive again
-                raise
-            _record_sha256(checksum, name, folder)
-            os.rename(unpacked, destination)
-        _remove_part(part)
-    except OSError as error:
-        raise CheckpointError(f'{destination} cannot be written: {error.strerror or error}.'
-                              ) from None
+        unpacked = os.path.join(scratch, name)
+        os.mkdir(unpacked)
+        try:
+            checksum = _check_sha256(part, name, folder, url)
+            _unpack(part, unpacked, url)
+            info, _ = read(_find_checkpoint(unpacked, url))
+            if info.network != published.network:
+                raise CheckpointError(f'{url} is a checkpoint of {info.network}, not of '
+                                      f'{published.network}; give another site.')
+        except CheckpointError:
+            _remove_part(part)  # resuming would give the same archive again
+            raise
+        _record_sha256(checksum, name, folder)
+    _remove_part(part)
     return inspect(_find_checkpoint(destination, url))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import os
 from typing import Any
 
+from inception_slim._atomic_write import recover
 from inception_slim._file_openers import OPENERS
 from inception_slim.checkpoint._weight_source import WeightSource, wrap_read_errors
 from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
@@ -113,6 +114,8 @@ def open_weights(path: str | os.PathLike) -> WeightSource:
       CheckpointError: it cannot be read, or its format is unknown.
     """
     path = os.fspath(path)
+    if not os.path.exists(path):
+        recover(path)
     if os.path.isdir(path) or os.path.isfile(path):
         for opener in OPENERS:
             weights = opener(path)

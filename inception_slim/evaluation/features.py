@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 
 from inception_slim import data
-from inception_slim._atomic_write import atomic_write, check_writable
+from inception_slim._atomic_write import (
+    check_replaceable,
+    check_writable,
+    recover,
+    replace_together,
+)
 from inception_slim.data.filesystem import wrap_io_errors
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.data.name_list import write_names
@@ -74,6 +79,9 @@ def features(
         if not output.endswith('.npy'):
             raise DatasetError(f'{output} must end in .npy.')
         check_writable(output)
+        list_path = _list_path(output)
+        for path in (output, list_path):
+            check_replaceable(path)
     files = data.image_files(images)
     info = inspect_checkpoint(checkpoint, options)
     vectors, names = [], []
@@ -89,11 +97,10 @@ def features(
     result = np.concatenate(vectors)
     if output is None:
         return FeaturesResult(result, names, unreadable)
-    list_path = _list_path(output)
-    with atomic_write(output) as file:
-        np.save(file, result)
-    with atomic_write(list_path) as file:
-        write_names(file, names)
+    with replace_together(output) as folder:
+        np.save(os.path.join(folder, os.path.basename(output)), result)
+        with open(os.path.join(folder, os.path.basename(list_path)), 'wb') as file:
+            write_names(file, names)
     return FeaturesResult(result, names, unreadable, output, list_path)
 
 
@@ -122,6 +129,7 @@ def read_features(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
       (True, (8, 101))
     """
     path = os.fspath(path)
+    recover(path)
     list_path = _list_path(path)
     if not os.path.exists(list_path) and os.path.exists(_list_path(path, '.txt')):
         list_path = _list_path(path, '.txt')

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 import os
-import shutil
-import tempfile
 from typing import Any
 import warnings
 
 from inception_slim import checkpoint as checkpoints, data
-from inception_slim._atomic_write import check_parent_folder
+from inception_slim._atomic_write import (
+    check_parent_folder,
+    check_replaceable,
+    recover,
+    replace_together,
+)
 from inception_slim._tf_logging import suppress_stderr
 from inception_slim.checkpoint import CheckpointInfo, SourceOptions
 from inception_slim.checkpoint.class_names import resolve_class_names
@@ -150,12 +153,11 @@ def export(
     settings = ExportSettings(precision, _spread(images, _CALIBRATION_IMAGES), class_names)
     compared = _spread(images, _COMPARED_IMAGES)
     logits, expected = predict(info, weights, compared)
-    folder, name = os.path.split(os.path.abspath(destination))
     assert file_format.write is not None
     try:
-        scratch = tempfile.mkdtemp(prefix=f'.{name}.', dir=folder)
-        try:
-            new = os.path.join(scratch, name)
+        with replace_together(destination, ExportError) as folder:
+            _check_destination(destination, overwrite)
+            new = os.path.join(folder, os.path.basename(destination))
             with suppress_stderr(), warnings.catch_warnings():
                 warnings.simplefilter('ignore')  # converters warn about their own deprecations
                 predict_exported = file_format.write(info, weights, new, settings)
@@ -165,12 +167,7 @@ def export(
             if precision == 'float32':
                 _check_logits(destination, predictions, expected, float(np.abs(logits).max()))
             size = _size_on_disk(new)
-            if os.path.isdir(destination):  # a folder, unlike a file, cannot be replaced atomically
-                os.rename(destination, os.path.join(scratch, 'old'))
-            os.replace(new, destination)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    except (OSError, tf.errors.OpError) as error:
+    except tf.errors.OpError as error:
         raise ExportError(f'{destination} cannot be written ({error_summary(error)}); nothing was '
                           'left behind.') from None
     return ExportResult(
@@ -202,14 +199,19 @@ def _check_arguments(format: str, precision: str, labels: Any,
 
 
 def _check_destination(destination: str, overwrite: bool) -> None:
+    check_parent_folder(destination, ExportError)
+    recover(destination)
     if os.path.lexists(destination) and not overwrite:
         raise ExportError(f'{destination} exists; give another path or overwrite it.')
-    if os.path.isdir(destination) and os.listdir(destination) and not any(
-            entry.folder_file and os.path.exists(os.path.join(destination, entry.folder_file))
-            for entry in WRITABLE.values()):
-        raise ExportError(f'{destination} is a folder with other content than an exported model; '
-                          'give another path.')
-    check_parent_folder(destination, ExportError)
+    check_replaceable(destination, ExportError)
+    if os.path.isdir(destination):
+        names = set(os.listdir(destination))
+        others = min((names - {entry.folder_file, *entry.folder_names}
+                      for entry in WRITABLE.values() if entry.folder_file in names),
+                     key=len, default=names)
+        if others:
+            raise ExportError(f'{destination} is a folder with other content than an exported '
+                              f'model, such as {min(others)}; give another path.')
 
 
 def _class_names(labels: Any, info: CheckpointInfo) -> list[str] | None:

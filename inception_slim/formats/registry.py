@@ -63,6 +63,7 @@ class FileFormat:
       matches: whether a file with this path and these first bytes has the format; None if it
         cannot be read as a single file.
       folder_file: the file that identifies a folder of this format, if it can be a folder.
+      folder_names: what else such a folder holds when `write` has written it.
       read: opens a file or folder; None if the format cannot be read.
       write: writes a network; None if the format cannot be written.
       check: raises an ExportError if the format cannot represent a network.
@@ -73,6 +74,7 @@ class FileFormat:
     name: str
     matches: Callable[[str, bytes], bool] | None = None
     folder_file: str | None = None
+    folder_names: tuple[str, ...] = ()
     read: Callable[[str], WeightSource] | None = None
     write: Writer | None = None
     check: Callable[[CheckpointInfo], None] | None = None
@@ -129,7 +131,8 @@ def _is_frozen_graph(path: str, head: bytes) -> bool:
 # The first entry that matches a file reads it, so the order matters: `_is_torch` accepts any zip
 # and `_is_frozen_graph` any .pb.
 TABLE = (
-    FileFormat('saved-model', _is_saved_model, 'saved_model.pb', saved_model.read_weights,
+    FileFormat('saved-model', _is_saved_model, 'saved_model.pb',
+               ('fingerprint.pb', 'variables', 'assets'), saved_model.read_weights,
                saved_model.write, stores_class_names=True),
     FileFormat('keras', _is_keras, read=keras_reader.read_weights, write=keras_writer.write,
                check=keras_writer.check),
@@ -138,13 +141,13 @@ TABLE = (
     FileFormat('archive', _is_archive, read=archive.read_weights),
     FileFormat('safetensors', _is_safetensors, read=safetensors_format.read_weights,
                write=safetensors_format.write, check=state_dicts.check),
-    FileFormat('timm', None, 'model.safetensors', safetensors_format.read_weights,
-               safetensors_format.write_timm, state_dicts.check),
+    FileFormat('timm', None, 'model.safetensors', ('config.json',),
+               safetensors_format.read_weights, safetensors_format.write_timm, state_dicts.check),
     FileFormat('onnx', _is_onnx, read=onnx_format.read_weights, write=onnx_format.write,
                precisions=('float32', 'int8')),
-    FileFormat('tfjs', _is_tfjs, 'model.json', tfjs.read_weights),
-    FileFormat('openvino', _is_openvino, openvino_format.FILE, openvino_format.read_weights,
-               openvino_format.write, precisions=PRECISIONS),
+    FileFormat('tfjs', _is_tfjs, 'model.json', read=tfjs.read_weights),
+    FileFormat('openvino', _is_openvino, openvino_format.FILE, ('openvino_model.bin',),
+               openvino_format.read_weights, openvino_format.write, precisions=PRECISIONS),
     FileFormat('frozen', _is_frozen_graph, read=frozen_graph.read_weights,
                write=frozen_graph.write),
     FileFormat('tflite', write=tflite.write, precisions=PRECISIONS),

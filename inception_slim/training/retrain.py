@@ -149,8 +149,7 @@ def retrain(
         kernel.shape if network.classifier == 'Logits/Logits' else (1, 1, *kernel.shape))
     weights[f'{network.classifier}/biases'] = biases
     checkpoints.write_network(dataclasses.replace(info, global_step=None), weights, destination,
-                              options.overwrite)
-    data.write_labels(os.path.join(output, data.LABELS), images.class_names, TrainingError)
+                              options.overwrite, images.class_names)
     logits = {part: values @ kernel + biases for part, (values, _) in arrays.items()
               if len(values)}
     accuracy = {part: float(np.mean(logits[part].argmax(1) == arrays[part][1]))
