@@ -18,13 +18,15 @@ from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError
 from inception_slim.formats.lazy_tensors import epsilon_note, shift_epsilon
 from inception_slim.formats.name_maps import inception_2015_names
-from inception_slim.formats.node_names import detect_pooling, parse_layer
+from inception_slim.formats.node_names import detect_pooling, parse_layer, slim_layers
 from inception_slim.formats.retrained_graph import (
     Classifier,
+    constant_name,
     find_classifier,
     find_input_scaling,
     replace_classifier,
 )
+from inception_slim.formats.structure import Node, check_structure
 from inception_slim.inference import (
     BATCH_NORM_EPSILON,
     constant_graph,
@@ -109,10 +111,79 @@ def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Imported
     weights = ImportedWeights(path, version, 'TF-Slim', tensors, pooling=detect_pooling(by_name),
                               input_scaling=find_input_scaling(by_name, constants),
                               notes=notes)
-    if classifier is not None:
+    if tensors:
         mapping = recognize(weights)
-        replace_classifier(tensors, mapping.network, mapping.scope, classifier)
+        if classifier is not None:
+            replace_classifier(tensors, mapping.network, mapping.scope, classifier)
+        _check_structure(path, mapping.network, weights.pooling, by_name, constants)
     return weights
+
+
+def check_variables_structure(path: str, weights: ImportedWeights,
+                              nodes: Iterable[tf.NodeDef]) -> None:
+    """Compares a graph, whose weights are variables, with the network; see `check_structure`."""
+    _check_structure(path, recognize(weights).network, weights.pooling,
+                     {node.name: node for node in nodes}, {})
+
+
+def _check_structure(path: str, network: registry.Network, pooling: str,
+                     nodes: Mapping[str, tf.NodeDef],
+                     constants: Mapping[str, LazyTensor]) -> None:
+    check_structure(path, network, pooling, _structure(nodes, constants), slim_layers(
+        name for name, node in nodes.items() if node.op in _CONVOLUTIONS))
+
+
+_CONVOLUTIONS = frozenset(('Conv2D', 'DepthwiseConv2dNative'))
+_NORMS = frozenset(('FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3',
+                    'BatchNormWithGlobalNormalization'))
+_ACTIVATIONS = frozenset(('Relu', 'Relu6', 'LeakyRelu', 'Elu', 'Selu', 'Sigmoid', 'Softplus',
+                          'Softsign', 'Tanh'))
+_POOLS = {'MaxPool': 'max', 'MaxPoolV2': 'max', 'AvgPool': 'avg'}
+_SUMS_AND_PRODUCTS = frozenset(('Add', 'AddV2', 'BiasAdd', 'Mul', 'Sub'))
+_WITHOUT_EFFECT = frozenset(('Identity', 'CheckNumerics', 'PlaceholderWithDefault',
+                             'StopGradient'))
+
+
+def _structure(nodes: Mapping[str, tf.NodeDef],
+               constants: Mapping[str, LazyTensor]) -> dict[str, Node]:
+    """The nodes of a graph for `check_structure`."""
+    return {name: _structure_node(node, nodes, constants) for name, node in nodes.items()}
+
+
+def _structure_node(node: tf.NodeDef, nodes: Mapping[str, tf.NodeDef],
+                    constants: Mapping[str, LazyTensor]) -> Node:
+    names = (name.split(':')[0] for name in node.input if not name.startswith('^'))
+    inputs = tuple(name for name in names if name in nodes and nodes[name].op != 'Const')
+    if node.op in _CONVOLUTIONS:
+        kernel = constants.get(constant_name(nodes, node.input[1]))
+        return Node('conv', inputs[:1], kernel.shape[:2] if kernel is not None else (1, 1),
+                    _spatial(node, 'strides'), _spatial(node, 'dilations'), _padding(node))
+    if node.op in _POOLS:
+        return Node(_POOLS[node.op], inputs[:1], _spatial(node, 'ksize'),
+                    _spatial(node, 'strides'), padding=_padding(node))
+    if node.op in _NORMS:
+        return Node('norm', inputs[:1])
+    if node.op in _ACTIVATIONS:
+        return Node('activation', inputs, function=node.op.lower())
+    if node.op in ('Concat', 'ConcatV2'):
+        return Node('concat', inputs)
+    if node.op in _WITHOUT_EFFECT:
+        return Node('identity', inputs)
+    if node.op in _SUMS_AND_PRODUCTS and len(inputs) == 1:
+        return Node('bias', inputs)  # or a part of batch norm that is not fused
+    return Node('other', inputs)
+
+
+def _spatial(node: tf.NodeDef, attribute: str) -> tuple[int, ...]:
+    sides = tuple(node.attr[attribute].list.i) or (1, 1, 1, 1)
+    return sides[2:] if node.attr['data_format'].s == b'NCHW' else sides[1:3]
+
+
+def _padding(node: tf.NodeDef) -> str | tuple[int, ...]:
+    if node.attr['padding'].s == b'EXPLICIT':
+        sides = tuple(node.attr['explicit_paddings'].list.i)
+        return sides[4:] if node.attr['data_format'].s == b'NCHW' else sides[2:6]
+    return node.attr['padding'].s.decode()
 
 
 def _constant(path: str, node: tf.NodeDef) -> LazyTensor:
@@ -167,6 +238,9 @@ def _from_2015_graph(path: str, version: str, constants: Mapping[str, LazyTensor
     if last_pool is not None and last_pool.op == 'MaxPool':
         pooling, notes = '2015', ('Network of December 2015: the pooled branch of its last block '
                                   'uses max pooling instead of average pooling.',)
+    check_structure(
+        path, registry.NETWORKS['inception_v3'], pooling, _structure(nodes, constants),
+        {layer: f'{name}/Conv2D' for layer, name in inception_2015_names().items()})
     return ImportedWeights(
         path, version, 'December 2015', tensors, pooling=pooling,
         input_scaling=find_input_scaling(nodes, constants), notes=notes)

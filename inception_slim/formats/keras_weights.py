@@ -17,6 +17,7 @@ from inception_slim.checkpoint import ImportedWeights, LazyTensor
 from inception_slim.errors import CheckpointError
 from inception_slim.formats.lazy_tensors import as_convolution, epsilon_note, shift_epsilon
 from inception_slim.formats.name_maps import base_layers
+from inception_slim.formats.structure import Node, check_structure
 from inception_slim.inference import BATCH_NORM_EPSILON
 from inception_slim.nets import registry
 import numpy as np
@@ -34,6 +35,11 @@ _GRID = 8  # side of the features before the average
 # The last convolution of each branch of Inception V3's last block: their channels are the features.
 _V3_FEATURES = ('Branch_0/Conv2d_0a_1x1', 'Branch_1/Conv2d_0b_1x3', 'Branch_1/Conv2d_0c_3x1',
                 'Branch_2/Conv2d_0c_1x3', 'Branch_2/Conv2d_0d_3x1', 'Branch_3/Conv2d_0b_1x1')
+
+_CONVOLUTIONS = ('Conv2D', 'DepthwiseConv2D', 'SeparableConv2D')
+_POOLS = {'MaxPooling2D': 'max', 'AveragePooling2D': 'avg'}
+_KINDS = {'BatchNormalization': 'norm', 'Concatenate': 'concat', 'Dropout': 'identity',
+          'GaussianNoise': 'identity', 'SpatialDropout2D': 'identity'}
 
 # Layers of the base network by TF-Slim's names: a convolution, and its batch norm if it has one.
 BaseLayers = dict[str, tuple['Layer', ...]]
@@ -79,7 +85,9 @@ def iter_layer_configs(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         if 'layers' in layer['config']:
             yield from iter_layer_configs(layer)
         else:
-            yield str(layer.get('class_name')), {'name': layer.get('name'), **layer['config']}
+            yield str(layer.get('class_name')), {
+                'name': layer.get('name'), 'inbound_nodes': layer.get('inbound_nodes'),
+                **layer['config']}
 
 
 def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer], config: Any,
@@ -98,13 +106,16 @@ def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer],
     own = _match_own_names(layers)
     network, base = own or _match_keras_applications(path, layers)
     tensors, notes = _base_tensors(path, network.name, base, configs)
+    pooling = _pooling(configs)
+    check_structure(path, network, pooling, _structure(configs),
+                    {layer: pair[0].name for layer, pair in base.items() if pair})
     base_names = {layer.name for pair in base.values() for layer in pair}
     left = {name: layer for name, layer in layers.items() if name not in base_names}
     notes += _add_classifier(network, left, base_names, configs, tensors)
     return ImportedWeights(
         path, version, "Keras, TF-Slim's" if own else 'keras.applications',
         {f'{network.scope}/{name}': tensor for name, tensor in tensors.items()},
-        pooling=_pooling(configs), input_scaling=_input_scaling(path, configs),
+        pooling=pooling, input_scaling=_input_scaling(path, configs),
         notes=tuple(notes), holding=holding)
 
 
@@ -192,6 +203,57 @@ def _check_kernel_size(path: str, name: str, tensors: Mapping[str, LazyTensor]) 
         actual = 'no kernel' if tensor is None else f'a kernel {list(tensor.shape)}'
         raise CheckpointError(f'{path} has {actual} for {name}, which needs {size[0]}×{size[1]}; '
                               'its layers are not those of keras.applications in their order.')
+
+
+def _structure(configs: list[_LayerConfig]) -> dict[str, Node]:
+    """The layers of a configuration for `check_structure`."""
+    return {config.name: _structure_node(config) for config in configs}
+
+
+def _structure_node(config: _LayerConfig) -> Node:
+    options = config.options
+    inputs = tuple(_inbound_names(options.get('inbound_nodes')))
+    if config.kind in _CONVOLUTIONS and {'kernel_size', 'strides', 'padding'} <= set(options):
+        return Node('conv', inputs, _pair(options['kernel_size']), _pair(options['strides']),
+                    _pair(options.get('dilation_rate', 1)), str(options['padding']).upper())
+    if config.kind in _POOLS:
+        window = options.get('pool_size', 2)
+        return Node(_POOLS[config.kind], inputs, _pair(window),
+                    _pair(options.get('strides') or window),
+                    padding=str(options.get('padding', 'valid')).upper())
+    if config.kind == 'ReLU':
+        changed = [name for name in ('max_value', 'negative_slope', 'threshold')
+                   if options.get(name)]
+        return Node('activation', inputs, function='relu with ' + changed[0] if changed else 'relu')
+    if config.kind in ('Activation', 'ELU', 'LeakyReLU', 'PReLU', 'Softmax'):
+        function = _activation(config) if config.kind == 'Activation' else config.kind
+        if function == 'linear':
+            return Node('identity', inputs)
+        return Node('activation', inputs, function=str(function))
+    if config.kind in _KINDS:
+        return Node(_KINDS[config.kind], inputs)
+    return Node('other', inputs)
+
+
+def _inbound_names(node: Any) -> Iterator[str]:
+    """The layers that a layer takes its inputs from, as Keras 2 or Keras 3 records them."""
+    if isinstance(node, dict):
+        history = node.get('keras_history')
+        if isinstance(history, list) and history and isinstance(history[0], str):
+            yield history[0]
+        else:
+            for value in node.values():
+                yield from _inbound_names(value)
+    elif isinstance(node, list):
+        if len(node) >= 3 and isinstance(node[0], str) and isinstance(node[1], int):
+            yield node[0]
+        else:
+            for value in node:
+                yield from _inbound_names(value)
+
+
+def _pair(sides: Any) -> tuple[int, ...]:
+    return tuple(sides) if isinstance(sides, (list, tuple)) else (sides, sides)
 
 
 def _pooling(configs: list[_LayerConfig]) -> str:

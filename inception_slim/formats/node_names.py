@@ -26,6 +26,23 @@ def parse_layer(node: str) -> tuple[str, str] | None:
     return match and (f'{match[1]}/{match[2]}', _PARAMETERS.get(match[3], 'weights'))
 
 
+def slim_layers(nodes: Iterable[str]) -> dict[str, str]:
+    """The nodes of convolutions by their layers in the network's scope, for `check_structure`.
+
+    Example:
+      >>> from inception_slim.formats.node_names import slim_layers
+      >>> slim_layers(['InceptionV3/InceptionV3/Conv2d_1a_3x3/Conv2D'])
+      {'Conv2d_1a_3x3': 'InceptionV3/InceptionV3/Conv2d_1a_3x3/Conv2D'}
+    """
+    layers = {}
+    for node in nodes:
+        parsed = parse_layer(node)
+        if parsed:
+            layer = parsed[0].split('/', 1)[1]
+            layers[f'{layer}/depthwise' if parsed[1] == 'depthwise_weights' else layer] = node
+    return layers
+
+
 def detect_pooling(nodes: Iterable[str]) -> str:
     """How a network with these nodes pools, one of `nets.POOLINGS`."""
     for name in nodes:

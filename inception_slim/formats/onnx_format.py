@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from inception_slim import _optional
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
+from inception_slim.checkpoint.naming import recognize
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError, ExportError, error_summary
 from inception_slim.formats.frozen_graph import classic_frozen_graph
@@ -21,7 +22,9 @@ from inception_slim.formats.node_names import (
     foreign_names_error,
     parse_layer,
     quantized_error,
+    slim_layers,
 )
+from inception_slim.formats.structure import Node, check_structure
 from inception_slim.inference import fold_batch_norm
 from inception_slim.inference.calibration import export_ops
 from inception_slim.inference.engines import warm_up
@@ -68,8 +71,53 @@ def read_weights(path: str) -> ImportedWeights:
             _add_weights(tensors, *layer, node, constants)
     if not tensors:
         raise foreign_names_error(path, 'ONNX file')
-    return ImportedWeights(path, 'ONNX file', 'TF-Slim', tensors,
-                           pooling=detect_pooling(node.name for node in graph.node))
+    weights = ImportedWeights(path, 'ONNX file', 'TF-Slim', tensors,
+                              pooling=detect_pooling(node.name for node in graph.node))
+    check_structure(path, recognize(weights).network, weights.pooling,
+                    _structure(graph, constants), slim_layers(
+                        node.name for node in graph.node if node.op_type == 'Conv'))
+    return weights
+
+
+_ACTIVATIONS = frozenset(('Clip', 'Elu', 'LeakyRelu', 'Relu', 'Selu', 'Sigmoid', 'Softplus',
+                          'Softsign', 'Tanh'))
+_KINDS = {'BatchNormalization': 'norm', 'Concat': 'concat', 'Identity': 'identity',
+          'Transpose': 'identity'}
+_POOLS = {'MaxPool': 'max', 'AveragePool': 'avg'}
+
+
+def _structure(graph: Any, constants: dict[str, LazyTensor]) -> dict[str, Node]:
+    """The nodes of a graph for `check_structure`."""
+    producers = {output: node.name for node in graph.node for output in node.output}
+    return {node.name: _structure_node(node, tuple(
+        producers[name] for name in node.input if name in producers), constants)
+        for node in graph.node}
+
+
+def _structure_node(node: Any, inputs: tuple[str, ...], constants: dict[str, LazyTensor]) -> Node:
+    attributes = {attribute.name: attribute for attribute in node.attribute}
+
+    def sides(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(attributes[name].ints) if name in attributes else default
+
+    if node.op_type == 'Conv' or node.op_type in _POOLS:
+        window = sides('kernel_shape', ())
+        if not window:
+            kernel = constants.get(node.input[1])
+            window = kernel.shape[2:] if kernel is not None else (1, 1)
+        top, left, bottom, right = sides('pads', (0, 0, 0, 0))
+        padding: str | tuple[int, ...] = (top, bottom, left, right)
+        if 'auto_pad' in attributes and attributes['auto_pad'].s != b'NOTSET':
+            padding = attributes['auto_pad'].s.decode().removesuffix('_UPPER')
+        return Node(_POOLS.get(node.op_type, 'conv'), inputs, window, sides('strides', (1, 1)),
+                    sides('dilations', (1, 1)), padding)
+    if node.op_type in _ACTIVATIONS:
+        return Node('activation', inputs[:1], function=node.op_type.lower())
+    if node.op_type in _KINDS:
+        return Node(_KINDS[node.op_type], inputs)
+    if node.op_type in ('Add', 'Sub', 'Mul') and len(inputs) == 1:
+        return Node('bias', inputs)
+    return Node('other', inputs)
 
 
 def _add_weights(tensors: dict[str, LazyTensor], layer: str, parameter: str, node: Any,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from inception_slim import _optional
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
+from inception_slim.checkpoint.naming import recognize
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError, ExportError
 from inception_slim.formats.lazy_tensors import as_convolution, flatten, to_hwio, transform
@@ -18,7 +19,9 @@ from inception_slim.formats.node_names import (
     foreign_names_error,
     parse_layer,
     quantized_error,
+    slim_layers,
 )
+from inception_slim.formats.structure import Node, check_structure
 from inception_slim.inference import fold_batch_norm
 from inception_slim.inference.calibration import export_ops
 from inception_slim.inference.engines import warm_up
@@ -30,7 +33,12 @@ if TYPE_CHECKING:
 
 FILE = 'openvino_model.xml'  # the name that optimum uses too
 _LARGEST_FILE = 2**30
-_OPS_WITH_WEIGHTS = ('Convolution', 'GroupConvolution', 'MatMul')
+_CONVOLUTIONS = ('Convolution', 'GroupConvolution')
+_OPS_WITH_WEIGHTS = (*_CONVOLUTIONS, 'MatMul')
+_ACTIVATIONS = frozenset(('Clamp', 'Elu', 'PRelu', 'Relu', 'Selu', 'Sigmoid', 'SoftPlus', 'Tanh'))
+_KINDS = {'BatchNormInference': 'norm', 'Concat': 'concat', 'Convert': 'identity',
+          'Transpose': 'identity'}
+_POOLS = {'MaxPool': 'max', 'AvgPool': 'avg'}
 
 
 def read_weights(path: str) -> ImportedWeights:
@@ -60,8 +68,43 @@ def read_weights(path: str) -> ImportedWeights:
                     _constant(path, consumer.get_node().input_value(1).get_node()))
     if not tensors:
         raise foreign_names_error(path, 'OpenVINO model')
-    return ImportedWeights(path, 'OpenVINO IR', 'TF-Slim', tensors, pooling=detect_pooling(
+    imported = ImportedWeights(path, 'OpenVINO IR', 'TF-Slim', tensors, pooling=detect_pooling(
         operation.get_friendly_name() for operation in operations))
+    check_structure(
+        path, recognize(imported).network, imported.pooling,
+        {operation.get_friendly_name(): _structure_node(operation) for operation in operations},
+        slim_layers(operation.get_friendly_name() for operation in operations
+                    if operation.get_type_name() in _CONVOLUTIONS))
+    return imported
+
+
+def _structure_node(operation: Any) -> Node:
+    """An operation for `check_structure`."""
+    kind, attributes = operation.get_type_name(), operation.get_attributes()
+    sources = [value.get_node() for value in operation.input_values()]
+    inputs = tuple(node.get_friendly_name() for node in sources if not _is_constant(node))
+    if kind in _CONVOLUTIONS or kind in _POOLS:
+        window = tuple(attributes['kernel']) if kind in _POOLS else tuple(
+            sources[1].get_output_shape(0))[-2:]
+        (top, left), (bottom, right) = attributes['pads_begin'], attributes['pads_end']
+        padding: str | tuple[int, ...] = (top, bottom, left, right)
+        if attributes.get('auto_pad', 'explicit') != 'explicit':
+            padding = attributes['auto_pad'].upper().removesuffix('_UPPER')
+        return Node(_POOLS.get(kind, 'conv'), inputs[:1], window, tuple(attributes['strides']),
+                    tuple(attributes.get('dilations', (1, 1))), padding)
+    if kind in _ACTIVATIONS:
+        return Node('activation', inputs[:1], function=kind.lower())
+    if kind in _KINDS:
+        return Node(_KINDS[kind], inputs)
+    if kind in ('Add', 'Multiply', 'Subtract') and len(inputs) == 1:
+        return Node('bias', inputs)
+    return Node('other', inputs)
+
+
+def _is_constant(node: Any) -> bool:
+    while node.get_type_name() == 'Convert':
+        node = node.input_value(0).get_node()
+    return node.get_type_name() == 'Constant'
 
 
 def _kernel(path: str, operation: Any) -> LazyTensor:

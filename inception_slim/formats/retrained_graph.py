@@ -59,13 +59,13 @@ def find_classifier(path: str, nodes: Mapping[str, tf.NodeDef],
     for node in nodes.values():
         if node.op != 'MatMul':
             continue
-        name = _constant(nodes, node.input[1])
+        name = constant_name(nodes, node.input[1])
         weights = constants.get(name)
         if weights is None or len(weights.shape) != 2 or 'final_' not in f'{name} {node.name}':
             continue
         total = next((other for other in nodes.values() if other.op in _SUMS
                       and _producer(nodes, other.input[0]) is node), None)
-        biases = constants.get(_constant(nodes, total.input[1])) if total else None
+        biases = constants.get(constant_name(nodes, total.input[1])) if total else None
         if total is None or biases is None or biases.shape != weights.shape[1:]:
             raise CheckpointError(f'{path} has a dense layer, {node.name}, without biases; it is '
                                   'not a classifier of retrain.py.')
@@ -122,13 +122,13 @@ def find_input_scaling(nodes: Mapping[str, tf.NodeDef], constants: Mapping[str, 
     scale, shift = np.ones(3), np.zeros(3)
     node = next((_producer(nodes, layer.input[0]) for layer in nodes.values()
                  if layer.op in ('Conv2D', 'DepthwiseConv2dNative')
-                 and (kernel := constants.get(_constant(nodes, layer.input[1]))) is not None
+                 and (kernel := constants.get(constant_name(nodes, layer.input[1]))) is not None
                  and kernel.shape[2:3] == (3,)), None)
     while node is not None and node.input:
         if node.op in _KEPT_RANGE:
             node = _producer(nodes, node.input[0])
             continue
-        operands = [constants.get(_constant(nodes, name)) for name in node.input[:2]]
+        operands = [constants.get(constant_name(nodes, name)) for name in node.input[:2]]
         position, operand = next(((index, operand) for index, operand in enumerate(operands)
                                   if operand is not None), (0, None))
         if operand is None or operand.load().size not in (1, 3):
@@ -157,7 +157,7 @@ def _producer(nodes: Mapping[str, tf.NodeDef], name: str) -> tf.NodeDef | None:
     return nodes.get(name.removeprefix('^').split(':')[0])
 
 
-def _constant(nodes: Mapping[str, tf.NodeDef], name: str) -> str:
+def constant_name(nodes: Mapping[str, tf.NodeDef], name: str) -> str:
     """The name of the constant that an input is; '' if it is none."""
     node = _producer(nodes, name)
     while node is not None and node.op in ('Identity', 'ReadVariableOp'):

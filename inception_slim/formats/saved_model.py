@@ -16,7 +16,12 @@ from inception_slim.checkpoint.naming import is_model_tensor
 from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
 from inception_slim.data import LABELS, decode, preprocessing, write_labels
 from inception_slim.errors import ExportError
-from inception_slim.formats.frozen_graph import folded_graph, from_nodes, parse_proto
+from inception_slim.formats.frozen_graph import (
+    check_variables_structure,
+    folded_graph,
+    from_nodes,
+    parse_proto,
+)
 from inception_slim.nets import registry
 import numpy as np
 import tensorflow
@@ -33,15 +38,17 @@ def read_weights(path: str) -> ImportedWeights:
 
     folder = path if os.path.isdir(path) else os.path.dirname(path)
     variables = os.path.join(folder, 'variables', 'variables')
+    weights = None
     if os.path.exists(variables + '.index'):
         weights = _from_variables(path, variables)
-        if weights is not None:
-            return weights
     model = saved_model_pb2.SavedModel()
     parse_proto(os.path.join(folder, 'saved_model.pb'), model)
     nodes = [node for graph in model.meta_graphs for node in graph.graph_def.node]
     nodes += [node for graph in model.meta_graphs for function in graph.graph_def.library.function
               for node in function.node_def]
+    if weights is not None:
+        check_variables_structure(path, weights, nodes)
+        return weights
     return from_nodes(path, 'SavedModel', nodes)
 
 

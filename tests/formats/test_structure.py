@@ -1,0 +1,179 @@
+"""Files that declare another structure than the network's are refused, naming the layer."""
+
+import functools
+import json
+import os
+import shutil
+
+import h5py
+from helpers import GOLDEN
+from inception_slim import checkpoint, formats
+from inception_slim.checkpoint import CheckpointError
+from inception_slim.formats.structure import _CONVOLUTIONS, _POOLS
+from inception_slim.nets import registry
+import onnx
+import pytest
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+
+SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
+
+
+@pytest.mark.parametrize('name', registry.NETWORKS)
+def test_tables_are_those_of_the_graph(name, graph):
+    """Strides and padding of every convolution, and all pools, as the network builds them."""
+    network = registry.NETWORKS[name]
+    with slim.arg_scope(network.arg_scope()):
+        network.function(tf.placeholder(tf.float32, (1, *[network.image_size] * 2, 3)),
+                         is_training=False)
+    pools, seen = {}, set()
+    for op in graph.get_operations():
+        layer = op.name.rsplit(f'{network.scope}/', 1)[-1]
+        if 'Logits/' in op.name:
+            continue
+        if op.type in ('Conv2D', 'DepthwiseConv2dNative'):
+            layer = layer.removesuffix('/Conv2D').removesuffix('/separable_conv2d').replace(
+                '/separable_conv2d/depthwise', '/depthwise')
+            stride, padding = op.get_attr('strides')[1], op.get_attr('padding').decode()
+            expected = _CONVOLUTIONS[name].get(layer, (1, 'SAME'))
+            assert stride == expected[0], layer
+            assert padding == expected[1] or op.inputs[1].shape[:2] == (1, 1), layer
+            seen.add(layer)
+        elif op.type in ('MaxPool', 'AvgPool'):
+            key = (op.type[:3].lower(), op.get_attr('ksize')[1], op.get_attr('strides')[1],
+                   op.get_attr('padding').decode())
+            pools[key] = pools.get(key, 0) + 1
+    assert pools == _POOLS[name] and set(_CONVOLUTIONS[name]) <= seen
+
+
+def change_keras(path, change):
+    with h5py.File(path, 'r+') as file:
+        config = json.loads(file.attrs['model_config'])
+        for layer in config['config']['layers']:
+            change(layer)
+        del file.attrs['model_config']
+        file.attrs['model_config'] = json.dumps(config)
+
+
+def keras_option(kind, name, value, layer):
+    if layer['class_name'] == kind:
+        layer['config'][name] = value
+
+
+def keras_kind(kind, new, config, layer):
+    if layer['class_name'] == kind:
+        layer['class_name'] = new
+        layer['config'] = {'name': layer['config']['name'], **config}
+
+
+def change_graph(path, change):
+    definition = tf.GraphDef.FromString(path.read_bytes())
+    for node in definition.node:
+        change(node)
+    path.write_bytes(definition.SerializeToString())
+
+
+def graph_sides(op, attribute, sides, node):
+    if node.op == op:
+        node.attr[attribute].list.i[:] = sides
+
+
+def graph_op(op, new, node):
+    if node.op == op:
+        node.op = new
+
+
+def graph_padding(node):
+    if node.op == 'Conv2D' and node.attr['padding'].s == b'VALID':
+        node.attr['padding'].s = b'SAME'
+
+
+def graph_order(node):
+    if node.op == 'ConcatV2':
+        node.input[0], node.input[1] = node.input[1], node.input[0]
+
+
+def change_onnx(path, change):
+    model = onnx.load(path)
+    for node in model.graph.node:
+        change(node)
+    onnx.save(model, path)
+
+
+def onnx_type(kind, new, node):
+    if node.op_type == kind:
+        node.op_type = new
+
+
+def onnx_sides(kind, attribute, sides, node):
+    if node.op_type == kind:
+        kept = [item for item in node.attribute if item.name not in (attribute, 'auto_pad')]
+        del node.attribute[:]
+        node.attribute.extend([*kept, onnx.helper.make_attribute(attribute, sides)])
+
+
+CHANGES = {
+    ('keras', 'tanh'): (functools.partial(
+        keras_kind, 'ReLU', 'Activation', {'activation': 'tanh'}), 'the activation tanh'),
+    ('keras', 'relu6'): (functools.partial(keras_option, 'ReLU', 'max_value', 6.0),
+                         'the activation relu with max_value'),
+    ('keras', 'no activation'): (functools.partial(
+        keras_kind, 'ReLU', 'Activation', {'activation': 'linear'}), 'no activation'),
+    ('keras', 'stride'): (functools.partial(keras_option, 'Conv2D', 'strides', [1, 1]),
+                          'stride 1×1 for its layer .*Conv2d_1a_3x3.* has 2×2'),
+    ('keras', 'dilation'): (functools.partial(keras_option, 'Conv2D', 'dilation_rate', [2, 2]),
+                            'dilation 2×2'),
+    ('keras', 'padding'): (functools.partial(keras_option, 'Conv2D', 'padding', 'same'),
+                           'padding SAME .* has VALID'),
+    ('keras', 'window'): (functools.partial(keras_option, 'MaxPooling2D', 'pool_size', [2, 2]),
+                          'max pooling, window 2×2'),
+    ('keras', 'average'): (functools.partial(
+        keras_kind, 'MaxPooling2D', 'AveragePooling2D',
+        {'pool_size': [3, 3], 'strides': [2, 2], 'padding': 'valid'}), 'avg pooling, window 3×3'),
+    ('frozen', 'tanh'): (functools.partial(graph_op, 'Relu', 'Tanh'), 'the activation tanh'),
+    ('frozen', 'relu6'): (functools.partial(graph_op, 'Relu', 'Relu6'), 'the activation relu6'),
+    ('frozen', 'stride'): (functools.partial(graph_sides, 'Conv2D', 'strides', [1, 1, 1, 1]),
+                           'stride 1×1 .*Conv2d_1a_3x3.* has 2×2'),
+    ('frozen', 'dilation'): (functools.partial(graph_sides, 'Conv2D', 'dilations', [1, 2, 2, 1]),
+                             'dilation 2×2'),
+    ('frozen', 'padding'): (graph_padding, 'padding SAME .* has VALID'),
+    ('frozen', 'window'): (functools.partial(graph_sides, 'MaxPool', 'ksize', [1, 2, 2, 1]),
+                           'max pooling, window 2×2'),
+    ('frozen', 'average'): (functools.partial(graph_op, 'MaxPool', 'AvgPool'), 'avg pooling'),
+    ('frozen', 'order'): (graph_order, 'concatenates .* the order in the network is'),
+}
+for name, (function, message) in {
+        'tanh': (functools.partial(onnx_type, 'Relu', 'Tanh'), 'the activation tanh'),
+        'stride': (functools.partial(onnx_sides, 'Conv', 'strides', [1, 1]),
+                   'stride 1×1 .*Conv2d_1a_3x3.* has 2×2'),
+        'dilation': (functools.partial(onnx_sides, 'Conv', 'dilations', [2, 2]), 'dilation 2×2'),
+        'padding': (functools.partial(onnx_sides, 'Conv', 'pads', [1, 1, 1, 1]),
+                    'padding 1, 1, 1, 1 .* has VALID'),
+        'window': (functools.partial(onnx_sides, 'MaxPool', 'kernel_shape', [2, 2]),
+                   'max pooling, window 2×2'),
+        'average': (functools.partial(onnx_type, 'MaxPool', 'AveragePool'), 'avg pooling')}.items():
+    CHANGES['onnx', name] = (function, message)
+SUFFIXES = {'keras': '.h5', 'frozen': '.pb', 'onnx': '.onnx'}
+EDITORS = {'keras': change_keras, 'frozen': change_graph, 'onnx': change_onnx}
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+    """A file of each format."""
+    folder = tmp_path_factory.mktemp('files')
+    for name, suffix in SUFFIXES.items():
+        formats.export(SLIM_V2, folder / f'model{suffix}', format=name)
+    return folder
+
+
+@pytest.mark.parametrize('name, change', CHANGES)
+def test_another_structure_is_refused(name, change, files, tmp_path):
+    path = tmp_path / f'model{SUFFIXES[name]}'
+    shutil.copy(files / path.name, path)
+    edit = EDITORS[name]
+    edit(path, lambda _: None)
+    assert checkpoint.inspect(path).network == 'inception_v3'
+    function, message = CHANGES[name, change]
+    edit(path, function)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.inspect(path)
