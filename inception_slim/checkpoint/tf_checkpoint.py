@@ -6,6 +6,7 @@ from collections.abc import Collection
 import difflib
 import os
 import re
+import tempfile
 
 from inception_slim._atomic_write import recover
 from inception_slim._special_files import check_regular
@@ -17,6 +18,7 @@ import tensorflow.compat.v1 as tf
 
 POOLING = 'inception_slim/pooling'  # the tensor with the pooling, if it is not TF-Slim's
 _DATA_SUFFIX = re.compile(r'\.data-(\d{5})-of-(\d{5})$')
+_V1_SHARDS, _V2_SHARDS = '-?????-of-?????', '.data-?????-of-?????'
 _TABLE_MAGIC = b'\x57\xfb\x80\x8b\x24\x75\x47\xdb'  # the last eight bytes of a V1 file
 
 
@@ -38,7 +40,7 @@ class TFCheckpoint:
         self.prefix = find_prefix(path)
         self.version = 'V2' if tf.io.gfile.exists(self.prefix + '.index') else 'V1'
         with wrap_read_errors(self.prefix):
-            self._reader = tf.train.NewCheckpointReader(self.prefix)
+            self._reader = tf.train.NewCheckpointReader(self._readable_prefix())
             self.shapes = self._reader.get_variable_to_shape_map()
             self.dtypes = self._reader.get_variable_to_dtype_map()
         self.pooling = 'average'
@@ -47,6 +49,20 @@ class TFCheckpoint:
             if self.pooling not in POOLINGS:
                 raise CheckpointError(f'{self.prefix} has the unknown pooling {self.pooling!r}; '
                                       f'supported: {", ".join(POOLINGS)}.')
+
+    def _readable_prefix(self) -> str:
+        """The prefix for TensorFlow's reader, which takes it for a glob pattern."""
+        if self.version == 'V1':
+            base = self.prefix.removesuffix(_V1_SHARDS)
+            return _escape_glob(base) + self.prefix[len(base):]
+        if not re.search(r'[\[\\]', self.prefix):
+            return self.prefix
+        # Of V2 it needs the index by its name and by the pattern, which differ with a bracket.
+        self._links = tempfile.TemporaryDirectory(prefix='inception_slim.')
+        prefix = os.path.abspath(self.prefix)
+        for path in (prefix + '.index', *tf.io.gfile.glob(_escape_glob(prefix) + _V2_SHARDS)):
+            os.symlink(path, os.path.join(self._links.name, 'model' + path[len(prefix):]))
+        return os.path.join(self._links.name, 'model')
 
     def read(self, name: str) -> np.ndarray:
         """Returns the value of a tensor."""
@@ -80,11 +96,11 @@ def find_prefix(path: str | os.PathLike) -> str:
         check_regular(prefix, CheckpointError)
         _check_v1_file(prefix)
         return prefix
-    shards = tf.io.gfile.glob(_escape_glob(prefix) + '-?????-of-?????')
+    shards = tf.io.gfile.glob(_escape_glob(prefix) + _V1_SHARDS)
     if shards:
         for shard in shards:
             check_regular(shard, CheckpointError)
-        return prefix + '-?????-of-?????'
+        return prefix + _V1_SHARDS
     if tf.io.gfile.exists(path):
         raise CheckpointError(f'{path} is one file of a checkpoint, but its index {prefix}.index '
                               'is missing; put it in the same folder.')
@@ -141,7 +157,7 @@ def _suggest_names(path: str) -> str:
 def _check_data_files(prefix: str) -> None:
     """Checks that all data files of a V2 checkpoint exist."""
     shards: dict[int, set[int]] = {}  # by the number of shards in the file's name
-    for path in tf.io.gfile.glob(_escape_glob(prefix) + '.data-?????-of-?????'):
+    for path in tf.io.gfile.glob(_escape_glob(prefix) + _V2_SHARDS):
         check_regular(path, CheckpointError)
         shard, count = _DATA_SUFFIX.findall(path)[0]
         shards.setdefault(int(count), set()).add(int(shard))

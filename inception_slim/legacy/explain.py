@@ -200,6 +200,9 @@ def _collect(path: str) -> _NameCollector:
         raise InceptionSlimError(f'Cannot read {path}: {error.strerror}.') from None
     except python2.Python2Error:
         raise
+    except (RecursionError, MemoryError):
+        raise InceptionSlimError(f'{path} has expressions that are nested too deeply for Python; '
+                                 'split them.') from None
     except SyntaxError as error:
         raise InceptionSlimError(
             f'{path}, line {error.lineno}: invalid Python syntax ({error.msg}).') from None

@@ -91,6 +91,8 @@ def parse(source: bytes, path: str) -> ast.Module:
     try:
         return ast.parse(source, path)
     except SyntaxError as error:
+        if error.msg.startswith('too many'):  # nested too deeply, which the translator is slow at
+            raise
         syntax_error = error
     translated = _translate(source, path, syntax_error)
     if translated is None:

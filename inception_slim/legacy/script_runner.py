@@ -5,6 +5,7 @@ The script sees the arguments, the folder, the `__main__` module and the traceba
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Sequence
 from importlib.machinery import SourceFileLoader
 import importlib.util
@@ -145,7 +146,8 @@ def _trim(trace: types.TracebackType | None) -> types.TracebackType | None:
     files = [entry.tb_frame.f_code.co_filename for entry in entries]
     start = max((number + 1 for number, file in enumerate(files) if file == __file__), default=0)
     trimmed = None
-    for entry, file in reversed([*zip(entries, files)][start:]):
-        if file not in _HIDDEN_FILES:
+    for entry, file, caller in reversed([*zip(entries, files, ['', *files])][start:]):
+        # Python compiles a script without the frame of `ast.parse`.
+        if file not in _HIDDEN_FILES and (file, caller) != (ast.__file__, python2.__file__):
             trimmed = types.TracebackType(trimmed, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return trimmed

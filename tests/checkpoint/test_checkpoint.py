@@ -557,3 +557,14 @@ def test_save_inspect_convert_restore(variables_of_1_15_5, tmp_path_factory, sco
 
 def test_input_ranges_have_scalings():
     assert INPUT_RANGES == tuple(checkpoint.INPUT_SCALINGS)
+
+
+@pytest.mark.parametrize('folder', ['[x]', 'a*b?', 'back\\slash', '[!x'])
+@pytest.mark.parametrize('name', ['slim_v1', 'slim_v2'])
+def test_paths_are_not_patterns(tmp_path, name, folder):
+    shutil.copytree(os.path.join(GOLDEN, 'checkpoints', name), tmp_path / folder)
+    prefix = tmp_path / folder / 'model.ckpt-157585'
+    info, weights = checkpoint.read(prefix)
+    assert info.path == str(prefix)
+    expected = checkpoint.read(os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585'))[1]
+    assert all(np.array_equal(weights[key], value) for key, value in expected.items())

@@ -13,6 +13,7 @@ import textwrap
 import time
 
 import fork_server
+from inception_slim.legacy import explain
 import numpy as np
 import pytest
 
@@ -417,3 +418,23 @@ def test_graph_equals_that_of_the_library(tmp_path):
     ''' + GRAPH)
     assert output_of(plain).count(' Conv2D ') == 98
     assert output_of(run(tmp_path, 'script.py')) == plain.stdout
+
+
+def test_syntax_errors_show_the_script_only(tmp_path):
+    (tmp_path / 'script.py').write_text('x = 1\ndef f(:\n')
+    result = subprocess.run([sys.executable, '-m', 'inception_slim', 'run', 'script.py'],
+                            cwd=tmp_path, capture_output=True, text=True)
+    plain = subprocess.run([sys.executable, 'script.py'], cwd=tmp_path, capture_output=True,
+                           text=True)
+    assert result.returncode == plain.returncode == 1
+    lines = [line for line in result.stderr.splitlines() if 'Traceback' not in line]
+    assert lines[-3:] == plain.stderr.splitlines()[-3:] and len(lines) == 4
+
+
+@pytest.mark.parametrize('source', ['(' * 3000 + ')' * 3000, '-' * 100_000 + '1',
+                                    'a' + '.b' * 20_000])
+def test_explain_refuses_deep_sources(tmp_path, capsys, source):
+    (tmp_path / 'script.py').write_text(f'x = {source}\n')
+    assert explain.explain(str(tmp_path / 'script.py')) == 1
+    assert re.fullmatch(r'inception-slim: .*(nested too deeply|too many nested).*\n',
+                        capsys.readouterr().err)
