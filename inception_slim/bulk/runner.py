@@ -116,7 +116,9 @@ def run(
     paths = [os.fspath(source) for source in (
         [sources] if isinstance(sources, (str, os.PathLike)) else sources)]
     info = checkpoints.inspect(checkpoint, checkpoint_scope=options.checkpoint_scope)
-    class_names, warning = resolve_class_names(info, labels)
+    class_names, warning = ([], None) if (
+        info.num_classes is None and options.output_type == 'features'
+    ) else resolve_class_names(info, labels)
     store = open_output(output)
     names = [name for name in option_names(BulkOptions) if name not in _EXECUTION_OPTIONS]
     request = {**as_dict(options, names), 'checkpoint': checkpoint_sha256(info.path),
@@ -127,11 +129,11 @@ def run(
         manifest = open_or_resume(store, request, units)
         totals = resumed = manifest.totals or manifest.partial_totals()
         if manifest.totals is None:
-            image_size = registry.NETWORKS[info.network].image_size
+            network = registry.NETWORKS[info.network]
             calibration = []
             if options.precision == 'int8':
-                calibration = _sample_images(manifest, image_size, options.max_pixels)
-            job = Job(options, class_names, image_size, os.getcwd(), calibration)
+                calibration = _sample_images(manifest, network, options.max_pixels)
+            job = Job(options, class_names, network, os.getcwd(), calibration)
             with tqdm(total=manifest.images, initial=resumed.images + resumed.unreadable,
                       unit='image', disable=None) as bar, \
                     closing(run_job(job, info.path, manifest.pending_tasks(),
@@ -161,13 +163,14 @@ def _run_locally(job: Job, checkpoint: str, tasks: Iterable[Task],
         yield from worker.shards(tasks, progress)
 
 
-def _sample_images(manifest: Manifest, image_size: int, max_pixels: int) -> list[Example]:
+def _sample_images(manifest: Manifest, network: registry.Network,
+                   max_pixels: int) -> list[Example]:
     """Chooses readable images from all parts of the sources to calibrate with, always the same."""
     units = manifest.sample_work_units(_CALIBRATION_UNITS)
     count = -(-CALIBRATION_IMAGES // len(units))
     folder = os.getcwd()
     sample: list[Example] = []
-    with closing(Decoder(image_size, 1, folder, max_pixels)) as decoder:
+    with closing(Decoder(network, 1, folder, max_pixels)) as decoder:
         for unit in units:
             examples = read_examples(unit, folder)
             if unit['kind'] == 'files':  # whose first images may all be of one class

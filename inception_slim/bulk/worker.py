@@ -22,13 +22,13 @@ from inception_slim.bulk.readers import (
     read_bytes,
     read_examples,
 )
-from inception_slim.data import preprocessing
 from inception_slim.data.filesystem import is_remote
 from inception_slim.data.image_header import problem_with_pixels
 from inception_slim.errors import DatasetError
 from inception_slim.inference import InferenceOptions
 from inception_slim.inference.cpu_features import available_cores
 from inception_slim.inference.engines.session import single_thread_config
+from inception_slim.nets import registry
 from inception_slim.options import as_dict, option_names
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -45,14 +45,14 @@ class Job:
     Attributes:
       options: the options of the run.
       class_names: the names of the classes.
-      image_size: height and width of the network's input.
+      network: the network, which says how images are prepared.
       folder: the folder that relative paths are relative to.
       calibration: images to calibrate int8 with.
     """
 
     options: BulkOptions
     class_names: list[str]
-    image_size: int
+    network: registry.Network
     folder: str
     calibration: list[Example]
 
@@ -76,17 +76,17 @@ class _EndOfShard:
 
 
 class Decoder:
-    """Decodes and resizes images in threads, as `preprocessing.for_evaluation` does.
+    """Decodes and resizes images in threads, as `evaluation.classify` does.
 
     Unlike `data.batches` it decodes each image by itself: so the error of an unreadable image is
     known, the number of threads is given, and remote files are read in threads of their own.
     """
 
-    def __init__(self, image_size: int, threads: int, folder: str, max_pixels: int):
+    def __init__(self, network: registry.Network, threads: int, folder: str, max_pixels: int):
         self._folder, self._max_pixels = folder, max_pixels
         with tf.Graph().as_default() as graph:
             encoded = tf.placeholder(tf.string, ())
-            image = preprocessing.for_evaluation(data.decode(encoded), image_size)
+            image = network.prepare(data.decode(encoded), network.image_size)
         self._session = tf.Session(graph=graph, config=single_thread_config(1))
         self._run = self._session.make_callable(image, [encoded])
         self._decoders = ThreadPoolExecutor(threads, 'inception_slim')
@@ -166,7 +166,7 @@ class Worker:
           threads: threads of the decoder and of the network; by default all available cores.
         """
         self._job = job
-        self._decoder = Decoder(job.image_size, threads or available_cores(), job.folder,
+        self._decoder = Decoder(job.network, threads or available_cores(), job.folder,
                                 job.options.max_pixels)
         calibration_images = None
         if job.options.precision == 'int8':

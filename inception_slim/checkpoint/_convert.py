@@ -26,8 +26,8 @@ from inception_slim.checkpoint.naming import (
     layer_name,
     recognize,
 )
-from inception_slim.checkpoint.options import SourceOptions
-from inception_slim.checkpoint.tf_checkpoint import POOLING
+from inception_slim.checkpoint.options import PREWHITEN, SourceOptions
+from inception_slim.checkpoint.tf_checkpoint import INPUT_RANGE, POOLING
 from inception_slim.checkpoint.weight_sources import open_weights
 from inception_slim.data.labels import LABELS, write_labels
 from inception_slim.errors import CheckpointError, error_summary
@@ -53,7 +53,7 @@ def read(
       path: see `find_prefix`; or a file of another supported format.
       use_ema: use the moving averages of the weights.
       checkpoint_scope: the scope of the network to read, if the file holds several.
-      input_range: the input range of the training, one of `INPUT_SCALINGS`, if the file does not
+      input_range: the input range of the training, one of `INPUT_RANGES`, if the file does not
         record it; see `SourceOptions`.
       pooling: how the network pools, one of `nets.POOLINGS`; see `SourceOptions`.
 
@@ -76,6 +76,11 @@ def read(
     info = build_info(source, mapping)
     if options.pooling is not None:
         info = dataclasses.replace(info, pooling=options.pooling)
+    if options.input_range is not None and mapping.network.has_embedding:
+        info = dataclasses.replace(info, input_range=options.input_range)
+    elif options.input_range == PREWHITEN:
+        raise CheckpointError(f'{info.path} is of {mapping.network.title}, which does not '
+                              'prewhiten images; only Inception-ResNet V1 does.')
     return info, read_network(source, mapping, options.use_ema, options.input_range)
 
 
@@ -96,7 +101,11 @@ def read_network(source: WeightSource, mapping: NameMapping, use_ema: bool,
         if layer_name(name) in dense_layers and value.ndim == 2:
             value = value[np.newaxis, np.newaxis]  # to a 1x1 convolution
         values[name] = value
-    scaling = source.input_scaling if input_range is None else INPUT_SCALINGS[input_range]
+    scaling = source.input_scaling
+    if input_range is not None:
+        # Inception-ResNet V1 keeps its weights, so that FaceNet's scripts can use them; the graphs
+        # of `inference` scale its images.
+        scaling = None if mapping.network.has_embedding else INPUT_SCALINGS[input_range]
     if scaling is not None and input_range != 'inception':
         fold_input_scaling(values, scaling, source.prefix)
     return values
@@ -174,6 +183,8 @@ def write_network(info: CheckpointInfo, weights: dict[str, np.ndarray], destinat
         values['global_step'] = np.array(info.global_step, np.int64)
     if info.pooling != 'average':
         values[POOLING] = np.array(info.pooling, object)
+    if info.embedding_size is not None:
+        values[INPUT_RANGE] = np.array(info.input_range, object)
     old: list[str] = []
     try:
         with replace_together(destination, CheckpointError, obsolete=old) as folder:

@@ -24,6 +24,8 @@ class WeightSource(Protocol):
       pooling: how the network pools, one of `nets.POOLINGS`.
       input_scaling: `(scale, shift)`, each for three channels, which convert images in [-1, 1] to
         the range that the network was trained on; None if it was trained on [-1, 1].
+      input_range: of Inception-ResNet V1, the range that the file records, one of `INPUT_RANGES`;
+        None if it records none.
       naming: the naming scheme of the original file; None if the tensors' names show it.
       notes: other differences from TF-Slim's network, and how they were handled; sentences.
     """
@@ -42,6 +44,9 @@ class WeightSource(Protocol):
 
     @property
     def input_scaling(self) -> InputScaling | None: ...
+
+    @property
+    def input_range(self) -> str | None: ...
 
     @property
     def naming(self) -> str | None: ...

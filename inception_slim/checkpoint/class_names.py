@@ -31,8 +31,11 @@ def resolve_class_names(info: CheckpointInfo,
         the folder of the checkpoint, else ImageNet's names if the number of classes fits.
 
     Raises:
+      CheckpointError: the checkpoint has no classifier.
       DatasetError: the labels cannot be read, or do not fit the number of classes.
     """
+    check_has_classifier(info)
+    check_has_classifier(info)
     count = info.num_classes or 0
     if labels is None:
         labels = data.find_labels_file(info.path, count)
@@ -79,6 +82,7 @@ def label_offset(info: CheckpointInfo, dataset: data.Dataset) -> tuple[int, str 
       DatasetError: the numbers of classes differ, and not by a background class.
     """
     in_checkpoint, in_dataset = info.num_classes, dataset.num_classes
+    check_has_classifier(info)
     if in_checkpoint is None or in_checkpoint == in_dataset:
         return 0, None
     counts = f'The checkpoint has {in_checkpoint:,} classes and the dataset {in_dataset:,}'

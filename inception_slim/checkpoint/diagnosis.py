@@ -111,6 +111,10 @@ def _check_num_classes(source: WeightSource, network: registry.Network,
     in_file = source.shapes[tensor][-1]
     in_graph = variables[name].shape.as_list()[-1]
     if in_file != in_graph:
+        if network.has_embedding:
+            raise CheckpointError(
+                f'{source.prefix} has an embedding of {in_file} numbers and the graph has '
+                f'{in_graph}; build it with bottleneck_layer_size={in_file}.')
         heads = ', '.join(repr(head) for head in network.heads
                           if any(name.startswith(head + '/') for name in variables))
         raise CheckpointError(

@@ -17,6 +17,7 @@ INPUT_SCALINGS = {
     'unit': ((0.5,) * 3, (0.5,) * 3),  # [0, 1]
     'bytes': ((127.5,) * 3, (127.5,) * 3),  # [0, 255]
     '2015': ((127.5 / 128,) * 3, (-0.5 / 128,) * 3),  # (bytes - 128) / 128
+    'facenet': ((127.5 / 128,) * 3, (0.0,) * 3),  # (bytes - 127.5) / 128
     # [0, 1], minus ImageNet's mean, divided by its standard deviation.
     'imagenet': (tuple(0.5 / deviation for deviation in (0.229, 0.224, 0.225)),
                  tuple((0.5 - mean) / deviation for mean, deviation in (

@@ -11,6 +11,7 @@ import os
 import re
 
 from inception_slim.checkpoint._weight_source import WeightSource
+from inception_slim.checkpoint.options import PREWHITEN
 from inception_slim.checkpoint.weight_sources import open_weights
 from inception_slim.errors import CheckpointError
 from inception_slim.nets import registry
@@ -56,6 +57,9 @@ class CheckpointInfo:
       min_depth: the minimum number of channels of a layer, if the shapes show it.
       pooling: how the pooled branches pool, one of `nets.POOLINGS`; 'average' is TF-Slim's.
       notes: other differences from TF-Slim's network, and how they were handled; sentences.
+      embedding_size: the size of the embedding; None for a network with a classifier.
+      input_range: what images the weights take, one of `INPUT_RANGES`; only Inception-ResNet V1 has
+        another than 'inception', which is [-1, 1].
     """
 
     path: str
@@ -75,6 +79,8 @@ class CheckpointInfo:
     min_depth: int
     pooling: str = 'average'
     notes: tuple[str, ...] = ()
+    embedding_size: int | None = None
+    input_range: str = 'inception'
 
 
 @dataclass(frozen=True)
@@ -183,8 +189,10 @@ def _unsupported_message(source: WeightSource, scope: str | None) -> str:
 def build_info(source: WeightSource, mapping: NameMapping) -> CheckpointInfo:
     """Describes an opened file whose network was recognized."""
     network = mapping.network
-    classifier = mapping.tensors.get(f'{network.classifier}/biases')
-    num_classes = source.shapes[classifier][-1] if classifier else None
+    last_layer = mapping.tensors.get(
+        f'{network.classifier}/{"weights" if network.has_embedding else "biases"}')
+    size = source.shapes[last_layer][-1] if last_layer else None
+    num_classes, embedding_size = (None, size) if network.has_embedding else (size, None)
     steps = [name for name in source.shapes
              if name.split('/')[-1] == 'global_step' and not source.shapes[name]]
     slots = {name.rsplit('/', 1)[-1] for name in source.shapes}
@@ -201,7 +209,29 @@ def build_info(source: WeightSource, mapping: NameMapping) -> CheckpointInfo:
         optimizer=next((name for name in _OPTIMIZERS if name in slots), None),
         parameters=sum(int(np.prod(source.shapes[name])) for name in mapping.tensors.values()),
         depth_multiplier=depth_multiplier, min_depth=min_depth,
-        pooling=source.pooling, notes=source.notes)
+        pooling=source.pooling, notes=(*source.notes, *_embedding_notes(mapping, source)),
+        embedding_size=embedding_size, input_range=_input_range(network, source, embedding_size))
+
+
+def _input_range(network: registry.Network, source: WeightSource, size: int | None) -> str:
+    """Returns the input range of the weights, or the most probable one.
+
+    FaceNet's networks with 128 numbers are of 2017, when it prewhitened images. Those with 512 are
+    of 2018, with fixed standardization, as are facenet-pytorch's.
+    """
+    if not network.has_embedding or source.input_scaling is not None:
+        return 'inception'  # another range is folded into the weights
+    return source.input_range or (PREWHITEN if size == 128 else 'facenet')
+
+
+def _embedding_notes(mapping: NameMapping, source: WeightSource) -> tuple[str, ...]:
+    """Notes on what a file with an embedding has beside the network."""
+    outer = mapping.scope.rpartition('/')[0]
+    name = f'{outer}/Logits/weights' if outer else 'Logits/weights'
+    if not mapping.network.has_embedding or name not in source.shapes:
+        return ()
+    return (f'Logits, the classifier that the network was trained with '
+            f'({source.shapes[name][-1]:,} classes), is left out.',)
 
 
 def _infer_width(mapping: NameMapping, source: WeightSource) -> tuple[float | None, int]:

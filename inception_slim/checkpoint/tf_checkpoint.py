@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 import difflib
 import os
 import re
@@ -11,12 +11,14 @@ import tempfile
 from inception_slim._atomic_write import recover
 from inception_slim._special_files import check_regular
 from inception_slim.checkpoint._weight_source import wrap_read_errors
+from inception_slim.checkpoint.options import INPUT_RANGES
 from inception_slim.errors import CheckpointError, error_summary
 from inception_slim.nets import POOLINGS
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 POOLING = 'inception_slim/pooling'  # the tensor with the pooling, if it is not TF-Slim's
+INPUT_RANGE = 'inception_slim/input_range'  # that of Inception-ResNet V1
 _DATA_SUFFIX = re.compile(r'\.data-(\d{5})-of-(\d{5})$')
 _V1_SHARDS, _V2_SHARDS = '-?????-of-?????', '.data-?????-of-?????'
 _TABLE_MAGIC = b'\x57\xfb\x80\x8b\x24\x75\x47\xdb'  # the last eight bytes of a V1 file
@@ -43,12 +45,18 @@ class TFCheckpoint:
             self._reader = tf.train.NewCheckpointReader(self._readable_prefix())
             self.shapes = self._reader.get_variable_to_shape_map()
             self.dtypes = self._reader.get_variable_to_dtype_map()
-        self.pooling = 'average'
-        if POOLING in self.shapes:
-            self.pooling = bytes(self.read(POOLING)).decode(errors='replace')
-            if self.pooling not in POOLINGS:
-                raise CheckpointError(f'{self.prefix} has the unknown pooling {self.pooling!r}; '
-                                      f'supported: {", ".join(POOLINGS)}.')
+        self.pooling = self._read_choice(POOLING, 'pooling', POOLINGS) or 'average'
+        self.input_range = self._read_choice(INPUT_RANGE, 'input range', INPUT_RANGES)
+
+    def _read_choice(self, tensor: str, title: str, choices: Sequence[str]) -> str | None:
+        """Returns what `checkpoint.convert` recorded in a tensor; None if it has none."""
+        if tensor not in self.shapes:
+            return None
+        value = bytes(self.read(tensor)).decode(errors='replace')
+        if value not in choices:
+            raise CheckpointError(f'{self.prefix} has the unknown {title} {value!r}; '
+                                  f'supported: {", ".join(choices)}.')
+        return value
 
     def _readable_prefix(self) -> str:
         """The prefix for TensorFlow's reader, which takes it for a glob pattern."""

@@ -51,6 +51,7 @@ class ImportedWeights:
       input_scaling: `(scale, shift)`, each for three channels, which convert images in [-1, 1] to
         the range that the network was trained on; None if it was trained on [-1, 1].
       notes: other differences from TF-Slim's network, and how they were handled; sentences.
+      input_range: of Inception-ResNet V1, the range that the file records; None if none.
       holding: an object that must live as long as this one, such as a temporary folder.
     """
 
@@ -61,6 +62,7 @@ class ImportedWeights:
     pooling: str = 'average'
     input_scaling: tuple[np.ndarray, np.ndarray] | None = None
     notes: tuple[str, ...] = ()
+    input_range: str | None = None
     holding: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

@@ -20,6 +20,9 @@ from inception_slim.nets import registry
 
 _POOLINGS = {'padded': 'averages include the zero padding, as in PyTorch',
              '2015': 'maximum in the last block, as in the network of 2015'}
+# What Inception-ResNet V1 was trained on.
+_INPUT_RANGES = {'inception': 'in [-1, 1]', 'facenet': '(bytes - 127.5) / 128',
+                 'prewhiten': 'prewhitened, each by its own mean and deviation'}
 _SLIM = 'slim-checkpoint'
 
 
@@ -31,6 +34,8 @@ def describe(info: checkpoint.CheckpointInfo) -> str:
         return 'yes' if value else 'no'
 
     classes = 'no classifier' if info.num_classes is None else str(info.num_classes)
+    if info.embedding_size is not None:
+        classes += f', but an embedding of {info.embedding_size} numbers'
     if info.has_background_class:
         classes += ' (ImageNet with a background class at 0)'
     width = 'full' if info.depth_multiplier in (None, 1.0) else (
@@ -48,6 +53,9 @@ def describe(info: checkpoint.CheckpointInfo) -> str:
         ('moving averages', yes(info.has_moving_averages)),
         ('optimizer slots', info.optimizer or 'none'),
     ]
+    if info.embedding_size is not None:
+        rows.append(('images', _INPUT_RANGES.get(
+            info.input_range, f'range {info.input_range!r}') + ', whole, not cropped'))
     if info.pooling != 'average':
         rows.append(('pooling', _POOLINGS[info.pooling]))
     rows += [('note', note) for note in info.notes]
@@ -59,6 +67,10 @@ def loading_code(info: checkpoint.CheckpointInfo) -> list[str]:
     """Returns the lines of Python code that load a checkpoint."""
     network = registry.NETWORKS[info.network]
     arguments = [f'num_classes={info.num_classes}', 'is_training=False']
+    output, comment = 'logits', 'in [-1, 1]'
+    if network.has_embedding:
+        arguments[0] = f'bottleneck_layer_size={info.embedding_size}'
+        output, comment = 'net', _INPUT_RANGES.get(info.input_range, info.input_range)
     if not info.has_aux_logits and network.aux_classifier:
         arguments.append('create_aux_logits=False')
     if info.depth_multiplier not in (None, 1.0):
@@ -81,9 +93,9 @@ def loading_code(info: checkpoint.CheckpointInfo) -> list[str]:
         *importing,
         '',
         'with tf.Graph().as_default(), tf.Session() as session:',
-        f'    images = tf.placeholder(tf.float32, (None, {size}, {size}, 3))  # in [-1, 1]',
+        f'    images = tf.placeholder(tf.float32, (None, {size}, {size}, 3))  # {comment}',
         f'    with slim.arg_scope(inception_slim.{network.name}_arg_scope({options})){pooling}:',
-        f'        logits, end_points = inception_slim.{network.name}(',
+        f'        {output}, end_points = inception_slim.{network.name}(',
         f'            images, {", ".join(arguments)})',
         f'    checkpoint.restore({", ".join(["session", repr(info.path), *restoring])})',
     )]

@@ -34,6 +34,10 @@ def print_export(arguments: argparse.Namespace, result: formats.ExportResult) ->
               if result.generated else 'images')
     print_line(f'Wrote {result.path}: {result.format}, {result.precision}, '
                f'{result.size / 1e6:.1f} MB')
+    if result.same_top1 is None:
+        print_line('Largest difference of features from those of the checkpoint, of their length: '
+                   f'{result.max_difference:.2g} on {result.images} {images}')
+        return
     print_line('Largest difference of a probability from the checkpoint: '
                f'{result.max_difference:.2g}')
     print_line(f'Same top-1 class: {result.same_top1} of {result.images} {images}')

@@ -55,7 +55,8 @@ def features(arguments: argparse.Namespace) -> None:
     """Writes the features of images to a file."""
     check_order(arguments, arguments.images)
     result = evaluation.features(arguments.checkpoint, expand_images(arguments.images),
-                                 arguments.output, **options_of(arguments, EvaluationOptions))
+                                 arguments.output, normalize=arguments.normalize,
+                                 **options_of(arguments, EvaluationOptions))
     if arguments.json:
         print_json(result)
     else:
@@ -139,11 +140,15 @@ def add(add_command: AddCommand) -> None:
                        'the images')
 
     features_command = add_predict_command(
-        'features', features, 'write the features of images: the input of the classifier')
+        'features', features,
+        'write the features of images: the input of the classifier, or the embedding')
     features_command.add_argument('images', nargs='+', metavar='IMAGES', help=IMAGES_HELP)
     features_command.add_argument('--output', required=True, metavar='FILE.npy',
                                   help='the file to write; the names of the images go beside it, '
                                   'in a .jsonl file with a JSON string per line')
+    features_command.add_argument('--normalize', action='store_true',
+                                  help='divide the features of each image by their length, as '
+                                  'FaceNet does with embeddings')
 
     evaluate_command = add_predict_command('evaluate', evaluate,
                                            'measure the accuracy on a labeled dataset')

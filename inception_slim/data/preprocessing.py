@@ -86,6 +86,29 @@ def resize_antialiased(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
     return (tf.clip_by_value(image, 0.0, 1.0) - 0.5) * 2
 
 
+def prewhiten(images: tf.Tensor) -> tf.Tensor:
+    """Subtracts the mean of each image and divides it by its standard deviation, as FaceNet does.
+
+    Args:
+      images: `[N, height, width, 3]` floating point in [-1, 1].
+
+    Returns:
+      Images of the same shape and dtype. The deviation, in [0, 255], is at least one over the
+      square root of the number of values, so that an image of one color is not divided by 0.
+
+    Source: the function of that name in FaceNet.
+    """
+    values = tf.cast(images, tf.float32)
+    mean, variance = tf.nn.moments(values, [1, 2, 3], keepdims=True)
+    lowest = min_deviation(images.shape[1:].num_elements())
+    return tf.cast((values - mean) / tf.maximum(tf.sqrt(variance), lowest), images.dtype)
+
+
+def min_deviation(size: int) -> float:
+    """The smallest deviation by which `prewhiten` divides an image of `size` values in [-1, 1]."""
+    return size ** -0.5 / 127.5
+
+
 def for_training(image: tf.Tensor, image_size: int = 299,
                  seed: int | tf.Tensor | None = None) -> tf.Tensor:
     """Crops, resizes, flips and distorts an image at random, for training.

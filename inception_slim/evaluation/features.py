@@ -26,6 +26,7 @@ from inception_slim.evaluation.loaders import (
 )
 from inception_slim.evaluation.options import EvaluationOptions
 from inception_slim.evaluation.results import FeaturesResult
+from inception_slim.inference.graph import EMBEDDING_EPSILON
 from inception_slim.options import build_options
 import numpy as np
 
@@ -35,6 +36,7 @@ def features(
     images: Images,
     output: str | os.PathLike | None = None,
     *,
+    normalize: bool = False,
     use_ema: bool = False,
     checkpoint_scope: str | None = None,
     precision: str = 'float32',
@@ -46,11 +48,14 @@ def features(
 ) -> FeaturesResult:
     """Computes the pre-logits of images, and optionally writes them to a .npy file.
 
+    Of Inception-ResNet V1 they are the embeddings, which FaceNet normalizes to the length 1.
+
     Args:
       checkpoint: any that `inception_slim.checkpoint` reads, or a loaded `inference.Predictor`.
       images: image files, and folders that are searched recursively.
       output: the .npy file to write; the image file of each row is written to the same name with
         .jsonl, see `read_features`. Without it, nothing is written.
+      normalize: divide the features of each image by their length.
       use_ema: load the moving averages of the weights.
       checkpoint_scope: which network to load, if the file contains several.
       precision: 'float32', 'bfloat16' or 'int8'; int8 is calibrated on a hundred of the images.
@@ -95,6 +100,8 @@ def features(
             vectors.append(predictor.features(batch['image']))
             names += [os.fsdecode(name) for name in batch['name']]
     result = np.concatenate(vectors)
+    if normalize:
+        result = normalize_length(result)
     if output is None:
         return FeaturesResult(result, names, unreadable)
     with replace_together(output) as folder:
@@ -102,6 +109,12 @@ def features(
         with open(os.path.join(folder, os.path.basename(list_path)), 'wb') as file:
             write_names(file, names)
     return FeaturesResult(result, names, unreadable, output, list_path)
+
+
+def normalize_length(vectors: np.ndarray) -> np.ndarray:
+    """Divides each row by its length, as the last operation of FaceNet's graphs does."""
+    squares = np.sum(vectors ** 2, axis=1, keepdims=True)
+    return vectors / np.sqrt(np.maximum(squares, EMBEDDING_EPSILON))
 
 
 def read_features(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:

@@ -27,10 +27,10 @@ Checkpoint: TypeAlias = str | os.PathLike | Predictor
 def load_images(info: CheckpointInfo, files: list[str], batch_size: int, strict: bool,
                 unreadable: list[str] | None, max_pixels: int) -> Iterator[dict[str, np.ndarray]]:
     """Batches of preprocessed images of the network's input size."""
-    size = registry.NETWORKS[info.network].image_size
+    network = registry.NETWORKS[info.network]
     return data.as_numpy_batches(lambda: data.image_batches(
-        files, batch_size, image_size=size, strict=strict, unreadable=unreadable,
-        max_pixels=max_pixels))
+        files, batch_size, image_size=network.image_size, strict=strict, unreadable=unreadable,
+        max_pixels=max_pixels, prepare=network.prepare))
 
 
 def inspect_checkpoint(checkpoint: Checkpoint, options: EvaluationOptions) -> CheckpointInfo:

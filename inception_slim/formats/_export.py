@@ -51,8 +51,10 @@ class ExportResult:
       format: one of `FORMATS`.
       precision: one of `PRECISIONS`.
       size: bytes on disk.
-      max_difference: the largest difference of a probability from the checkpoint's.
-      same_top1: the number of images with the same top-1 class as the checkpoint's.
+      max_difference: the largest difference of a probability from the checkpoint's; without a
+        classifier, the largest distance between features, relative to their length.
+      same_top1: the number of images with the same top-1 class as the checkpoint's; None without a
+        classifier.
       images: the number of compared images.
       generated: whether these images were generated, because none were given.
     """
@@ -62,7 +64,7 @@ class ExportResult:
     precision: str
     size: int
     max_difference: float
-    same_top1: int
+    same_top1: int | None
     images: int
     generated: bool
 
@@ -85,6 +87,10 @@ def export(
     """Writes a checkpoint in another format and compares its predictions with the checkpoint's.
 
     Formats:
+      Without a classifier, 'saved-model', 'frozen', 'tflite', 'onnx' and 'openvino' have the output
+      `features`; of Inception-ResNet V1, `embeddings` of length 1 (a SavedModel also `prelogits`,
+      those before normalization). All take images in [-1, 1], which they scale or prewhiten.
+
       'saved-model': a SavedModel with two signatures. `serving_default` takes `images`
         `[N, 299, 299, 3]` in [-1, 1], `encoded` takes `encoded` `[N]` JPEG or PNG bytes. Both
         return `logits` and `predictions`; with labels, `encoded` also returns the names of the
@@ -143,16 +149,18 @@ def export(
     info, weights = checkpoints.read(checkpoint, use_ema=use_ema,
                                      checkpoint_scope=checkpoint_scope, input_range=input_range,
                                      pooling=pooling)
-    if info.num_classes is None:
-        raise CheckpointError(' '.join([f'{info.path} has no classifier, so it cannot be '
-                                        'exported.', *info.notes]))
     if file_format.check is not None:
         file_format.check(info)
+    if info.num_classes is None and file_format.needs_classifier:
+        others = [name for name, entry in WRITABLE.items() if not entry.needs_classifier]
+        raise CheckpointError(' '.join([
+            f'{info.path} has no classifier, so it cannot be written as {format}, only as '
+            f'{", ".join(others)}.', *info.notes]))
     class_names = _class_names(labels, info) if file_format.stores_class_names else None
-    images = _load_images(calibration_images, registry.NETWORKS[info.network].image_size)
+    images = _load_images(calibration_images, registry.NETWORKS[info.network])
     settings = ExportSettings(precision, _spread(images, _CALIBRATION_IMAGES), class_names)
     compared = _spread(images, _COMPARED_IMAGES)
-    logits, expected = predict(info, weights, compared)
+    first_output, expected = predict(info, weights, compared)
     assert file_format.write is not None
     try:
         with replace_together(destination, ExportError) as folder:
@@ -162,17 +170,24 @@ def export(
                 warnings.simplefilter('ignore')  # converters warn about their own deprecations
                 predict_exported = file_format.write(info, weights, new, settings)
                 predictions = np.asarray(predict_exported(compared))
-            difference = _check_predictions(destination, predictions, expected, precision,
-                                            accept_loss)
-            if precision == 'float32':
-                _check_logits(destination, predictions, expected, float(np.abs(logits).max()))
+            _check_shape(destination, predictions, expected)
+            if info.num_classes is None:
+                difference = _check_features(destination, predictions, expected,
+                                             TOLERANCES[precision])
+            else:
+                difference = _check_predictions(destination, predictions, expected, precision,
+                                                accept_loss)
+            if precision == 'float32' and info.num_classes is not None:
+                _check_logits(destination, predictions, expected,
+                              float(np.abs(first_output).max()))
             size = _size_on_disk(new)
     except tf.errors.OpError as error:
         raise ExportError(f'{destination} cannot be written ({error_summary(error)}); nothing was '
                           'left behind.') from None
     return ExportResult(
         destination, format, precision, size, difference,
-        same_top1=int((predictions.argmax(1) == expected.argmax(1)).sum()),
+        same_top1=None if info.num_classes is None else int(
+            (predictions.argmax(1) == expected.argmax(1)).sum()),
         images=len(compared), generated=calibration_images is None)
 
 
@@ -216,15 +231,20 @@ def _check_destination(destination: str, overwrite: bool) -> None:
 
 def _class_names(labels: Any, info: CheckpointInfo) -> list[str] | None:
     if labels is None:
+        if info.num_classes is None:
+            return None
         return data.find_labels_file(info.path, info.num_classes)
     return resolve_class_names(info, labels)[0]
 
 
-def _load_images(given: np.ndarray | str | os.PathLike | None, side: int) -> np.ndarray:
+def _load_images(given: np.ndarray | str | os.PathLike | None,
+                 network: registry.Network) -> np.ndarray:
     """Returns the given images; without any, four fixed ones with detail at every scale."""
+    side = network.image_size
     if isinstance(given, (str, os.PathLike)):
         files = _spread(data.image_files(given), _CALIBRATION_IMAGES)
-        batches = data.as_numpy_batches(lambda: data.image_batches(files, 32, image_size=side))
+        batches = data.as_numpy_batches(lambda: data.image_batches(
+            files, 32, image_size=side, prepare=network.prepare))
         return np.concatenate([batch['image'] for batch in batches])
     if given is not None:
         given = np.asarray(given)
@@ -245,13 +265,28 @@ def _spread(items: Any, count: int) -> Any:
     return items[::-(-len(items) // count)]
 
 
-def _check_predictions(destination: str, predictions: np.ndarray, expected: np.ndarray,
-                       precision: str, accept_loss: bool) -> float:
-    """Returns the largest difference of a probability."""
+def _check_shape(destination: str, predictions: np.ndarray, expected: np.ndarray) -> None:
     if predictions.shape != expected.shape or not np.isfinite(predictions).all():
         raise ExportError(f'The predictions of {destination} have the shape '
                           f'{list(predictions.shape)} instead of {list(expected.shape)}, or are '
                           'not finite; nothing was left behind.')
+
+
+def _check_features(destination: str, features: np.ndarray, expected: np.ndarray,
+                    tolerance: float) -> float:
+    """Returns the largest distance between features or embeddings, relative to their length."""
+    lengths = np.linalg.norm(expected, axis=1)
+    difference = float((np.linalg.norm(features - expected, axis=1) / lengths).max())
+    if difference > tolerance:
+        raise ExportError(f'Features of {destination} differ from those of the checkpoint by '
+                          f'{difference:.2g} of their length, more than {tolerance:g}; nothing was '
+                          'left behind.')
+    return difference
+
+
+def _check_predictions(destination: str, predictions: np.ndarray, expected: np.ndarray,
+                       precision: str, accept_loss: bool) -> float:
+    """Returns the largest difference of a probability."""
     difference = float(np.abs(predictions - expected).max())
     if accept_loss and precision != 'float32':
         return difference

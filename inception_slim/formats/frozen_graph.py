@@ -18,7 +18,12 @@ from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError
 from inception_slim.formats.lazy_tensors import epsilon_note, shift_epsilon
 from inception_slim.formats.name_maps import inception_2015_names
-from inception_slim.formats.node_names import detect_pooling, parse_layer, slim_layers
+from inception_slim.formats.node_names import (
+    detect_input_range,
+    detect_pooling,
+    parse_layer,
+    slim_layers,
+)
 from inception_slim.formats.retrained_graph import (
     Classifier,
     constant_name,
@@ -34,6 +39,7 @@ from inception_slim.inference import (
     fold_batch_norm,
     frozen_graph,
 )
+from inception_slim.inference.graph import output_names
 from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -108,9 +114,12 @@ def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Imported
         notes = (epsilon_note(epsilon),)
         tensors = {name: shift_epsilon(tensor, epsilon) if name.endswith('moving_variance')
                    else tensor for name, tensor in tensors.items()}
+    # Only this package folds batch norm into weights with TF-Slim's names.
+    is_own = not any(name.endswith(('moving_variance', _FOLDED_WEIGHTS)) for name in constants)
     weights = ImportedWeights(path, version, 'TF-Slim', tensors, pooling=detect_pooling(by_name),
                               input_scaling=find_input_scaling(by_name, constants),
-                              notes=notes)
+                              notes=notes,
+                              input_range=detect_input_range(by_name) if is_own else None)
     if tensors:
         mapping = recognize(weights)
         if classifier is not None:
@@ -247,9 +256,14 @@ def _from_2015_graph(path: str, version: str, constants: Mapping[str, LazyTensor
 
 
 def folded_graph(info: CheckpointInfo, weights: dict[str, np.ndarray],
-                 outputs: Sequence[str] = ('logits', 'predictions')) -> tf.GraphDef:
-    """A GraphDef from `inputs` to the outputs, with batch norm folded into the convolutions."""
-    return frozen_graph(info, fold_batch_norm(weights), outputs)
+                 outputs: Sequence[str] | None = None) -> tf.GraphDef:
+    """A GraphDef from `inputs` to the outputs, with batch norm folded into the convolutions.
+
+    Args:
+      info, weights: from `checkpoint.read`.
+      outputs: names of outputs; by default all of `output_names`.
+    """
+    return frozen_graph(info, fold_batch_norm(weights), outputs or output_names(info))
 
 
 def classic_frozen_graph(
@@ -258,10 +272,13 @@ def classic_frozen_graph(
     """A GraphDef with the input and output names of TF-Slim's frozen graphs.
 
     Returns:
-      The graph, from `input`, and the name of its output: the predictions.
+      The graph, from `input`, and the name of its output: the predictions, or 'embeddings' or
+      'features' of a network without a classifier.
     """
     definition = folded_graph(info, weights)
-    output = next(node for node in definition.node if node.name == 'predictions').input[0]
+    output = output_names(info)[-1]
+    if info.num_classes is not None:
+        output = next(node for node in definition.node if node.name == output).input[0]
     definition = extract_subgraph(definition, [output])
     for node in definition.node:
         if node.name == 'inputs':
@@ -274,20 +291,25 @@ def classic_frozen_graph(
 
 def predict(info: CheckpointInfo, weights: dict[str, np.ndarray],
             images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Computes logits and probabilities with TensorFlow; the weights are not modified.
+    """Computes the outputs of a network with TensorFlow; the weights are not modified.
 
     Args:
       info: from `checkpoint.read`.
       weights: from `checkpoint.read`.
       images: `[N, side, side, 3]` in [-1, 1].
+
+    Returns:
+      The first and the last of `output_names`, such as logits and probabilities.
     """
+    names = output_names(info)
     graph = constant_graph(info, fold_batch_norm({
         name: value.copy() for name, value in weights.items()}))
     with graph.as_default(), tf.Session() as session:
-        batches = [session.run(('logits:0', 'predictions:0'), {'inputs:0': images[first:first + 4]})
+        batches = [session.run((f'{names[0]}:0', f'{names[-1]}:0'),
+                               {'inputs:0': images[first:first + 4]})
                    for first in range(0, len(images), 4)]
-    logits, predictions = zip(*batches)
-    return np.concatenate(logits), np.concatenate(predictions)
+    first_outputs, results = zip(*batches)
+    return np.concatenate(first_outputs), np.concatenate(results)
 
 
 def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,

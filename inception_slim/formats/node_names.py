@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 import re
 
+from inception_slim.checkpoint.options import PREWHITEN
 from inception_slim.errors import CheckpointError
 
 # `InceptionV3/InceptionV3/Conv2d_1a_3x3/Conv2D`: a name scope, the variable scope, the layer.
@@ -41,6 +42,11 @@ def slim_layers(nodes: Iterable[str]) -> dict[str, str]:
             layer = parsed[0].split('/', 1)[1]
             layers[f'{layer}/depthwise' if parsed[1] == 'depthwise_weights' else layer] = node
     return layers
+
+
+def detect_input_range(names: Iterable[str]) -> str:
+    """Returns the input range of a network that this package exported, by the names of nodes."""
+    return PREWHITEN if any(name.split('/')[0] == PREWHITEN for name in names) else 'inception'
 
 
 def detect_pooling(nodes: Iterable[str]) -> str:

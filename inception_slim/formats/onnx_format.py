@@ -18,6 +18,7 @@ from inception_slim.errors import CheckpointError, ExportError, error_summary
 from inception_slim.formats.frozen_graph import classic_frozen_graph
 from inception_slim.formats.lazy_tensors import to_hwio
 from inception_slim.formats.node_names import (
+    detect_input_range,
     detect_pooling,
     foreign_names_error,
     parse_layer,
@@ -28,7 +29,7 @@ from inception_slim.formats.structure import Node, check_structure
 from inception_slim.inference import fold_batch_norm
 from inception_slim.inference.calibration import export_ops
 from inception_slim.inference.engines import warm_up
-from inception_slim.inference.graph import graph_with_placeholders
+from inception_slim.inference.graph import graph_with_placeholders, output_names
 from inception_slim.nets import registry
 import numpy as np
 import tensorflow
@@ -72,7 +73,8 @@ def read_weights(path: str) -> ImportedWeights:
     if not tensors:
         raise foreign_names_error(path, 'ONNX file')
     weights = ImportedWeights(path, 'ONNX file', 'TF-Slim', tensors,
-                              pooling=detect_pooling(node.name for node in graph.node))
+                              pooling=detect_pooling(node.name for node in graph.node),
+                              input_range=detect_input_range(node.name for node in graph.node))
     check_structure(path, recognize(weights).network, weights.pooling,
                     _structure(graph, constants), slim_layers(
                         node.name for node in graph.node if node.op_type == 'Conv'))
@@ -176,10 +178,13 @@ def _write_int8(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     from inception_slim.inference.engines.onnxruntime_engine import build_model
 
     values = fold_batch_norm(weights)
-    graph, _ = graph_with_placeholders(info, dict(values), classify=True)
-    output = graph.get_operation_by_name('predictions').inputs[0].name  # the same as in float32
+    result = output_names(info)[-1]
+    name = result
+    if info.num_classes is not None:  # the same as in float32
+        graph, _ = graph_with_placeholders(info, dict(values), classify=True)
+        name = graph.get_operation_by_name(result).inputs[0].name
     network, head = export_ops(info, values, 'onnxruntime', images)
     model = build_model(network, registry.NETWORKS[info.network].image_size, head=head,
-                        input_name='input:0', output='predictions', output_name=output)
+                        input_name='input:0', output=result, output_name=name)
     with open(path, 'wb') as file:
         file.write(model)

@@ -15,6 +15,7 @@ from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError, ExportError
 from inception_slim.formats.lazy_tensors import as_convolution, flatten, to_hwio, transform
 from inception_slim.formats.node_names import (
+    detect_input_range,
     detect_pooling,
     foreign_names_error,
     parse_layer,
@@ -25,6 +26,7 @@ from inception_slim.formats.structure import Node, check_structure
 from inception_slim.inference import fold_batch_norm
 from inception_slim.inference.calibration import export_ops
 from inception_slim.inference.engines import warm_up
+from inception_slim.inference.graph import output_names
 from inception_slim.nets import registry
 import numpy as np
 
@@ -68,8 +70,9 @@ def read_weights(path: str) -> ImportedWeights:
                     _constant(path, consumer.get_node().input_value(1).get_node()))
     if not tensors:
         raise foreign_names_error(path, 'OpenVINO model')
-    imported = ImportedWeights(path, 'OpenVINO IR', 'TF-Slim', tensors, pooling=detect_pooling(
-        operation.get_friendly_name() for operation in operations))
+    names = [operation.get_friendly_name() for operation in operations]
+    imported = ImportedWeights(path, 'OpenVINO IR', 'TF-Slim', tensors,
+                               pooling=detect_pooling(names), input_range=detect_input_range(names))
     check_structure(
         path, recognize(imported).network, imported.pooling,
         {operation.get_friendly_name(): _structure_node(operation) for operation in operations},
@@ -138,10 +141,11 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     from inception_slim.inference.engines.openvino_engine import build_model
 
     images = settings.calibration_images if settings.precision == 'int8' else None
+    names = output_names(info)
     network, head = export_ops(info, fold_batch_norm(weights), 'openvino', images)
     image_size = registry.NETWORKS[info.network].image_size
     model = build_model(network, image_size, head=head, input_name='input',
-                        outputs={'logits': head[0].output, 'predictions': head[1].output})
+                        outputs=dict(zip(names, [op.output for op in head] or names)))
     os.mkdir(path)
     file = os.path.join(path, FILE)
     openvino.save_model(model, file, compress_to_fp16=settings.precision == 'float16')
@@ -151,7 +155,7 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
         'INFERENCE_PRECISION_HINT': 'f32', 'ENABLE_MMAP': False})
 
     def predict(batch: np.ndarray) -> np.ndarray:
-        return compiled(batch)['predictions']
+        return compiled(batch)[names[-1]]
 
     warm_up('openvino', lambda: predict(np.zeros((1, image_size, image_size, 3), np.float32)))
     return predict

@@ -30,7 +30,8 @@ from inception_slim.formats import (
 )
 import numpy as np
 
-# Probabilities `[N, num_classes]` of images `[N, side, side, 3]` in [-1, 1].
+# Probabilities `[N, num_classes]` of images `[N, side, side, 3]` in [-1, 1]; without a classifier,
+# the embeddings of length 1 or the features.
 PredictFn = Callable[[np.ndarray], np.ndarray]
 _HEAD = 512  # bytes of a file by which its format is recognized
 
@@ -68,6 +69,7 @@ class FileFormat:
       write: writes a network; None if the format cannot be written.
       check: raises an ExportError if the format cannot represent a network.
       precisions: those of `PRECISIONS` that can be written.
+      needs_classifier: whether a network without a classifier cannot be written.
       stores_class_names: whether the format has a place for the names of the classes.
     """
 
@@ -79,6 +81,7 @@ class FileFormat:
     write: Writer | None = None
     check: Callable[[CheckpointInfo], None] | None = None
     precisions: tuple[str, ...] = ('float32',)
+    needs_classifier: bool = False
     stores_class_names: bool = False
 
 
@@ -135,14 +138,15 @@ TABLE = (
                ('fingerprint.pb', 'variables', 'assets'), saved_model.read_weights,
                saved_model.write, stores_class_names=True),
     FileFormat('keras', _is_keras, read=keras_reader.read_weights, write=keras_writer.write,
-               check=keras_writer.check),
+               check=keras_writer.check, needs_classifier=True),
     FileFormat('torch', _is_torch, read=torch_format.read_weights, write=torch_format.write,
-               check=state_dicts.check),
+               check=state_dicts.check, needs_classifier=True),
     FileFormat('archive', _is_archive, read=archive.read_weights),
     FileFormat('safetensors', _is_safetensors, read=safetensors_format.read_weights,
-               write=safetensors_format.write, check=state_dicts.check),
+               write=safetensors_format.write, check=state_dicts.check, needs_classifier=True),
     FileFormat('timm', None, 'model.safetensors', ('config.json',),
-               safetensors_format.read_weights, safetensors_format.write_timm, state_dicts.check),
+               safetensors_format.read_weights, safetensors_format.write_timm, state_dicts.check,
+               needs_classifier=True),
     FileFormat('onnx', _is_onnx, read=onnx_format.read_weights, write=onnx_format.write,
                precisions=('float32', 'int8')),
     FileFormat('tfjs', _is_tfjs, 'model.json', read=tfjs.read_weights),

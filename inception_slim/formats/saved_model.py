@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
 from inception_slim.checkpoint.naming import is_model_tensor
 from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
-from inception_slim.data import LABELS, decode, preprocessing, write_labels
+from inception_slim.data import LABELS, decode, write_labels
 from inception_slim.errors import ExportError
 from inception_slim.formats.frozen_graph import (
     check_variables_structure,
@@ -22,6 +22,7 @@ from inception_slim.formats.frozen_graph import (
     from_nodes,
     parse_proto,
 )
+from inception_slim.inference.graph import output_names
 from inception_slim.nets import registry
 import numpy as np
 import tensorflow
@@ -73,16 +74,18 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
           settings: ExportSettings) -> PredictFn:
     """Writes a SavedModel; see `registry.Writer`."""
     definition = folded_graph(info, weights)
-    side = registry.NETWORKS[info.network].image_size
+    names = output_names(info)
+    prepare, side = (registry.NETWORKS[info.network].prepare,
+                     registry.NETWORKS[info.network].image_size)
     class_names = settings.class_names
     images_spec = tensorflow.TensorSpec((None, side, side, 3), tensorflow.float32, 'images')
     encoded_spec = tensorflow.TensorSpec((None,), tensorflow.string, 'encoded')
 
     @tensorflow.function
     def network(images):
-        logits, predictions = tensorflow.graph_util.import_graph_def(
-            definition, {'inputs': images}, ['logits:0', 'predictions:0'], name='')
-        return {'logits': logits, 'predictions': predictions}
+        outputs = tensorflow.graph_util.import_graph_def(
+            definition, {'inputs': images}, [f'{name}:0' for name in names], name='')
+        return dict(zip(names, outputs))
 
     # One concrete function for both signatures, so that the weights are stored once.
     network = network.get_concrete_function(images_spec)
@@ -94,7 +97,7 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     @tensorflow.function
     def serve_encoded(encoded):
         images = tensorflow.map_fn(
-            lambda content: preprocessing.for_evaluation(decode(content), side), encoded,
+            lambda content: prepare(decode(content), side), encoded,
             fn_output_signature=tensorflow.TensorSpec((side, side, 3), tensorflow.float32))
         outputs = network(images)
         if class_names is not None:
@@ -113,4 +116,4 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
             'serving_default': serve_images.get_concrete_function(images_spec),
             'encoded': serve_encoded.get_concrete_function(encoded_spec)})
     serve = tensorflow.saved_model.load(path).signatures['serving_default']
-    return lambda batch: serve(images=tensorflow.constant(batch))['predictions'].numpy()
+    return lambda batch: serve(images=tensorflow.constant(batch))[names[-1]].numpy()

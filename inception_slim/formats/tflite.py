@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inception_slim.checkpoint import CheckpointInfo
-from inception_slim.formats.frozen_graph import folded_graph
 from inception_slim.inference.engines import warm_up
+from inception_slim.inference.graph import (
+    EMBEDDING_EPSILON,
+    fold_batch_norm,
+    frozen_graph,
+    has_last_layer,
+)
 from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -14,20 +19,25 @@ import tensorflow.compat.v1 as tf
 if TYPE_CHECKING:
     from inception_slim.formats.registry import ExportSettings, PredictFn
 
+# Operations of the last layer, of the length of an embedding and of prewhitening.
+_FLOAT_OPS = ['FULLY_CONNECTED', 'SOFTMAX', 'L2_NORMALIZATION', 'MEAN', 'SQUARED_DIFFERENCE', 'SUB',
+              'SQRT', 'MAXIMUM', 'DIV']
+
 
 def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
           settings: ExportSettings) -> PredictFn:
     """Writes a TFLite file; see `registry.Writer`."""
-    classifier = registry.NETWORKS[info.network].classifier
-    kernel, biases = (weights[f'{classifier}/{name}'] for name in ('weights', 'biases'))
-    definition = folded_graph(info, weights, ['features'])
+    values = fold_batch_norm(weights)
+    network = registry.NETWORKS[info.network]
+    last_layer = [values[f'{network.classifier}/{name}'] for name in ('weights', 'biases')
+                  ] if has_last_layer(info) else []
+    definition = frozen_graph(info, values, ['features'])
     with tf.Graph().as_default() as graph, tf.Session() as session:
         tf.import_graph_def(definition, name='')
         inputs, features = (graph.get_tensor_by_name(name) for name in ('inputs:0', 'features:0'))
-        # A dense layer, also where TF-Slim has a 1×1 convolution: see `_convert_to_int8`.
-        logits = tf.linalg.matmul(features, kernel.reshape(kernel.shape[-2:])) + biases
         converter = tf.lite.TFLiteConverter.from_session(
-            session, [inputs], [tf.nn.softmax(logits, name='predictions')])
+            session, [inputs], [_result(features, *last_layer,
+                                        is_embedding=network.has_embedding)])
         if settings.precision != 'float32':
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if settings.precision == 'float16':
@@ -50,8 +60,20 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     return predict
 
 
+def _result(features: tf.Tensor, kernel: np.ndarray | None = None,
+            biases: np.ndarray | None = None, *, is_embedding: bool) -> tf.Tensor:
+    """The probabilities, the embeddings at length 1, or without a last layer the features."""
+    if kernel is None:
+        return features
+    # A dense layer, also where TF-Slim has a 1×1 convolution: see `_convert_to_int8`.
+    outputs = tf.linalg.matmul(features, kernel.reshape(kernel.shape[-2:])) + biases
+    if is_embedding:
+        return tf.nn.l2_normalize(outputs, 1, EMBEDDING_EPSILON, name='embeddings')
+    return tf.nn.softmax(outputs, name='predictions')
+
+
 def _convert_to_int8(converter: tf.lite.TFLiteConverter, images: np.ndarray) -> bytes:
-    """Quantizes the network to int8; the classifier and the probabilities stay in float32.
+    """Quantizes the network to int8; the last layer and the probabilities stay in float32.
 
     A probability in int8 is a multiple of 1 / 256: a thousand similar ones would all be the same.
     """
@@ -61,4 +83,4 @@ def _convert_to_int8(converter: tf.lite.TFLiteConverter, images: np.ndarray) -> 
     return tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=converter.representative_dataset,
         debug_options=tf.lite.experimental.QuantizationDebugOptions(
-            denylisted_ops=['FULLY_CONNECTED', 'SOFTMAX'])).get_nondebug_quantized_model()
+            denylisted_ops=_FLOAT_OPS)).get_nondebug_quantized_model()

@@ -10,7 +10,7 @@ from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.inference import calibration_cache, tf_graph_builder
 from inception_slim.inference.cpu_features import available_cores, has_bfloat16, has_vnni
 from inception_slim.inference.engines.session import SessionEngine, malloc_trim
-from inception_slim.inference.graph import graph_with_placeholders
+from inception_slim.inference.graph import graph_with_placeholders, has_last_layer
 from inception_slim.inference.ir import Op, head_ops, to_ops
 from inception_slim.inference.quantization import CalibrationStats, QuantizedNetwork, calibrate
 from inception_slim.nets import registry
@@ -51,7 +51,8 @@ def load_or_calibrate(info: CheckpointInfo, values: dict[str, np.ndarray],
     key = calibration_cache.cache_key(
         values, network=info.network, pooling=info.pooling, format=_CACHE_FORMAT,
         tensorflow=tf.__version__, calibrated_in=_calibration_dtype().name, vnni=has_vnni(),
-        pool_first=pool_first)
+        pool_first=pool_first,
+        **({} if info.input_range == 'inception' else {'input_range': info.input_range}))
     path = calibration_cache.cache_path(cache, info.network, key)
     network = calibration_cache.load(
         path, key, calibration_cache.images_digest(images()) if same_images else None)
@@ -95,14 +96,18 @@ def export_ops(info: CheckpointInfo, values: dict[str, np.ndarray], engine: str,
       images: calibrate an int8 network on them that any processor can run; None exports float ops.
 
     Returns:
-      The network up to 'features', and the float32 ops from there to the logits and
-      'predictions'.
+      The network up to 'features', and the float32 ops from there to `output_names`; none without
+      a last layer.
     """
     network = registry.NETWORKS[info.network]
-    weights, biases = (values.pop(f'{network.classifier}/{name}') for name in ('weights', 'biases'))
-    # The name in TF-Slim's graph, so that the file can be read again.
-    kind = 'Conv2D' if weights.ndim == 4 else 'MatMul'
-    head = head_ops(weights, biases, f'{network.scope}/{network.classifier}/{kind}')
+    head = []
+    if has_last_layer(info):
+        weights, biases = (values.pop(f'{network.classifier}/{name}')
+                           for name in ('weights', 'biases'))
+        # The name in TF-Slim's graph, so that the file can be read again.
+        kind = 'Conv2D' if weights.ndim == 4 else 'MatMul'
+        head = head_ops(weights, biases, f'{network.scope}/{network.classifier}/{kind}',
+                        network.has_embedding)
     if images is None:
         return to_ops(*graph_with_placeholders(info, values), 'features'), head
     return calibrate_network(info, values, images, available_cores(), accumulates_in_int32=False,

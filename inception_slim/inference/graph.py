@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 import threading
 
 from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS, fold_input_scaling
+from inception_slim.checkpoint.options import PREWHITEN
+from inception_slim.data import preprocessing
 from inception_slim.errors import CheckpointError
 from inception_slim.nets import registry
 from inception_slim.nets.mixed import pooled_conv
@@ -14,6 +17,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
+EMBEDDING_EPSILON = 1e-10  # FaceNet's: the squared length of an embedding is taken as at least this
 # Keras chooses the base classes of a layer class when it is first used, by changing `__bases__`:
 # two threads that build their first network at the same time could see them half changed.
 _build_lock = threading.Lock()
@@ -70,10 +74,10 @@ def constant_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
       info: from `checkpoint.read`.
       values: from `fold_batch_norm`; consumed, so that no weight is in memory twice.
       dtype: dtype of the multiplications, tf.float32 or tf.bfloat16.
-      classify: False leaves the classifier out.
+      classify: False leaves the last layer out.
 
     Returns:
-      A graph from `inputs` to `features` and, with the classifier, `logits` and `predictions`;
+      A graph from `inputs` to `features` and, with the last layer, the names of `output_names`;
       inputs and outputs are float32.
 
     Raises:
@@ -120,12 +124,15 @@ def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
                  classify: bool, pool_first: bool) -> tf.Graph:
     """Builds the graph with the tensors of `make_tensor` in place of the variables."""
     network = registry.NETWORKS[info.network]
+    size = (info.embedding_size or info.num_classes) if classify else None
     arguments = {}
     if info.depth_multiplier is not None and network.channels:
         arguments = {'depth_multiplier': info.depth_multiplier, 'min_depth': info.min_depth}
     if network.aux_classifier:
         arguments['create_aux_logits'] = False
     image_size = network.image_size
+    if info.input_range not in ('inception', PREWHITEN):
+        fold_input_scaling(values, INPUT_SCALINGS[info.input_range], info.path)
 
     def get_variable(getter, name, shape=None, **_):
         value = values.pop(name.removeprefix(network.scope + '/'), None)
@@ -144,16 +151,37 @@ def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
         with tf.variable_scope('', custom_getter=get_variable), \
                 slim.arg_scope(network.arg_scope(use_batch_norm=False)), \
                 slim.arg_scope([pooled_conv], pool_first=pool_first, pooling=info.pooling):
-            net, end_points = network.function(
-                tf.cast(images, dtype), num_classes=info.num_classes if classify else 0,
-                is_training=False, **arguments)
-        features = network.features(end_points) if classify else net
+            if info.input_range == PREWHITEN:
+                with tf.name_scope(PREWHITEN):
+                    images = tf.identity(preprocessing.prewhiten(images), 'images')
+            net, end_points = network.build(
+                tf.cast(images, dtype), size, is_training=False, **arguments)
+        features = network.features(end_points) if size else net
         outputs = {'features': tf.reshape(features, (-1, features.shape[-1]))}
-        if classify:
+        if size and network.has_embedding:
+            net = tf.cast(net, tf.float32)
+            outputs.update(prelogits=net, embeddings=tf.nn.l2_normalize(net, 1, EMBEDDING_EPSILON))
+        elif size:
             outputs.update(logits=end_points['Logits'], predictions=end_points['Predictions'])
         for name, output in outputs.items():
             tf.identity(tf.cast(output, tf.float32), name)
     return graph
+
+
+def has_last_layer(info: CheckpointInfo) -> bool:
+    """Whether a checkpoint has a classifier or an embedding after the pooled features."""
+    return info.num_classes is not None or info.embedding_size is not None
+
+
+def output_names(info: CheckpointInfo) -> tuple[str, ...]:
+    """The outputs of the graph of a network with its last layer; the last one is its result.
+
+    'logits' and 'predictions' with a classifier; 'prelogits' and 'embeddings', which have the
+    length 1, with an embedding; else 'features'.
+    """
+    if info.embedding_size is not None:
+        return 'prelogits', 'embeddings'
+    return ('features',) if info.num_classes is None else ('logits', 'predictions')
 
 
 def frozen_graph(info: CheckpointInfo, values: dict[str, np.ndarray],

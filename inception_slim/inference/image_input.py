@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 import os
 import sys
@@ -75,10 +75,12 @@ class ImagePreparer:
     Args:
       image_size: side of the network's input in pixels.
       threads: images to prepare at the same time.
+      prepare: from `Network.prepare`.
     """
 
-    def __init__(self, image_size: int, threads: int):
-        self._image_size, self._threads = image_size, threads
+    def __init__(self, image_size: int, threads: int,
+                 prepare: Callable[..., Any] = preprocessing.for_evaluation):
+        self._image_size, self._threads, self._prepare_image = image_size, threads, prepare
         self._lock = threading.Lock()
         self._session: tf.Session | None = None
 
@@ -165,7 +167,7 @@ class ImagePreparer:
                        'pixels': tf.placeholder(tf.uint8, (None, None, 3)),
                        'fractions': tf.placeholder(tf.float32, (None, None, 3))}
             decoded = {**sources, 'encoded': data.decode(sources['encoded'])}
-            outputs = {name: preprocessing.for_evaluation(image, self._image_size)
+            outputs = {name: self._prepare_image(image, self._image_size)
                        for name, image in decoded.items()}
         # One image a thread: more threads for one image only get in each other's way.
         self._session = tf.Session(graph=graph, config=single_thread_config(1))

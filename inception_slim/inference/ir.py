@@ -10,17 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from inception_slim.checkpoint.options import PREWHITEN
+from inception_slim.data.preprocessing import min_deviation
+from inception_slim.inference.graph import EMBEDDING_EPSILON
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 INPUTS = 'inputs'
+_PREWHITENED = f'{PREWHITEN}/images'
 
 
 class Op(NamedTuple):
     """One operation; tensors are channels first.
 
     Attributes:
-      kind: conv, dense, relu, max_pool, avg_pool, concat, add, scale, shift, flatten or softmax.
+      kind: conv, dense, relu, max_pool, avg_pool, concat, add, scale, shift, prewhiten, flatten,
+        softmax or normalize.
       inputs: names of the values that it takes.
       output: name of the value that it computes.
       weights: `[out, in / groups, height, width]`; of a dense layer, `[in, out]`.
@@ -29,7 +34,8 @@ class Op(NamedTuple):
       stride: the same in both directions.
       padding: top, left, bottom, right.
       groups: of a convolution; as many as input channels if it is depthwise.
-      factor: of the kind 'scale'.
+      factor: of the kind 'scale'; of 'prewhiten', the smallest deviation; of 'normalize', the
+        smallest squared length.
       count_include_pad: an average counts the zeros of the padding.
       scales: `[out]`, the quantization scales of int8 weights.
     """
@@ -64,16 +70,19 @@ def to_ops(graph: tf.Graph, weights: Mapping[str, np.ndarray] | None = None,
     return _GraphReader(graph, last, weights or {}).read()
 
 
-def head_ops(weights: np.ndarray, biases: np.ndarray, name: str = 'logits') -> list[Op]:
-    """The ops from 'features' to the logits and 'predictions'.
+def head_ops(weights: np.ndarray, biases: np.ndarray, name: str = 'logits',
+             is_embedding: bool = False) -> list[Op]:
+    """The ops from 'features' to the logits and 'predictions', or to 'embeddings' of length 1.
 
     Args:
       weights: of a 1×1 convolution or of a dense layer.
       biases: `[num_classes]`.
-      name: of the logits.
+      name: of the logits, or of the embeddings before normalization.
+      is_embedding: whether the last layer is an embedding.
     """
-    return [Op('dense', ['features'], name, weights.reshape(weights.shape[-2:]), biases),
-            Op('softmax', [name], 'predictions')]
+    last = (Op('normalize', [name], 'embeddings', factor=EMBEDDING_EPSILON) if is_embedding
+            else Op('softmax', [name], 'predictions'))
+    return [Op('dense', ['features'], name, weights.reshape(weights.shape[-2:]), biases), last]
 
 
 class _GraphReader:
@@ -87,7 +96,8 @@ class _GraphReader:
             operation = waiting.pop()
             if operation not in needed:
                 needed.add(operation)
-                waiting += [tensor.op for tensor in operation.inputs]
+                if operation.name != _PREWHITENED:  # one op of ours, several of TensorFlow's
+                    waiting += [tensor.op for tensor in operation.inputs]
         self._operations = [op for op in graph.get_operations() if op in needed and op is not last]
         self._aliases: dict[str, str] = {}  # a value -> the value that it equals
         # A padded value -> the value inside, and the zeros around it.
@@ -96,6 +106,10 @@ class _GraphReader:
     def read(self) -> list[Op]:
         ops = []
         for operation in self._operations:
+            if operation.name == _PREWHITENED:
+                size = operation.outputs[0].shape[1:].num_elements()
+                ops.append(Op(PREWHITEN, [INPUTS], operation.name, factor=min_deviation(size)))
+                continue
             if operation.type not in _HANDLERS:
                 raise ValueError(f'{operation.name} has the type {operation.type}, which is not '
                                  'supported.')

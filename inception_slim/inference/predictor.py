@@ -25,7 +25,7 @@ from inception_slim.inference.engines.factory import (
     build_int8_engine,
 )
 from inception_slim.inference.engines.selection import select_engine
-from inception_slim.inference.graph import fold_batch_norm
+from inception_slim.inference.graph import fold_batch_norm, has_last_layer
 from inception_slim.inference.image_input import ImageInput, ImagePreparer, validate_images
 from inception_slim.inference.options import InferenceOptions
 from inception_slim.nets import registry
@@ -47,15 +47,16 @@ class Predictor:
     """
 
     def __init__(self, info: CheckpointInfo, precision: str, engine_name: str, engine: Engine,
-                 head: ClassifierHead, threads: int):
+                 head: ClassifierHead | None, threads: int):
         self.info = info
         self.precision = precision
         self.engine = engine_name
         self._engine: Engine | None = engine
         self._head = head
-        self._image_size = registry.NETWORKS[info.network].image_size
+        network = registry.NETWORKS[info.network]
+        self._image_size = network.image_size
         self._input_shape = (self._image_size, self._image_size, 3)
-        self._preparer = ImagePreparer(self._image_size, threads)
+        self._preparer = ImagePreparer(self._image_size, threads, network.prepare)
         self._process = os.getpid()
 
     def predict(self, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
@@ -83,6 +84,7 @@ class Predictor:
           `[N, num_classes]` float32.
 
         Raises:
+          CheckpointError: the network has no classifier.
           DatasetError: a file does not exist or cannot be decoded.
           ValueError: an object is no image, or its values are out of range.
           CheckpointError: a result is not finite.
@@ -95,14 +97,18 @@ class Predictor:
         return self._run('logits', images)
 
     def features(self, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
-        """Pre-logits of images, `[N, 2048]` float32 at full width; see `predict`."""
+        """Pre-logits of images, `[N, 2048]` float32 at full width; see `predict`.
+
+        Of Inception-ResNet V1, the embeddings before their length is normalized to 1; its images
+        are not cropped.
+        """
         return self._run('features', images)
 
     def logits_from_features(self, features: np.ndarray) -> np.ndarray:
         """Logits of features that `features` returned, `[N, num_classes]` float32."""
         if self._engine is None:
             raise RuntimeError('This predictor is closed; load another one.')
-        return self._head.logits(features)
+        return self._classifier().logits(features)
 
     def close(self) -> None:
         """Frees the memory and threads of the predictor. Closing it twice is allowed."""
@@ -111,7 +117,8 @@ class Predictor:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
-            self._head.close()
+            if self._head is not None:
+                self._head.close()
             self._preparer.close()
 
     def __enter__(self) -> Predictor:
@@ -120,8 +127,21 @@ class Predictor:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _classifier(self) -> ClassifierHead:
+        check_has_classifier(self.info)
+        assert self._head is not None
+        return self._head
+
+    def _output_function(self, output: str) -> Callable[[np.ndarray], np.ndarray]:
+        """Computes an output from what the engine computes, the input of the last layer."""
+        if output != 'features':
+            return getattr(self._classifier(), output)
+        if self.info.embedding_size is not None and self._head is not None:
+            return self._head.logits
+        return lambda features: features
+
     def _run(self, output: str, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
-        engine = self._engine
+        engine, compute = self._engine, self._output_function(output)
         if os.getpid() != self._process:
             raise RuntimeError(
                 f'This predictor was loaded in process {self._process}, and its threads do not '
@@ -132,11 +152,12 @@ class Predictor:
         if (isinstance(images, np.ndarray) and images.shape[-3:] == self._input_shape
                 and images.dtype.kind == 'f'):
             batch = images if images.ndim > 3 else images[np.newaxis]
-            features = self._features(engine, validate_images(batch, self._image_size))
+            batch = validate_images(batch, self._image_size)
+            features = engine.features(batch) if len(batch) else self._no_features(engine)
         else:
             parts = [engine.features(part) for part in self._preparer.batches(images)]
-            features = np.concatenate(parts) if parts else self._no_features()
-        result = features if output == 'features' else getattr(self._head, output)(features)
+            features = np.concatenate(parts) if parts else self._no_features(engine)
+        result = compute(features)
         if not np.isfinite(result).all():
             image = int(np.flatnonzero(~np.isfinite(result).all(axis=1))[0])
             raise CheckpointError(
@@ -145,10 +166,9 @@ class Predictor:
                 'its weights are damaged, or those of a training that diverged.')
         return result
 
-    def _features(self, engine: Engine, images: np.ndarray) -> np.ndarray:
-        return engine.features(images) if len(images) else self._no_features()
-
-    def _no_features(self) -> np.ndarray:
+    def _no_features(self, engine: Engine) -> np.ndarray:
+        if self._head is None:
+            return engine.features(np.zeros((1, *self._input_shape), np.float32))[:0]
         return np.zeros((0, self._head.channels), np.float32)
 
 
@@ -167,7 +187,8 @@ def load(
     """Loads a checkpoint for inference.
 
     Args:
-      checkpoint: any file or folder that `inception_slim.checkpoint` reads.
+      checkpoint: any file or folder that `inception_slim.checkpoint` reads. Without a classifier,
+        only `features` can be computed.
       batch_size: maximum number of images in one run of the network. The session engine pads
         smaller runs to it; TFLite ignores it and runs single images. None uses a few images, as
         many as suit the threads.
@@ -209,12 +230,14 @@ def load(
     engine_name = select_engine(options.engine, dtype)
     info, weights = checkpoints.read(checkpoint, use_ema=options.use_ema,
                                      checkpoint_scope=options.checkpoint_scope)
-    check_has_classifier(info)
     network = registry.NETWORKS[info.network]
     values = fold_batch_norm(weights)
     threads = num_threads or available_cores()
-    head_weights, head_biases = (values.pop(f'{network.classifier}/{name}')
-                                 for name in ('weights', 'biases'))
+    head: ClassifierHead | None = None
+    if has_last_layer(info):
+        head_weights, head_biases = (values.pop(f'{network.classifier}/{name}')
+                                     for name in ('weights', 'biases'))
+        head = build_head(engine_name, head_weights, head_biases, threads)
     if dtype == 'int8':
 
         def images() -> np.ndarray:
@@ -231,8 +254,7 @@ def load(
         built = build_int8_engine(engine_name, quantized, threads, batch_size)
     else:
         built = build_float_engine(engine_name, info, values, dtype, threads, batch_size)
-    return Predictor(info, dtype, engine_name, built,
-                     build_head(engine_name, head_weights, head_biases, threads), threads)
+    return Predictor(info, dtype, engine_name, built, head, threads)
 
 
 def _is_given(images: np.ndarray | Callable[[], np.ndarray] | None) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import math
 from typing import Any
 
+from inception_slim.data import preprocessing
 from inception_slim.inference.ir import INPUTS, Op
 from inception_slim.inference.quantization import (
     CalibrationStats,
@@ -112,9 +113,9 @@ def fake_quant_graph(network: QuantizedNetwork) -> tf.Graph:
     """Builds a float32 graph with fake-quantization nodes, for a converter.
 
     Returns:
-      A graph from `inputs`, which are shifted already if the network shifts them, to `features`
-      before the last average pool, `[N, height, width, channels]`: a converter would quantize the
-      average too.
+      A graph from `inputs`, which the caller shifts or prewhitens if the network does, to
+      `features` before the last average pool, `[N, height, width, channels]`: a converter would
+      quantize the average too.
     """
     last = max(index for index, op in enumerate(network.ops) if op.kind == 'avg_pool')
     with tf.Graph().as_default() as graph:
@@ -253,6 +254,8 @@ class _GraphBuilder:
             return value + inputs[1]
         if op.kind == 'shift':
             return value + 1
+        if op.kind == 'prewhiten':
+            return preprocessing.prewhiten(value)
         if op.kind == 'scale':
             return value * np.asarray(op.factor, self._dtype.as_numpy_dtype)
         if op.kind == 'flatten':
@@ -307,7 +310,7 @@ class _FakeQuantBuilder(_GraphBuilder):
 
     def add_all(self, ops: Sequence[Op]) -> None:
         for op in ops:
-            if op.kind == 'shift':
+            if op.kind in ('shift', 'prewhiten'):  # the caller does that
                 self.values[op.output] = self.values[op.inputs[0]]
                 continue
             value = self._float_op(op, [self.values[name] for name in op.inputs])

@@ -91,7 +91,7 @@ def inception_resnet_v1(
         inputs: tf.Tensor,
         is_training: bool | tf.Tensor = True,
         dropout_keep_prob: float | tf.Tensor = 0.8,
-        bottleneck_layer_size: int = 128,
+        bottleneck_layer_size: int | None = 128,
         reuse: bool | None = None,
         scope: str | tf.VariableScope | None = 'InceptionResnetV1',
         ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
@@ -107,14 +107,14 @@ def inception_resnet_v1(
       is_training: whether batch norm uses the statistics of the batch and dropout is active; a
         bool, or a scalar bool tensor to decide at each run.
       dropout_keep_prob: fraction of the pooled features that dropout keeps, in (0, 1].
-      bottleneck_layer_size: size of the embedding.
+      bottleneck_layer_size: size of the embedding; 0 or None returns the pooled features.
       reuse: True uses the variables of an earlier call.
       scope: variable scope or its name.
 
     Returns:
-      The embedding before normalization, `[batch, bottleneck_layer_size]`, and `end_points`: every
-      layer and group of blocks of the base by name, `PrePool` (the last of them) and
-      `PreLogitsFlatten` (the pooled features).
+      The embedding before normalization, `[batch, bottleneck_layer_size]` (or the pooled features,
+      `[batch, 1792]`), and `end_points`: every layer and group of blocks of the base by name,
+      `PrePool` (the last of them) and `PreLogitsFlatten` (the pooled features).
 
     Raises:
       ValueError: an argument is out of range, or the image is too small.
@@ -124,9 +124,9 @@ def inception_resnet_v1(
     """
     name = 'inception_resnet_v1'
     validation.check_arguments(name, inputs, None, dropout_keep_prob)
-    if bottleneck_layer_size < 1:
-        raise ValueError(f'{name}: bottleneck_layer_size must be at least 1, but is '
-                         f'{bottleneck_layer_size}.')
+    if bottleneck_layer_size is not None and bottleneck_layer_size < 0:
+        raise ValueError(f'{name}: bottleneck_layer_size must be positive (or 0 or None for the '
+                         f'pooled features), but is {bottleneck_layer_size}.')
     validation.check_size(name, inputs, validation.min_image_size(
         _VALID_LAYERS, _END_POINTS[-1], _END_POINTS))
     with tf.variable_scope(scope, 'InceptionResnetV1', [inputs], reuse=reuse):
@@ -137,6 +137,8 @@ def inception_resnet_v1(
                 net = slim.flatten(global_pool(net, 'AvgPool_1a_8x8'))
                 net = slim.dropout(net, dropout_keep_prob, scope='Dropout')
                 end_points['PreLogitsFlatten'] = net
+            if not bottleneck_layer_size:
+                return net, end_points
             net = slim.fully_connected(net, bottleneck_layer_size, activation_fn=None,
                                        scope='Bottleneck')
             return net, end_points

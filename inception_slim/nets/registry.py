@@ -1,4 +1,4 @@
-"""The registry of the networks: scope, image size, classifiers and distinctive layers of each."""
+"""The registry of the networks: scope, image size, last layers and distinctive layers of each."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ class Network:
       name: the name of its function and module.
       title: the name in messages and documents.
       scope: its default variable scope.
-      classifier: the layer of the classifier, in the scope.
+      classifier: the layer of the classifier, in the scope; of a network with an embedding instead
+        of a classifier, the layer of the embedding.
       aux_classifier: the layer of the auxiliary classifier, or None.
       unique_layer: a layer that no other network has, by which checkpoints are recognized.
       channels: number of channels of some layers at depth multiplier 1; empty if the network has no
         `depth_multiplier`.
+      has_embedding: whether the last layer is an embedding, and there is no classifier.
+      crops_images: whether the centers of images are cropped for evaluation, as TF-Slim does.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Network:
     aux_classifier: str | None
     unique_layer: str
     channels: dict[str, int] = field(default_factory=dict)
+    has_embedding: bool = False
+    crops_images: bool = True
 
     def _find(self, name: str) -> Callable:
         # Imported at first use: the command line reads the registry without TensorFlow.
@@ -60,8 +65,31 @@ class Network:
         """The scopes of the classifiers, whose weights depend on the number of classes."""
         return ('Logits', 'AuxLogits') if self.aux_classifier else ('Logits',)
 
+    @property
+    def prepare(self) -> Callable[..., tf.Tensor]:
+        """The function of `data.preprocessing` that prepares images for evaluation."""
+        from inception_slim.data import preprocessing
+
+        return preprocessing.for_evaluation if self.crops_images else preprocessing.resize_tf1
+
+    def build(self, images: tf.Tensor, last_layer_size: int | None,
+              **arguments: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Builds the network.
+
+        Args:
+          images: see `function`.
+          last_layer_size: number of classes, or size of the embedding; 0 or None returns the pooled
+            features.
+          **arguments: more arguments of `function`.
+
+        Returns:
+          What `function` returns.
+        """
+        name = 'bottleneck_layer_size' if self.has_embedding else 'num_classes'
+        return self.function(images, **{name: last_layer_size}, **arguments)
+
     def features(self, end_points: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Finds the features (pre-logits): the input of the classifier's convolution or product.
+        """Finds the features (pre-logits): the input of the last layer's convolution or product.
 
         Not all networks have an end point for them, and the name of the op depends on dropout.
 
@@ -71,6 +99,8 @@ class Network:
         Returns:
           `[batch, 1, 1, channels]`, or `[batch, channels]` if the classifier is a dense layer.
         """
+        if self.has_embedding:
+            return end_points['PreLogitsFlatten']
         op = end_points['Logits'].op
         while op.type not in ('Conv2D', 'MatMul'):
             op = op.inputs[0].op
@@ -107,11 +137,19 @@ NETWORKS: dict[str, Network] = {network.name: network for network in (
         classifier='Logits/Logits', aux_classifier='AuxLogits/Aux_logits',
         unique_layer='Mixed_3a/Branch_1/Conv2d_0a_3x3'),
     Network(
+        name='inception_resnet_v1', title='Inception-ResNet V1',
+        scope='InceptionResnetV1',
+        classifier='Bottleneck', aux_classifier=None,
+        unique_layer='Conv2d_4b_3x3',
+        has_embedding=True, crops_images=False),
+    Network(
         name='inception_resnet_v2', title='Inception-ResNet V2',
         scope='InceptionResnetV2',
         classifier='Logits/Logits', aux_classifier='AuxLogits/Logits',
         unique_layer='Mixed_5b/Branch_0/Conv2d_1x1'),
 )}
+# The networks with a classifier.
+CLASSIFIERS = tuple(name for name, network in NETWORKS.items() if not network.has_embedding)
 
 
 def get_network_fn(name: str, num_classes: int | None, weight_decay: float = 0.0,
@@ -120,7 +158,8 @@ def get_network_fn(name: str, num_classes: int | None, weight_decay: float = 0.0
 
     Args:
       name: name of the network, one of `NETWORKS`.
-      num_classes: number of classes; 0 or None returns the pooled features instead of logits.
+      num_classes: number of classes, or of Inception-ResNet V1 the size of the embedding; 0 or None
+        returns the pooled features.
       weight_decay: factor of the L2 loss of the weights.
       is_training: whether batch norm uses the statistics of the batch and dropout is active.
 
@@ -148,8 +187,7 @@ def get_network_fn(name: str, num_classes: int | None, weight_decay: float = 0.0
 
     def network_fn(images: tf.Tensor, **arguments: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         with slim.arg_scope(network.arg_scope(weight_decay=weight_decay)):
-            return network.function(images, num_classes=num_classes, is_training=is_training,
-                                    **arguments)
+            return network.build(images, num_classes, is_training=is_training, **arguments)
 
     network_fn.__name__ = name
     network_fn.default_image_size = network.image_size  # type: ignore[attr-defined]

@@ -49,7 +49,7 @@ class LearningOptions:
         are any. They share variables; batch norm's moving averages are the first clone's.
     """
 
-    network: str = option('inception_v3', 'network to train', choices=tuple(registry.NETWORKS))
+    network: str = option('inception_v3', 'network to train', choices=registry.CLASSIFIERS)
     trainable_scopes: Iterable[str] | None = option(
         None, 'train only these scopes, such as Logits,AuxLogits', metavar='A,B',
         parse=_parse_scopes)

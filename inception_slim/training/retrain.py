@@ -127,6 +127,9 @@ def retrain(
     info, weights = checkpoints.read(checkpoint, use_ema=use_ema,
                                      checkpoint_scope=checkpoint_scope)
     network = registry.NETWORKS[info.network]
+    if network.has_embedding:
+        raise TrainingError(f'{info.path} is of {network.title}, which has an embedding and no '
+                            'classifier; train a classifier on what "features" writes.')
     features, unreadable = _compute_features(
         images.files, checkpoint, info, weights, options,
         os.fspath(options.features_cache or os.path.join(output, 'features')))

@@ -221,7 +221,7 @@ def reference_end_points(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', registry.NETWORKS)
+@pytest.mark.parametrize('name', registry.CLASSIFIERS)
 def test_train(name, capsys, folder, tmp_path, monkeypatch):
     """The second step changes every weight, without weight decay: the loss reaches all of them."""
     network = registry.NETWORKS[name]

@@ -60,7 +60,7 @@ class TestHeatmaps:
         assert 'Mixed_5c/' in block.name and block.shape.as_list()[1:3] == [7, 7]
 
     @pytest.mark.slow
-    @pytest.mark.parametrize('name', registry.NETWORKS)
+    @pytest.mark.parametrize('name', registry.CLASSIFIERS)
     def test_networks_at_full_width(self, name, tmp_path):
         """If one layer follows the pooling, a channel's weight is that layer's over the grid size.
 

@@ -277,8 +277,21 @@ class TestKeras:
         assert info.num_classes is None and message in info.notes[0]
         assert_same(actual, {name: value for name, value in weights.items()
                              if 'Logits' not in name})
-        with pytest.raises(CheckpointError, match='has no classifier, so it cannot be exported'):
-            formats.export(tmp_path / 'model.h5', tmp_path / 'out.pb', format='frozen')
+        with pytest.raises(CheckpointError, match='cannot be written as keras, only as .*onnx'):
+            formats.export(tmp_path / 'model.h5', tmp_path / 'out.h5', format='keras')
+        images = np.random.RandomState(0).uniform(-1, 1, (2, 299, 299, 3)).astype('f')
+        with inference.load(tmp_path / 'model.h5') as predictor:
+            expected = predictor.features(images)
+            assert predictor.features(images[:0]).shape == (0, expected.shape[1])
+            with pytest.raises(CheckpointError, match='has no classifier'):
+                predictor.predict(images)
+        result = formats.export(tmp_path / 'model.h5', tmp_path / 'out.pb', format='frozen')
+        assert result.same_top1 is None and result.max_difference < 1e-5
+        definition = tf.GraphDef.FromString((tmp_path / 'out.pb').read_bytes())
+        with tf.Graph().as_default(), tf.Session() as session:
+            tf.import_graph_def(definition, name='')
+            features = session.run('features:0', {'input:0': images})
+        np.testing.assert_allclose(features, expected, atol=1e-4 * np.abs(expected).max())
 
 
 class TestGraphs:

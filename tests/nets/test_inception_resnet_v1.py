@@ -129,7 +129,7 @@ def test_is_training_tensor_reuse_and_other_sizes(monkeypatch):
     ((160, 160, 3), {}, r'\[batch, height, width, channels\].*\(160, 160, 3\)'),
     ((2, 74, 160, 3), {}, r'74x160 .* smallest supported size is 75x75'),
     ((2, 160, 160, 3), {'dropout_keep_prob': 0.0}, r'\(0, 1\], but is 0\.0'),
-    ((2, 160, 160, 3), {'bottleneck_layer_size': 0}, 'at least 1, but is 0'),
+    ((2, 160, 160, 3), {'bottleneck_layer_size': -1}, 'bottleneck_layer_size .* but is -1'),
 ])
 def test_rejects_bad_arguments(shape, arguments, message):
     with tf.Graph().as_default() as graph:

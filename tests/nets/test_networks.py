@@ -460,7 +460,7 @@ class TestArguments:
             nets = importlib.import_module('inception_slim.nets')
             assert getattr(nets, name).__name__ == f'inception_slim.nets.{name}'
         assert [network.image_size for network in registry.NETWORKS.values()] == [
-            224, 224, 299, 299, 299]
+            224, 224, 299, 299, 160, 299]
 
 
 class TestUse:

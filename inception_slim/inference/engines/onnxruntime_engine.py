@@ -132,6 +132,12 @@ class _ModelBuilder:
 
     def add_op(self, op: Op, output: str) -> None:
         """Adds an op whose value has the name `output` in the graph."""
+        if op.kind == 'prewhiten':
+            self._add_prewhitening(op, output)
+            return
+        if op.kind == 'normalize':
+            self._add_normalization(op, output)
+            return
         inputs = [self.names[name] for name in op.inputs] + self._constant_inputs(op)
         self.add(_OPERATORS[op.kind], inputs, output, op.output, **_attributes(op))
         # An average without padding covers the whole grid: features stay floating point.
@@ -139,6 +145,30 @@ class _ModelBuilder:
         if op.output in self._ranges and not is_features:
             output = self._quantize_dequantize(op.output)
         self.names[op.output] = output
+
+    def _add_prewhitening(self, op: Op, output: str) -> None:
+        name, images = op.output, self.names[op.inputs[0]]
+        axes = (1, 2, 3)
+        self.add('ReduceMean', [images], f'{name}/mean', axes=axes, keepdims=1)
+        self.add('Sub', [images, f'{name}/mean'], f'{name}/centered')
+        self.add('Mul', [f'{name}/centered'] * 2, f'{name}/squares')
+        self.add('ReduceMean', [f'{name}/squares'], f'{name}/variance', axes=axes, keepdims=1)
+        self.add('Sqrt', [f'{name}/variance'], f'{name}/deviation')
+        self.add('Max', [f'{name}/deviation', self._constant(f'{name}/lowest', op.factor)],
+                 f'{name}/divisor')
+        self.add('Div', [f'{name}/centered', f'{name}/divisor'], output, name)
+        self.names[name] = output
+
+    def _add_normalization(self, op: Op, output: str) -> None:
+        name, value = op.output, self.names[op.inputs[0]]
+        self.add('Mul', [value, value], f'{name}/squares')
+        self.add('ReduceSum', [f'{name}/squares', self._constant(f'{name}/axes', [1], np.int64)],
+                 f'{name}/sum', keepdims=1)
+        self.add('Max', [f'{name}/sum', self._constant(f'{name}/lowest', op.factor)],
+                 f'{name}/squared_length')
+        self.add('Sqrt', [f'{name}/squared_length'], f'{name}/length')
+        self.add('Div', [value, f'{name}/length'], output, name)
+        self.names[name] = output
 
     def _constant_inputs(self, op: Op) -> list[str]:
         weights, biases = f'{op.output}:weights', f'{op.output}:biases'

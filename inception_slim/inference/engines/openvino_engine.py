@@ -211,6 +211,15 @@ def _translate(op: Op, inputs: list[Any]) -> Any:
         return opset8.add(value, inputs[1])
     if op.kind == 'shift':
         return opset8.add(value, np.float32(1))
+    if op.kind == 'prewhiten':
+        axes = np.array([1, 2, 3])
+        value = opset8.subtract(value, opset8.reduce_mean(value, axes, True))
+        variance = opset8.reduce_mean(opset8.multiply(value, value), axes, True)
+        value = opset8.divide(value, opset8.maximum(opset8.sqrt(variance), np.float32(op.factor)))
+        value.friendly_name = op.output
+        return value
+    if op.kind == 'normalize':
+        return opset8.normalize_l2(value, np.array([1]), op.factor, 'max')
     if op.kind == 'scale':
         return opset8.multiply(value, np.float32(op.factor))
     if op.kind == 'flatten':

@@ -7,12 +7,15 @@ import threading
 import warnings
 
 from inception_slim._tf_logging import suppress_stderr
+from inception_slim.checkpoint.options import PREWHITEN
 from inception_slim.inference.engines import warm_up
 from inception_slim.inference.graph import extract_subgraph
 from inception_slim.inference.quantization import QuantizedNetwork, is_input_shifted
 from inception_slim.inference.tf_graph_builder import fake_quant_graph
 import numpy as np
 import tensorflow.compat.v1 as tf
+
+_LARGEST_PREWHITENED = 4  # deviations from the mean of an image; larger values are clipped
 
 
 class TFLiteEngine:
@@ -23,7 +26,7 @@ class TFLiteEngine:
 
     def __init__(self, network: QuantizedNetwork, threads: int):
         self._model: bytes | None = build_model(network)
-        self._offset = np.float32(is_input_shifted(network))
+        self._network = network
         self._multi_threaded = self._interpreter(threads)
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
@@ -39,7 +42,7 @@ class TFLiteEngine:
         return interpreter
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        images = images + self._offset
+        images = prepare_images(self._network, images)
         if len(images) == 1:
             with self._lock:
                 return _invoke(self._multi_threaded, images)
@@ -63,10 +66,21 @@ def _invoke(interpreter: tf.lite.Interpreter, image: np.ndarray) -> np.ndarray:
     return interpreter.get_tensor(interpreter.get_output_details()[0]['index']).mean((1, 2))
 
 
+def prepare_images(network: QuantizedNetwork, images: np.ndarray) -> np.ndarray:
+    """Shifts or prewhitens images in [-1, 1], as the model of `build_model` takes them."""
+    if is_input_shifted(network):
+        return images + np.float32(1)
+    if network.ops[0].kind == PREWHITEN:
+        centered = images - images.mean((1, 2, 3), keepdims=True)
+        deviations = np.sqrt((centered ** 2).mean((1, 2, 3), keepdims=True))
+        return centered / np.maximum(deviations, np.float32(network.ops[0].factor))
+    return images
+
+
 def build_model(network: QuantizedNetwork) -> bytes:
     """A TFLite model with int8 convolutions, up to the last average pool.
 
-    Its images are in [0, 2] if the network shifts its inputs.
+    Its images are those of `prepare_images`.
     """
     graph = fake_quant_graph(network)
     inputs, features = (graph.get_tensor_by_name(name) for name in ('inputs:0', 'features:0'))
@@ -79,6 +93,7 @@ def build_model(network: QuantizedNetwork) -> bytes:
         # (mean, deviation): the value of a byte is (byte - mean) / deviation.
         converter.inference_type = tf.int8
         converter.inference_input_type = converter.inference_output_type = tf.float32
+        largest = _LARGEST_PREWHITENED if network.ops[0].kind == PREWHITEN else 1
         converter.quantized_input_stats = {
-            'inputs': (-128.0, 127.5) if is_input_shifted(network) else (0.0, 127.0)}
+            'inputs': (-128.0, 127.5) if is_input_shifted(network) else (0.0, 127 / largest)}
         return converter.convert()
