@@ -26,6 +26,7 @@ from inception_slim.errors import CheckpointError, ExportError, error_summary
 from inception_slim.formats import FORMATS, PRECISIONS
 from inception_slim.formats.frozen_graph import predict
 from inception_slim.formats.registry import WRITABLE, ExportSettings, FileFormat
+from inception_slim.inference.graph import has_last_layer
 from inception_slim.nets import registry
 from inception_slim.options import build_options
 import numpy as np
@@ -151,7 +152,7 @@ def export(
                                      pooling=pooling)
     if file_format.check is not None:
         file_format.check(info)
-    if info.num_classes is None and file_format.needs_classifier:
+    if file_format.needs_classifier and not has_last_layer(info):
         others = [name for name, entry in WRITABLE.items() if not entry.needs_classifier]
         raise CheckpointError(' '.join([
             f'{info.path} has no classifier, so it cannot be written as {format}, only as '

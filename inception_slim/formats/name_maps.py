@@ -109,53 +109,73 @@ def _inception_resnet_v2() -> Iterator[tuple[str, str]]:
                       (('Conv2d_0a_1x1', 'Conv2d_0b_5x5'), _dotted('branch1', 2)),
                       (_THREES, _dotted('branch2', 3)), (_POOL, ('branch3.1',)))
 
+    yield from _residual_blocks(('repeat', 'repeat_1', 'repeat_2'), (10, 20, 9))
+    yield 'Conv2d_7b_1x1', 'conv2d_7b'
+    yield 'Logits/Logits', 'classif'
+
+
+def _inception_resnet_v1() -> Iterator[tuple[str, str]]:
+    for name in (*_STEM, 'Conv2d_4b_3x3'):
+        yield name, name.rsplit('_', 1)[0].lower()
+    yield from _residual_blocks(('repeat_1', 'repeat_2', 'repeat_3'), (5, 10, 5))
+    yield 'Bottleneck', 'last_linear'
+
+
+def _residual_blocks(modules: tuple[str, str, str],
+                     counts: tuple[int, int, int]) -> Iterator[tuple[str, str]]:
+    """The residual blocks of an Inception-ResNet and the reductions between them.
+
+    Args:
+      modules: the names of the stacks of residual blocks in PyTorch.
+      counts: the numbers of their blocks.
+    """
     def residual(block, module, *branches):
         yield from _block(block, module, (('Conv2d_1x1',), ('branch0',)), *(
             (names, _dotted(f'branch{number}', len(names)))
             for number, names in enumerate(branches, 1)))
         yield f'{block}/Conv2d_1x1', f'{module}.conv2d'
 
-    for number in range(10):
-        yield from residual(f'Repeat/block35_{number + 1}', f'repeat.{number}', _THREES[:2],
+    for number in range(counts[0]):
+        yield from residual(f'Repeat/block35_{number + 1}', f'{modules[0]}.{number}', _THREES[:2],
                             _THREES)
     yield from _block('Mixed_6a', 'mixed_6a', (('Conv2d_1a_3x3',), ('branch0',)),
                       (('Conv2d_0a_1x1', 'Conv2d_0b_3x3', 'Conv2d_1a_3x3'), _dotted('branch1', 3)))
-    for number in range(20):
-        yield from residual(f'Repeat_1/block17_{number + 1}', f'repeat_1.{number}', _SEVEN)
+    for number in range(counts[1]):
+        yield from residual(f'Repeat_1/block17_{number + 1}', f'{modules[1]}.{number}', _SEVEN)
     pair = ('Conv2d_0a_1x1', 'Conv2d_1a_3x3')
     yield from _block('Mixed_7a', 'mixed_7a', (pair, _dotted('branch0', 2)),
                       (pair, _dotted('branch1', 2)),
                       (('Conv2d_0a_1x1', 'Conv2d_0b_3x3', 'Conv2d_1a_3x3'), _dotted('branch2', 3)))
     spread = ('Conv2d_0a_1x1', 'Conv2d_0b_1x3', 'Conv2d_0c_3x1')
-    for number in range(9):
-        yield from residual(f'Repeat_2/block8_{number + 1}', f'repeat_2.{number}', spread)
+    for number in range(counts[2]):
+        yield from residual(f'Repeat_2/block8_{number + 1}', f'{modules[2]}.{number}', spread)
     yield from residual('Block8', 'block8', spread)
-    yield 'Conv2d_7b_1x1', 'conv2d_7b'
-    yield 'Logits/Logits', 'classif'
 
 
 _NETWORKS = {'inception_v3': _inception_v3, 'inception_v4': _inception_v4,
+             'inception_resnet_v1': _inception_resnet_v1,
              'inception_resnet_v2': _inception_resnet_v2}
 
 
 @functools.cache
 def torch_names(network: str) -> dict[str, str]:
-    """Maps TF-Slim's layers, in the network's scope, to modules of torchvision and timm.
+    """Maps TF-Slim's layers, in the network's scope, to modules of PyTorch's libraries.
 
     In the order in which the layers are built, except that the heads come last, the auxiliary one
     first.
 
     Args:
-      network: one of `inception_v3`, `inception_v4`, `inception_resnet_v2`.
+      network: one of `inception_v3`, `inception_v4`, `inception_resnet_v1`, `inception_resnet_v2`.
 
     Source: torchvision 0.29 `models/inception.py`; timm 1.0 `models/inception_v3.py`,
-    `inception_v4.py`, `inception_resnet_v2.py`.
+    `inception_v4.py`, `inception_resnet_v2.py`; facenet-pytorch 2.6
+    `models/inception_resnet_v1.py`.
     """
     return dict(_NETWORKS[network]())
 
 
 def has_torch_names(network: str) -> bool:
-    """Whether torchvision or timm has a network."""
+    """Whether torchvision, timm or facenet-pytorch has a network."""
     return network in _NETWORKS
 
 

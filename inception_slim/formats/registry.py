@@ -69,7 +69,7 @@ class FileFormat:
       write: writes a network; None if the format cannot be written.
       check: raises an ExportError if the format cannot represent a network.
       precisions: those of `PRECISIONS` that can be written.
-      needs_classifier: whether a network without a classifier cannot be written.
+      needs_classifier: whether a network without a classifier, or an embedding, cannot be written.
       stores_class_names: whether the format has a place for the names of the classes.
     """
 
@@ -145,8 +145,8 @@ TABLE = (
     FileFormat('safetensors', _is_safetensors, read=safetensors_format.read_weights,
                write=safetensors_format.write, check=state_dicts.check, needs_classifier=True),
     FileFormat('timm', None, 'model.safetensors', ('config.json',),
-               safetensors_format.read_weights, safetensors_format.write_timm, state_dicts.check,
-               needs_classifier=True),
+               safetensors_format.read_weights, safetensors_format.write_timm,
+               safetensors_format.check_timm, needs_classifier=True),
     FileFormat('onnx', _is_onnx, read=onnx_format.read_weights, write=onnx_format.write,
                precisions=('float32', 'int8')),
     FileFormat('tfjs', _is_tfjs, 'model.json', read=tfjs.read_weights),

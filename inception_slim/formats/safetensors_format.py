@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from inception_slim._special_files import check_regular
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor, read
 from inception_slim.checkpoint.weight_sources import check_tensor_size
-from inception_slim.errors import CheckpointError, error_summary
+from inception_slim.errors import CheckpointError, ExportError, error_summary
 from inception_slim.formats import state_dicts
 from inception_slim.formats.frozen_graph import predict
 from inception_slim.formats.name_maps import torch_names
@@ -136,6 +136,14 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     save(path, state_dicts.state_dict(info, weights), {'format': 'pt', 'pooling': info.pooling})
     loaded = read(path)
     return lambda batch: predict(*loaded, batch)[1]
+
+
+def check_timm(info: CheckpointInfo) -> None:
+    """Raises an ExportError if timm does not have the network."""
+    if registry.NETWORKS[info.network].has_embedding:
+        raise ExportError(f'timm does not have {registry.NETWORKS[info.network].title}; choose '
+                          'torch or safetensors for facenet-pytorch.')
+    state_dicts.check(info)
 
 
 def write_timm(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,

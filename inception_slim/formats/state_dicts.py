@@ -1,4 +1,4 @@
-"""Converts state dicts of torchvision's and timm's networks to TF-Slim's variables and back.
+"""Converts state dicts of torchvision, timm and facenet-pytorch to TF-Slim's variables and back.
 
 Tensors are renamed and transposed; batch norm has the same epsilon, 0.001. PyTorch's Inception V3
 includes the padding when its blocks average ('padded' pooling); V4 and Inception-ResNet V2 of timm
@@ -22,6 +22,7 @@ import numpy as np
 # Weights that only one network has.
 _UNIQUE_WEIGHTS = {'inception_v3': 'Mixed_5b.branch1x1.conv.weight',
                  'inception_v4': 'features.3.conv.conv.weight',
+                 'inception_resnet_v1': 'conv2d_4b.conv.weight',
                  'inception_resnet_v2': 'repeat.0.branch0.conv.weight'}
 _BATCH_NORM = {'bias': 'beta', 'running_mean': 'moving_mean', 'running_var': 'moving_variance'}
 _HEADS = ('fc', 'last_linear', 'classif', 'head.fc')  # names of the classifier
@@ -84,7 +85,8 @@ def build_imported_weights(
     return ImportedWeights(
         path,
         version,
-        'torchvision and timm' if network == 'inception_v3' else 'timm',
+        {'inception_v3': 'torchvision and timm', 'inception_resnet_v1': 'facenet-pytorch'}.get(
+            network, 'timm'),
         variables,
         pooling=pooling,
         input_scaling=input_scaling,
@@ -106,16 +108,17 @@ def _variables(path: str, network: str, state: Mapping[str, LazyTensor], prefix:
     scales: dict[str, LazyTensor] = {}
     notes: list[str] = []
     for layer, module in torch_names(network).items():
-        if layer == known.classifier:
+        convolution, norm = _modules(module)
+        if layer == known.classifier and not known.has_embedding:
             notes += _classifier(left, layer, tensors)
-        elif f'{module}.conv.weight' in left:
-            tensors[f'{layer}/weights'] = _kernel(path, left.pop(f'{module}.conv.weight'))
+        elif f'{convolution}.weight' in left:
+            tensors[f'{layer}/weights'] = _kernel(path, left.pop(f'{convolution}.weight'))
             for torch_name, slim_name in _BATCH_NORM.items():
-                value = left.pop(f'{module}.bn.{torch_name}', None)
+                value = left.pop(f'{norm}.{torch_name}', None)
                 if value is not None:
                     tensors[f'{layer}/BatchNorm/{slim_name}'] = _as_float32(value)
-            if f'{module}.bn.weight' in left:
-                scales[f'{layer}/BatchNorm/gamma'] = _as_float32(left.pop(f'{module}.bn.weight'))
+            if f'{norm}.weight' in left:
+                scales[f'{layer}/BatchNorm/gamma'] = _as_float32(left.pop(f'{norm}.weight'))
         elif f'{module}.weight' in left and f'{module}.bias' in left:
             tensors[f'{layer}/weights'] = _kernel(
                 path, left.pop(f'{module}.weight'), layer == known.aux_classifier)
@@ -134,6 +137,13 @@ def _variables(path: str, network: str, state: Mapping[str, LazyTensor], prefix:
         notes.append(f'{len(left)} tensors do not belong to the network and are left out, such as '
                      f'{", ".join(sorted(left)[:3])}.')
     return tensors, notes
+
+
+def _modules(module: str) -> tuple[str, str]:
+    """The modules of a layer's convolution, or product, and of its batch norm."""
+    if module == 'last_linear':  # facenet-pytorch's embedding
+        return module, 'last_bn'
+    return f'{module}.conv', f'{module}.bn'
 
 
 def _classifier(
@@ -187,7 +197,7 @@ def state_dict(info: CheckpointInfo, weights: Mapping[str, np.ndarray], *,
       aux: include Inception V3's auxiliary head if there is one.
 
     Raises:
-      ExportError: neither torchvision nor timm has the network.
+      ExportError: none of the libraries has the network.
     """
     check(info)
     network = registry.NETWORKS[info.network]
@@ -196,28 +206,30 @@ def state_dict(info: CheckpointInfo, weights: Mapping[str, np.ndarray], *,
         if f'{layer}/weights' not in weights or (layer.startswith(_AUX) and not aux):
             continue
         kernel = weights[f'{layer}/weights']
+        convolution, norm = _modules(module)
         dense = layer in (network.classifier, network.aux_classifier)
         kernel = np.ascontiguousarray(kernel.reshape(kernel.shape[-2:]).T if dense
                                       else np.transpose(kernel, (3, 2, 0, 1)))
         biases = weights.get(f'{layer}/biases')
-        if dense or layer.endswith('/Conv2d_1x1') and 'Branch_' not in layer:
+        is_projection = layer.endswith('/Conv2d_1x1') and 'Branch_' not in layer
+        if is_projection or dense and not network.has_embedding:
             state.update({f'{module}.weight': kernel, f'{module}.bias': weights[f'{layer}/biases']})
             continue
         ones = np.ones(len(kernel), np.float32)
-        state[f'{module}.conv.weight'] = kernel
+        state[f'{convolution}.weight'] = kernel
         if biases is not None:  # as a batch norm that only adds
             values = (ones, biases, 0 * ones, np.float32(1 - BATCH_NORM_EPSILON) * ones)
         else:
             values = tuple(weights.get(f'{layer}/BatchNorm/{parameter}', ones) for parameter in (
                 'gamma', 'beta', 'moving_mean', 'moving_variance'))
         for name, value in zip(('weight', 'bias', 'running_mean', 'running_var'), values):
-            state[f'{module}.bn.{name}'] = value
-        state[f'{module}.bn.num_batches_tracked'] = np.array(0, np.int64)
+            state[f'{norm}.{name}'] = value
+        state[f'{norm}.num_batches_tracked'] = np.array(0, np.int64)
     return state
 
 
 def check(info: CheckpointInfo) -> None:
-    """Raises an ExportError if neither torchvision nor timm has the network."""
+    """Raises an ExportError if none of torchvision, timm and facenet-pytorch has the network."""
     title = registry.NETWORKS[info.network].title
     if not has_torch_names(info.network):
         raise ExportError(f'Neither torchvision nor timm has {title} as in TF-Slim; they have '

@@ -20,6 +20,18 @@ def weights_for(name, shape):
     return (random.randn(*shape) * np.sqrt(2.0 / fan_in)).astype(np.float32)
 
 
+def torch_weights_for(name, shape):
+    """The golden value of a tensor in a state dict of PyTorch."""
+    if name.endswith('num_batches_tracked'):
+        return np.array(0)
+    order = {4: (3, 2, 0, 1), 2: (1, 0)}.get(len(shape), (0,))
+    in_tensorflow = [shape[order.index(axis)] for axis in range(len(shape))]
+    kinds = {'running_var': 'moving_variance', 'running_mean': 'moving_mean', 'bias': 'beta'}
+    layer, _, kind = name.rpartition('.')
+    kind = 'gamma' if len(shape) == 1 and kind == 'weight' else kinds.get(kind, kind)
+    return np.transpose(weights_for(f'{layer}.{kind}', in_tensorflow), order).copy()
+
+
 def images(batch, side=299):
     """The golden images, `[batch, side, side, 3]` float32 in [-1, 1]."""
     return np.random.RandomState(7).uniform(-1, 1, (batch, side, side, 3)).astype(np.float32)
@@ -51,3 +63,15 @@ def drawings():
                  for a, b, c in random.uniform(0.02, 0.3, (3, 3))]
         found[name] = np.round(127.5 + 120 * np.stack(waves, -1)).astype(np.uint8)
     return found
+
+
+def pairs():
+    """Embeddings of 600 pairs of faces, `[1200, 64]` float32 of length 1, and which pairs match."""
+    random = np.random.RandomState(17)
+    same = np.arange(600) % 60 < 30
+    first = random.randn(600, 64)
+    second = np.where(same[:, np.newaxis], first + random.randn(600, 64) * 1.1,
+                      random.randn(600, 64) + 0.25 * first)
+    vectors = np.stack([first, second], 1).reshape(-1, 64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.astype(np.float32), same
