@@ -1,6 +1,7 @@
 """OpenVINO files, compared with TensorFlow 1.15.5 and read again: `make test-engines`."""
 
 import os
+import re
 import shutil
 
 from golden.weights import images
@@ -119,3 +120,19 @@ def test_convert_and_export_commands(tmp_path, capsys):
     assert cli.main(['export', folder, '--format', 'frozen', '--output', f'{folder}.pb']) == 0
     assert cli.main(['inspect', folder]) == 0
     assert 'OpenVINO IR' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('pattern, new, message', [
+    ('type="ReLU"', 'type="Tanh"', 'the activation tanh'),
+    # OpenVINO compares these with the shapes that the file records.
+    ('strides="2, ?2"', 'strides="1,1"', 'damaged'),
+    ('dilations="1, ?1"', 'dilations="2,2"', 'damaged'),
+    ('kernel="3, ?3"', 'kernel="2,2"', 'damaged')])
+def test_another_structure_is_refused(good, tmp_path, pattern, new, message):
+    shutil.copytree(good / 'model', tmp_path / 'model')
+    path = tmp_path / 'model' / 'openvino_model.xml'
+    text = re.sub(pattern, new, path.read_text())
+    assert text != path.read_text()
+    path.write_text(text)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.inspect(tmp_path / 'model')
