@@ -12,6 +12,7 @@ import re
 
 from inception_slim.checkpoint._weight_source import WeightSource
 from inception_slim.checkpoint.options import PREWHITEN
+from inception_slim.checkpoint.other_networks import describe_other_network
 from inception_slim.checkpoint.weight_sources import open_weights
 from inception_slim.errors import CheckpointError
 from inception_slim.nets import registry
@@ -27,11 +28,6 @@ _MODEL_TENSOR = re.compile(
     rf'(?P<layer>.+?)/(?P<parameter>{"|".join(_PARAMETERS)})(?P<average>{MOVING_AVERAGE})?')
 # Optimizers, by the slot that each adds to a variable.
 _OPTIMIZERS = ('RMSProp', 'Momentum', 'Adam', 'Adagrad', 'Adadelta', 'Ftrl')
-_UNSUPPORTED_NETWORKS = {  # by a pattern in a tensor's name
-    r'(^|/)resnet_v[12]_\d+/': 'ResNet', r'(^|/)vgg_(a|16|19)/': 'VGG',
-    r'(^|/)alexnet_v2/': 'AlexNet', r'(^|/)overfeat/': 'OverFeat',
-    r'(^|/)MobilenetV\d/': 'MobileNet', r'(^|/)(nasnet|pnasnet|cell_\d+/)': 'NASNet',
-    r'(^|/)(bert|transformer)/': 'a text model'}
 
 
 @dataclass(frozen=True)
@@ -175,10 +171,9 @@ def _unsupported_message(source: WeightSource, scope: str | None) -> str:
     supported = ', '.join(network.title for network in registry.NETWORKS.values())
     if scope is not None:
         return f'{source.prefix} holds none of {supported} under the scope {scope!r}.'
-    for pattern, title in _UNSUPPORTED_NETWORKS.items():
-        if any(re.search(pattern, name) for name in source.shapes):
-            return (f'{source.prefix} is a checkpoint of {title}, which is not supported; give a '
-                    f'checkpoint of {supported}.')
+    other = describe_other_network(source.shapes)
+    if other:
+        return f'{source.prefix} is a file of {other}'
     names = ', '.join(sorted(source.shapes)[:3])
     kind = 'checkpoint' if source.version in ('V1', 'V2') else source.version
     article = 'an' if kind[0] in 'AEIO' else 'a'

@@ -14,6 +14,7 @@ import re
 from typing import Any
 
 from inception_slim.checkpoint import ImportedWeights, LazyTensor
+from inception_slim.checkpoint.other_networks import describe_other_network
 from inception_slim.errors import CheckpointError
 from inception_slim.formats.lazy_tensors import as_convolution, epsilon_note, shift_epsilon
 from inception_slim.formats.name_maps import base_layers
@@ -139,6 +140,9 @@ def _match_keras_applications(path: str, layers: Mapping[str, Layer],
     unnamed = [name for name in base_layers(network.name)
                if name != 'Conv2d_7b_1x1' and not _is_residual_projection(name)]
     if len(convolutions) < len(unnamed) or len(norms) < len(unnamed):
+        other = describe_other_network(layers)
+        if other:
+            raise CheckpointError(f'{path} is a file of {other}')
         raise CheckpointError(
             f'{path} is not an Inception V3 or Inception-ResNet V2 of keras.applications: it has '
             f'{len(convolutions)} numbered convolutions and {len(norms)} batch norms instead of '

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import re
 
 from inception_slim.checkpoint import MOVING_AVERAGE, CheckpointInfo, ImportedWeights, LazyTensor
+from inception_slim.checkpoint.other_networks import describe_other_network
 from inception_slim.data.labels import CLASSES_OF_2015
 from inception_slim.errors import CheckpointError, ExportError
 from inception_slim.formats.lazy_tensors import as_convolution, to_hwio, transform
@@ -39,6 +40,9 @@ def recognize(path: str, names: Mapping[str, LazyTensor]) -> tuple[str, str]:
         for name in names:
             if name == unique or name.endswith('.' + unique):
                 return network, name[:-len(unique)]
+    other = describe_other_network(names)
+    if other:
+        raise CheckpointError(f'{path} is a file of {other}')
     supported = ', '.join(registry.NETWORKS[name].title for name in _UNIQUE_WEIGHTS)
     examples = f', such as {", ".join(sorted(names)[:3])}' if names else ''
     raise CheckpointError(f'{path} does not contain {supported} with the names of torchvision or '
