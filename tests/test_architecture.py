@@ -57,7 +57,8 @@ OPTIONS = {
     'checkpoint.options.SourceOptions': (
         'checkpoint.read', 'checkpoint.convert', 'formats.export'),
     'evaluation.options.EvaluationOptions': (
-        'evaluation.classify', 'evaluation.evaluate', 'evaluation.features'),
+        'evaluation.classify', 'evaluation.evaluate', 'evaluation.evaluate_pairs',
+        'evaluation.features'),
     'evaluation.options.MetricOptions': (
         'evaluation.metrics.fid', 'evaluation.metrics.inception_score',
         'evaluation.metrics.compute_statistics'),

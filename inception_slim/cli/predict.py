@@ -67,7 +67,10 @@ def features(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Prints the accuracy of a checkpoint on a labeled dataset."""
+    """Prints the accuracy of a checkpoint on a labeled dataset, or on pairs of faces."""
+    if arguments.pairs:
+        _evaluate_pairs(arguments)
+        return
     report = _report_arguments(arguments)
     check_order(arguments, [arguments.dataset])
     check_csv(arguments.csv)
@@ -94,6 +97,27 @@ def evaluate(arguments: argparse.Namespace) -> None:
                        f'{row["name"]}')
         _print_written(arguments)
     print_warnings(arguments, result)
+
+
+def _evaluate_pairs(arguments: argparse.Namespace) -> None:
+    """Prints what FaceNet's validation prints."""
+    for name in ('split', 'confusion', 'csv', 'report', 'heatmap'):
+        if getattr(arguments, name):
+            arguments.parser.error(f'--{name} is for classes; leave it out with --pairs')
+    result = evaluation.evaluate_pairs(arguments.checkpoint, arguments.dataset, arguments.pairs,
+                                       **options_of(arguments, EvaluationOptions))
+    if arguments.json:
+        print_json(result)
+        return
+    skipped = f'; {len(result.skipped):,} skipped' if result.skipped else ''
+    print_line(f'pairs                    {result.num_pairs:,}{skipped}')
+    print_line(f'accuracy                 {result.accuracy:.5f} +/- '
+               f'{result.accuracy_deviation:.5f} at a squared distance of '
+               f'{result.threshold:.2f}')
+    print_line(f'validation rate          {result.validation_rate:.5f} +/- '
+               f'{result.validation_rate_deviation:.5f} at FAR {result.false_accept_rate:.5f}')
+    print_line(f'area under curve (AUC)   {result.auc:.5f}')
+    print_line(f'equal error rate (EER)   {result.eer:.5f}')
 
 
 def _report_arguments(arguments: argparse.Namespace) -> dict:
@@ -155,6 +179,10 @@ def add(add_command: AddCommand) -> None:
     evaluate_command.add_argument('dataset', metavar='DATASET',
                                   help='a folder of TFRecords, or one with a sub-folder of images '
                                   'for each class')
+    evaluate_command.add_argument('--pairs', metavar='pairs.txt',
+                                  help='verify pairs of faces as FaceNet does with LFW: accuracy, '
+                                  'validation rate, AUC and EER; DATASET has a sub-folder for each '
+                                  'person')
     evaluate_command.add_argument('--split', metavar='NAME',
                                   help='the split of the dataset, such as validation')
     evaluate_command.add_argument('--confusion', metavar='FILE.csv',

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
         fid as fid,
         inception_score as inception_score,
     )
+    from inception_slim.evaluation.pairs import (
+        PairsResult as PairsResult,
+        evaluate_pairs as evaluate_pairs,
+    )
     from inception_slim.evaluation.results import (
         Classification as Classification,
         Evaluation as Evaluation,
@@ -36,6 +40,7 @@ else:
         'evaluate': 'evaluate',
         'features': 'features read_features',
         'metrics': 'compute_statistics fid inception_score',
+        'pairs': 'PairsResult evaluate_pairs',
         'results': 'Classification Evaluation FIDResult FeaturesResult InceptionScore Prediction',
         'inception_slim.checkpoint.class_names': 'BACKGROUND',
         'inception_slim.errors': 'DatasetError',

@@ -238,7 +238,7 @@ def draw_chart(rows: list[dict], batch: int, subject: str, path: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--quick', action='store_true', help='fewer rounds: two minutes, not ten')
-    parser.add_argument('--network', choices=registry.NETWORKS, default='inception_v3',
+    parser.add_argument('--network', choices=registry.CLASSIFIERS, default='inception_v3',
                         help='(default: inception_v3)')
     select = add_only(parser, CONTESTANTS, REFERENCE)
     parser.add_argument('--json', metavar='FILE', help='write the results there')

@@ -95,7 +95,7 @@ def positive(text: str) -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--network', choices=registry.NETWORKS, default='inception_v3',
+    parser.add_argument('--network', choices=registry.CLASSIFIERS, default='inception_v3',
                         help='(default: inception_v3)')
     parser.add_argument('--batch-size', type=positive, default=32, metavar='N')
     parser.add_argument('--height', type=positive, metavar='PIXELS',
