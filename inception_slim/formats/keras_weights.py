@@ -105,16 +105,21 @@ def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer],
     configs = [_LayerConfig(kind, str(options['name']), options)
                for kind, options in iter_layer_configs(config)]
     own = _match_own_names(layers)
-    network, base = own or _match_keras_applications(path, layers)
+    network, base = own or _match_facenet(layers) or _match_keras_applications(path, layers)
     tensors, notes = _base_tensors(path, network.name, base, configs)
     pooling = _pooling(configs)
     check_structure(path, network, pooling, _structure(configs),
                     {layer: pair[0].name for layer, pair in base.items() if pair})
     base_names = {layer.name for pair in base.values() for layer in pair}
     left = {name: layer for name, layer in layers.items() if name not in base_names}
-    notes += _add_classifier(network, left, base_names, configs, tensors)
+    if not network.has_embedding:
+        notes += _add_classifier(network, left, base_names, configs, tensors)
+    elif left:
+        notes.append(f'{len(left)} layers do not belong to the network and are left out, such as '
+                     f'{", ".join(sorted(left)[:3])}.')
+    naming = 'facenet_keras' if network.has_embedding else 'keras.applications'
     return ImportedWeights(
-        path, version, "Keras, TF-Slim's" if own else 'keras.applications',
+        path, version, "Keras, TF-Slim's" if own else naming,
         {f'{network.scope}/{name}': tensor for name, tensor in tensors.items()},
         pooling=pooling, input_scaling=_input_scaling(path, configs),
         notes=tuple(notes), holding=holding)
@@ -129,6 +134,22 @@ def _match_own_names(layers: Mapping[str, Layer]) -> tuple[registry.Network, Bas
                 name: _present(layers, keras_name, f'{keras_name}_BatchNorm')
                 for name, keras_name in keras_names.items()}
     return None
+
+
+def _match_facenet(layers: Mapping[str, Layer]) -> tuple[registry.Network, BaseLayers] | None:
+    """Finds the layers of FaceNet's network in Keras (facenet_keras, deepface)."""
+    network = registry.NETWORKS['inception_resnet_v1']
+    # The stacks of blocks have no scope, and the last block is the sixth of its kind.
+    keras_names = {name: re.sub(r'^(?:Repeat\w*/b|B)lock(8(?=/)|\d+_\d+)', lambda match: 'Block' + (
+        '8_6' if match[1] == '8' else match[1]), name).replace('/', '_')
+        for name in base_layers(network.name)}
+    # deepface numbers the second branch of some blocks like the block.
+    by_name = {re.sub(r'^(Block(?:17|8)_(\d+)_Branch_)\2(?=_Conv2d_0)', r'\g<1>1', name): layer
+               for name, layer in layers.items()}
+    if not all(name in by_name for name in keras_names.values()):
+        return None
+    return network, {name: _present(by_name, keras_name, f'{keras_name}_BatchNorm')
+                     for name, keras_name in keras_names.items()}
 
 
 def _match_keras_applications(path: str, layers: Mapping[str, Layer],
@@ -200,7 +221,10 @@ def _base_tensors(path: str, network: str, base: BaseLayers, configs: list[_Laye
 def _check_kernel_size(path: str, name: str, tensors: Mapping[str, LazyTensor]) -> None:
     """Checks a kernel against the size in its layer's name, to detect another order of layers."""
     tensor = tensors.get(f'{name}/weights')
-    size = tuple(int(side) for side in re.findall(r'\d+x\d+', name)[-1].split('x'))
+    sizes = re.findall(r'\d+x\d+', name)
+    if not sizes:
+        return  # a dense layer
+    size = tuple(int(side) for side in sizes[-1].split('x'))
     if name.startswith('Mixed_6a/') and name.endswith('1a_1x1'):
         size = (3, 3)  # misnamed in TF-Slim
     if tensor is None or tensor.shape[:2] != size:

@@ -5,6 +5,7 @@ import json
 import os
 
 from golden.weights import images, torch_weights_for, weights_for
+import h5py
 from helpers import GOLDEN, close_to, golden_arrays, load_golden_weights, quick_session
 from inception_slim import checkpoint, formats, inference
 from inception_slim.checkpoint.naming import is_model_tensor
@@ -115,3 +116,24 @@ class TestPyTorch:
             if not name.startswith('last_linear')})
         with pytest.raises(CheckpointError, match='last_linear of Inception-ResNet V1 is missing'):
             checkpoint.inspect(tmp_path / 'cut.pt')
+
+
+@pytest.mark.slow
+class TestKeras:
+
+    def test_embeddings(self, tmp_path):
+        """A file of weights in Keras 2's layout, as deepface and facenet_keras publish them."""
+        layers = read_json('facenet_keras.json.gz')
+        with h5py.File(tmp_path / 'facenet_weights.h5', 'w') as file:
+            file.attrs['layer_names'] = [name.encode() for name in layers]
+            for name, weights in layers.items():
+                group = file.create_group(name)
+                group.attrs['weight_names'] = [f'{name}/{weight}:0'.encode() for weight in weights]
+                for weight, shape in weights.items():
+                    group[f'{name}/{weight}:0'] = weights_for(f'{name}/{weight}', shape)
+        info = checkpoint.inspect(tmp_path / 'facenet_weights.h5')
+        assert (info.network, info.naming, info.embedding_size, info.input_range) == (
+            'inception_resnet_v1', 'facenet_keras', 128, 'prewhiten')
+        found = embed(info.path, images(2, 160))
+        expected = golden_arrays('facenet_keras')['embeddings']
+        np.testing.assert_allclose(found, expected, **close_to(expected, 1e-5))

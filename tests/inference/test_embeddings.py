@@ -148,9 +148,10 @@ class TestEngines:
             rng.uniform(-1, 1, (24, side, side, 3)).repeat(160 // side, 1).repeat(160 // side, 2)
             for side in (2, 5, 20, 160)], axis=0).astype(np.float32)
 
-    @pytest.fixture(params=['facenet', 'prewhiten'])
-    def case(self, request, tmp_path, calibration):
+    @pytest.fixture(scope='class', params=['facenet', 'prewhiten'])
+    def case(self, request, tmp_path_factory, calibration):
         """(checkpoint, images, the embeddings of their scaled values)."""
+        tmp_path = tmp_path_factory.mktemp('facenet')
         path = write_golden_checkpoint(NAME, tmp_path / 'model')
         checkpoint.convert(path, tmp_path / request.param, input_range=request.param)
         checkpoint.convert(path, tmp_path / 'raw', input_range='inception')
