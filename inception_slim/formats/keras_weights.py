@@ -324,8 +324,16 @@ def _add_classifier(network: registry.Network, left: Mapping[str, Layer], base_n
     if not left:
         return ['There is no classifier; only the base network is read.']
     try:
-        dense = _dense_layers(left, base_names, configs)
-        _add_dense(network, dense, tensors)
+        dense, activation = _dense_layers(left, base_names, configs)
+        two_classes = dense[-1].values['kernel'].shape[1] == 1
+        if activation not in ('softmax', 'linear') and (activation, two_classes) != (
+                'sigmoid', True):
+            raise _UnsupportedHeadError(f'its outputs have the activation {activation}, so they '
+                                        'are not the probabilities of classes of which one is '
+                                        'right')
+        if two_classes and activation == 'softmax' and configs:
+            raise _UnsupportedHeadError('it has one output with a softmax, which is always 1')
+        _add_dense(network, dense, tensors, two_classes)
     except _UnsupportedHeadError as reason:
         return [f"The layers after the base network differ from TF-Slim's: {reason}. Only the "
                 'base network is read.']
@@ -333,21 +341,27 @@ def _add_classifier(network: registry.Network, left: Mapping[str, Layer], base_n
     if not configs:
         notes.append('A file of weights does not record the pooling before the classifier; '
                      'average pooling is assumed, as in keras.applications.')
-    if any(config.name == dense[-1].name and _activation(config) == 'sigmoid'
-           for config in configs):
-        notes.append('The activation of the classifier was a sigmoid. Logits are the same; '
-                     'predictions are those of a softmax.')
+    if two_classes:
+        notes.append('The classifier has one output'
+                     + (', whose sigmoid is the probability of class 1.' if activation == 'sigmoid'
+                        else ', taken as the logit of class 1.')
+                     + ' It is read as two classes: 0, the complement, and 1.')
     return notes
 
 
-def _activation(config: _LayerConfig) -> Any:
+def _activation(config: _LayerConfig) -> str:
+    """The activation of a layer: of a dense layer, or of a layer that is nothing else."""
+    if config.kind in ('Softmax', 'ReLU'):
+        return config.kind.lower()
     activation = config.options.get('activation')
-    return activation.get('config', activation) if isinstance(activation, dict) else activation
+    if isinstance(activation, dict):
+        activation = activation.get('config', activation)
+    return 'linear' if activation is None else str(activation)
 
 
 def _dense_layers(left: Mapping[str, Layer], base_names: set[str],
-                  configs: list[_LayerConfig]) -> list[Layer]:
-    """The dense layers after the base network, first to last.
+                  configs: list[_LayerConfig]) -> tuple[list[Layer], str]:
+    """The dense layers after the base network, first to last, and the activation of the last.
 
     Raises:
       _UnsupportedHeadError: they, or other layers there, do not make a linear classifier of
@@ -362,26 +376,29 @@ def _dense_layers(left: Mapping[str, Layer], base_names: set[str],
         if len(dense) > 1:
             raise _UnsupportedHeadError(f'there are {len(dense)} dense layers, and a file of '
                                         'weights does not record their activations')
-        return dense
+        return dense, 'softmax'
     positions = {config.name: position for position, config in enumerate(configs)}
     dense.sort(key=lambda layer: (positions.get(layer.name, len(configs)), _number(layer.name)))
     last_of_base = max(position for position, config in enumerate(configs)
                        if config.name in base_names)
-    averaged = False
+    averaged, activation = False, 'linear'
     for config in configs[last_of_base + 1:]:
-        if config.kind == 'Dense':
+        if config.kind == 'Dense' or averaged and config.kind in ('Activation', 'ReLU', 'Softmax'):
             if not averaged:
                 raise _UnsupportedHeadError('no average pooling comes before its dense layer')
-            if config.name != dense[-1].name and _activation(config) not in (None, 'linear'):
-                raise _UnsupportedHeadError(f'a dense layer of {config.options.get("units")} units '
-                                            f'has the activation {_activation(config)}')
+            if activation != 'linear':
+                raise _UnsupportedHeadError(f'the activation {activation} comes before '
+                                            f'{config.name}')
+            activation = _activation(config)
+        elif averaged and config.kind in ('Rescaling', 'Lambda', 'Add', 'Concatenate'):
+            raise _UnsupportedHeadError(f'there is {config.name}, a {config.kind}')
         elif config.kind == 'GlobalAveragePooling2D' or (
                 config.kind == 'AveragePooling2D'
                 and list(config.options.get('pool_size', ())) == [_GRID] * 2):
             averaged = True
         elif config.kind not in _NEUTRAL_LAYERS:
             raise _UnsupportedHeadError(f'there is {config.name}, a {config.kind}')
-    return dense
+    return dense, activation
 
 
 def _number(name: str) -> int:
@@ -389,9 +406,17 @@ def _number(name: str) -> int:
     return int(match[0]) if match else 0
 
 
-def _add_dense(network: registry.Network, dense: list[Layer],
-               tensors: dict[str, LazyTensor]) -> None:
-    """Adds the classifier: the product of the dense layers, which have no activations between."""
+def _add_dense(network: registry.Network, dense: list[Layer], tensors: dict[str, LazyTensor],
+               two_classes: bool) -> None:
+    """Adds the classifier: the product of the dense layers, which have no activations between.
+
+    Args:
+      network: the network.
+      dense: the layers, first to last.
+      tensors: the variables; changed.
+      two_classes: there is one output, the logit of class 1. With 0 as the logit of class 0, the
+        softmax of both is the sigmoid of the output, exactly.
+    """
     kernels = [layer.values['kernel'] for layer in dense]
     features = tensors[f'{base_layers(network.name)[-1]}/weights'].shape[-1]
     if network.name == 'inception_v3':
@@ -399,13 +424,18 @@ def _add_dense(network: registry.Network, dense: list[Layer],
     if kernels[0].shape[0] != features:
         raise _UnsupportedHeadError(f'its first dense layer has {kernels[0].shape[0]} inputs '
                                     f'instead of {features}')
-    shape = (features, kernels[-1].shape[1])
+    shape = (features, 2 if two_classes else kernels[-1].shape[1])
+
+    def with_class_0(value: np.ndarray) -> np.ndarray:
+        if two_classes:
+            value = np.concatenate([np.zeros_like(value), value], axis=-1)
+        return value.astype(np.float32)
 
     def weights() -> np.ndarray:
         if len(kernels) == 1:
-            return kernels[0].load()
-        return np.linalg.multi_dot([
-            kernel.load().astype(np.float64) for kernel in kernels]).astype(np.float32)
+            return with_class_0(kernels[0].load())
+        return with_class_0(np.linalg.multi_dot([
+            kernel.load().astype(np.float64) for kernel in kernels]))
 
     def biases() -> np.ndarray:
         total: np.ndarray | float = 0.0
@@ -413,7 +443,7 @@ def _add_dense(network: registry.Network, dense: list[Layer],
             total = total @ layer.values['kernel'].load() if np.ndim(total) else total
             if 'bias' in layer.values:
                 total = total + layer.values['bias'].load()
-        return np.broadcast_to(total, shape[1:]).astype(np.float32)
+        return with_class_0(np.broadcast_to(total, kernels[-1].shape[1:]))
 
     kernel = LazyTensor(shape, np.dtype(np.float32), weights)
     if network.name == 'inception_v3':  # whose classifier is a 1×1 convolution

@@ -265,7 +265,33 @@ class TestKeras:
         for name, value in actual.items():
             np.testing.assert_allclose(value, weights[name], atol=2e-7)
 
+    @pytest.mark.parametrize('top', [
+        [('Dense', 'predictions', {'activation': 'sigmoid'})],
+        [('Dense', 'predictions', {}), ('Activation', 'act', {'activation': 'sigmoid'})]])
+    def test_one_output_with_a_sigmoid_is_two_classes(self, tmp_path, names, top):
+        """The probability of class 1 is the sigmoid of a logit of TensorFlow 1.15.5."""
+        _, weights = checkpoint.read(SLIM_V2)
+        for parameter in ('weights', 'biases'):
+            value = weights[f'Logits/Conv2d_1c_1x1/{parameter}']
+            weights[f'Logits/Conv2d_1c_1x1/{parameter}'] = value[..., 3:4]
+        self.write_file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights, self.config(
+            names['keras/InceptionV3'], [('GlobalAveragePooling2D', 'pool', {}), *top]))
+        expected = 1 / (1 + np.exp(-golden_arrays('checkpoints')['slim_v2'][:, 3]))
+        checkpoint.convert(tmp_path / 'model.h5', tmp_path / 'slim')
+        assert checkpoint.inspect(tmp_path / 'model.h5').notes == (
+            'The classifier has one output, whose sigmoid is the probability of class 1. It is '
+            'read as two classes: 0, the complement, and 1.',)
+        for path in ('model.h5', 'slim'):
+            with inference.load(tmp_path / path) as predictor:
+                predictions = predictor.predict(images(2))
+            np.testing.assert_allclose(predictions[:, 1], expected, rtol=1e-4)
+            np.testing.assert_allclose(predictions[:, 0], 1 - expected, atol=1e-6)
+
     @pytest.mark.parametrize('top, message', [
+        ([('GlobalAveragePooling2D', 'pool', {}),
+          ('Dense', 'predictions', {'activation': 'sigmoid'})], 'have the activation sigmoid'),
+        ([('GlobalAveragePooling2D', 'pool', {}), ('Dense', 'predictions', {}),
+          ('Activation', 'act', {'activation': 'tanh'})], 'have the activation tanh'),
         ([('GlobalMaxPooling2D', 'pool', {}), ('Dense', 'predictions', {})],
          'there is pool, a GlobalMaxPooling2D'),
         ([('Flatten', 'flat', {}), ('Dense', 'predictions', {})], 'no average pooling comes')])
