@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 import os
+import warnings
 
 from inception_slim.data import filesystem
 from inception_slim.errors import DatasetError
 
-SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.png', '.gif', '.bmp', '.webp')
+SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.gif', '.bmp', '.webp')
+# Images that TensorFlow does not decode.
+_OTHER_IMAGES = ('.tif', '.tiff', '.heic', '.heif', '.avif', '.jxl', '.jp2', '.svg', '.psd', '.tga',
+                 '.ico', '.ppm', '.pgm', '.pnm', '.exr', '.cr2', '.nef', '.arw', '.dng')
 
 
 def list_images(folder: str) -> list[str]:
     """Lists the paths of the image files in a folder, sorted; without its sub-folders."""
     if not filesystem.is_dir(folder):
         return []
-    return [os.path.join(folder, name) for name in filesystem.list_visible(folder)
-            if name.lower().endswith(SUFFIXES)]
+    names = filesystem.list_visible(folder)
+    _warn_of_other_images(folder, names)
+    return [os.path.join(folder, name) for name in names if name.lower().endswith(SUFFIXES)]
+
+
+def _warn_of_other_images(folder: str, names: Iterable[str]) -> None:
+    """Warns of images whose format is not read, with their number by format."""
+    counts = Counter(os.path.splitext(name.lower())[1] for name in names
+                     if name.lower().endswith(_OTHER_IMAGES))
+    if counts:
+        formats = ', '.join(f'{count:,} {suffix}' for suffix, count in sorted(counts.items()))
+        warnings.warn(f'{folder}: images in formats that are not read were left out: {formats}. '
+                      'Convert them to JPEG or PNG.', stacklevel=3)
 
 
 def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[str]:
@@ -44,13 +60,16 @@ def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
                 raise DatasetError(f'{path} does not exist; give an image, or a folder of images.')
             files.append(path)
             continue
-        in_folder = []
+        in_folder: list[str] = []
+        all_names: list[str] = []
         for folder, names in filesystem.walk(path):
+            all_names += names
             for file in (os.path.join(folder, name) for name in names):
                 if file.lower().endswith(SUFFIXES):
                     in_folder.append(file)
                 else:
                     filesystem.warn_of_broken_link(file)
+        _warn_of_other_images(path, all_names)
         if not in_folder:
             raise DatasetError(f'{path} holds no images; give a folder with files that end in '
                                f'{", ".join(SUFFIXES)}.')

@@ -168,7 +168,8 @@ class TestClassify:
         assert plain.predictions[0].probabilities != averaged.predictions[0].probabilities
 
     def test_strict(self, folder, eleven):
-        with pytest.raises(DatasetError, match=f'{UNREADABLE:02d}.png is unreadable: it is not an image'):
+        message = f'{UNREADABLE:02d}.png is unreadable: it is not an image'
+        with pytest.raises(DatasetError, match=message):
             evaluation.classify(eleven, folder, strict=True)
 
     def test_rejects_bad_arguments(self, folder, eleven):

@@ -1,0 +1,29 @@
+"""Images in formats that are not read are counted and named, and .jfif is JPEG."""
+
+from inception_slim import data
+from PIL import Image
+import pytest
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ('daisy/1.jfif', 'daisy/2.tif', 'daisy/deep/3.TIFF', 'rose/4.png', 'rose/5.tif'):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (8, 9)).save(path, 'JPEG' if name.endswith('jfif') else None)
+    (tmp_path / 'notes.txt').write_text('not an image')
+    return tmp_path
+
+
+def test_folder(folder):
+    with pytest.warns(UserWarning, match=r'left out: 2 \.tif, 1 \.tiff\. Convert them'):
+        files = data.image_files(folder)
+    assert [file.rsplit('/', 1)[1] for file in files] == ['1.jfif', '4.png']
+    batch = next(data.as_numpy_batches(lambda: data.image_batches(files, 2, image_size=20)))
+    assert batch['image'].shape == (2, 20, 20, 3)
+
+
+def test_class_folders(folder):
+    with pytest.warns(UserWarning) as warned:
+        assert data.open_dataset(folder).num_examples == 2
+    assert len(warned) == 2 and all('left out: 1 .tif.' in str(item.message) for item in warned)
