@@ -93,6 +93,11 @@ def _tensor(path: str, entry: Any, shards: _Shards) -> tuple[str, LazyTensor]:
         raise CheckpointError(f'{path} has the unsupported dtype {stored_dtype} or an invalid '
                               f'shape in {name}; supported are {", ".join(_DTYPES)}.')
     dtype = np.dtype(_DTYPES[stored_dtype])
+    if quantization and dtype.kind != 'f' and not all(
+            isinstance(quantization.get(key), (int, float)) and math.isfinite(quantization[key])
+            for key in ('scale', 'min')):
+        raise CheckpointError(f'{path} has no finite scale and min for {name}, which is stored as '
+                              f'{stored_dtype}; convert the model to TensorFlow.js again.')
     check_tensor_size(path, name, shape, np.dtype(np.float32))
     first, count = shards.position, dtype.itemsize * math.prod(shape)
     shards.position += count

@@ -444,6 +444,14 @@ class TestTensorFlowJs:
         for name, value in actual.items():
             np.testing.assert_allclose(value, weights[name], rtol=0,
                                        atol=1 / 256 if name.endswith('beta') else 0)
+        model = json.loads((tmp_path / 'model.json').read_text())
+        quantized = [entry['quantization'] for entry in model['weightsManifest'][0]['weights']
+                     if 'quantization' in entry]
+        for wrong in ({'scale': None}, {'scale': float('nan')}, {'min': '0'}):
+            quantized[3].update({'scale': 1 / 128, 'min': -1.0, **wrong})
+            (tmp_path / 'model.json').write_text(json.dumps(model))
+            with pytest.raises(CheckpointError, match='no finite scale and min for .*beta'):
+                checkpoint.read(tmp_path / 'model.json')
 
 
 class TestArchives:
