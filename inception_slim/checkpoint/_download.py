@@ -18,6 +18,7 @@ import urllib.request
 import zlib
 
 from inception_slim._atomic_write import atomic_write, replace_together
+from inception_slim.checkpoint._bounded_tar import BoundedTarInfo
 from inception_slim.checkpoint._convert import read
 from inception_slim.checkpoint.naming import CheckpointInfo, inspect
 from inception_slim.checkpoint.published import PUBLISHED, SITE, PublishedCheckpoint
@@ -252,7 +253,7 @@ def _unpack(archive: str, folder: str, url: str) -> None:
     """Unpacks the regular files of an archive by their base names, so that none is outside."""
     remaining = _LARGEST
     try:
-        with tarfile.open(archive, 'r:gz') as tar:
+        with tarfile.open(archive, 'r:gz', tarinfo=BoundedTarInfo) as tar:
             for member in tar:
                 name = os.path.basename(member.name)
                 remaining -= member.size
@@ -267,6 +268,6 @@ def _unpack(archive: str, folder: str, url: str) -> None:
             # To the end, so that gzip checks its CRC.
             while remaining >= 0 and (rest := tar.fileobj.read(_CHUNK)):
                 remaining -= len(rest)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
         raise CheckpointError(f'{url} is not an archive that can be unpacked ({error}); give '
                               'another site.') from None

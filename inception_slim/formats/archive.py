@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 
 from inception_slim.checkpoint import ImportedWeights, WeightSource, open_weights
+from inception_slim.checkpoint._bounded_tar import BoundedTarInfo
 from inception_slim.checkpoint.weight_sources import LARGEST_NETWORK
 from inception_slim.errors import CheckpointError, error_summary
 
@@ -52,7 +53,7 @@ def read_weights(path: str) -> WeightSource:
 def _unpack(path: str, folder: str) -> list[str]:
     """Unpacks the files that may belong to a network; returns their names, separated by `/`."""
     files, left = [], LARGEST_NETWORK
-    with tarfile.open(path, 'r|*') as archive:
+    with tarfile.open(path, 'r|*', tarinfo=BoundedTarInfo) as archive:
         for number, member in enumerate(archive):
             left -= member.size
             if number >= _MAX_MEMBERS or left < 0:

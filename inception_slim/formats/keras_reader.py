@@ -141,7 +141,8 @@ def _add_dataset(path: str, layers: dict[str, Layer], parents: tuple[str, ...], 
     if dataset.external or dataset.is_virtual:
         raise CheckpointError(f'{path} stores the weights of {layer} in other files, which are not '
                               'read; copy them into one file.')
-    check_tensor_size(path, f'{layer}/{parameter}', dataset.shape, dataset.dtype)
+    for shape in (dataset.shape, dataset.chunks or ()):  # HDF5 decompresses a chunk as a whole
+        check_tensor_size(path, f'{layer}/{parameter}', shape, dataset.dtype)
     values = layers.setdefault(layer, Layer(layer, {})).values
     values[parameter] = LazyTensor(dataset.shape, np.dtype(np.float32),
                                    lambda: np.asarray(dataset[()], np.float32))

@@ -346,6 +346,14 @@ class TestKeras:
                 file['conv2d'] = link
             assert_refused(tmp_path / f'{name}.h5', 'contains a link, conv2d, which is not foll')
 
+    def test_rejects_large_chunk(self, tmp_path):
+        """A few bytes of a compressed chunk stand for gigabytes."""
+        with h5py.File(tmp_path / 'model.h5', 'w') as file:
+            group = file.create_group('model_weights/conv2d/conv2d')
+            group.create_dataset('kernel:0', (4,), np.float32, chunks=(2**28,), maxshape=(None,),
+                                 compression='gzip')
+        assert_refused(tmp_path / 'model.h5', 'declares the shape .268435456. for its tensor')
+
     def test_rejects_external_data(self, tmp_path):
         (tmp_path / 'numbers').write_bytes(bytes(16))
         with h5py.File(tmp_path / 'model.h5', 'w') as file:
@@ -433,6 +441,17 @@ class TestArchives:
             member.type, member.linkname = kind, link
             member.size = len(content) if kind == tarfile.REGTYPE else 0
             archive.addfile(member, io.BytesIO(content))
+
+    @pytest.mark.parametrize('kind', [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+    def test_rejects_a_large_header(self, tmp_path, kind):
+        """Headers are read into memory; gzip makes little of 400 MiB of blanks."""
+        member = tarfile.TarInfo('header')
+        member.type, member.size = kind, 400 * 2**20
+        with gzip.open(tmp_path / 'model.tar.gz', 'wb', compresslevel=1) as file:
+            file.write(member.tobuf(tarfile.GNU_FORMAT))
+            for _ in range(400):
+                file.write(b' ' * 2**20)
+        assert_refused(tmp_path / 'model.tar.gz', 'a header has 419,430,400 bytes')
 
     @pytest.mark.parametrize('name', ['../outside.ckpt', '/tmp/outside.ckpt', 'a/../../b.ckpt'])
     def test_rejects_paths_outside(self, tmp_path, name):
