@@ -8,6 +8,7 @@ import os
 import shutil
 import tarfile
 import threading
+import time
 
 import fork_server
 from helpers import GOLDEN
@@ -46,6 +47,7 @@ class Site:
 
     def __init__(self):
         self.files, self.asked = {ARCHIVE: GOOD}, []
+        self.stall = 0  # seconds before a connection that is cut is closed
         self.tag, self.cut, self.status, self.ranges, self.moved = '"1"', [], 200, True, {}
         site = self
 
@@ -79,6 +81,9 @@ class Site:
                 self.end_headers()
                 end = site.cut.pop(0) if site.cut else len(content)
                 self.wfile.write(content[start:end])
+                if end < len(content):
+                    self.wfile.flush()
+                    time.sleep(site.stall)
 
             def log_message(self, *_):
                 pass
@@ -132,6 +137,29 @@ def test_resumes_broken_connections(site, tmp_path):
     site.cut = [1000, 5000, 5000, 9000]
     assert fetch(site, tmp_path).num_classes == 11
     assert site.asked == [None, 'bytes=1000-', 'bytes=5000-', 'bytes=5000-', 'bytes=9000-']
+
+
+def test_resumes_stalling_connections(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(_download, '_TIMEOUT', 0.3)
+    site.cut, site.stall = [1000, 5000], 2
+    start = time.monotonic()
+    assert fetch(site, tmp_path).num_classes == 11
+    assert len(site.asked) == 3 and time.monotonic() - start < 10
+
+
+def test_slow_server(site, tmp_path, monkeypatch):
+    """A connection that gives data, however slowly, is not given up."""
+    monkeypatch.setattr(_download, '_ATTEMPTS', 2)
+    site.cut = [1000 * number for number in range(1, 8)]
+    assert fetch(site, tmp_path).num_classes == 11
+
+
+@pytest.mark.parametrize('target', ['file:///etc/passwd', 'ftp://127.0.0.1:1/model'])
+def test_redirects_to_other_protocols_are_refused(site, tmp_path, target):
+    site.moved['/' + ARCHIVE.lstrip('/')] = target
+    with pytest.raises(CheckpointError):
+        fetch(site, tmp_path)
+    assert os.listdir(tmp_path) == []
 
 
 def test_next_call_resumes(site, tmp_path):
