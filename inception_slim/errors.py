@@ -34,9 +34,15 @@ class UnsupportedAPIError(InceptionSlimError, AttributeError):
 
 
 def error_summary(error: BaseException) -> str:
-    """The first line of an exception's message without its period; its class if it has none."""
+    """The first line of an exception's message without its period; its class if it has none.
+
+    TensorFlow's first line can be "Graph execution error": then the last one has the cause.
+    """
     message = str(getattr(error, 'strerror', None) or getattr(error, 'message', None) or error)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
+    if lines and lines[0].startswith('Graph execution error'):
+        lines = [line for line in lines if not line.startswith(
+            ('[[', 'Detected at', 'Original stack', 'Node:', 'File "'))][-1:]
     return lines[0].rstrip('.:') if lines else type(error).__name__
 
 

@@ -232,6 +232,14 @@ def _check_complete(source: WeightSource, mapping: NameMapping) -> None:
             raise CheckpointError(f'{source.prefix} is incomplete: the layer {layer} has only '
                                   f'{", ".join(sorted(parameters)) or "no variables"}; give a '
                                   'complete checkpoint.')
+        kernel, vector = (next((source.shapes[mapping.tensors[f'{layer}/{name}']]
+                                for name in names if name in parameters), None)
+                          for names in (('pointwise_weights', 'weights'),
+                                        ('BatchNorm/beta', 'biases')))
+        if kernel and vector and kernel[-1] != vector[-1]:
+            raise CheckpointError(f'{source.prefix} has a kernel {list(kernel)} in {layer}, whose '
+                                  f'last dimension should be {vector[-1]}, its number of output '
+                                  'channels; it is transposed or damaged.')
 
 
 def _existing_files(prefix: str) -> list[str]:

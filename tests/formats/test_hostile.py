@@ -5,6 +5,7 @@ than a machine has. Nothing runs and nothing is left behind.
 """
 
 from collections import OrderedDict
+import dataclasses
 import gzip
 import io
 import json
@@ -23,7 +24,7 @@ import h5py
 from helpers import GOLDEN
 from inception_slim import checkpoint
 from inception_slim.checkpoint import CheckpointError
-from inception_slim.formats import safetensors_format, torch_format
+from inception_slim.formats import safetensors_format, state_dicts, torch_format
 import numpy as np
 import onnx
 import pytest
@@ -539,3 +540,14 @@ def test_damaged_and_truncated(good, tmp_path, name):
         except CheckpointError as error:
             assert '\n' not in str(error)
     assert os.listdir(tmp_path) == [name]
+
+
+def test_rejects_transposed_kernel(tmp_path):
+    """PyTorch has `[out, in, height, width]`."""
+    info, weights = checkpoint.read(SLIM_V2)
+    state = state_dicts.state_dict(dataclasses.replace(
+        info, depth_multiplier=1.0, pooling='padded'), weights)
+    name = 'Mixed_5b.branch5x5_2.conv.weight'
+    state[name] = np.ascontiguousarray(state[name].transpose(2, 3, 1, 0))
+    safetensors_format.save(tmp_path / 'model.safetensors', state, {})
+    assert_refused(tmp_path / 'model.safetensors', 'last dimension should be 4, .* transposed')

@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import resource
 import shutil
+import signal
 import stat
 
 import fork_server
@@ -106,3 +108,20 @@ def test_export_replaces_only_its_own(tmp_path):
     (tmp_path / 'timm' / 'README.md').unlink()
     export(tmp_path / 'timm')
     assert (tmp_path / 'timm').is_file() and sorted(os.listdir(tmp_path)) == ['pipe', 'timm']
+
+
+@pytest.mark.parametrize('write', [
+    lambda path: checkpoint.convert(SOURCES[1], path),
+    lambda path: formats.export(SOURCES[1], path, format='frozen')])
+def test_full_disk_is_named(write, tmp_path):
+    """A limit of the size of files stands for a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises((CheckpointError, ExportError), match='written.*File too large'):
+            write(tmp_path / 'output')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not os.listdir(tmp_path)
