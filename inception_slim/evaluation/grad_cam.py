@@ -7,6 +7,7 @@ import os
 
 from inception_slim import checkpoint as checkpoints, inference
 from inception_slim.checkpoint.class_names import check_has_classifier
+from inception_slim.inference.graph import check_finite_output
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -33,6 +34,7 @@ class Heatmaps:
         info, weights = checkpoints.read(checkpoint, use_ema=use_ema,
                                          checkpoint_scope=checkpoint_scope)
         check_has_classifier(info)
+        self._path = info.path
         graph = inference.constant_graph(info, inference.fold_batch_norm(weights))
         with graph.as_default():
             self._inputs = graph.get_tensor_by_name('inputs:0')
@@ -54,11 +56,16 @@ class Heatmaps:
 
         Yields:
           `[8, 8]` float32 (the size of the last block), at least 0, in units of the logit.
+
+        Raises:
+          CheckpointError: a heatmap is not finite.
         """
         for start in range(0, len(images), _MICRO_BATCH):
             part = slice(start, start + _MICRO_BATCH)
-            yield from self._session.run(self._heatmaps, {self._inputs: images[part],
+            heatmaps = self._session.run(self._heatmaps, {self._inputs: images[part],
                                                           self._classes: classes[part]})
+            check_finite_output(self._path, 'heatmaps', heatmaps)
+            yield from heatmaps
 
     def __enter__(self) -> Heatmaps:
         return self

@@ -26,7 +26,7 @@ from inception_slim.errors import CheckpointError, ExportError, error_summary
 from inception_slim.formats import FORMATS, PRECISIONS
 from inception_slim.formats.frozen_graph import predict
 from inception_slim.formats.registry import WRITABLE, ExportSettings, FileFormat
-from inception_slim.inference.graph import has_last_layer
+from inception_slim.inference.graph import check_finite_output, has_last_layer
 from inception_slim.nets import registry
 from inception_slim.options import build_options
 import numpy as np
@@ -131,7 +131,7 @@ def export(
     Raises:
       ExportError: an argument is invalid, the destination exists or cannot be written, or the
         predictions differ too much; nothing is left behind.
-      CheckpointError: the checkpoint cannot be read.
+      CheckpointError: the checkpoint cannot be read, or its outputs are not finite.
       DatasetError: the labels or the images cannot be read, or the number of labels is wrong.
 
     Example:
@@ -162,6 +162,7 @@ def export(
     settings = ExportSettings(precision, _spread(images, _CALIBRATION_IMAGES), class_names)
     compared = _spread(images, _COMPARED_IMAGES)
     first_output, expected = predict(info, weights, compared)
+    check_finite_output(info.path, 'outputs', expected)
     assert file_format.write is not None
     try:
         with replace_together(destination, ExportError) as folder:

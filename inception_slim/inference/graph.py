@@ -184,6 +184,17 @@ def output_names(info: CheckpointInfo) -> tuple[str, ...]:
     return ('features',) if info.num_classes is None else ('logits', 'predictions')
 
 
+def check_finite_output(path: str, output: str, result: np.ndarray,
+                        precision: str = 'float32') -> None:
+    """Raises a CheckpointError if an output `[N, ...]` of the network in a file is not finite."""
+    finite = np.isfinite(result).reshape(len(result), -1).all(axis=1)
+    if not finite.all():
+        raise CheckpointError(
+            f'The {output} of {path} are not finite for image {int(finite.argmin()) + 1} of '
+            f'{len(result)} in a batch: an activation overflows in {precision}; '
+            'its weights are damaged, or those of a training that diverged.')
+
+
 def frozen_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
                  outputs: Sequence[str]) -> tf.GraphDef:
     """The part of `constant_graph` that the outputs need, for writing or conversion."""

@@ -15,7 +15,7 @@ import warnings
 from inception_slim import checkpoint as checkpoints
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.checkpoint.class_names import check_has_classifier
-from inception_slim.errors import CheckpointError, InceptionSlimError
+from inception_slim.errors import InceptionSlimError
 from inception_slim.inference.calibration import load_or_calibrate, pool_before_conv
 from inception_slim.inference.cpu_features import available_cores, has_bfloat16
 from inception_slim.inference.engines import ClassifierHead, Engine
@@ -25,7 +25,11 @@ from inception_slim.inference.engines.factory import (
     build_int8_engine,
 )
 from inception_slim.inference.engines.selection import select_engine
-from inception_slim.inference.graph import fold_batch_norm, has_last_layer
+from inception_slim.inference.graph import (
+    check_finite_output,
+    fold_batch_norm,
+    has_last_layer,
+)
 from inception_slim.inference.image_input import ImageInput, ImagePreparer, validate_images
 from inception_slim.inference.options import InferenceOptions
 from inception_slim.nets import registry
@@ -108,7 +112,9 @@ class Predictor:
         """Logits of features that `features` returned, `[N, num_classes]` float32."""
         if self._engine is None:
             raise RuntimeError('This predictor is closed; load another one.')
-        return self._classifier().logits(features)
+        result = self._classifier().logits(features)
+        check_finite_output(self.info.path, 'logits', result, self.precision)
+        return result
 
     def close(self) -> None:
         """Frees the memory and threads of the predictor. Closing it twice is allowed."""
@@ -158,12 +164,7 @@ class Predictor:
             parts = [engine.features(part) for part in self._preparer.batches(images)]
             features = np.concatenate(parts) if parts else self._no_features(engine)
         result = compute(features)
-        if not np.isfinite(result).all():
-            image = int(np.flatnonzero(~np.isfinite(result).all(axis=1))[0])
-            raise CheckpointError(
-                f'The {output} of {self.info.path} are not finite for image {image + 1} of '
-                f'{len(result)} in a batch: an activation overflows in {self.precision}; '
-                'its weights are damaged, or those of a training that diverged.')
+        check_finite_output(self.info.path, output, result, self.precision)
         return result
 
     def _no_features(self, engine: Engine) -> np.ndarray:

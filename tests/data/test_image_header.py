@@ -69,25 +69,35 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_large_images_are_skipped_and_named(folder, tmp_path):
+@pytest.fixture(scope='module')
+def predictor():
+    with inference.load(CHECKPOINT) as loaded:
+        yield loaded
+
+
+def test_large_images_are_skipped_and_named(predictor, folder):
     with pytest.warns(UserWarning, match='huge.png is skipped: it has 400,000,000 pixels, more '
                                          'than max_pixels, 178,956,970'):
-        result = evaluation.classify(CHECKPOINT, folder)
+        result = evaluation.classify(predictor, folder)
     assert [os.path.basename(name) for name in result.unreadable] == ['huge.png']
     with pytest.raises(DatasetError, match='huge.png is unreadable: it has 400,000,000 pixels'):
-        evaluation.features(CHECKPOINT, folder, tmp_path / 'a.npy', strict=True)
-    bulk.run(CHECKPOINT, folder, tmp_path / 'out', format='npy')
-    assert 'it has 400,000,000 pixels' in (tmp_path / 'out' / '_unreadable.csv').read_text()
-    with inference.load(CHECKPOINT) as predictor, pytest.raises(DatasetError, match='400,000,000'):
+        evaluation.classify(predictor, folder, strict=True)
+    with pytest.raises(DatasetError, match='400,000,000'):
         predictor.predict(folder / 'huge.png')
 
 
-def test_limit_is_an_option(folder, tmp_path):
+@pytest.mark.slow
+def test_large_images_are_named_by_bulk(folder, tmp_path):
+    bulk.run(CHECKPOINT, folder, tmp_path / 'out', format='npy')
+    assert 'it has 400,000,000 pixels' in (tmp_path / 'out' / '_unreadable.csv').read_text()
+
+
+def test_limit_is_an_option(predictor, folder, tmp_path):
     good = folder / 'good.png'
-    assert not evaluation.classify(CHECKPOINT, good, max_pixels=600).unreadable
+    assert not evaluation.classify(predictor, good, max_pixels=600).unreadable
     for source in (good, [good]):
         with pytest.raises(DatasetError, match='it has 600 pixels, more than max_pixels, 599'):
-            evaluation.inception_score(CHECKPOINT, source, splits=1, max_pixels=599)
+            evaluation.inception_score(predictor, source, splits=1, max_pixels=599)
     data.write_tfrecords(tmp_path, 'one', 'train', [(good.read_bytes(), 0)], ['a', 'b'])
     batches = data.as_numpy_batches(lambda: data.batches(
         data.open_dataset(tmp_path), 1, training=True, max_pixels=599))

@@ -31,6 +31,12 @@ def no_hang():
     signal.signal(signal.SIGALRM, previous)
 
 
+@pytest.fixture(scope='module')
+def predictor():
+    with inference.load(CHECKPOINT) as loaded:
+        yield loaded
+
+
 def make_special(kind, path):
     if kind == 'a named pipe':
         os.mkfifo(path)
@@ -42,8 +48,6 @@ def make_special(kind, path):
 
 
 READERS = [
-    ('jpg', lambda path: evaluation.classify(CHECKPOINT, path)),
-    ('jpg', lambda path: evaluation.classify(CHECKPOINT, path, strict=True)),
     ('txt', data.read_labels),
     ('txt', explain.find_uses),
     ('txt', lambda path: bulk.run(CHECKPOINT, path, 'out')),
@@ -60,6 +64,13 @@ def test_refused(tmp_path, monkeypatch, kind):
         make_special(kind, path)
         with pytest.raises(InceptionSlimError, match=f'{path}.* is {kind}'):
             read(path)
+
+
+@pytest.mark.parametrize('strict', [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_refused_as_an_image(predictor, tmp_path, strict):
+    os.mkfifo(tmp_path / 'image.jpg')
+    with pytest.raises(InceptionSlimError, match='image.jpg.* is a named pipe'):
+        evaluation.classify(predictor, tmp_path / 'image.jpg', strict=strict)
 
 
 @pytest.mark.parametrize('name', ['checkpoint', 'model.ckpt-157585.data-00000-of-00001'])
@@ -80,11 +91,11 @@ def test_script_is_refused(tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings('ignore:.* is skipped')
-def test_skipped_in_a_folder_of_images(tmp_path):
+def test_skipped_in_a_folder_of_images(predictor, tmp_path):
     shutil.copy(IMAGE, tmp_path)
     os.mkfifo(tmp_path / 'pipe.jpg')
     os.symlink('/dev/zero', tmp_path / 'zero.png')
-    result = evaluation.classify(CHECKPOINT, tmp_path)
+    result = evaluation.classify(predictor, tmp_path)
     assert [os.path.basename(name) for name in result.unreadable] == ['pipe.jpg', 'zero.png']
     assert len(result.predictions) == 1
     result = bulk.run(CHECKPOINT, tmp_path, tmp_path / 'out', format='npy')

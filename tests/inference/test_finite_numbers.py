@@ -4,10 +4,11 @@ import json
 import os
 
 from helpers import GOLDEN
-from inception_slim import checkpoint, evaluation, inference
+from inception_slim import checkpoint, evaluation, formats, inference
 from inception_slim.checkpoint import CheckpointError
 from inception_slim.checkpoint._convert import write_checkpoint
 from inception_slim.checkpoint.input_scaling import fold_input_scaling
+from inception_slim.evaluation.grad_cam import Heatmaps
 from inception_slim.formats import safetensors_format
 import numpy as np
 import pytest
@@ -19,33 +20,58 @@ LAYER = 'InceptionV3/Conv2d_2a_3x3'
 
 
 def changed_checkpoint(folder, changes):
-    """Writes the checkpoint with the first number of some tensors replaced; returns its prefix."""
+    """Writes the checkpoint with some numbers replaced; returns its prefix.
+
+    Args:
+      folder: where to write it.
+      changes: for each tensor all its numbers, or the first one.
+    """
     reader = tf.train.load_checkpoint(SLIM_V2)
     values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
               if name.startswith('InceptionV3/') and 'RMSProp' not in name}
     for name, value in changes.items():
-        values[name].ravel()[0] = value
+        values[name].ravel()[:np.size(value)] = np.ravel(value)
     return write_checkpoint(values, str(folder / 'model.ckpt'), 1)
 
 
 @pytest.mark.parametrize('name, value, message', [
     ('weights', np.nan, 'holds NaN or infinite values in 1 tensors, such as .*2a_3x3/weights'),
     ('BatchNorm/moving_variance', -1.0, r'holds the variance -1 in .*2a_3x3/BatchNorm/moving_var'),
-    ('BatchNorm/moving_variance', -0.001, 'holds the variance -0.001 in .*2a_3x3'),
-    ('BatchNorm/moving_mean', -3e38, None)])
+    ('BatchNorm/moving_variance', -0.001, 'holds the variance -0.001 in .*2a_3x3')])
 def test_weights(tmp_path, name, value, message):
     path = changed_checkpoint(tmp_path, {f'{LAYER}/{name}': value})
-    if message is None:  # a finite number with which the results are not finite
-        with inference.load(path) as predictor, pytest.raises(
-                CheckpointError, match='are not finite for image 1 of 2'):
-            predictor.predict([IMAGE, IMAGE])
-        with pytest.raises(CheckpointError, match='features of .* are not finite'):
-            evaluation.features(path, IMAGE, tmp_path / 'features.npy')
-        assert not (tmp_path / 'features.npy').exists()
-        return
     for read in (checkpoint.read, inference.load):
         with pytest.raises(CheckpointError, match=message):
             read(path)
+
+
+def test_results_that_overflow(tmp_path):
+    """All weights are finite, but what they give is not."""
+    path = changed_checkpoint(tmp_path, {f'{LAYER}/BatchNorm/moving_mean': -3e38})
+    with inference.load(path) as predictor, pytest.raises(
+            CheckpointError, match='are not finite for image 1 of 2'):
+        predictor.predict([IMAGE, IMAGE])
+    with pytest.raises(CheckpointError, match='features of .* are not finite'):
+        evaluation.features(path, IMAGE, tmp_path / 'features.npy')
+    with pytest.raises(CheckpointError, match='outputs of .* are not finite'):
+        formats.export(path, tmp_path / 'frozen.pb', format='frozen')
+    image = np.zeros((1, 299, 299, 3), np.float32)
+    with Heatmaps(path) as heatmaps, pytest.raises(
+            CheckpointError, match='heatmaps of .* are not finite for image 1 of 1'):
+        next(heatmaps.compute(image, np.array([0])))
+    assert not {'features.npy', 'frozen.pb'} & set(os.listdir(tmp_path))
+
+
+def test_classifiers_that_overflow(tmp_path):
+    """The features are finite, but their logits are not."""
+    reader = tf.train.load_checkpoint(SLIM_V2)
+    classifier = 'InceptionV3/Logits/Conv2d_1c_1x1/weights'
+    values = np.full_like(reader.get_tensor(classifier), 3e38)
+    path = changed_checkpoint(tmp_path, {classifier: values})
+    with inference.load(path) as predictor:
+        assert np.isfinite(predictor.features(IMAGE)).all()
+        with pytest.raises(CheckpointError, match='logits of .* are not finite'):
+            evaluation.inception_score(predictor, [IMAGE], splits=1)
 
 
 def test_scales_that_overflow(tmp_path):
