@@ -9,7 +9,7 @@ from inception_slim.options import option
 
 PREWHITEN = 'prewhiten'  # each image by its own mean and deviation
 # The keys of `input_scaling.INPUT_SCALINGS`, which needs NumPy, and PREWHITEN.
-INPUT_RANGES = ('inception', 'unit', 'bytes', '2015', 'imagenet', 'facenet', PREWHITEN)
+INPUT_RANGES = ('inception', 'unit', 'bytes', '2015', 'facenet', 'imagenet', PREWHITEN)
 
 
 @dataclass(frozen=True)

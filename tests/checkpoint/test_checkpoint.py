@@ -27,7 +27,7 @@ from hypothesis import given, settings, strategies as st
 import inception_slim
 from inception_slim import checkpoint
 from inception_slim.checkpoint import CheckpointError, _convert
-from inception_slim.checkpoint.options import INPUT_RANGES
+from inception_slim.checkpoint.options import INPUT_RANGES, PREWHITEN
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -538,6 +538,8 @@ def test_save_inspect_convert_restore(variables_of_1_15_5, tmp_path_factory, sco
         if len(shape) == 4:
             shape[:3] = 1, 1, 2
     weights = {name: chance.randn(*shape).astype('f') for name, shape in shapes.items()}
+    weights = {name: np.abs(value) if name.endswith('variance') else value
+               for name, value in weights.items()}
     written = {f'{scope}/{name}': value for name, value in weights.items()}
     if ema:
         written.update({f'{scope}/{name}{suffix}': value * 2 for name, value in weights.items()})
@@ -556,7 +558,7 @@ def test_save_inspect_convert_restore(variables_of_1_15_5, tmp_path_factory, sco
 
 
 def test_input_ranges_have_scalings():
-    assert INPUT_RANGES == tuple(checkpoint.INPUT_SCALINGS)
+    assert INPUT_RANGES == (*checkpoint.INPUT_SCALINGS, PREWHITEN)
 
 
 @pytest.mark.parametrize('folder', ['[x]', 'a*b?', 'back\\slash', '[!x'])

@@ -387,7 +387,8 @@ SCOPES = st.from_regex(r'[A-Za-z][A-Za-z0-9_]{0,8}(/[A-Za-z][A-Za-z0-9_]{0,8})?'
 def round_trip(name, scope, classes, ema, gammas, version, seed, folder):
     network = registry.NETWORKS[name]
     chance = np.random.RandomState(seed)
-    tensors = {each: chance.randn(*value.shape).astype('f')
+    tensors = {each: (np.abs if each.endswith('variance') else np.array)(
+                   chance.randn(*value.shape).astype('f'))
                for each, value in tensors_of(name, classes).items()}
     if gammas:
         tensors.update({each.replace('beta', 'gamma'): value + 1

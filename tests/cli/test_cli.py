@@ -13,7 +13,7 @@ import fork_server
 from helpers import GOLDEN
 from inception_slim import cli, evaluation
 from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS
-from inception_slim.checkpoint.options import INPUT_RANGES
+from inception_slim.checkpoint.options import INPUT_RANGES, PREWHITEN
 from inception_slim.cli import arguments
 from inception_slim.errors import DatasetError
 from inception_slim.evaluation import metrics
@@ -119,7 +119,7 @@ class TestHelp:
 
     def test_choices_are_complete(self):
         """They are listed where no heavy module is imported."""
-        assert INPUT_RANGES == tuple(INPUT_SCALINGS)
+        assert INPUT_RANGES == (*INPUT_SCALINGS, PREWHITEN)
         assert RESIZES == tuple(metrics._RESIZE_FUNCTIONS)
 
     def test_results_can_be_json(self):
