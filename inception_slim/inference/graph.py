@@ -187,7 +187,7 @@ def output_names(info: CheckpointInfo) -> tuple[str, ...]:
 def check_finite_output(path: str, output: str, result: np.ndarray,
                         precision: str = 'float32') -> None:
     """Raises a CheckpointError if an output `[N, ...]` of the network in a file is not finite."""
-    finite = np.isfinite(result).reshape(len(result), -1).all(axis=1)
+    finite = np.isfinite(result).all(axis=tuple(range(1, result.ndim)))
     if not finite.all():
         raise CheckpointError(
             f'The {output} of {path} are not finite for image {int(finite.argmin()) + 1} of '
