@@ -35,7 +35,6 @@ def resolve_class_names(info: CheckpointInfo,
       DatasetError: the labels cannot be read, or do not fit the number of classes.
     """
     check_has_classifier(info)
-    check_has_classifier(info)
     count = info.num_classes or 0
     if labels is None:
         labels = data.find_labels_file(info.path, count)
@@ -83,7 +82,8 @@ def label_offset(info: CheckpointInfo, dataset: data.Dataset) -> tuple[int, str 
     """
     in_checkpoint, in_dataset = info.num_classes, dataset.num_classes
     check_has_classifier(info)
-    if in_checkpoint is None or in_checkpoint == in_dataset:
+    assert in_checkpoint is not None
+    if in_checkpoint == in_dataset:
         return 0, None
     counts = f'The checkpoint has {in_checkpoint:,} classes and the dataset {in_dataset:,}'
     if in_checkpoint == in_dataset + 1 and info.has_background_class:

@@ -179,9 +179,9 @@ def export(
             else:
                 difference = _check_predictions(destination, predictions, expected, precision,
                                                 accept_loss)
-            if precision == 'float32' and info.num_classes is not None:
-                _check_logits(destination, predictions, expected,
-                              float(np.abs(first_output).max()))
+                if precision == 'float32':
+                    _check_logits(destination, predictions, expected,
+                                  float(np.abs(first_output).max()))
             size = _size_on_disk(new)
     except tf.errors.OpError as error:
         raise ExportError(f'{destination} cannot be written ({error_summary(error)}); nothing was '

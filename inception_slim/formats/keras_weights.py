@@ -17,7 +17,7 @@ from inception_slim.checkpoint import ImportedWeights, LazyTensor
 from inception_slim.checkpoint.other_networks import describe_other_network
 from inception_slim.errors import CheckpointError
 from inception_slim.formats.lazy_tensors import as_convolution, epsilon_note, shift_epsilon
-from inception_slim.formats.name_maps import base_layers
+from inception_slim.formats.name_maps import base_layers, is_residual_projection
 from inception_slim.formats.structure import Node, check_structure
 from inception_slim.inference import BATCH_NORM_EPSILON
 from inception_slim.nets import registry
@@ -159,7 +159,7 @@ def _match_keras_applications(path: str, layers: Mapping[str, Layer],
     residual = all(name in layers for name in ('block35_1_conv', 'block8_10_conv', 'conv_7b'))
     network = registry.NETWORKS['inception_resnet_v2' if residual else 'inception_v3']
     unnamed = [name for name in base_layers(network.name)
-               if name != 'Conv2d_7b_1x1' and not _is_residual_projection(name)]
+               if name != 'Conv2d_7b_1x1' and not is_residual_projection(name)]
     if len(convolutions) < len(unnamed) or len(norms) < len(unnamed):
         other = describe_other_network(layers)
         if other:
@@ -191,10 +191,6 @@ def _numbered(layers: Mapping[str, Layer], kind: str) -> list[Layer]:
     numbers = {name: int(match[1] or 0) for name in layers
                if (match := re.fullmatch(rf'{kind}(?:_(\d+))?', name))}
     return [layers[name] for name in sorted(numbers, key=numbers.__getitem__)]
-
-
-def _is_residual_projection(name: str) -> bool:
-    return name.endswith('/Conv2d_1x1') and 'Branch_' not in name
 
 
 def _base_tensors(path: str, network: str, base: BaseLayers, configs: list[_LayerConfig],
@@ -446,7 +442,7 @@ def _add_dense(network: registry.Network, dense: list[Layer], tensors: dict[str,
         return with_class_0(np.broadcast_to(total, kernels[-1].shape[1:]))
 
     kernel = LazyTensor(shape, np.dtype(np.float32), weights)
-    if network.name == 'inception_v3':  # whose classifier is a 1×1 convolution
+    if not network.has_dense_classifier:
         kernel = as_convolution(kernel)
     tensors[f'{network.classifier}/weights'] = kernel
     tensors[f'{network.classifier}/biases'] = LazyTensor(

@@ -179,6 +179,11 @@ def has_torch_names(network: str) -> bool:
     return network in _NETWORKS
 
 
+def is_residual_projection(layer: str) -> bool:
+    """Whether a layer is the last of a residual block, which is scaled and added to its input."""
+    return layer.endswith('/Conv2d_1x1') and 'Branch_' not in layer
+
+
 def base_layers(network: str) -> list[str]:
     """The layers of a network without its heads, in the order in which they are built."""
     return [name for name in torch_names(network) if not name.startswith(('Logits/', 'AuxLogits/'))]

@@ -96,12 +96,11 @@ def replace_classifier(tensors: dict[str, LazyTensor], network: registry.Network
       scope: the scope of the network's variables.
       classifier: the new one.
     """
-    for name in [name for name in tensors if f'{scope}/{network.classifier}/' in name or (
-            network.aux_classifier
-            and name.startswith(f'{scope}/{network.aux_classifier.split("/")[0]}/'))]:
+    heads = tuple(f'{scope}/{head}/' for head in network.heads)
+    for name in [name for name in tensors if name.startswith(heads)]:
         del tensors[name]
     weights = classifier.weights
-    if network.classifier != 'Logits/Logits':  # which is a dense layer, not a 1×1 convolution
+    if not network.has_dense_classifier:
         weights = as_convolution(weights)
     tensors[f'{scope}/{network.classifier}/weights'] = weights
     tensors[f'{scope}/{network.classifier}/biases'] = classifier.biases

@@ -15,7 +15,11 @@ from inception_slim.checkpoint.other_networks import describe_other_network
 from inception_slim.data.labels import CLASSES_OF_2015
 from inception_slim.errors import CheckpointError, ExportError
 from inception_slim.formats.lazy_tensors import as_convolution, to_hwio, transform
-from inception_slim.formats.name_maps import has_torch_names, torch_names
+from inception_slim.formats.name_maps import (
+    has_torch_names,
+    is_residual_projection,
+    torch_names,
+)
 from inception_slim.inference import BATCH_NORM_EPSILON
 from inception_slim.nets import registry
 import numpy as np
@@ -215,8 +219,7 @@ def state_dict(info: CheckpointInfo, weights: Mapping[str, np.ndarray], *,
         kernel = np.ascontiguousarray(kernel.reshape(kernel.shape[-2:]).T if dense
                                       else np.transpose(kernel, (3, 2, 0, 1)))
         biases = weights.get(f'{layer}/biases')
-        is_projection = layer.endswith('/Conv2d_1x1') and 'Branch_' not in layer
-        if is_projection or dense and not network.has_embedding:
+        if is_residual_projection(layer) or dense and not network.has_embedding:
             state.update({f'{module}.weight': kernel, f'{module}.bias': weights[f'{layer}/biases']})
             continue
         ones = np.ones(len(kernel), np.float32)

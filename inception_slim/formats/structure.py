@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from inception_slim.errors import CheckpointError
+from inception_slim.formats.name_maps import is_residual_projection
 from inception_slim.nets import registry
 
 # Layers that do not have stride 1 and SAME padding; for a 1×1 convolution, the padding is the same.
@@ -52,7 +53,6 @@ _POOLS: dict[str, dict[tuple[str, int, int, str], int]] = {
     'inception_v4': {('max', 3, 2, 'VALID'): 4, ('avg', 3, 1, 'SAME'): 14},
     'inception_resnet_v1': {('max', 3, 2, 'VALID'): 3},
     'inception_resnet_v2': {('max', 3, 2, 'VALID'): 4, ('avg', 3, 1, 'SAME'): 1}}
-_HEADS = ('Logits/', 'AuxLogits/')
 # Nodes between a convolution and its activation.
 _PASSED = frozenset(('norm', 'bias', 'identity', 'avg'))
 
@@ -101,7 +101,8 @@ def check_structure(path: str, network: registry.Network, pooling: str,
         for source in node.inputs:
             consumers.setdefault(source, []).append(name)
     base = {node: layer for layer, node in layers.items()
-            if not layer.startswith(_HEADS) and node in nodes and nodes[node].kind == 'conv'}
+            if layer.split('/')[0] not in network.heads
+            and node in nodes and nodes[node].kind == 'conv'}
     for name, node in nodes.items():
         if name in base:
             _check_convolution(path, network, base[name], name, node)
@@ -147,15 +148,10 @@ def _check_activation(path: str, network: registry.Network, layer: str, name: st
         node = nodes[consumer]
         if node.kind == 'activation' and node.function != 'relu':
             _refuse(path, network, name, f'the activation {node.function}', 'relu')
-        if node.kind in ('conv', 'concat', 'max') and not _is_projection(layer):
+        if node.kind in ('conv', 'concat', 'max') and not is_residual_projection(layer):
             _refuse(path, network, name, 'no activation', 'relu')
-        if node.kind == 'activation' and _is_projection(layer):
+        if node.kind == 'activation' and is_residual_projection(layer):
             _refuse(path, network, name, f'the activation {node.function}', 'none')
-
-
-def _is_projection(layer: str) -> bool:
-    """Whether a layer is the last of a residual block, which is scaled and added to its input."""
-    return layer.endswith('/Conv2d_1x1') and 'Branch_' not in layer
 
 
 def _consumers_after(name: str, nodes: Mapping[str, Node],

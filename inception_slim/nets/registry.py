@@ -66,6 +66,11 @@ class Network:
         return ('Logits', 'AuxLogits') if self.aux_classifier else ('Logits',)
 
     @property
+    def has_dense_classifier(self) -> bool:
+        """Whether the last layer is a dense layer instead of a 1×1 convolution."""
+        return '/Conv2d_' not in self.classifier
+
+    @property
     def prepare(self) -> Callable[..., tf.Tensor]:
         """The function of `data.preprocessing` that prepares images for evaluation."""
         from inception_slim.data import preprocessing

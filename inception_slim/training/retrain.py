@@ -146,10 +146,10 @@ def retrain(
                             'training; add images of it.')
     kernel, biases = _train(arrays, images.num_classes, options)
 
-    for name in [name for name in weights if name.split('/')[0] in ('Logits', 'AuxLogits')]:
+    for name in [name for name in weights if name.split('/')[0] in network.heads]:
         del weights[name]
     weights[f'{network.classifier}/weights'] = kernel.reshape(
-        kernel.shape if network.classifier == 'Logits/Logits' else (1, 1, *kernel.shape))
+        kernel.shape if network.has_dense_classifier else (1, 1, *kernel.shape))
     weights[f'{network.classifier}/biases'] = biases
     checkpoints.write_network(dataclasses.replace(info, global_step=None), weights, destination,
                               options.overwrite, images.class_names)
