@@ -232,6 +232,7 @@ def _check_complete(source: WeightSource, mapping: NameMapping) -> None:
             raise CheckpointError(f'{source.prefix} is incomplete: the layer {layer} has only '
                                   f'{", ".join(sorted(parameters)) or "no variables"}; give a '
                                   'complete checkpoint.')
+    for layer, parameters in layers.items():
         kernel, vector = (next((source.shapes[mapping.tensors[f'{layer}/{name}']]
                                 for name in names if name in parameters), None)
                           for names in (('pointwise_weights', 'weights'),
