@@ -31,7 +31,14 @@ from inception_slim.formats.retrained_graph import (
     find_input_scaling,
     replace_classifier,
 )
-from inception_slim.formats.structure import Node, check_structure
+from inception_slim.formats.structure import (
+    LAYOUT_CHANGES,
+    Node,
+    arithmetic_node,
+    check_structure,
+    input_node,
+    pad_node,
+)
 from inception_slim.inference import (
     BATCH_NORM_EPSILON,
     constant_graph,
@@ -124,63 +131,122 @@ def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Imported
         mapping = recognize(weights)
         if classifier is not None:
             replace_classifier(tensors, mapping.network, mapping.scope, classifier)
-        _check_structure(path, mapping.network, weights.pooling, by_name, constants)
+        _check_structure(path, mapping.network, weights.pooling, by_name, {
+            constant: name.rpartition('/')[0] for name, constant in mapping.tensors.items()
+            if name.endswith('/weights')})
     return weights
 
 
 def check_variables_structure(path: str, weights: ImportedWeights,
-                              nodes: Iterable[tf.NodeDef]) -> None:
-    """Compares a graph, whose weights are variables, with the network; see `check_structure`."""
-    _check_structure(path, recognize(weights).network, weights.pooling,
-                     {node.name: node for node in nodes}, {})
+                              graphs: Iterable[Iterable[tf.NodeDef]]) -> None:
+    """Compares the graphs that have all layers, whose weights are variables, with the network."""
+    mapping = recognize(weights)
+    layers = {name.rpartition('/')[0] for name in mapping.tensors
+              if name.endswith('/weights') and name.split('/')[0] not in mapping.network.heads}
+    for graph in graphs:
+        nodes = {node.name: node for node in graph}
+        if layers <= set(slim_layers(
+                name for name, node in nodes.items() if node.op in (*_CONVOLUTIONS, 'MatMul'))):
+            _check_structure(path, mapping.network, weights.pooling, nodes, {})
 
 
 def _check_structure(path: str, network: registry.Network, pooling: str,
                      nodes: Mapping[str, tf.NodeDef],
-                     constants: Mapping[str, LazyTensor]) -> None:
-    check_structure(path, network, pooling, _structure(nodes, constants), slim_layers(
-        name for name, node in nodes.items() if node.op in _CONVOLUTIONS))
+                     kernels: Mapping[str, str]) -> None:
+    """Compares a graph with the network; `kernels` are the layers by the constants they have."""
+    layers = slim_layers(
+        name for name, node in nodes.items() if node.op in (*_CONVOLUTIONS, 'MatMul'))
+    for name, node in nodes.items():
+        if node.op in (*_CONVOLUTIONS, 'MatMul') and len(node.input) > 1:
+            layer = kernels.get(constant_name(nodes, node.input[1]))
+            if layer is not None:
+                layers[layer] = name
+    check_structure(path, network, pooling, _structure(nodes), layers)
 
 
-_CONVOLUTIONS = frozenset(('Conv2D', 'DepthwiseConv2dNative'))
+_CONVOLUTIONS = frozenset(('Conv2D', 'DepthwiseConv2dNative', '_FusedConv2D'))
 _NORMS = frozenset(('FusedBatchNorm', 'FusedBatchNormV2', 'FusedBatchNormV3',
                     'BatchNormWithGlobalNormalization'))
 _ACTIVATIONS = frozenset(('Relu', 'Relu6', 'LeakyRelu', 'Elu', 'Selu', 'Sigmoid', 'Softplus',
                           'Softsign', 'Tanh'))
 _POOLS = {'MaxPool': 'max', 'MaxPoolV2': 'max', 'AvgPool': 'avg'}
-_SUMS_AND_PRODUCTS = frozenset(('Add', 'AddV2', 'BiasAdd', 'Mul', 'Sub'))
-_WITHOUT_EFFECT = frozenset(('Identity', 'CheckNumerics', 'PlaceholderWithDefault',
-                             'StopGradient'))
+_ARITHMETIC = {'Add': 'add', 'AddV2': 'add', 'BiasAdd': 'add', 'Div': 'div', 'Mul': 'mul',
+               'RealDiv': 'div', 'Sub': 'sub'}
+_KINDS = {'Mean': 'mean', 'Squeeze': 'flatten', 'Reshape': 'flatten',
+          **dict.fromkeys(_NORMS, 'norm'), **dict.fromkeys((
+              'Identity', 'Cast', 'CheckNumerics', 'PlaceholderWithDefault', 'StopGradient',
+              'Switch', 'FakeQuantWithMinMaxArgs', 'FakeQuantWithMinMaxVars',
+              'FakeQuantWithMinMaxVarsPerChannel'), 'identity')}
+_VARIABLES = frozenset(('Const', 'ReadVariableOp', 'VarHandleOp', 'Variable', 'VariableV2'))
 
 
-def _structure(nodes: Mapping[str, tf.NodeDef],
-               constants: Mapping[str, LazyTensor]) -> dict[str, Node]:
+def _structure(nodes: Mapping[str, tf.NodeDef]) -> dict[str, Node]:
     """The nodes of a graph for `check_structure`."""
-    return {name: _structure_node(node, nodes, constants) for name, node in nodes.items()}
+    constants = _constant_nodes(nodes)
+    return {name: _structure_node(node, nodes, constants) for name, node in nodes.items()
+            if name not in constants}
+
+
+def _sources(node: tf.NodeDef) -> list[str]:
+    return [name.split(':')[0] for name in node.input if not name.startswith('^')]
+
+
+def _constant_nodes(nodes: Mapping[str, tf.NodeDef]) -> set[str]:
+    """The nodes whose values do not depend on the images."""
+    constants = {name for name, node in nodes.items() if node.op in _VARIABLES}
+    waiting = [node for node in nodes.values() if node.name not in constants and _sources(node)]
+    while waiting:
+        left = [node for node in waiting if not constants.issuperset(_sources(node))]
+        constants.update(node.name for node in waiting if constants.issuperset(_sources(node)))
+        if len(left) == len(waiting):
+            break
+        waiting = left
+    return constants
 
 
 def _structure_node(node: tf.NodeDef, nodes: Mapping[str, tf.NodeDef],
-                    constants: Mapping[str, LazyTensor]) -> Node:
-    names = (name.split(':')[0] for name in node.input if not name.startswith('^'))
-    inputs = tuple(name for name in names if name in nodes and nodes[name].op != 'Const')
+                    constants: set[str]) -> Node:
+    inputs = tuple(name for name in _sources(node) if name in nodes and name not in constants)
+    layout = node.attr['data_format'].s.decode() or 'NHWC'
     if node.op in _CONVOLUTIONS:
-        kernel = constants.get(constant_name(nodes, node.input[1]))
-        return Node('conv', inputs[:1], kernel.shape[:2] if kernel is not None else (1, 1),
-                    _spatial(node, 'strides'), _spatial(node, 'dilations'), _padding(node))
+        fused = [item.decode() for item in node.attr['fused_ops'].list.s]
+        functions = [item.lower() for item in fused if item in _ACTIVATIONS]
+        return Node('conv', inputs[:1], strides=_spatial(node, 'strides'),
+                    dilations=_spatial(node, 'dilations'), padding=_padding(node), layout=layout,
+                    function=functions[0] if functions else 'linear')
     if node.op in _POOLS:
         return Node(_POOLS[node.op], inputs[:1], _spatial(node, 'ksize'),
-                    _spatial(node, 'strides'), padding=_padding(node))
-    if node.op in _NORMS:
-        return Node('norm', inputs[:1])
+                    _spatial(node, 'strides'), padding=_padding(node), layout=layout)
     if node.op in _ACTIVATIONS:
         return Node('activation', inputs, function=node.op.lower())
     if node.op in ('Concat', 'ConcatV2'):
-        return Node('concat', inputs)
-    if node.op in _WITHOUT_EFFECT:
-        return Node('identity', inputs)
-    if node.op in _SUMS_AND_PRODUCTS and len(inputs) == 1:
-        return Node('bias', inputs)  # or a part of batch norm that is not fused
-    return Node('other', inputs)
+        axis = _value(nodes, _sources(node)[0 if node.op == 'Concat' else -1])
+        return Node('concat', inputs, axis=None if axis is None else int(axis))
+    if node.op in ('Pad', 'PadV2'):
+        return pad_node(inputs, _value(nodes, _sources(node)[1]))
+    if node.op == 'Transpose':
+        order = _value(nodes, _sources(node)[1])
+        if order is not None and tuple(order.tolist()) in LAYOUT_CHANGES:
+            return Node('transpose', inputs, permutation=tuple(order.tolist()))
+    if node.op == 'Placeholder':
+        return input_node([side.size for side in node.attr['shape'].shape.dim])
+    if node.op in _KINDS:
+        return Node(_KINDS[node.op], inputs[:1])
+    if '/batchnorm/' in node.name:  # a part of batch norm that is not fused
+        return Node('norm', inputs[:1])
+    if node.op in _ARITHMETIC:
+        operand = next((value for name in _sources(node) if name in constants
+                        and (value := _value(nodes, name)) is not None), None)
+        return arithmetic_node(_ARITHMETIC[node.op], inputs, operand)
+    return Node('other', inputs, function=node.op)
+
+
+def _value(nodes: Mapping[str, tf.NodeDef], name: str) -> np.ndarray | None:
+    """A small constant; None if the node is none."""
+    node = nodes.get(constant_name(nodes, name))
+    if node is None or sum(side.size for side in node.attr['value'].tensor.tensor_shape.dim) > 64:
+        return None
+    return tf.make_ndarray(node.attr['value'].tensor)
 
 
 def _spatial(node: tf.NodeDef, attribute: str) -> tuple[int, ...]:
@@ -248,8 +314,9 @@ def _from_2015_graph(path: str, version: str, constants: Mapping[str, LazyTensor
         pooling, notes = '2015', ('Network of December 2015: the pooled branch of its last block '
                                   'uses max pooling instead of average pooling.',)
     check_structure(
-        path, registry.NETWORKS['inception_v3'], pooling, _structure(nodes, constants),
-        {layer: f'{name}/Conv2D' for layer, name in inception_2015_names().items()})
+        path, registry.NETWORKS['inception_v3'], pooling, _structure(nodes), {
+            layer: f'{name}/logits/MatMul' if name == 'softmax' else f'{name}/Conv2D'
+            for layer, name in inception_2015_names().items()})
     return ImportedWeights(
         path, version, 'December 2015', tensors, pooling=pooling,
         input_scaling=find_input_scaling(nodes, constants), notes=notes)

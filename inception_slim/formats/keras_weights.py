@@ -39,8 +39,9 @@ _V3_FEATURES = ('Branch_0/Conv2d_0a_1x1', 'Branch_1/Conv2d_0b_1x3', 'Branch_1/Co
 
 _CONVOLUTIONS = ('Conv2D', 'DepthwiseConv2D', 'SeparableConv2D')
 _POOLS = {'MaxPooling2D': 'max', 'AveragePooling2D': 'avg'}
-_KINDS = {'BatchNormalization': 'norm', 'Concatenate': 'concat', 'Dropout': 'identity',
-          'GaussianNoise': 'identity', 'SpatialDropout2D': 'identity'}
+_KINDS = {'Add': 'add', 'Dropout': 'identity', 'GaussianNoise': 'identity',
+          'GlobalAveragePooling2D': 'mean', 'SpatialDropout2D': 'identity'}
+_LAYOUTS = {'channels_last': 'NHWC', 'channels_first': 'NCHW'}
 
 # Layers of the base network by TF-Slim's names: a convolution, and its batch norm if it has one.
 BaseLayers = dict[str, tuple['Layer', ...]]
@@ -237,26 +238,46 @@ def _structure(configs: list[_LayerConfig]) -> dict[str, Node]:
 def _structure_node(config: _LayerConfig) -> Node:
     options = config.options
     inputs = tuple(_inbound_names(options.get('inbound_nodes')))
+    layout = _LAYOUTS.get(str(options.get('data_format')), '')
     if config.kind in _CONVOLUTIONS and {'kernel_size', 'strides', 'padding'} <= set(options):
-        return Node('conv', inputs, _pair(options['kernel_size']), _pair(options['strides']),
-                    _pair(options.get('dilation_rate', 1)), str(options['padding']).upper())
+        return Node('conv', inputs, strides=_pair(options['strides']),
+                    dilations=_pair(options.get('dilation_rate', 1)),
+                    padding=str(options['padding']).upper(), layout=layout,
+                    groups=options.get('groups', 1), function=str(_activation(config) or 'linear'))
     if config.kind in _POOLS:
         window = options.get('pool_size', 2)
         return Node(_POOLS[config.kind], inputs, _pair(window),
-                    _pair(options.get('strides') or window),
+                    _pair(options.get('strides') or window), layout=layout,
                     padding=str(options.get('padding', 'valid')).upper())
     if config.kind == 'ReLU':
         changed = [name for name in ('max_value', 'negative_slope', 'threshold')
                    if options.get(name)]
         return Node('activation', inputs, function='relu with ' + changed[0] if changed else 'relu')
+    if config.kind == 'Activation' and _activation(config) == 'linear':
+        return Node('identity', inputs)
     if config.kind in ('Activation', 'ELU', 'LeakyReLU', 'PReLU', 'Softmax'):
         function = _activation(config) if config.kind == 'Activation' else config.kind
-        if function == 'linear':
-            return Node('identity', inputs)
         return Node('activation', inputs, function=str(function))
-    if config.kind in _KINDS:
-        return Node(_KINDS[config.kind], inputs)
-    return Node('other', inputs)
+    if config.kind in ('BatchNormalization', 'Concatenate'):
+        axis = options.get('axis', -1)
+        axis = axis[0] if isinstance(axis, list) and axis else axis
+        return Node('norm' if config.kind == 'BatchNormalization' else 'concat', inputs,
+                    axis=axis if isinstance(axis, int) else None)
+    if config.kind == 'InputLayer':
+        shape = options.get('batch_shape') or options.get('batch_input_shape') or [None]
+        sides = tuple(side for side in shape[1:] if isinstance(side, int) and side > 3)
+        return Node('input', window=sides if len(sides) == 2 else (1, 1))
+    if config.kind == 'ZeroPadding2D':
+        rows, columns = (_pair(sides) for sides in _pair(options.get('padding', 1)))
+        return Node('pad', inputs, padding=(*rows, *columns))
+    # keras.applications adds the scaled branch in a layer of its own.
+    scale = options.get('scale', (options.get('arguments') or {}).get('scale'))
+    if isinstance(scale, (int, float)):
+        if config.kind == 'Rescaling' and not options.get('offset'):
+            return Node('scale', inputs, factor=float(scale))
+        if config.kind in ('CustomScaleLayer', 'Lambda') and len(inputs) == 2:
+            return Node('add', inputs, factor=float(scale))
+    return Node(_KINDS.get(config.kind, 'other'), inputs, function=config.kind)
 
 
 def _inbound_names(node: Any) -> Iterator[str]:

@@ -6,7 +6,9 @@ Reads the float32 files of this package, by the names of their nodes. Needs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,14 @@ from inception_slim.formats.node_names import (
     quantized_error,
     slim_layers,
 )
-from inception_slim.formats.structure import Node, check_structure
+from inception_slim.formats.structure import (
+    LAYOUT_CHANGES,
+    Node,
+    arithmetic_node,
+    check_structure,
+    input_node,
+    pad_node,
+)
 from inception_slim.inference import fold_batch_norm
 from inception_slim.inference.calibration import export_ops
 from inception_slim.inference.engines import warm_up
@@ -76,50 +85,78 @@ def read_weights(path: str) -> ImportedWeights:
                               pooling=detect_pooling(node.name for node in graph.node),
                               input_range=detect_input_range(node.name for node in graph.node))
     check_structure(path, recognize(weights).network, weights.pooling,
-                    _structure(graph, constants), slim_layers(
-                        node.name for node in graph.node if node.op_type == 'Conv'))
+                    _structure(graph, numpy_helper), slim_layers(
+                        node.name for node in graph.node
+                        if node.op_type in ('Conv', 'Gemm', 'MatMul')))
     return weights
 
 
-_ACTIVATIONS = frozenset(('Clip', 'Elu', 'LeakyRelu', 'Relu', 'Selu', 'Sigmoid', 'Softplus',
-                          'Softsign', 'Tanh'))
-_KINDS = {'BatchNormalization': 'norm', 'Concat': 'concat', 'Identity': 'identity',
-          'Transpose': 'identity'}
+_ACTIVATIONS = frozenset(('Clip', 'Elu', 'HardSigmoid', 'HardSwish', 'LeakyRelu', 'Relu', 'Selu',
+                          'Sigmoid', 'Softplus', 'Softsign', 'Tanh'))
+_KINDS = {'BatchNormalization': 'norm', 'Cast': 'identity', 'Dropout': 'identity',
+          'Flatten': 'flatten', 'GlobalAveragePool': 'mean', 'Identity': 'identity',
+          'ReduceMean': 'mean', 'Reshape': 'flatten', 'Squeeze': 'flatten', 'Sum': 'add'}
 _POOLS = {'MaxPool': 'max', 'AveragePool': 'avg'}
 
 
-def _structure(graph: Any, constants: dict[str, LazyTensor]) -> dict[str, Node]:
+def _structure(graph: Any, numpy_helper: Any) -> dict[str, Node]:
     """The nodes of a graph for `check_structure`."""
-    producers = {output: node.name for node in graph.node for output in node.output}
-    return {node.name: _structure_node(node, tuple(
-        producers[name] for name in node.input if name in producers), constants)
-        for node in graph.node}
+    constants = {item.name: item for item in graph.initializer}
+    constants.update((node.output[0], node.attribute[0].t) for node in graph.node
+                     if node.op_type == 'Constant' and node.attribute)
+
+    def value(name: str) -> np.ndarray | None:
+        """A small constant."""
+        tensor = constants.get(name)
+        return (None if tensor is None or math.prod(tensor.dims) > 64
+                else numpy_helper.to_array(tensor))
+
+    producers = {output: node.name or output for node in graph.node for output in node.output}
+    nodes = {item.name: input_node([side.dim_value for side in item.type.tensor_type.shape.dim])
+             for item in graph.input if item.name not in constants}
+    producers.update((name, name) for name in nodes)
+    for node in graph.node:
+        nodes[node.name or node.output[0]] = _structure_node(node, tuple(
+            producers[name] for name in node.input
+            if name in producers and name not in constants), value)
+    return nodes
 
 
-def _structure_node(node: Any, inputs: tuple[str, ...], constants: dict[str, LazyTensor]) -> Node:
+def _structure_node(node: Any, inputs: tuple[str, ...],
+                    value: Callable[[str], np.ndarray | None]) -> Node:
     attributes = {attribute.name: attribute for attribute in node.attribute}
 
-    def sides(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    def numbers(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(attributes[name].ints) if name in attributes else default
 
+    def number(name: str, default: int) -> int:
+        return attributes[name].i if name in attributes else default
+
     if node.op_type == 'Conv' or node.op_type in _POOLS:
-        window = sides('kernel_shape', ())
-        if not window:
-            kernel = constants.get(node.input[1])
-            window = kernel.shape[2:] if kernel is not None else (1, 1)
-        top, left, bottom, right = sides('pads', (0, 0, 0, 0))
+        top, left, bottom, right = numbers('pads', (0, 0, 0, 0))
         padding: str | tuple[int, ...] = (top, bottom, left, right)
         if 'auto_pad' in attributes and attributes['auto_pad'].s != b'NOTSET':
             padding = attributes['auto_pad'].s.decode().removesuffix('_UPPER')
-        return Node(_POOLS.get(node.op_type, 'conv'), inputs, window, sides('strides', (1, 1)),
-                    sides('dilations', (1, 1)), padding)
+        groups = 1 if node.name.endswith('/depthwise') else number('group', 1)
+        return Node(_POOLS.get(node.op_type, 'conv'), inputs[:1], numbers('kernel_shape', (1, 1)),
+                    numbers('strides', (1, 1)), numbers('dilations', (1, 1)), padding,
+                    groups=groups, counts_padding=bool(number('count_include_pad', 0)),
+                    layout='NCHW')
     if node.op_type in _ACTIVATIONS:
         return Node('activation', inputs[:1], function=node.op_type.lower())
+    if node.op_type == 'Concat':
+        return Node('concat', inputs, axis=number('axis', 1))
+    if node.op_type == 'Transpose' and numbers('perm', ()) in LAYOUT_CHANGES:
+        return Node('transpose', inputs, permutation=numbers('perm', ()))
+    if node.op_type == 'Pad':
+        zeros = value(node.input[1]) if len(node.input) > 1 else np.array(numbers('pads', ()))
+        return pad_node(inputs, None if zeros is None or zeros.size != 8 else zeros.reshape(2, 4).T)
     if node.op_type in _KINDS:
         return Node(_KINDS[node.op_type], inputs)
-    if node.op_type in ('Add', 'Sub', 'Mul') and len(inputs) == 1:
-        return Node('bias', inputs)
-    return Node('other', inputs)
+    if node.op_type in ('Add', 'Sub', 'Mul', 'Div'):
+        operands = [item for name in node.input if (item := value(name)) is not None]
+        return arithmetic_node(node.op_type.lower(), inputs, operands[0] if operands else None)
+    return Node('other', inputs, function=node.op_type)
 
 
 def _add_weights(tensors: dict[str, LazyTensor], layer: str, parameter: str, node: Any,

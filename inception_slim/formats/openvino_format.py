@@ -5,6 +5,7 @@ Reads the files of this package, by the names of their layers. Needs `inception_
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,14 @@ from inception_slim.formats.node_names import (
     quantized_error,
     slim_layers,
 )
-from inception_slim.formats.structure import Node, check_structure
+from inception_slim.formats.structure import (
+    LAYOUT_CHANGES,
+    Node,
+    arithmetic_node,
+    check_structure,
+    input_node,
+    pad_node,
+)
 from inception_slim.inference import fold_batch_norm
 from inception_slim.inference.calibration import export_ops
 from inception_slim.inference.engines import warm_up
@@ -38,8 +46,8 @@ _LARGEST_FILE = 2**30
 _CONVOLUTIONS = ('Convolution', 'GroupConvolution')
 _OPS_WITH_WEIGHTS = (*_CONVOLUTIONS, 'MatMul')
 _ACTIVATIONS = frozenset(('Clamp', 'Elu', 'PRelu', 'Relu', 'Selu', 'Sigmoid', 'SoftPlus', 'Tanh'))
-_KINDS = {'BatchNormInference': 'norm', 'Concat': 'concat', 'Convert': 'identity',
-          'Transpose': 'identity'}
+_KINDS = {'BatchNormInference': 'norm', 'Convert': 'identity', 'ReduceMean': 'mean',
+          'Reshape': 'flatten', 'Squeeze': 'flatten'}
 _POOLS = {'MaxPool': 'max', 'AvgPool': 'avg'}
 
 
@@ -77,7 +85,7 @@ def read_weights(path: str) -> ImportedWeights:
         path, recognize(imported).network, imported.pooling,
         {operation.get_friendly_name(): _structure_node(operation) for operation in operations},
         slim_layers(operation.get_friendly_name() for operation in operations
-                    if operation.get_type_name() in _CONVOLUTIONS))
+                    if operation.get_type_name() in _OPS_WITH_WEIGHTS))
     return imported
 
 
@@ -86,22 +94,40 @@ def _structure_node(operation: Any) -> Node:
     kind, attributes = operation.get_type_name(), operation.get_attributes()
     sources = [value.get_node() for value in operation.input_values()]
     inputs = tuple(node.get_friendly_name() for node in sources if not _is_constant(node))
+    values = [value for node in sources if (value := _small_constant(node)) is not None]
+    if kind == 'Parameter':
+        return input_node([side.get_length() if side.is_static else 0
+                           for side in operation.get_partial_shape()])
     if kind in _CONVOLUTIONS or kind in _POOLS:
-        window = tuple(attributes['kernel']) if kind in _POOLS else tuple(
-            sources[1].get_output_shape(0))[-2:]
+        window = tuple(attributes['kernel']) if kind in _POOLS else (1, 1)
         (top, left), (bottom, right) = attributes['pads_begin'], attributes['pads_end']
         padding: str | tuple[int, ...] = (top, bottom, left, right)
         if attributes.get('auto_pad', 'explicit') != 'explicit':
             padding = attributes['auto_pad'].upper().removesuffix('_UPPER')
         return Node(_POOLS.get(kind, 'conv'), inputs[:1], window, tuple(attributes['strides']),
-                    tuple(attributes.get('dilations', (1, 1))), padding)
+                    tuple(attributes.get('dilations', (1, 1))), padding, layout='NCHW',
+                    counts_padding=not attributes.get('exclude-pad', True))
     if kind in _ACTIVATIONS:
         return Node('activation', inputs[:1], function=kind.lower())
+    if kind == 'Concat':
+        return Node('concat', inputs, axis=attributes['axis'])
+    if kind == 'Transpose' and values and tuple(values[0].tolist()) in LAYOUT_CHANGES:
+        return Node('transpose', inputs, permutation=tuple(values[0].tolist()))
+    if kind == 'Pad' and len(values) > 1:
+        return pad_node(inputs, np.stack(values[:2], axis=1))
     if kind in _KINDS:
-        return Node(_KINDS[kind], inputs)
-    if kind in ('Add', 'Multiply', 'Subtract') and len(inputs) == 1:
-        return Node('bias', inputs)
-    return Node('other', inputs)
+        return Node(_KINDS[kind], inputs[:1])
+    if kind in ('Add', 'Multiply', 'Subtract', 'Divide'):
+        return arithmetic_node(kind.lower()[:3], inputs, values[0] if values else None)
+    return Node('other', inputs, function=kind)
+
+
+def _small_constant(node: Any) -> np.ndarray | None:
+    while node.get_type_name() == 'Convert':
+        node = node.input_value(0).get_node()
+    if node.get_type_name() != 'Constant' or math.prod(node.get_output_shape(0)) > 64:
+        return None
+    return np.array(node.data)
 
 
 def _is_constant(node: Any) -> bool:

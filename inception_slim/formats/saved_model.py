@@ -7,6 +7,7 @@ TF-Hub's modules of TF-Slim's networks for TensorFlow 1 and 2.
 from __future__ import annotations
 
 from functools import partial
+import itertools
 import os
 import tempfile
 from typing import TYPE_CHECKING
@@ -44,13 +45,13 @@ def read_weights(path: str) -> ImportedWeights:
         weights = _from_variables(path, variables)
     model = saved_model_pb2.SavedModel()
     parse_proto(os.path.join(folder, 'saved_model.pb'), model)
-    nodes = [node for graph in model.meta_graphs for node in graph.graph_def.node]
-    nodes += [node for graph in model.meta_graphs for function in graph.graph_def.library.function
-              for node in function.node_def]
+    graphs = [graph.graph_def.node for graph in model.meta_graphs]
+    graphs += [function.node_def for graph in model.meta_graphs
+               for function in graph.graph_def.library.function]
     if weights is not None:
-        check_variables_structure(path, weights, nodes)
+        check_variables_structure(path, weights, graphs)
         return weights
-    return from_nodes(path, 'SavedModel', nodes)
+    return from_nodes(path, 'SavedModel', itertools.chain.from_iterable(graphs))
 
 
 def _from_variables(path: str, prefix: str) -> ImportedWeights | None:

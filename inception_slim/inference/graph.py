@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
 import threading
 
 from inception_slim.checkpoint import CheckpointInfo
@@ -148,9 +149,7 @@ def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
 
     with _build_lock, tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, (None, image_size, image_size, 3), name='inputs')
-        with tf.variable_scope('', custom_getter=get_variable), \
-                slim.arg_scope(network.arg_scope(use_batch_norm=False)), \
-                slim.arg_scope([pooled_conv], pool_first=pool_first, pooling=info.pooling):
+        with _inference_scopes(network, get_variable, pool_first, info.pooling):
             if info.input_range == PREWHITEN:
                 with tf.name_scope(PREWHITEN):
                     images = tf.identity(preprocessing.prewhiten(images), 'images')
@@ -166,6 +165,43 @@ def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
         for name, output in outputs.items():
             tf.identity(tf.cast(output, tf.float32), name)
     return graph
+
+
+@contextlib.contextmanager
+def _inference_scopes(network: registry.Network, get_variable: Callable[..., tf.Tensor],
+                      pool_first: bool, pooling: str) -> Iterator[None]:
+    with tf.variable_scope('', custom_getter=get_variable), \
+            slim.arg_scope(network.arg_scope(use_batch_norm=False)), \
+            slim.arg_scope([pooled_conv], pool_first=pool_first, pooling=pooling):
+        yield
+
+
+def graph_without_weights(network: registry.Network,
+                          pooling: str) -> tuple[tf.Graph, dict[str, np.ndarray]]:
+    """Builds a network at full width, as it is defined, from `inputs` to `features`.
+
+    Args:
+      network: the network.
+      pooling: how its pooled branches pool, one of `nets.POOLINGS`.
+
+    Returns:
+      The graph, and zeros of the shapes of the weights, which take no memory, by the op name of
+      their placeholders.
+    """
+    weights = {}
+
+    def get_variable(getter, name, shape=None, **_):
+        tensor = tf.placeholder(tf.float32, shape, name + '/')
+        weights[tensor.op.name] = np.broadcast_to(np.float32(0), tensor.shape.as_list())
+        return tensor
+
+    arguments = {'create_aux_logits': False} if network.aux_classifier else {}
+    with _build_lock, tf.Graph().as_default() as graph:
+        images = tf.placeholder(tf.float32, (None, *[network.image_size] * 2, 3), name='inputs')
+        with _inference_scopes(network, get_variable, pool_first=True, pooling=pooling):
+            net, _ = network.build(images, None, is_training=False, **arguments)
+        tf.reshape(net, (-1, net.shape[-1]), name='features')
+    return graph, weights
 
 
 def has_last_layer(info: CheckpointInfo) -> bool:

@@ -8,11 +8,13 @@ folded batch norm and the pooling after the 1×1 convolution.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+import functools
 from typing import Any, NamedTuple
 
 from inception_slim.checkpoint.options import PREWHITEN
 from inception_slim.data.preprocessing import min_deviation
-from inception_slim.inference.graph import EMBEDDING_EPSILON
+from inception_slim.inference.graph import EMBEDDING_EPSILON, graph_without_weights
+from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -68,6 +70,18 @@ def to_ops(graph: tf.Graph, weights: Mapping[str, np.ndarray] | None = None,
     """
     last = graph.get_operation_by_name(output)
     return _GraphReader(graph, last, weights or {}).read()
+
+
+@functools.cache
+def network_ops(name: str, pooling: str) -> tuple[Op, ...]:
+    """The ops of a network from 'inputs' to 'features', with zeros as its weights.
+
+    Args:
+      name: the network.
+      pooling: how its pooled branches pool, one of `nets.POOLINGS`; before the 1×1 convolution.
+    """
+    graph, weights = graph_without_weights(registry.NETWORKS[name], pooling)
+    return tuple(to_ops(graph, weights, 'features'))
 
 
 def head_ops(weights: np.ndarray, biases: np.ndarray, name: str = 'logits',

@@ -9,41 +9,11 @@ import h5py
 from helpers import GOLDEN
 from inception_slim import checkpoint, formats
 from inception_slim.checkpoint import CheckpointError
-from inception_slim.formats.structure import _CONVOLUTIONS, _POOLS
-from inception_slim.nets import registry
 import onnx
 import pytest
 import tensorflow.compat.v1 as tf
-import tf_slim as slim
 
 SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
-
-
-@pytest.mark.parametrize('name', registry.NETWORKS)
-def test_tables_are_those_of_the_graph(name, graph):
-    """Strides and padding of every convolution, and all pools, as the network builds them."""
-    network = registry.NETWORKS[name]
-    with slim.arg_scope(network.arg_scope()):
-        network.function(tf.placeholder(tf.float32, (1, *[network.image_size] * 2, 3)),
-                         is_training=False)
-    pools, seen = {}, set()
-    for op in graph.get_operations():
-        layer = op.name.rsplit(f'{network.scope}/', 1)[-1]
-        if 'Logits/' in op.name:
-            continue
-        if op.type in ('Conv2D', 'DepthwiseConv2dNative'):
-            layer = layer.removesuffix('/Conv2D').removesuffix('/separable_conv2d').replace(
-                '/separable_conv2d/depthwise', '/depthwise')
-            stride, padding = op.get_attr('strides')[1], op.get_attr('padding').decode()
-            expected = _CONVOLUTIONS[name].get(layer, (1, 'SAME'))
-            assert stride == expected[0], layer
-            assert padding == expected[1] or op.inputs[1].shape[:2] == (1, 1), layer
-            seen.add(layer)
-        elif op.type in ('MaxPool', 'AvgPool'):
-            key = (op.type[:3].lower(), op.get_attr('ksize')[1], op.get_attr('strides')[1],
-                   op.get_attr('padding').decode())
-            pools[key] = pools.get(key, 0) + 1
-    assert pools == _POOLS[name] and set(_CONVOLUTIONS[name]) <= seen
 
 
 def change_keras(path, change):
