@@ -239,6 +239,7 @@ def _structure_node(config: _LayerConfig) -> Node:
     options = config.options
     inputs = tuple(_inbound_names(options.get('inbound_nodes')))
     layout = _LAYOUTS.get(str(options.get('data_format')), '')
+    kind = config.kind.rsplit('>')[-1]  # a registered class has its package before its name
     if config.kind in _CONVOLUTIONS and {'kernel_size', 'strides', 'padding'} <= set(options):
         return Node('conv', inputs, strides=_pair(options['strides']),
                     dilations=_pair(options.get('dilation_rate', 1)),
@@ -275,7 +276,7 @@ def _structure_node(config: _LayerConfig) -> Node:
     if isinstance(scale, (int, float)):
         if config.kind == 'Rescaling' and not options.get('offset'):
             return Node('scale', inputs, factor=float(scale))
-        if config.kind in ('CustomScaleLayer', 'Lambda') and len(inputs) == 2:
+        if kind in ('CustomScaleLayer', 'Lambda') and len(inputs) == 2:
             return Node('add', inputs, factor=float(scale))
     return Node(_KINDS.get(config.kind, 'other'), inputs, function=config.kind)
 

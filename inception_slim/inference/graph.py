@@ -170,7 +170,8 @@ def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
 @contextlib.contextmanager
 def _inference_scopes(network: registry.Network, get_variable: Callable[..., tf.Tensor],
                       pool_first: bool, pooling: str) -> Iterator[None]:
-    with tf.variable_scope('', custom_getter=get_variable), \
+    # The empty scope first: those of the caller do not count.
+    with slim.arg_scope({}), tf.variable_scope('', custom_getter=get_variable), \
             slim.arg_scope(network.arg_scope(use_batch_norm=False)), \
             slim.arg_scope([pooled_conv], pool_first=pool_first, pooling=pooling):
         yield
