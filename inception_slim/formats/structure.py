@@ -281,7 +281,7 @@ class _Comparison:
         if node is not None and node.kind == 'activation':
             if node.function != 'relu':
                 self._refuse(owner, f'the activation {node.function}', 'relu')
-            self._compare(source.output, node.inputs[0], name)
+            self._compare(source.output, node.inputs[0], consumer)
         elif node is not None and node.kind == 'conv' and node.function == 'relu' and layer:
             self._compare_convolution(source, name, consumer, 'relu')
         elif node is not None and node.kind == 'conv' and node.function != 'linear':

@@ -58,9 +58,31 @@ def graph_padding(node):
         node.attr['padding'].s = b'SAME'
 
 
+def graph_format(node):
+    if node.op == 'Conv2D':
+        node.attr['data_format'].s = b'NCHW'
+        node.attr['strides'].list.i[:] = [1, 1, *node.attr['strides'].list.i[1:3]]
+
+
 def graph_order(node):
     if node.op == 'ConcatV2':
         node.input[0], node.input[1] = node.input[1], node.input[0]
+
+
+def graph_input(name, source, node):
+    if node.name.endswith(name):
+        node.input[0] = node.input[0].replace(*source)
+
+
+def keras_order(layer):
+    if layer['class_name'] == 'Concatenate':
+        branches = layer['inbound_nodes'][0]['args'][0]
+        branches[0], branches[1] = branches[1], branches[0]
+
+
+def keras_input(name, source, layer):
+    if layer['name'] == name:
+        layer['inbound_nodes'][0]['args'][0]['config']['keras_history'][0] = source
 
 
 def change_onnx(path, change):
@@ -73,6 +95,11 @@ def change_onnx(path, change):
 def onnx_type(kind, new, node):
     if node.op_type == kind:
         node.op_type = new
+
+
+def onnx_order(node):
+    if node.op_type == 'Concat':
+        node.input[0], node.input[1] = node.input[1], node.input[0]
 
 
 def onnx_sides(kind, attribute, sides, node):
@@ -100,6 +127,15 @@ CHANGES = {
     ('keras', 'average'): (functools.partial(
         keras_kind, 'MaxPooling2D', 'AveragePooling2D',
         {'pool_size': [3, 3], 'strides': [2, 2], 'padding': 'valid'}), 'avg pooling, window 3×3'),
+    ('keras', 'included activation'): (
+        functools.partial(keras_option, 'Conv2D', 'activation', 'elu'), 'the activation elu'),
+    ('keras', 'axis'): (functools.partial(keras_option, 'Concatenate', 'axis', 1), 'the axis 1'),
+    ('keras', 'order'): (keras_order, 'concatenates .* the order in the network is'),
+    ('keras', 'wiring'): (
+        functools.partial(keras_input, 'Mixed_6c_Branch_2_Conv2d_0c_1x7',
+                          'Mixed_6c_Branch_2_Conv2d_0a_1x1_Relu'),
+        'for its layer Mixed_6c_Branch_2_Conv2d_0c_1x7, .* has the output of '
+        'Mixed_6c/Branch_2/Conv2d_0b_7x1'),
     ('frozen', 'tanh'): (functools.partial(graph_op, 'Relu', 'Tanh'), 'the activation tanh'),
     ('frozen', 'relu6'): (functools.partial(graph_op, 'Relu', 'Relu6'), 'the activation relu6'),
     ('frozen', 'stride'): (functools.partial(graph_sides, 'Conv2D', 'strides', [1, 1, 1, 1]),
@@ -110,10 +146,19 @@ CHANGES = {
     ('frozen', 'window'): (functools.partial(graph_sides, 'MaxPool', 'ksize', [1, 2, 2, 1]),
                            'max pooling, window 2×2'),
     ('frozen', 'average'): (functools.partial(graph_op, 'MaxPool', 'AvgPool'), 'avg pooling'),
+    ('frozen', 'data format'): (graph_format, 'the data format NCHW'),
+    ('frozen', 'operation'): (
+        functools.partial(graph_op, 'Relu', 'Abs'),
+        r'Conv2d_1a_3x3/Relu \(Abs\) for its layer .*Conv2d_2a_3x3'),
+    ('frozen', 'wiring'): (
+        functools.partial(graph_input, 'Mixed_7b/Branch_1/Conv2d_0b_3x1/Conv2D',
+                          ('0a_1x1', '0b_1x3')),
+        'Conv2d_0b_1x3.* has the output of Mixed_7b/Branch_1/Conv2d_0a_1x1'),
     ('frozen', 'order'): (graph_order, 'concatenates .* the order in the network is'),
 }
 for name, (function, message) in {
         'tanh': (functools.partial(onnx_type, 'Relu', 'Tanh'), 'the activation tanh'),
+        'order': (onnx_order, 'concatenates .* the order in the network is'),
         'stride': (functools.partial(onnx_sides, 'Conv', 'strides', [1, 1]),
                    'stride 1×1 .*Conv2d_1a_3x3.* has 2×2'),
         'dilation': (functools.partial(onnx_sides, 'Conv', 'dilations', [2, 2]), 'dilation 2×2'),
