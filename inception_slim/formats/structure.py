@@ -24,7 +24,7 @@ _AFTER_CONVOLUTION = (*_WITHOUT_EFFECT, 'norm', 'bias')
 _AFTER_FEATURES = (*_WITHOUT_EFFECT, 'flatten')
 _POOLS = {'max_pool': 'max', 'avg_pool': 'avg'}
 # The permutations that change the order of dimensions, and the order after them.
-LAYOUT_CHANGES = {(0, 3, 1, 2): 'NCHW', (0, 2, 3, 1): 'NHWC'}
+LAYOUT_CHANGES: dict[tuple[int, ...], str] = {(0, 3, 1, 2): 'NCHW', (0, 2, 3, 1): 'NHWC'}
 _CHANNELS = {'NCHW': 1, 'NHWC': 3}
 _NOTHING = (0, 0, 0, 0)
 
