@@ -201,37 +201,39 @@ def _unpickle(path: str, file: BinaryIO,
 
 
 def _read_zip_pth(path: str) -> Any:
-    with zipfile.ZipFile(path) as archive:
-        members = {member.filename: member for member in archive.infolist()}
-        index = next((name for name in members if name.endswith('/data.pkl')), None)
-        if index is None:
-            raise CheckpointError(f'{path} is a zip without data.pkl, so not a PyTorch file.')
-        folder = index.removesuffix('data.pkl')
-        if members[index].file_size > _LARGEST_PICKLE or f'{folder}constants.pkl' in members:
-            raise CheckpointError(f'{path} is a TorchScript archive or another program, not a '
-                                  'state dict; save its state_dict().')
-        big_endian = f'{folder}byteorder' in members and _read_member(
-            path, archive, members[f'{folder}byteorder'], 16).strip() == b'big'
+    # Open until no tensor refers to it: its directory has an entry for each tensor, and reading it
+    # for each of them takes seconds.
+    archive = zipfile.ZipFile(path)
+    members = {member.filename: member for member in archive.infolist()}
+    index = next((name for name in members if name.endswith('/data.pkl')), None)
+    if index is None:
+        raise CheckpointError(f'{path} is a zip without data.pkl, so not a PyTorch file.')
+    folder = index.removesuffix('data.pkl')
+    if members[index].file_size > _LARGEST_PICKLE or f'{folder}constants.pkl' in members:
+        raise CheckpointError(f'{path} is a TorchScript archive or another program, not a '
+                              'state dict; save its state_dict().')
+    big_endian = f'{folder}byteorder' in members and _read_member(
+        path, archive, members[f'{folder}byteorder'], 16).strip() == b'big'
 
-        def open_storage(dtype: np.dtype, key: str, count: int) -> _Storage:
-            if big_endian:
-                raise CheckpointError(f'{path} was written on a big-endian machine, which is not '
-                                      'supported; save it again on a little-endian one.')
-            member = members.get(f'{folder}data/{key}')
-            if member is None or member.file_size != count * dtype.itemsize or (
-                    member.compress_type != zipfile.ZIP_STORED):
-                raise CheckpointError(f'{path} is damaged or truncated: storage {key} does not '
-                                      f'have {count:,} numbers; copy it again.')
+    def open_storage(dtype: np.dtype, key: str, count: int) -> _Storage:
+        if big_endian:
+            raise CheckpointError(f'{path} was written on a big-endian machine, which is not '
+                                  'supported; save it again on a little-endian one.')
+        member = members.get(f'{folder}data/{key}')
+        if member is None or member.file_size != count * dtype.itemsize or (
+                member.compress_type != zipfile.ZIP_STORED):
+            raise CheckpointError(f'{path} is damaged or truncated: storage {key} does not '
+                                  f'have {count:,} numbers; copy it again.')
 
-            def read(first: int, size: int) -> bytes:
-                with zipfile.ZipFile(path) as archive, archive.open(member) as opened:
-                    opened.seek(first)
-                    return opened.read(size)
+        def read(first: int, size: int) -> bytes:
+            with archive.open(member) as opened:
+                opened.seek(first)
+                return opened.read(size)
 
-            return _Storage(dtype, count, read)
+        return _Storage(dtype, count, read)
 
-        content = io.BytesIO(_read_member(path, archive, members[index], _LARGEST_PICKLE))
-        return _unpickle(path, content, open_storage)
+    content = io.BytesIO(_read_member(path, archive, members[index], _LARGEST_PICKLE))
+    return _unpickle(path, content, open_storage)
 
 
 def _read_member(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo,

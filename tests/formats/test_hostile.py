@@ -12,7 +12,6 @@ import json
 import mmap
 import os
 import pickle
-import re
 import struct
 import tarfile
 import time
@@ -21,7 +20,7 @@ import zipfile
 
 from golden import graph_of_2015
 import h5py
-from helpers import GOLDEN
+from helpers import GOLDEN, reset_peak_memory, resident_memory
 from inception_slim import checkpoint
 from inception_slim.checkpoint import CheckpointError
 from inception_slim.formats import safetensors_format, state_dicts, torch_format
@@ -31,21 +30,6 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
-
-
-def reset_peak_memory():
-    """Resets this process's peak of resident memory; False where the system cannot."""
-    try:
-        with open('/proc/self/clear_refs', 'w') as file:
-            file.write('5')
-    except OSError:
-        return False
-    return True
-
-
-def resident_memory(field):
-    with open('/proc/self/status') as file:
-        return int(re.search(rf'{field}:\s+(\d+) kB', file.read())[1]) * 2**10
 
 
 def assert_refused(path, message, folder=None):
