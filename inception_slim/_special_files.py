@@ -1,4 +1,4 @@
-"""Named pipes, sockets and devices, which cannot be read like regular files.
+"""Paths that cannot be read like others: named pipes, sockets, devices, and names not in UTF-8.
 
 Opening a named pipe waits for a writer, and the content of a device may never end.
 """
@@ -25,6 +25,15 @@ def special_kind(path: str | os.PathLike) -> str | None:
     except (OSError, ValueError):
         return None
     return next((kind for has_kind, kind in _KINDS if has_kind(mode)), None)
+
+
+def check_utf8(path: str | os.PathLike, error: type[InceptionSlimError]) -> None:
+    """Raises `error` if a path has bytes that are not UTF-8, for what TensorFlow has to open."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        raise error(f'{os.fspath(path)} is not UTF-8, so TensorFlow cannot open it; rename the '
+                    'file or its folder.') from None
 
 
 def is_inherited_stream(path: str | os.PathLike) -> bool:

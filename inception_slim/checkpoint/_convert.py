@@ -14,6 +14,7 @@ from inception_slim._atomic_write import (
     recover,
     replace_together,
 )
+from inception_slim._special_files import check_utf8
 from inception_slim.checkpoint._weight_source import WeightSource, read_finite
 from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS, fold_input_scaling
 from inception_slim.checkpoint.naming import (
@@ -206,6 +207,7 @@ def write_network(info: CheckpointInfo, weights: dict[str, np.ndarray], destinat
 
 def check_destination(destination: str, overwrite: bool) -> None:
     """Raises CheckpointError if no checkpoint can be written to this prefix."""
+    check_utf8(destination, CheckpointError)
     recover(destination)
     check_parent_folder(destination, CheckpointError)
     if os.path.isdir(destination):

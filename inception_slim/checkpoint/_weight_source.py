@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
+import tempfile
 from typing import Any, Protocol
 
 from inception_slim.errors import CheckpointError, InceptionSlimError, error_summary
@@ -28,10 +29,13 @@ class WeightSource(Protocol):
         None if it records none.
       naming: the naming scheme of the original file; None if the tensors' names show it.
       notes: other differences from TF-Slim's network, and how they were handled; sentences.
+      unpacked: the temporary folder with the files of the archive `prefix`, which it stands for in
+        messages, and which must live as long as this object; None without an archive.
     """
 
     prefix: str
     version: str
+    unpacked: tempfile.TemporaryDirectory | None
 
     @property
     def shapes(self) -> Mapping[str, Sequence[int]]: ...
@@ -59,15 +63,27 @@ class WeightSource(Protocol):
 
 
 @contextlib.contextmanager
-def wrap_read_errors(path: str) -> Iterator[None]:
-    """Reraises any error of a reader, except this package's own, as a CheckpointError."""
+def wrap_read_errors(path: str, unpacked: tempfile.TemporaryDirectory | None = None
+                     ) -> Iterator[None]:
+    """Reraises any error of a reader, except this package's own, as a CheckpointError.
+
+    Args:
+      path: the file that is read.
+      unpacked: a temporary folder with what `path` contains; messages name `path` instead.
+    """
+    scratch = None if unpacked is None else unpacked.name
     try:
         yield
-    except InceptionSlimError:
-        raise
+    except InceptionSlimError as error:
+        if scratch is None or scratch not in str(error):
+            raise
+        raise type(error)(str(error).replace(scratch, path)) from None
     except Exception as error:
-        raise CheckpointError(f'{path} is damaged or cut short ({error_summary(error)[:200]}); '
-                              'copy it again from its source.') from None
+        summary = error_summary(error)[:200]
+        if scratch is not None:
+            summary = summary.replace(scratch, path)
+        raise CheckpointError(f'{path} is damaged or cut short ({summary}); copy it again from its '
+                              'source.') from None
 
 
 def read_finite(source: WeightSource, names: Iterable[str],

@@ -9,7 +9,7 @@ import re
 import tempfile
 
 from inception_slim._atomic_write import recover
-from inception_slim._special_files import check_regular
+from inception_slim._special_files import check_regular, check_utf8
 from inception_slim.checkpoint._weight_source import wrap_read_errors
 from inception_slim.checkpoint.options import INPUT_RANGES
 from inception_slim.errors import CheckpointError, error_summary
@@ -37,6 +37,7 @@ class TFCheckpoint:
     input_scaling = None
     naming = None
     notes = ()
+    unpacked: tempfile.TemporaryDirectory | None = None
 
     def __init__(self, path: str | os.PathLike):
         self.prefix = find_prefix(path)
@@ -74,7 +75,7 @@ class TFCheckpoint:
 
     def read(self, name: str) -> np.ndarray:
         """Returns the value of a tensor."""
-        with wrap_read_errors(self.prefix):
+        with wrap_read_errors(self.prefix, self.unpacked):
             return self._reader.get_tensor(name)
 
 
@@ -89,6 +90,7 @@ def find_prefix(path: str | os.PathLike) -> str:
       CheckpointError: there is no checkpoint at `path`, or a file of it is missing.
     """
     path = os.fspath(path)
+    check_utf8(path, CheckpointError)
     if not path:
         raise CheckpointError('The path of the checkpoint is empty; give its prefix or folder.')
     if tf.io.gfile.isdir(path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 import os
+import tempfile
 from typing import Any
 
 from inception_slim._atomic_write import recover
@@ -52,7 +53,8 @@ class ImportedWeights:
         the range that the network was trained on; None if it was trained on [-1, 1].
       notes: other differences from TF-Slim's network, and how they were handled; sentences.
       input_range: of Inception-ResNet V1, the range that the file records; None if none.
-      holding: an object that must live as long as this one, such as a temporary folder.
+      holding: an object that must live as long as this one, such as an open file.
+      unpacked: see `WeightSource`.
     """
 
     prefix: str
@@ -64,6 +66,7 @@ class ImportedWeights:
     notes: tuple[str, ...] = ()
     input_range: str | None = None
     holding: Any = field(default=None, repr=False)
+    unpacked: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         total = 0
@@ -87,7 +90,7 @@ class ImportedWeights:
 
     def read(self, name: str) -> np.ndarray:
         """Returns the value of a tensor."""
-        with wrap_read_errors(self.prefix):
+        with wrap_read_errors(self.prefix, self.unpacked):
             return self.tensors[name].load().reshape(self.tensors[name].shape)
 
 

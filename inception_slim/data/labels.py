@@ -201,8 +201,8 @@ def _in_order(path: str, names: Mapping[int, str]) -> list[str]:
 
 
 def _unclear(path: str, problem: str) -> DatasetError:
-    return DatasetError(f'The numbering of the classes in {path} is unclear: {problem}; number '
-                        'them from 0 on, each once, in lines such as 0:daisy.')
+    return DatasetError(f'The numbering of the classes in {path} is unclear: {problem[:200]}; '
+                        'number them from 0 on, each once, in lines such as 0:daisy.')
 
 
 def write_labels(path: str | os.PathLike, names: Iterable[str],

@@ -19,6 +19,7 @@ from inception_slim._atomic_write import (
     recover,
     replace_together,
 )
+from inception_slim._special_files import check_utf8
 from inception_slim._tf_logging import suppress_stderr
 from inception_slim.checkpoint import CheckpointInfo, SourceOptions
 from inception_slim.checkpoint.class_names import resolve_class_names
@@ -183,6 +184,9 @@ def export(
                     _check_logits(destination, predictions, expected,
                                   float(np.abs(first_output).max()))
             size = _size_on_disk(new)
+    except UnicodeEncodeError:
+        check_utf8(destination, ExportError)
+        raise
     except tf.errors.OpError as error:
         raise ExportError(f'{destination} cannot be written ({error_summary(error)}); nothing was '
                           'left behind.') from None

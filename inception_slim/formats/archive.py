@@ -12,7 +12,7 @@ import shutil
 import tarfile
 import tempfile
 
-from inception_slim.checkpoint import ImportedWeights, WeightSource, open_weights
+from inception_slim.checkpoint import ImportedWeights, WeightSource, open_weights, wrap_read_errors
 from inception_slim.checkpoint._bounded_tar import BoundedTarInfo
 from inception_slim.checkpoint.weight_sources import LARGEST_NETWORK
 from inception_slim.errors import CheckpointError, error_summary
@@ -38,15 +38,13 @@ def read_weights(path: str) -> WeightSource:
         names = ', '.join(networks[:5]) or 'none'
         raise CheckpointError(f'{path} contains {len(networks)} networks ({names}) instead of one; '
                               'unpack it and give one of them.')
-    try:
+    with wrap_read_errors(path, scratch):
         opened = open_weights(os.path.join(scratch.name, *networks[0].split('/')))
-    except CheckpointError as error:
-        raise CheckpointError(str(error).replace(scratch.name, path)) from None
     opened.prefix = path
     opened.version += (
         f'{"" if isinstance(opened, ImportedWeights) else " checkpoint"} in an archive'
     )
-    opened.unpacked = scratch  # type: ignore[attr-defined]  # the folder lives as long as `opened`
+    opened.unpacked = scratch
     return opened
 
 

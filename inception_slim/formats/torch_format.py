@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from inception_slim.formats.registry import ExportSettings, PredictFn
 
 # Of some thousand tensors; each byte may be an instruction that takes a hundred bytes of memory.
-_LARGEST_PICKLE = 2**22
+_LARGEST_PICKLE = 2**21
 _LEGACY_MAGIC = 0x1950a86a20f9469cfc6c  # of files from before PyTorch 1.6
 _STORAGES = {'FloatStorage': 'f4', 'DoubleStorage': 'f8', 'HalfStorage': 'f2', 'LongStorage': 'i8',
              'IntStorage': 'i4', 'ShortStorage': 'i2', 'CharStorage': 'i1', 'ByteStorage': 'u1',
@@ -151,7 +151,7 @@ _GLOBALS: dict[tuple[str, str], Any] = {
 class _Unpickler(pickle._Unpickler):
     """Python's own unpickler, because the one in C allocates what a damaged file announces."""
 
-    def __init__(self, file: BinaryIO, path: str,
+    def __init__(self, file: _BoundedReader, path: str,
                  open_storage: Callable[[np.dtype, str, int], _Storage] | None):
         super().__init__(file, encoding='latin-1')
         self._path, self._open_storage = path, open_storage
@@ -178,6 +178,27 @@ class _Unpickler(pickle._Unpickler):
         return self._open_storage(dtype, str(pid[2]), pid[4])
 
 
+class _BoundedReader:
+    """The part of a file that a pickle may be long."""
+
+    def __init__(self, path: str, file: BinaryIO):
+        self._path, self._file, self._left = path, file, _LARGEST_PICKLE
+
+    def _take(self, content: bytes) -> bytes:
+        self._left -= len(content)
+        if self._left < 0:
+            raise CheckpointError(f'{self._path} has a pickle of more than '
+                                  f'{_LARGEST_PICKLE >> 20} MiB, which no supported network has; '
+                                  'save its state_dict().')
+        return content
+
+    def read(self, size: int) -> bytes:
+        return self._take(self._file.read(min(size, self._left + 1)))
+
+    def readline(self) -> bytes:
+        return self._take(self._file.readline(self._left + 1))
+
+
 def read_weights(path: str) -> ImportedWeights:
     """Reads a state dict, alone or inside a training checkpoint."""
     with open(path, 'rb') as file:
@@ -190,7 +211,7 @@ def read_weights(path: str) -> ImportedWeights:
 def _unpickle(path: str, file: BinaryIO,
               open_storage: Callable[[np.dtype, str, int], _Storage] | None = None) -> Any:
     try:
-        return _Unpickler(file, path, open_storage).load()
+        return _Unpickler(_BoundedReader(path, file), path, open_storage).load()
     except (CheckpointError, MemoryError):
         raise
     except Exception as error:  # a pickle is a program and can end in any exception

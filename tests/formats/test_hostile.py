@@ -12,6 +12,8 @@ import json
 import mmap
 import os
 import pickle
+import re
+import shutil
 import struct
 import tarfile
 import time
@@ -21,8 +23,9 @@ import zipfile
 from golden import graph_of_2015
 import h5py
 from helpers import GOLDEN, reset_peak_memory, resident_memory
-from inception_slim import checkpoint
+from inception_slim import checkpoint, formats
 from inception_slim.checkpoint import CheckpointError
+from inception_slim.errors import ExportError
 from inception_slim.formats import safetensors_format, state_dicts, torch_format
 import numpy as np
 import onnx
@@ -143,6 +146,12 @@ class TestPyTorch:
         with zipfile.ZipFile(tmp_path / 'many.pth', 'w', zipfile.ZIP_DEFLATED) as archive:
             archive.writestr('archive/data.pkl', b'\x80\x02' + b'}' * 60_000_000)
         assert_refused(tmp_path / 'many.pth', 'TorchScript archive or another program')
+        (tmp_path / 'many.pth').unlink()
+        header = b''.join(pickle.dumps(value, 2)
+                          for value in (torch_format._LEGACY_MAGIC, 1001, {}))
+        for instruction in (b'X' + struct.pack('<I', 10_000_000), b'c'):  # a text, and a line
+            (tmp_path / 'old.pth').write_bytes(header + instruction + b'a' * 10_000_000)
+            assert_refused(tmp_path / 'old.pth', 'has a pickle of more than 2 MiB')
 
 
 class PickleProgram:
@@ -438,6 +447,22 @@ class TestArchives:
                 file.write(b' ' * 2**20)
         assert_refused(tmp_path / 'model.tar.gz', 'a header has 419,430,400 bytes')
 
+    def test_names_the_archive_and_its_member(self, tmp_path):
+        """Not the temporary folder; the checksum is only compared when a tensor is read."""
+        with open(SLIM_V2 + '.data-00000-of-00001', 'rb') as file:
+            content = bytearray(file.read())
+        content[2000] ^= 1
+        (tmp_path / 'data').write_bytes(content)
+        path = tmp_path / 'model.tar.gz'
+        with tarfile.open(path, 'w:gz') as archive:
+            archive.add(SLIM_V2 + '.index', 'x/a.ckpt.index')
+            archive.add(tmp_path / 'data', 'x/a.ckpt.data-00000-of-00001')
+        message = assert_refused(path, re.escape(f'at {path}/x/a.ckpt shard 0'))
+        with tarfile.open(path, 'w:gz') as archive:
+            archive.add(SLIM_V2 + '.index', 'x/a.ckpt.index')
+        message += assert_refused(path, re.escape(f'{path}/x/a.ckpt.data-00000-of-00001, which'))
+        assert 'inception_slim.' not in message
+
     @pytest.mark.parametrize('name', ['../outside.ckpt', '/tmp/outside.ckpt', 'a/../../b.ckpt'])
     def test_rejects_paths_outside(self, tmp_path, name):
         (tmp_path / 'in').mkdir()
@@ -535,3 +560,28 @@ def test_rejects_transposed_kernel(tmp_path):
     state[name] = np.ascontiguousarray(state[name].transpose(2, 3, 1, 0))
     safetensors_format.save(tmp_path / 'model.safetensors', state, {})
     assert_refused(tmp_path / 'model.safetensors', 'last dimension should be 4, .* transposed')
+
+
+def test_names_that_tensorflow_cannot_open(tmp_path):
+    """File names are bytes; those of a checkpoint have to be UTF-8."""
+    folder = tmp_path / 'caf\udce9'
+    folder.mkdir()
+    for suffix in ('.index', '.data-00000-of-00001'):
+        shutil.copy(SLIM_V2 + suffix, folder / f'model.ckpt{suffix}')
+    for path in (folder, folder / 'model.ckpt'):
+        assert_refused(path, 'is not UTF-8, so TensorFlow cannot open it; rename', tmp_path)
+    with pytest.raises(CheckpointError, match='is not UTF-8'):
+        checkpoint.convert(SLIM_V2, folder / 'other.ckpt')
+    assert len(os.listdir(folder)) == 2
+    # Python opens files of other formats.
+    torch_format.save(folder / 'model.pth', {'a': np.zeros(3, np.float32)})
+    assert_refused(folder / 'model.pth', 'it has 1 tensors, such as a')
+
+
+@pytest.mark.slow
+def test_exports_that_tensorflow_cannot_write(tmp_path):
+    folder = tmp_path / 'caf\udce9'
+    folder.mkdir()
+    with pytest.raises(ExportError, match='saved is not UTF-8'):
+        formats.export(SLIM_V2, folder / 'saved', format='saved-model')
+    assert not os.listdir(folder)
