@@ -12,31 +12,30 @@ from typing import Any, BinaryIO
 import zipfile
 
 from inception_slim.checkpoint import ImportedWeights, LazyTensor
-from inception_slim.checkpoint.weight_sources import LARGEST_NETWORK, check_tensor_size
+from inception_slim.checkpoint.weight_sources import (
+    LARGEST_NETWORK,
+    LARGEST_TENSOR,
+    check_tensor_size,
+)
 from inception_slim.errors import CheckpointError
-from inception_slim.formats import keras_weights
+from inception_slim.formats import hdf5, keras_weights
 from inception_slim.formats.keras_weights import Layer, iter_layer_configs
 import numpy as np
 
-_MAX_OBJECTS = 100_000
-_MAX_DEPTH = 20  # of nested groups
 _LARGEST_CONFIG = 2**26
 # The weights in the order in which Keras numbers them. Batch norm may lack the first ones.
 _CONVOLUTION, _NORM = ('kernel', 'bias'), ('gamma', 'beta', 'moving_mean', 'moving_variance')
-_OTHER_GROUPS = ('optimizer_weights', 'optimizer', 'top_level_model_weights')
 
 
 def read_weights(path: str) -> ImportedWeights:
     """Reads a Keras file."""
-    import h5py  # installed with TensorFlow; only these files need it
-
     with open(path, 'rb') as file:
         is_zip = file.read(2) == b'PK'
     config, scratch = _unzip(path) if is_zip else (None, None)
-    opened = h5py.File(path if scratch is None else scratch, 'r')
+    opened = hdf5.open_file(path, scratch, LARGEST_TENSOR)
     layers = _layers(path, opened, config)
     if config is None:
-        config = _parse_config(path, opened.attrs.get('model_config'))
+        config = _parse_config(path, hdf5.model_config(opened))
     version = 'Keras .keras file' if is_zip else 'Keras HDF5 file'
     return keras_weights.build_imported_weights(path, version, layers, config,
                                                 holding=(opened, scratch))
@@ -81,29 +80,10 @@ def _unzip(path: str) -> tuple[Any, BinaryIO]:
 
 
 def _layers(path: str, opened: Any, config: Any) -> dict[str, Layer]:
-    """Collects the layers of all groups; links to other files are refused."""
-    import h5py
-
     names = _names_by_class_and_number(config)
     layers: dict[str, Layer] = {}
-    objects = 0
-    pending: list[tuple[Any, tuple[str, ...]]] = [(opened, ())]
-    while pending:
-        group, parents = pending.pop()
-        for name in group:
-            objects += 1
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise CheckpointError(f'{path} contains a link, {name}, which is not followed; '
-                                      'copy the weights into one file.')
-            if objects > _MAX_OBJECTS or len(parents) > _MAX_DEPTH:
-                raise CheckpointError(f'{path} has more groups than any supported network; it is '
-                                      'damaged.')
-            child = group[name]
-            if isinstance(child, h5py.Group):
-                if name not in _OTHER_GROUPS:
-                    pending.append((child, (*parents, name)))
-            elif isinstance(child, h5py.Dataset) and parents:
-                _add_dataset(path, layers, parents, name, child, group, names)
+    for dataset in hdf5.datasets(path, opened):
+        _add_dataset(path, layers, dataset, names)
     return layers
 
 
@@ -118,34 +98,32 @@ def _names_by_class_and_number(config: Any) -> dict[str, str]:
     return names
 
 
-def _add_dataset(path: str, layers: dict[str, Layer], parents: tuple[str, ...], name: str,
-                 dataset: Any, group: Any, names: dict[str, str]) -> None:
+def _add_dataset(path: str, layers: dict[str, Layer], dataset: hdf5.Dataset,
+                 names: dict[str, str]) -> None:
     """Adds a dataset to its layer, if it is one of the weights."""
-    parameter = name.removesuffix(':0')
+    parents, parameter = dataset.parents, dataset.name.removesuffix(':0')
     layer = _last_part(parents[-1])
     if layer == 'vars':  # Keras 3: `layers/conv2d_7/vars/0`
-        layer_name = group.attrs.get('name')
         container = _last_part(parents[-2]) if len(parents) > 1 else ''
-        if layer_name is None and not names:
+        if dataset.group_name is None and not names:
             raise CheckpointError(
                 f'{path} was written by a release of Keras that does not store the names of '
                 'layers; save the whole model as .keras.')
-        layer = str(layer_name) if layer_name is not None else names.get(container, container)
-        is_convolution = '0' in group and len(group['0'].shape) > 1
-        order = _CONVOLUTION if is_convolution else _NORM[-len(group):]
+        layer = dataset.group_name or names.get(container, container)
+        is_convolution = len(dataset.siblings.get('0', ())) > 1
+        order = _CONVOLUTION if is_convolution else _NORM[-len(dataset.siblings):]
         if not parameter.isdigit() or int(parameter) >= len(order):
             return
         parameter = order[int(parameter)]
     if dataset.dtype.kind != 'f':
         return
-    if dataset.external or dataset.is_virtual:
+    if dataset.is_elsewhere:
         raise CheckpointError(f'{path} stores the weights of {layer} in other files, which are not '
                               'read; copy them into one file.')
-    for shape in (dataset.shape, dataset.chunks or ()):  # HDF5 decompresses a chunk as a whole
+    for shape in (dataset.shape, dataset.chunks):  # HDF5 decompresses a chunk as a whole
         check_tensor_size(path, f'{layer}/{parameter}', shape, dataset.dtype)
     values = layers.setdefault(layer, Layer(layer, {})).values
-    values[parameter] = LazyTensor(dataset.shape, np.dtype(np.float32),
-                                   lambda: np.asarray(dataset[()], np.float32))
+    values[parameter] = LazyTensor(dataset.shape, np.dtype(np.float32), dataset.read)
 
 
 def _last_part(name: str) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import keras
 
 _DATA_FORMAT = 'channels_last'
+# More than a file takes besides the numbers of the weights: for each array, and for the model.
+_OBJECT_BYTES, _CONFIG_BYTES = 2**12, 2**22
 
 
 class _Builder:
@@ -234,6 +236,7 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     """Writes a Keras file of the kind that the path ends in; see `registry.Writer`."""
     import keras
 
+    _check_space(path, weights)
     model = keras_model(info, weights)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
         # Keras chooses the kind by the suffix; other names get a .keras file.
@@ -249,3 +252,12 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
             loaded = keras.models.load_model(file)
         os.replace(file, path)
     return lambda batch: keras.ops.convert_to_numpy(loaded(batch, training=False))
+
+
+def _check_space(path: str, weights: dict[str, np.ndarray]) -> None:
+    """Raises an OSError if the disk has no space for a file, where HDF5 would crash."""
+    if hasattr(os, 'posix_fallocate'):
+        size = sum(value.nbytes + _OBJECT_BYTES for value in weights.values()) + _CONFIG_BYTES
+        with open(path, 'wb') as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+        os.remove(path)

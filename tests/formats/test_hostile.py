@@ -26,7 +26,7 @@ from helpers import GOLDEN, reset_peak_memory, resident_memory
 from inception_slim import checkpoint, formats
 from inception_slim.checkpoint import CheckpointError
 from inception_slim.errors import ExportError
-from inception_slim.formats import safetensors_format, state_dicts, torch_format
+from inception_slim.formats import hdf5, safetensors_format, state_dicts, torch_format
 import numpy as np
 import onnx
 import pytest
@@ -367,6 +367,33 @@ class TestKeras:
             group = file.create_group('conv2d')
             group['again'] = group
         assert_refused(tmp_path / 'model.h5', 'has more groups than any supported network')
+
+    @pytest.mark.parametrize('in_zip', [False, True])
+    def test_ends_reading_that_does_not_end(self, tmp_path, monkeypatch, in_zip):
+        """In a heap of attributes, an empty space of 0 bytes, which the library skips for ever."""
+        monkeypatch.setattr(hdf5, 'TIME_LIMIT', 1.0)
+        with h5py.File(tmp_path / 'model.h5', 'w') as file:
+            group = file.create_group('layers/conv2d/vars')
+            group.attrs['name'] = 'conv2d'
+            group['0'] = np.zeros(4, np.float32)
+        content = bytearray((tmp_path / 'model.h5').read_bytes())
+        first = content.index(b'GCOL') + 16  # number, references, size
+        content[first:first + 16] = bytes(16)
+        (tmp_path / 'model.h5').write_bytes(content)
+        if in_zip:
+            with zipfile.ZipFile(tmp_path / 'model.keras', 'w') as archive:
+                archive.write(tmp_path / 'model.h5', 'model.weights.h5')
+                archive.writestr('config.json', '{}')
+        assert_refused(tmp_path / ('model.keras' if in_zip else 'model.h5'),
+                       'crashes the HDF5 library or does not end')
+
+    def test_names_a_process_that_does_not_start(self, tmp_path, monkeypatch):
+        with h5py.File(tmp_path / 'model.h5', 'w') as file:
+            file['conv2d/kernel:0'] = np.zeros(4, np.float32)
+        monkeypatch.setattr(hdf5, '_CODE', 'import no_such_module')
+        assert_refused(tmp_path / 'model.h5', "does not start .*No module named 'no_such_module'")
+        monkeypatch.setattr(hdf5.sys, 'executable', '/no/such/python')
+        assert_refused(tmp_path / 'model.h5', 'does not start .No such file')
 
     def test_rejects_zip_bomb(self, tmp_path):
         with zipfile.ZipFile(tmp_path / 'model.keras', 'w', zipfile.ZIP_DEFLATED) as archive:

@@ -112,7 +112,8 @@ def test_export_replaces_only_its_own(tmp_path):
 
 @pytest.mark.parametrize('write', [
     lambda path: checkpoint.convert(SOURCES[1], path),
-    lambda path: formats.export(SOURCES[1], path, format='frozen')])
+    lambda path: formats.export(SOURCES[1], path, format='frozen'),
+    lambda path: formats.export(SOURCES[1], f'{path}.h5', format='keras')])
 def test_full_disk_is_named(write, tmp_path):
     """A limit of the size of files stands for a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
