@@ -14,7 +14,7 @@ class ModuleProxy(types.ModuleType):
       module: the module behind the proxy. Every other name is looked up in it at each access.
       names: a function for each added or replaced name, called once, at the first access.
       write_through: whether setting an attribute also sets it in `module`, for modules that scripts
-        patch.
+        patch; not for names that `module` does not have and `names` adds.
       name: the proxy's `__name__`; by default that of `module`.
     """
 
@@ -32,8 +32,8 @@ class ModuleProxy(types.ModuleType):
         return value
 
     def __setattr__(self, name: str, value: object) -> None:
-        if self._write_through and name not in self._names and not isinstance(
-                value, types.ModuleType):
+        is_added = name in self._names and name not in vars(self._module)
+        if self._write_through and not is_added and not isinstance(value, types.ModuleType):
             setattr(self._module, name, value)
         self.__dict__[name] = value
 

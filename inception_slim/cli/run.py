@@ -16,6 +16,12 @@ def run(arguments: argparse.Namespace) -> int:
         from inception_slim.legacy import explain
         return explain.explain(arguments.script, is_module=arguments.is_module)
     from inception_slim.legacy import script_runner
+    if arguments.python2:
+        from inception_slim.legacy.python2 import translation
+        translation.force_python2()
+    if arguments.no_pickle:
+        from inception_slim.legacy import numpy_names
+        numpy_names.forbid_pickles()
     run_script = script_runner.run_module if arguments.is_module else script_runner.run_script
     run_script(arguments.script, arguments.arguments)
     return 0
@@ -33,10 +39,16 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Name
 def add(add_command: AddCommand) -> None:
     """Add the `run` command."""
     command = add_command('run', run, 'run a script of TensorFlow 1 unmodified')
-    command.usage = 'inception-slim run [-h] [--explain] [-m] SCRIPT [ARGS ...]'
+    command.usage = ('inception-slim run [-h] [--explain] [--python2] [--no-pickle] [-m] SCRIPT '
+                     '[ARGS ...]')
     command.add_argument('--explain', action='store_true',
                          help='list the TensorFlow 1 names that the script uses and whether they '
                               'are supported, without running it')
+    command.add_argument('--python2', action='store_true',
+                         help='translate all files of the script from Python 2, also those that '
+                              'Python 3 can parse')
+    command.add_argument('--no-pickle', action='store_true',
+                         help='let numpy.load refuse pickled arrays, which can run any code')
     command.add_argument('-m', dest='is_module', action='store_true',
                          help='SCRIPT is a module name, as for python -m')
     command.add_argument('script', metavar='SCRIPT',

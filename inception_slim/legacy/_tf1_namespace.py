@@ -15,7 +15,9 @@ import types
 __path__: list[str] = []  # makes this module a package
 
 PREFIX = __name__ + '.'
-REDIRECTED = frozenset({'tensorflow', 'numpy', 'scipy', 'PIL', 'itertools', 'importlib'})
+REDIRECTED = frozenset({
+    'tensorflow', 'numpy', 'scipy', 'PIL', 'yaml', 'importlib', 'base64', 'collections',
+    'fractions', 'inspect', 'itertools', 'math', 'os', 'string', 'time', 'types', 'urllib', 'xml'})
 
 _python_import = builtins.__import__
 

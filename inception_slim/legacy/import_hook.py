@@ -15,6 +15,7 @@ import functools
 import importlib
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 import os
+import re
 import sys
 import sysconfig
 import types
@@ -22,11 +23,12 @@ import types
 from inception_slim.legacy import (
     _tf1_namespace,
     library_shims,
-    python2,
     research_slim,
     tf1_modules,
 )
 from inception_slim.legacy._tf1_namespace import PREFIX, REDIRECTED, is_redirected
+from inception_slim.legacy.python2 import runtime, translation
+from inception_slim.legacy.python2.evidence import bound_names
 
 _PACKAGE_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _SITE_DIRS = ('site-packages', 'dist-packages')
@@ -77,7 +79,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def __init__(self, bound_names: set[str]):
         self._bound_names = bound_names
-        self.python2_names: set[str] = set()
+        self.restored_names: set[str] = set()
 
     def visit_Import(self, node: ast.Import) -> list[ast.stmt]:
         statements: list[ast.stmt] = []
@@ -98,57 +100,70 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
-        if (isinstance(node.ctx, ast.Load) and node.id in python2.NAMES
+        if (isinstance(node.ctx, ast.Load) and node.id in runtime.NAMES
                 and node.id not in self._bound_names):
-            self.python2_names.add(node.id)
+            self.restored_names.add(node.id)
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         self.generic_visit(node)
-        if isinstance(node.ctx, ast.Load) and node.attr in python2.METHODS:
-            self.python2_names.add('__legacy_method__')
+        if isinstance(node.ctx, ast.Load) and node.attr in runtime.METHODS:
+            self.restored_names.add('__legacy_method__')
             call = ast.Call(ast.Name('__legacy_method__', ast.Load()),
                             [node.value, ast.Constant(node.attr)], [])
             return ast.copy_location(call, node)
         return node
 
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        """Let `int` and `float` convert arrays of one element."""
+        self.generic_visit(node)
+        if (isinstance(node.func, ast.Name) and node.func.id in ('int', 'float')
+                and node.func.id not in self._bound_names and not node.keywords
+                and len(node.args) == 1
+                and not isinstance(node.args[0], (ast.Constant, ast.Starred))):
+            self.restored_names.add('__legacy_number__')
+            node.args.insert(0, node.func)
+            node.func = ast.copy_location(ast.Name('__legacy_number__', ast.Load()), node.func)
+        return node
 
-def _bound_names(tree: ast.Module) -> set[str]:
-    """The names that a file binds anywhere."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            names.add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, ast.alias):
-            names.add(node.asname or node.name.partition('.')[0])
-    return names
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """Let `'%d' % array` format arrays of one element."""
+        self.generic_visit(node)
+        if (isinstance(node.op, ast.Mod) and isinstance(node.left, ast.Constant)
+                and isinstance(node.left.value, str) and re.search('%[^%sr]', node.left.value)):
+            self.restored_names.add('__legacy_format__')
+            call = ast.Call(ast.Name('__legacy_format__', ast.Load()), [node.left, node.right], [])
+            return ast.copy_location(call, node)
+        return node
 
 
 def rewrite(tree: ast.Module) -> ast.Module:
     """Redirect the imports of a syntax tree and restore Python 2 names, in place."""
-    bound_names = _bound_names(tree)
-    if '*' in bound_names:  # a star import, as from six.moves, may bind any of them
-        bound_names |= python2.NAMES.keys()
-    rewriter = _Rewriter(bound_names)
+    bound = bound_names(tree)
+    if '*' in bound:  # a star import, as from six.moves, may bind any of them
+        bound |= runtime.NAMES.keys()
+    rewriter = _Rewriter(bound)
     tree = rewriter.visit(tree)
-    if rewriter.python2_names:
-        python2.insert_import(tree, {name: python2.NAMES.get(name, name)
-                                     for name in rewriter.python2_names})
+    if rewriter.restored_names:
+        translation.insert_import(tree, {name: runtime.NAMES.get(name, name)
+                                     for name in rewriter.restored_names})
     return ast.fix_missing_locations(tree)
 
 
-def compile_script(source: bytes, path: str) -> types.CodeType:
+def compile_script(source: bytes, path: str, in_package: bool = False) -> types.CodeType:
     """Compile a script's file with its imports redirected.
+
+    Args:
+      source: the content of the file.
+      path: the file.
+      in_package: whether it is a module of a package.
 
     Raises:
       SyntaxError: the file is neither Python 3 nor Python 2.
-      python2.Python2Error: the file is not Python 3, and fissix is not installed.
+      translation.Python2Error: the file is not Python 3, and fissix is not installed.
     """
-    return compile(rewrite(python2.parse(source, path)), path, 'exec', dont_inherit=True)
+    tree = rewrite(translation.parse(source, path, in_package))
+    return compile(tree, path, 'exec', dont_inherit=True)
 
 
 class ScriptLoader(SourceFileLoader):
@@ -156,7 +171,8 @@ class ScriptLoader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> types.CodeType:
         path = self.get_filename(fullname)
-        return compile_script(self.get_data(path), path)
+        in_package = self.is_package(fullname) or '.' in fullname
+        return compile_script(self.get_data(path), path, in_package)
 
 
 class _PreloadedLoader:
@@ -195,10 +211,11 @@ class _FallbackFinder:
 
     @staticmethod
     def find_spec(name, path=None, target=None):
-        source = research_slim.modules().get(name) or python2.MODULES.get(name)
-        if source is None:
+        module = research_slim.find_module(name)
+        if module is None and name in runtime.MODULES:
+            module = importlib.import_module(runtime.MODULES[name])
+        if module is None:
             return None
-        module = importlib.import_module(source)
         _fallback_modules.add(name)
         return ModuleSpec(name, _PreloadedLoader(module), is_package=True)
 

@@ -1,11 +1,12 @@
-"""Names that libraries other than TensorFlow have removed since 2017, for scripts only.
+"""Modules other than TensorFlow with the names that they have removed since 2017, for scripts only.
 
-NumPy's aliases of Python types, the image functions of `scipy.misc` and old names of Pillow.
+`numpy_names` and `standard_library` list those of NumPy and of Python.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+import functools
 import importlib
 import types
 
@@ -14,36 +15,8 @@ from inception_slim.legacy import _tf1_namespace
 
 
 def _numpy() -> types.ModuleType:
-    import numpy as np
-
-    def fromstring(string, dtype=float, count=-1, sep='', **options):
-        """`numpy.fromstring` with support for bytes."""
-        if sep != '':
-            return np.fromstring(string, dtype=dtype, count=count, sep=sep, **options)
-        data = string.encode('latin-1') if isinstance(string, str) else string
-        return np.frombuffer(data, dtype=dtype, count=count, **options).copy()
-
-    def asscalar(a):
-        """`a.item()`."""
-        return np.asarray(a).item()
-
-    removed = {
-        'float': float, 'int': int, 'bool': bool, 'object': object, 'complex': complex,
-        'str': str, 'unicode': str, 'long': int,
-        'float_': np.float64, 'complex_': np.complex128, 'string_': np.bytes_,
-        'unicode_': np.str_, 'Inf': np.inf, 'Infinity': np.inf, 'infty': np.inf, 'NaN': np.nan,
-        'NAN': np.nan, 'PINF': np.inf, 'NINF': -np.inf, 'product': np.prod,
-        'cumproduct': np.cumprod, 'alltrue': np.all, 'sometrue': np.any, 'round_': np.round,
-        'row_stack': np.vstack, 'fromstring': fromstring, 'asscalar': asscalar,
-    }
-    names = {name: lambda value=value: value for name, value in removed.items()
-             if name == 'fromstring' or name not in vars(np)}
-    # NumPy 2 has a `bool` and a `long` of its own; old scripts mean Python's.
-    names.update({name: lambda value=removed[name]: value for name in ('bool', 'long')})
-    for name, successor in (('trapz', 'trapezoid'), ('in1d', 'isin')):
-        if name not in vars(np):
-            names[name] = lambda successor=successor: getattr(np, successor)
-    return ModuleProxy(np, names, write_through=True)
+    from inception_slim.legacy import numpy_names
+    return numpy_names.numpy()
 
 
 def _pillow() -> types.ModuleType:
@@ -66,7 +39,8 @@ def _scipy() -> types.ModuleType:
         scipy = types.ModuleType('scipy')
         scipy.__path__ = []
     return ModuleProxy(scipy, {'misc': lambda: resolve_module('scipy.misc'),
-                               'ndimage': lambda: resolve_module('scipy.ndimage')})
+                               'ndimage': lambda: resolve_module('scipy.ndimage'),
+                               'linalg': lambda: resolve_module('scipy.linalg')})
 
 
 def _scipy_misc() -> types.ModuleType:
@@ -78,22 +52,64 @@ def _scipy_ndimage() -> types.ModuleType:
     return ModuleProxy(ndimage, {'imread': lambda: _scipy_misc().imread})
 
 
-def _itertools() -> types.ModuleType:
-    import itertools
-    return ModuleProxy(itertools, {
-        'izip': lambda: zip, 'imap': lambda: map, 'ifilter': lambda: filter,
-        'izip_longest': lambda: itertools.zip_longest,
-        'ifilterfalse': lambda: itertools.filterfalse})
-
-
 def _importlib() -> types.ModuleType:
     return ModuleProxy(importlib, {'import_module': lambda: _tf1_namespace.import_module})
+
+
+def _itself(value: object) -> object:
+    return value
+
+
+def _standard(name: str) -> types.ModuleType:
+    from inception_slim.legacy import standard_library
+    return ModuleProxy(importlib.import_module(name), {
+        attribute: functools.partial(_itself, value)
+        for attribute, value in standard_library.NAMES[name].items()}, write_through=True)
+
+
+def _xml() -> types.ModuleType:
+    import xml
+    return ModuleProxy(xml, {'etree': lambda: resolve_module('xml.etree')})
+
+
+def _xml_etree() -> types.ModuleType:
+    import xml.etree.ElementTree
+    return ModuleProxy(xml.etree, {'cElementTree': lambda: xml.etree.ElementTree})
+
+
+def _yaml() -> types.ModuleType:
+    import yaml  # type: ignore[import-untyped]
+
+    def load(stream, Loader=yaml.FullLoader):
+        """`yaml.load`, whose argument `Loader` was optional before PyYAML 6."""
+        return yaml.load(stream, Loader)
+
+    return ModuleProxy(yaml, {'load': lambda: load})
+
+
+def _scipy_linalg() -> types.ModuleType:
+    from scipy import linalg
+
+    def sqrtm(A, disp=True, blocksize=64):
+        """`scipy.linalg.sqrtm` with the arguments that SciPy 1.18 has removed."""
+        root = linalg.sqrtm(A)
+        if disp:
+            return root
+        error = linalg.norm(root @ root - A, 'fro') ** 2 / linalg.norm(A, 'fro')
+        return root, error
+
+    return ModuleProxy(linalg, {'sqrtm': lambda: sqrtm})
 
 
 _PROXIES: dict[str, Callable[[], types.ModuleType]] = {
     'numpy': _numpy, 'PIL': _pillow, 'PIL.Image': _pillow_image, 'scipy': _scipy,
     'scipy.misc': _scipy_misc, 'scipy.ndimage': _scipy_ndimage,
-    'itertools': _itertools, 'importlib': _importlib,
+    'scipy.linalg': _scipy_linalg, 'importlib': _importlib, 'yaml': _yaml, 'xml': _xml,
+    'xml.etree': _xml_etree, 'xml.etree.cElementTree': lambda: importlib.import_module(
+        'xml.etree.ElementTree'),
+    **{name: functools.partial(_standard, name) for name in (
+        'base64', 'collections', 'fractions', 'inspect', 'itertools', 'math', 'os', 'string',
+        'time', 'types', 'urllib')},
 }
 _cache: dict[str, types.ModuleType] = {}
 

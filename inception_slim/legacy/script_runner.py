@@ -21,15 +21,17 @@ from inception_slim.errors import InceptionSlimError, printable
 from inception_slim.legacy import (
     import_hook,
     library_shims,
-    python2,
+    numpy_names,
     tf1_modules,
     v1_behavior,
 )
-from inception_slim.legacy.python2 import Python2Error
+from inception_slim.legacy.python2 import files, runtime, translation
+from inception_slim.legacy.python2.translation import Python2Error
 
 # Files whose frames tracebacks leave out.
 _HIDDEN_FILES: set[str] = {str(module.__file__) for module in (
-    library_shims, tf1_modules, import_hook, _module_proxy, python2)} | {__file__}
+    library_shims, tf1_modules, import_hook, _module_proxy, translation, runtime,
+    numpy_names, files)} | {__file__}
 
 
 def run_script(path: str, arguments: Sequence[str]) -> None:
@@ -148,6 +150,6 @@ def _trim(trace: types.TracebackType | None) -> types.TracebackType | None:
     trimmed = None
     for entry, file, caller in reversed([*zip(entries, files, ['', *files])][start:]):
         # Python compiles a script without the frame of `ast.parse`.
-        if file not in _HIDDEN_FILES and (file, caller) != (ast.__file__, python2.__file__):
+        if file not in _HIDDEN_FILES and (file, caller) != (ast.__file__, translation.__file__):
             trimmed = types.TracebackType(trimmed, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return trimmed

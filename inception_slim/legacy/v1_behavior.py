@@ -78,6 +78,38 @@ def _ignore_layer_warnings() -> Callable[[], None]:
     return undo
 
 
+def _let_scripts_write_shapes() -> Callable[[], None]:
+    """Let `t.__dict__['_shape_val'] = …` and `t._shape = …` change the static shape of a tensor.
+
+    Programs for FID widen the batch of a frozen graph so. The shapes of other tensors stay as they
+    are, and so does the graph, which is why `Session.run` then accepts more images.
+    """
+    symbolic = ops.SymbolicTensor
+    shape, set_shape, raw_shape = symbolic.shape, symbolic.set_shape, symbolic._shape
+
+    def get(self):
+        written = vars(self).get('_shape_val')
+        return written if written is not None else shape.__get__(self)
+
+    def write(self, value) -> None:
+        vars(self)['_shape_val'] = tf.TensorShape(value)
+
+    def merge(self, value) -> None:
+        vars(self).pop('_shape_val', None)
+        set_shape(self, value)
+
+    names = {'shape': property(get), 'set_shape': merge,
+             '_shape': property(raw_shape.__get__, write)}
+    for name, value in names.items():
+        setattr(symbolic, name, value)
+
+    def undo() -> None:
+        for name in names:  # what is inherited remains
+            delattr(symbolic, name)
+
+    return undo
+
+
 def switch_to_v1() -> Callable[[], None]:
     """Switch TensorFlow to v1 behavior; return a function that restores the previous state."""
     before = [(owner, name, getattr(owner, name)) for owner, name in _SWITCHES]
@@ -86,7 +118,7 @@ def switch_to_v1() -> Callable[[], None]:
     was_eager = thread_data.is_eager
     undo_others = contextlib.ExitStack()
     for change in (_let_scripts_redefine_flags, _print_scalars_without_type,
-                   _ignore_layer_warnings):
+                   _ignore_layer_warnings, _let_scripts_write_shapes):
         undo_others.callback(change())
     deprecation._PRINT_DEPRECATION_WARNINGS = False
     tf.disable_v2_behavior()

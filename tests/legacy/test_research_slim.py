@@ -1,15 +1,35 @@
 """The packages of research/slim: networks, preprocessing, datasets and deployment."""
 
+import gzip
 import importlib
+import io
+import pickle
 import re
+import tarfile
+import textwrap
 
+import fork_server
 from golden.weights import drawings
 from helpers import as_in_tensorflow_1, golden_arrays
 import inception_slim
+from inception_slim.errors import DatasetError
 from inception_slim.legacy import research_slim
-from inception_slim.legacy.research_slim.datasets import dataset_factory, dataset_utils
+from inception_slim.legacy.research_slim.datasets import (
+    dataset_factory,
+    dataset_utils,
+    download_and_convert_cifar10,
+    download_and_convert_flowers,
+    download_and_convert_mnist,
+    imagenet,
+)
 from inception_slim.legacy.research_slim.deployment import model_deploy
-from inception_slim.legacy.research_slim.nets import inception, nets_factory, resnet_v1, vgg
+from inception_slim.legacy.research_slim.nets import (
+    inception,
+    mobilenet_v1,
+    nets_factory,
+    resnet_v1,
+    vgg,
+)
 from inception_slim.legacy.research_slim.preprocessing import (
     inception_preprocessing,
     preprocessing_factory,
@@ -18,6 +38,7 @@ from inception_slim.legacy.research_slim.preprocessing import (
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+import tf_keras
 import tf_slim as slim
 
 
@@ -84,6 +105,86 @@ class TestNets:
         assert logits.shape == ends['predictions'].shape == (2, 4)
         assert ends['squeezed/spatial_squeeze'] is logits
         assert nets_factory.networks_map['resnet_v1_50'].default_image_size == 224
+
+
+class TestMobileNet:
+
+    def test_outputs_are_those_of_keras(self, graph):
+        """Keras holds its weights in the same order, and pads as SAME does for even sizes."""
+        with tf.Graph().as_default(), tf.Session().as_default():
+            keras = tf_keras.applications.MobileNet(
+                weights=None, alpha=0.25, input_shape=(96, 96, 3), classes=7)
+            shapes = [weight.shape.as_list() for weight in keras.weights]
+            random = np.random.RandomState(3)
+            values = [np.abs(random.normal(1, 0.2, shape)) if len(shape) == 1 else
+                      random.normal(0, (2 / np.prod(shape[:3])) ** 0.5, shape)
+                      for shape in shapes]
+            keras.set_weights(values)
+            image = random.uniform(-1, 1, (2, 96, 96, 3))
+            expected = tf.get_default_session().run(keras(tf.constant(image, tf.float32)))
+        images = tf.placeholder(tf.float32, (2, 96, 96, 3))
+        with slim.arg_scope(mobilenet_v1.mobilenet_v1_arg_scope(is_training=False)):
+            _, ends = mobilenet_v1.mobilenet_v1(images, 7, is_training=False, global_pool=True,
+                                                depth_multiplier=0.25)
+        variables = tf.global_variables()
+        assert [variable.shape.as_list() for variable in variables] == shapes
+        with tf.Session() as session:
+            for variable, value in zip(variables, values):
+                variable.load(value, session)
+            np.testing.assert_allclose(session.run(ends['Predictions'], {images: image}), expected,
+                                       atol=1e-6)
+
+    def test_size_is_that_of_the_paper(self, graph):
+        """Howard et al., 2017, table 8: 4.2 million parameters, with 1,000 classes."""
+        network_fn = nets_factory.get_network_fn('mobilenet_v1', 1000)
+        logits, ends = network_fn(tf.placeholder(tf.float32, (1, 224, 224, 3)))
+        assert sum(variable.shape.num_elements()
+                   for variable in tf.trainable_variables()) == 4_231_976
+        assert ends['Conv2d_13_pointwise'].shape == (1, 7, 7, 1024)
+        assert logits.op.name == 'MobilenetV1/Logits/SpatialSqueeze'
+        assert tf.trainable_variables()[-2].op.name == 'MobilenetV1/Logits/Conv2d_1c_1x1/weights'
+
+    @pytest.mark.parametrize('padding', [False, True])
+    def test_output_stride(self, graph, padding):
+        images = tf.placeholder(tf.float32, (1, 64, 64, 3))
+        net, ends = mobilenet_v1.mobilenet_v1_base(images, output_stride=8, depth_multiplier=0.25,
+                                                   use_explicit_padding=padding)
+        assert net.shape == (1, 8, 8, 256)
+        assert ends['Conv2d_13_depthwise'].shape == (1, 8, 8, 256)
+        with pytest.raises(ValueError, match='output_stride must be'):
+            mobilenet_v1.mobilenet_v1_base(images, output_stride=4)
+        with pytest.raises(ValueError, match='final_endpoint must be one of Conv2d_0, '):
+            mobilenet_v1.mobilenet_v1_base(images, 'Conv2d_14')
+
+
+MISSING = '''
+    from nets import nasnet as package, s3dg
+    from nets.nasnet import pnasnet
+    from nets.mobilenet.mobilenet_v2 import mobilenet
+    import datasets.build_imagenet_data
+    import nets.lenet
+    print(nets.lenet.lenet.__name__)
+    for use in (lambda: package.build, lambda: pnasnet.build(), lambda: mobilenet(1),
+                lambda: s3dg.x, lambda: datasets.build_imagenet_data.main(), lambda: nets.other):
+        try:
+            use()
+        except Exception as error:
+            print(error)
+    from nets.lenet import other
+    '''
+
+
+def test_modules_that_are_not_here_are_named_where_they_are_used(tmp_path):
+    (tmp_path / 'script.py').write_text(textwrap.dedent(MISSING))
+    process = fork_server.module('inception_slim', 'run', 'script.py', folder=tmp_path)
+    lines = process.stdout.splitlines()
+    assert lines[0] == 'lenet'
+    assert [line.split(' of research/slim is not supported; copy the folder ')
+            for line in lines[1:]] == [
+        [name, f'{name.partition(".")[0]} of research/slim (tensorflow/models) beside the script.']
+        for name in ('nets.nasnet', 'nets.nasnet.pnasnet', 'nets.mobilenet.mobilenet_v2',
+                     'nets.s3dg', 'datasets.build_imagenet_data', 'nets.other')]
+    assert process.returncode == 1 and "cannot import name 'other'" in process.stderr
 
 
 class TestPreprocessing:
@@ -173,6 +274,94 @@ class TestPreprocessing:
     def test_rejects_unknown_name(self):
         with pytest.raises(ValueError, match=r'Preprocessing name \[x\] was not recognized'):
             preprocessing_factory.get_preprocessing('x')
+
+
+def read_split(folder, name, split):
+    """The images and labels of a split, in the order of the files."""
+    with tf.Graph().as_default(), as_in_tensorflow_1():
+        dataset = dataset_factory.get_dataset(name, split, str(folder))
+    found = []
+    for path in sorted(folder.glob(dataset.data_sources.rpartition('/')[2])):
+        for record in tf.python_io.tf_record_iterator(str(path)):
+            feature = tf.train.Example.FromString(record).features.feature
+            found.append((feature['image/encoded'].bytes_list.value[0],
+                          feature['image/class/label'].int64_list.value[0]))
+    return found, dataset.labels_to_names
+
+
+class TestConverters:
+
+    def test_mnist(self, tmp_path, capsys):
+        pixels = np.random.RandomState(0).randint(0, 256, (5, 28, 28)).astype(np.uint8)
+        for prefix, count in (('train', 5), ('t10k', 2)):
+            for kind, header, data in (
+                    ('images-idx3', [2051, count, 28, 28], pixels[:count]),
+                    ('labels-idx1', [2049, count], np.arange(count, dtype=np.uint8))):
+                with gzip.open(tmp_path / f'{prefix}-{kind}-ubyte.gz', 'wb') as file:
+                    file.write(np.array(header, '>i4').tobytes() + data.tobytes())
+        download_and_convert_mnist.run(str(tmp_path))
+        found, names = read_split(tmp_path, 'mnist', 'train')
+        assert [label for _, label in found] == [0, 1, 2, 3, 4]
+        for (encoded, _), image in zip(found, pixels):
+            np.testing.assert_array_equal(tf.io.decode_png(encoded)[:, :, 0], image)
+        assert len(read_split(tmp_path, 'mnist', 'test')[0]) == 2 and names[9] == 'nine'
+        assert 'Finished converting' in capsys.readouterr().out
+        download_and_convert_mnist.run(str(tmp_path))
+        assert 'already exist' in capsys.readouterr().out
+
+    @pytest.mark.parametrize('packed', [True, False])
+    def test_flowers(self, tmp_path, packed):
+        jpegs = [tf.io.encode_jpeg(np.full((4, 6, 3), value, np.uint8)).numpy()
+                 for value in (10, 200)]
+        folder = tmp_path / 'flower_photos'
+        for number in range(360):
+            path = folder / ('daisy', 'rose')[number % 2] / f'{number}.jpg'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(jpegs[number % 2])
+        (folder / 'LICENSE.txt').write_text('')
+        if packed:
+            with tarfile.open(tmp_path / 'flower_photos.tgz', 'w:gz') as archive:
+                archive.add(folder, 'flower_photos')
+            folder.rename(tmp_path / 'elsewhere')
+        download_and_convert_flowers.run(str(tmp_path))
+        training, names = read_split(tmp_path, 'flowers', 'train')
+        validation, _ = read_split(tmp_path, 'flowers', 'validation')
+        assert (len(training), len(validation)) == (10, 350)
+        assert names == {0: 'daisy', 1: 'rose'}
+        assert all(jpegs[label] == encoded for encoded, label in training + validation)
+        assert len({label for _, label in validation[:20]}) == 2  # shuffled
+        assert len(list(tmp_path.glob('flowers_*_0000?-of-00005.tfrecord'))) == 10
+
+    @pytest.mark.parametrize('packed', [True, False])
+    def test_cifar10(self, tmp_path, packed):
+        folder = tmp_path / ('source' if packed else 'cifar-10-batches-py')
+        folder.mkdir()
+        images = np.random.RandomState(0).randint(0, 256, (2, 3, 32, 32)).astype(np.uint8)
+        for name in (*(f'data_batch_{number}' for number in range(1, 6)), 'test_batch'):
+            (folder / name).write_bytes(pickle.dumps(
+                {b'data': images.reshape(2, -1), b'labels': [3, 9]}, protocol=2))
+        if packed:
+            with tarfile.open(tmp_path / 'cifar-10-python.tar.gz', 'w:gz') as archive:
+                archive.add(folder, 'cifar-10-batches-py')
+        download_and_convert_cifar10.run(str(tmp_path))
+        found, names = read_split(tmp_path, 'cifar10', 'train')
+        assert [label for _, label in found] == [3, 9] * 5 and names[3] == 'cat'
+        np.testing.assert_array_equal(tf.io.decode_png(found[1][0]), images[1].transpose(1, 2, 0))
+
+    def test_nothing_is_written_of_damaged_files(self, tmp_path):
+        folder = tmp_path / 'cifar-10-batches-py'
+        folder.mkdir()
+        (folder / 'data_batch_1').write_bytes(pickle.dumps({b'data': io.StringIO}))
+        with pytest.raises(DatasetError, match='which is no array'):
+            download_and_convert_cifar10.run(str(tmp_path))
+        assert [path.name for path in tmp_path.iterdir()] == ['cifar-10-batches-py']
+        with pytest.raises(DatasetError, match=r'has no flower_photos or flower_photos.tgz; noth'):
+            download_and_convert_flowers.run(str(tmp_path))
+
+    def test_names_of_imagenet(self):
+        names = imagenet.create_readable_names_for_imagenet_labels()
+        assert len(names) == 1001 and names[0] == 'background'
+        assert names[1] == 'tench, Tinca tinca' and names[1000].startswith('toilet tissue')
 
 
 class TestDatasets:

@@ -291,6 +291,7 @@ def test_python_2_without_fissix_is_an_error(tmp_path):
 
 
 LIBRARIES = '''
+    from __future__ import division, print_function
     import itertools, sys
     import numpy as np
     import scipy.misc
@@ -362,6 +363,74 @@ def test_explain(tmp_path):
     assert unsupported == [['cv_none', 'bad.py:2'], ['tf.contrib.tpu', 'helper.py:2'],
                        ['tf.examples', 'bad.py:4']]
     assert 'load_data()' in output
+
+
+CONDITIONS = '''
+    import argparse, os, sys
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'library'))
+    import tensorflow as tf
+    from tensorflow.contrib.gan import GANModel
+    import tensorflow_addons, cv2_none, elsewhere
+    from nets import nasnet, lenet
+    from nets.lenet import other
+    tf.flags.DEFINE_bool('quantize', False, '')
+    tf.flags.DEFINE_string('master', '', '')
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--use-tpu', action='store_true')
+    def main(_):
+        if tf.flags.FLAGS.quantize and True:
+            tf.contrib.quantize.create_training_graph()
+        if parser.parse_args().use_tpu or tf.flags.FLAGS.master == 'tpu':
+            tf.contrib.tpu.initialize_system()
+        elif len(sys.argv) > 3:
+            tf.contrib.nccl.all_sum
+        if hasattr(tf.train, 'SummaryWriter'):
+            tf.train.SummaryWriter
+        if tf.__version__ < '1.0':
+            tf.batch_matmul
+        try:
+            tf.contrib.crf.crf_decode
+        except AttributeError:
+            pass
+        lenet.lenet
+    def unused():
+        tf.contrib.seq2seq.sequence_loss
+    if __name__ == '__main__':
+        tf.contrib.cudnn_rnn.CudnnLSTM
+    tf.app.run(main)
+'''
+
+
+def test_explain_tells_what_runs(tmp_path):
+    """Names behind flags that are off, in code that is not called and in own folders."""
+    script = write(tmp_path / 'script.py', CONDITIONS)
+    write(tmp_path / 'library' / 'elsewhere.py', '''
+        import tensorflow as tf
+        tf.contrib.copy_graph
+        ''')
+    write(tmp_path / 'work' / 'elsewhere.py', 'raise')
+    output = output_of(run(tmp_path / 'work', '--explain', str(script)), 1)
+    lines = output.splitlines()
+    found = {line.split()[-2]: (line.partition('  ')[0], *(
+        text.strip() for text in lines[number + 1:number + 3] if text.startswith(' ')))
+        for number, line in enumerate(lines[1:], 1) if not line.startswith(' ')}
+    unsupported = {name for name, state in found.items() if state[0] == 'not supported'}
+    assert unsupported == {'tf.contrib.copy_graph', 'tf.contrib.cudnn_rnn', 'tf.contrib.nccl',
+                           'cv2_none', 'tensorflow_addons', 'nets.lenet.other'}
+    assert found['tf.contrib.nccl'][2] == 'Used only if len(sys.argv) > 3, line 18.'
+    assert 'needs TensorFlow 2.15 or older' in found['tensorflow_addons'][1]
+    assert found['cv2_none'][1].endswith('pip install cv2_none')
+    assert {name: state[2] for name, state in found.items() if state[0] == 'not used'} == {
+        'tf.contrib.gan': 'Imported, but never used.',
+        'nets.nasnet': 'Imported, but never used.',
+        'tf.contrib.quantize': 'Used only if tf.flags.FLAGS.quantize and True, line 14.',
+        'tf.contrib.tpu': 'Used only if parser.parse_args().use_tpu or '
+                          "tf.flags.FLAGS.master == 'tpu', line 16.",
+        'tf.train.SummaryWriter': "Used only if hasattr(tf.train, 'SummaryWriter'), line 20.",
+        'tf.batch_matmul': "Used only if tf.__version__ < '1.0', line 22.",
+        'tf.contrib.crf': 'Used in a try statement, line 24, which handles its absence.',
+        'tf.contrib.seq2seq': 'Used only in unused(), which the script never calls.'}
+    assert lines[0].endswith('6 not supported, 8 not supported and not used')
 
 
 def test_explain_module_imports_nothing_of_its_package(tmp_path):

@@ -41,7 +41,8 @@ class UnsupportedSymbol:
 
 def display_name(dotted: str) -> str:
     """Return the name as users write it, such as `tf.contrib.layers.conv2d`."""
-    return 'tf' + dotted.removeprefix('tensorflow') if dotted.startswith('tensorflow') else dotted
+    top, dot, rest = dotted.partition('.')
+    return f'tf{dot}{rest}' if top == 'tensorflow' else dotted
 
 
 class ContribModule(types.ModuleType):
@@ -104,7 +105,7 @@ class ContribModule(types.ModuleType):
         try:
             value = self._look_up(name)
         except LookupError:
-            importing = _called_by_import()
+            importing = called_by_import()
         except ImportError as error:
             raise UnsupportedAPIError(
                 f'{display_name(self.__name__)}.{name} is not available: {error}') from None
@@ -176,7 +177,7 @@ def import_object(target: str) -> object:
     return value
 
 
-def _called_by_import() -> bool:
+def called_by_import() -> bool:
     """Whether the caller's caller runs `from MODULE import NAME`.
 
     Such a statement must not raise; it would replace the error message by Python's own.

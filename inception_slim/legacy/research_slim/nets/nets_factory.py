@@ -10,12 +10,15 @@ from inception_slim.legacy.research_slim.nets import (
     cifarnet,
     inception,
     lenet,
+    mobilenet_v1,
     overfeat,
     resnet_v1,
     resnet_v2,
     vgg,
 )
 import tf_slim as slim
+
+_MOBILENETS = ('mobilenet_v1', 'mobilenet_v1_075', 'mobilenet_v1_050', 'mobilenet_v1_025')
 
 networks_map: dict[str, Callable] = {
     'alexnet_v2': alexnet.alexnet_v2,
@@ -30,6 +33,7 @@ networks_map: dict[str, Callable] = {
     'inception_v4': inception.inception_v4,
     'inception_resnet_v2': inception.inception_resnet_v2,
     'lenet': lenet.lenet,
+    **{name: getattr(mobilenet_v1, name) for name in _MOBILENETS},
     **{f'resnet_v1_{depth}': getattr(resnet_v1, f'resnet_v1_{depth}')
        for depth in (50, 101, 152, 200)},
     **{f'resnet_v2_{depth}': getattr(resnet_v2, f'resnet_v2_{depth}')
@@ -47,6 +51,7 @@ arg_scopes_map: dict[str, Callable] = {
     'inception_v4': inception.inception_v4_arg_scope,
     'inception_resnet_v2': inception.inception_resnet_v2_arg_scope,
     'lenet': lenet.lenet_arg_scope,
+    **dict.fromkeys(_MOBILENETS, mobilenet_v1.mobilenet_v1_arg_scope),
     **dict.fromkeys((name for name in networks_map if name.startswith('resnet_')),
                     resnet_v1.resnet_arg_scope),
 }

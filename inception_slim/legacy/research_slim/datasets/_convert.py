@@ -1,0 +1,197 @@
+"""Conversion of downloaded datasets to the TFRecords that research/slim's converters write.
+
+The downloaded files must be in the folder of the dataset; they are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+import functools
+import gzip
+import io
+import math
+import os
+import pickle
+import random
+import re
+import tarfile
+from typing import IO
+
+from inception_slim._atomic_write import replace_together
+from inception_slim.errors import DatasetError
+from inception_slim.legacy.research_slim.datasets import dataset_utils
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+_FLOWERS_VALIDATION = 350
+_FLOWERS_SHARDS = 5
+_DIGITS = 'zero one two three four five size seven eight nine'.split()  # as the converter has it
+_CIFAR10 = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
+
+
+class _Images:
+    """Encodes and decodes images in a session of its own."""
+
+    def __init__(self):
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            self._pixels = tf.placeholder(tf.uint8, [None, None, None])
+            self._png = tf.image.encode_png(self._pixels)
+            self._encoded = tf.placeholder(tf.string, [])
+            self._shape = tf.shape(tf.image.decode_jpeg(self._encoded, channels=3))
+        self._session = tf.Session(graph=self._graph)
+
+    def encode_png(self, pixels: np.ndarray) -> bytes:
+        return self._session.run(self._png, {self._pixels: pixels})
+
+    def jpeg_size(self, encoded: bytes) -> tuple[int, int]:
+        height, width, _ = self._session.run(self._shape, {self._encoded: encoded})
+        return int(height), int(width)
+
+
+def _find(dataset_dir: str, *names: str) -> str:
+    """The first of some files or folders that is there."""
+    for name in names:
+        path = os.path.join(dataset_dir, name)
+        if os.path.exists(path):
+            return path
+    raise DatasetError(f'{dataset_dir} has no {" or ".join(names)}; nothing is downloaded, so put '
+                       'it there first.')
+
+
+def _write(dataset_dir: str, splits: Mapping[str, Iterable[bytes]], names: Iterable[str]) -> None:
+    """Writes the TFRecords of each file name, and the class names; all of them or none."""
+    if all(os.path.exists(os.path.join(dataset_dir, name)) for name in splits):
+        print('Dataset files already exist. Exiting without re-creating them.')
+        return
+    with replace_together(os.path.join(dataset_dir, next(iter(splits)))) as folder:
+        for name, examples in splits.items():
+            with tf.python_io.TFRecordWriter(os.path.join(folder, name)) as writer:
+                for example in examples:
+                    writer.write(example)
+        dataset_utils.write_label_file(dict(enumerate(names)), folder)
+    print('\nFinished converting the dataset!')
+
+
+def _example(*arguments) -> bytes:
+    return dataset_utils.image_to_tfexample(*arguments).SerializeToString()
+
+
+def convert_flowers(dataset_dir: str) -> None:
+    """Convert `flower_photos.tgz`, or the folder in it, to five shards of each split.
+
+    Args:
+      dataset_dir: the folder with the downloaded file, and of the result.
+    """
+    source = _find(dataset_dir, 'flower_photos', 'flower_photos.tgz')
+    images = _Images()
+
+    def write(read_photos) -> None:
+        photos = read_photos()
+        classes = sorted({photo.split('/')[-2] for photo in photos})
+        order = sorted(photos)
+        random.Random(0).shuffle(order)
+
+        def examples(shard: list[str]) -> Iterator[bytes]:
+            for photo in shard:
+                data = photos[photo]()
+                yield _example(data, b'jpg', *images.jpeg_size(data),
+                               classes.index(photo.split('/')[-2]))
+
+        splits = {}
+        for split, names in (('train', order[_FLOWERS_VALIDATION:]),
+                             ('validation', order[:_FLOWERS_VALIDATION])):
+            size = math.ceil(len(names) / _FLOWERS_SHARDS)
+            for number in range(_FLOWERS_SHARDS):
+                splits[f'flowers_{split}_{number:05d}-of-{_FLOWERS_SHARDS:05d}.tfrecord'] = (
+                    examples(names[number * size:(number + 1) * size]))
+        _write(dataset_dir, splits, classes)
+
+    if os.path.isdir(source):
+        write(lambda: {f'{folder}/{name}': functools.partial(
+            _read, os.path.join(source, folder, name))
+            for folder in os.listdir(source) if os.path.isdir(os.path.join(source, folder))
+            for name in os.listdir(os.path.join(source, folder))})
+    else:
+        with tarfile.open(source) as archive:
+            write(lambda: {member.name: functools.partial(_read_member, archive, member)
+                           for member in archive
+                           if member.isfile() and member.name.count('/') == 2})
+
+
+def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo | str) -> bytes:
+    file = archive.extractfile(member)
+    assert file is not None  # a member that is a file
+    return file.read()
+
+
+def _read(path: str) -> bytes:
+    with open(path, 'rb') as file:
+        return file.read()
+
+
+def convert_mnist(dataset_dir: str) -> None:
+    """Convert the four gzipped files of MNIST.
+
+    Args:
+      dataset_dir: the folder with the downloaded files, and of the result.
+    """
+    images = _Images()
+
+    def examples(prefix: str) -> Iterator[bytes]:
+        pixels = _read_idx(_find(dataset_dir, f'{prefix}-images-idx3-ubyte.gz'), 16)
+        labels = _read_idx(_find(dataset_dir, f'{prefix}-labels-idx1-ubyte.gz'), 8)
+        for image, label in zip(pixels.reshape(-1, 28, 28, 1), labels, strict=True):
+            yield _example(images.encode_png(image), b'png', 28, 28, int(label))
+
+    _write(dataset_dir, {'mnist_train.tfrecord': examples('train'),
+                         'mnist_test.tfrecord': examples('t10k')}, _DIGITS)
+
+
+def _read_idx(path: str, header: int) -> np.ndarray:
+    with gzip.open(path) as file:
+        return np.frombuffer(file.read(), np.uint8, offset=header)
+
+
+def convert_cifar10(dataset_dir: str) -> None:
+    """Convert `cifar-10-python.tar.gz`, or the folder in it.
+
+    Args:
+      dataset_dir: the folder with the downloaded file, and of the result.
+    """
+    source = _find(dataset_dir, 'cifar-10-batches-py', 'cifar-10-python.tar.gz')
+    images = _Images()
+
+    def examples(names: list[str]) -> Iterator[bytes]:
+        for name in names:
+            with _open_batch(source, name) as file:
+                batch = _ArraysOnly(file, encoding='bytes').load()
+            for image, label in zip(batch[b'data'].reshape(-1, 3, 32, 32), batch[b'labels'],
+                                    strict=True):
+                yield _example(images.encode_png(image.transpose(1, 2, 0)), b'png', 32, 32, label)
+
+    _write(dataset_dir, {
+        'cifar10_train.tfrecord': examples([f'data_batch_{number}' for number in range(1, 6)]),
+        'cifar10_test.tfrecord': examples(['test_batch'])}, _CIFAR10)
+
+
+def _open_batch(source: str, name: str) -> IO[bytes]:
+    if os.path.isdir(source):
+        return open(_find(source, name), 'rb')
+    with tarfile.open(source) as archive:
+        return io.BytesIO(_read_member(archive, f'cifar-10-batches-py/{name}'))
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Loads arrays and plain values only, so that a changed file cannot run code."""
+
+    _ALLOWED = {('numpy', 'dtype'), ('numpy', 'ndarray'), ('_codecs', 'encode'),
+                ('numpy.core.multiarray', '_reconstruct'),
+                ('numpy._core.multiarray', '_reconstruct')}
+
+    def find_class(self, module: str, name: str):
+        if (module, name) not in self._ALLOWED:
+            raise DatasetError(f'The batch holds {module}.{name}, which is no array; give the '
+                               'file of CIFAR-10.')
+        core = 'numpy._core' if hasattr(np, '_core') else 'numpy.core'  # NumPy 2, NumPy 1
+        return super().find_class(re.sub(r'numpy\._?core', core, module), name)

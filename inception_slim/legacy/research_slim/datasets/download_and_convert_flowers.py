@@ -1,0 +1,5 @@
+"""Converter of Flowers; downloads nothing, unlike the original."""
+
+from inception_slim.legacy.research_slim.datasets._convert import convert_flowers as run
+
+__all__ = ['run']

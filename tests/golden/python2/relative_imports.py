@@ -1,0 +1,2 @@
+from package import first
+print(first.result)
