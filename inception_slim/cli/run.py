@@ -22,8 +22,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.no_pickle:
         from inception_slim.legacy import numpy_names
         numpy_names.forbid_pickles()
-    run_script = script_runner.run_module if arguments.is_module else script_runner.run_script
-    run_script(arguments.script, arguments.arguments)
+    if arguments.is_module:
+        script_runner.run_module(arguments.script, arguments.arguments)
+    else:
+        script_runner.run_script(arguments.script, arguments.arguments, arguments.allow_shell)
     return 0
 
 
@@ -38,9 +40,9 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Name
 
 def add(add_command: AddCommand) -> None:
     """Add the `run` command."""
-    command = add_command('run', run, 'run a script of TensorFlow 1 unmodified')
-    command.usage = ('inception-slim run [-h] [--explain] [--python2] [--no-pickle] [-m] SCRIPT '
-                     '[ARGS ...]')
+    command = add_command('run', run, 'run a script or notebook of TensorFlow 1 unmodified')
+    command.usage = ('inception-slim run [-h] [--explain] [--python2] [--no-pickle] '
+                     '[--allow-shell] [-m] SCRIPT [ARGS ...]')
     command.add_argument('--explain', action='store_true',
                          help='list the TensorFlow 1 names that the script uses and whether they '
                               'are supported, without running it')
@@ -49,7 +51,9 @@ def add(add_command: AddCommand) -> None:
                               'Python 3 can parse')
     command.add_argument('--no-pickle', action='store_true',
                          help='let numpy.load refuse pickled arrays, which can run any code')
+    command.add_argument('--allow-shell', action='store_true',
+                         help='run the shell commands of a notebook, such as !ls')
     command.add_argument('-m', dest='is_module', action='store_true',
                          help='SCRIPT is a module name, as for python -m')
     command.add_argument('script', metavar='SCRIPT',
-                         help='the script; the arguments after it are passed to it')
+                         help='the script or notebook; the arguments after it are passed to it')

@@ -9,7 +9,8 @@ import builtins
 from collections.abc import Callable
 from types import TracebackType
 
-__all__ = ['Activation', 'activate', 'deactivate']
+__all__ = ['Activation', 'activate', 'deactivate', 'load_ipython_extension',
+           'unload_ipython_extension']
 
 _undo_stack: list[Callable[[], None]] = []
 
@@ -51,6 +52,16 @@ def deactivate() -> None:
     """Undo the last `activate`; do nothing if there was none."""
     if _undo_stack:
         _undo_stack.pop()()
+
+
+def load_ipython_extension(ipython: object) -> None:
+    """`%load_ext inception_slim.legacy` in a notebook: `activate`."""
+    activate()
+
+
+def unload_ipython_extension(ipython: object) -> None:
+    """`%unload_ext inception_slim.legacy`: `deactivate`."""
+    deactivate()
 
 
 def _enter_tf1() -> Callable[[], None]:

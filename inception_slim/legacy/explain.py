@@ -17,7 +17,13 @@ import types
 
 from inception_slim._special_files import check_regular
 from inception_slim.errors import InceptionSlimError, printable
-from inception_slim.legacy import contrib, import_hook, research_slim, standard_library
+from inception_slim.legacy import (
+    contrib,
+    import_hook,
+    notebook,
+    research_slim,
+    standard_library,
+)
 from inception_slim.legacy._tf1_namespace import is_redirected
 from inception_slim.legacy.contrib.modules import display_name
 from inception_slim.legacy.python2 import runtime, translation
@@ -107,6 +113,7 @@ class _NameCollector(ast.NodeVisitor):
         self.imported: dict[str, _Use] = {}
         self.referenced: set[str] = set()  # names that occur anywhere but in their definition
         self.folders: list[str] = []  # that it adds to sys.path
+        self.cells: notebook.Notebook | None = None
         self._conditions: list[Condition] = []
         self._functions: list[str] = []
 
@@ -464,8 +471,12 @@ def _collect(path: str, flags: dict[str, object], in_package: bool) -> _NameColl
     check_regular(path, InceptionSlimError, allow_stream=True)
     try:
         with open(path, 'rb') as file:
-            collector = _NameCollector(path, flags)
-            collector.visit(translation.parse(file.read(), path, in_package))
+            source = file.read()
+        collector = _NameCollector(path, flags)
+        if notebook.is_notebook(path):
+            collector.cells = notebook.read(path, source, allow_shell=True)
+            source = collector.cells.source.encode()
+        collector.visit(translation.parse(source, path, in_package))
     except OSError as error:
         raise InceptionSlimError(f'Cannot read {path}: {error.strerror}.') from None
     except translation.Python2Error:
@@ -518,8 +529,12 @@ def find_uses(script: str, folder: str | None = None) -> tuple[list[SymbolUse], 
                                   False)
         if use.imported_as and use.imported_as not in referenced:
             condition = Condition('Imported, but never used.', False)
+        cells = collectors[path].cells
+        place = f'{os.path.relpath(path)}:{abs(use.line)}'
+        if cells is not None:
+            place = '{}, cell {}:{}'.format(os.path.relpath(path), *cells.location(abs(use.line)))
         uses.setdefault(name, SymbolUse(name, [], supported, message)).add_location(
-            f'{os.path.relpath(path)}:{abs(use.line)}', condition)
+            place, condition)
 
     for path, collector in collectors.items():
         for dotted, places in collector.used.items():

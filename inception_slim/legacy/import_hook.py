@@ -23,6 +23,7 @@ import types
 from inception_slim.legacy import (
     _tf1_namespace,
     library_shims,
+    notebook,
     research_slim,
     tf1_modules,
 )
@@ -164,6 +165,18 @@ def compile_script(source: bytes, path: str, in_package: bool = False) -> types.
     """
     tree = rewrite(translation.parse(source, path, in_package))
     return compile(tree, path, 'exec', dont_inherit=True)
+
+
+def compile_notebook(cells: notebook.Notebook) -> list[types.CodeType]:
+    """Compile the cells of a notebook; see `compile_script`."""
+    try:
+        tree = rewrite(translation.parse(cells.source.encode(), cells.path))
+    except SyntaxError as error:
+        if error.lineno is not None:
+            number, error.lineno = cells.location(error.lineno)
+            error.filename = f'{cells.path}, cell {number}'
+        raise
+    return [compile(cell, name, 'exec', dont_inherit=True) for name, cell in cells.split(tree)]
 
 
 class ScriptLoader(SourceFileLoader):

@@ -21,6 +21,7 @@ from inception_slim.errors import InceptionSlimError, printable
 from inception_slim.legacy import (
     import_hook,
     library_shims,
+    notebook,
     numpy_names,
     tf1_modules,
     v1_behavior,
@@ -34,12 +35,13 @@ _HIDDEN_FILES: set[str] = {str(module.__file__) for module in (
     numpy_names, files)} | {__file__}
 
 
-def run_script(path: str, arguments: Sequence[str]) -> None:
+def run_script(path: str, arguments: Sequence[str], allow_shell: bool = False) -> None:
     """Run `python path arguments…`.
 
     Args:
-      path: a script, or a folder that contains `__main__.py`.
+      path: a script, a notebook, or a folder that contains `__main__.py`.
       arguments: the script's `sys.argv[1:]`.
+      allow_shell: whether the shell commands of a notebook run.
 
     Raises:
       Whatever the script raises; `sys.excepthook` then shows the traceback of plain Python.
@@ -54,6 +56,7 @@ def run_script(path: str, arguments: Sequence[str]) -> None:
         check_regular(path, InceptionSlimError, allow_stream=True)
         with io.open_code(path) as file:
             source = file.read()
+        cells = (notebook.read(path, source, allow_shell) if notebook.is_notebook(path) else None)
     except InceptionSlimError as error:
         print(f'inception-slim: {printable(str(error))}', file=sys.stderr)
         raise SystemExit(1) from None
@@ -68,7 +71,13 @@ def run_script(path: str, arguments: Sequence[str]) -> None:
     def run() -> None:
         names = vars(_replace_main_module())
         names.update(__file__=path, __cached__=None, __loader__=SourceFileLoader('__main__', path))
-        exec(import_hook.compile_script(source, path), names)
+        if cells is None:
+            exec(import_hook.compile_script(source, path), names)
+            return
+        # Without a loader, whose source is no Python, tracebacks show the lines that are cached.
+        names.update(display=print, __legacy_shell__=notebook.run_shell, __loader__=None)
+        for code in import_hook.compile_notebook(cells):
+            exec(code, names)
 
     _run(run)
 
