@@ -30,15 +30,15 @@ def special_kind(path: str | os.PathLike) -> str | None:
 def check_utf8(path: str | os.PathLike, error: type[InceptionSlimError]) -> None:
     """Raises `error` if a path has bytes that are not UTF-8, for what TensorFlow has to open."""
     try:
-        os.fspath(path).encode()
+        os.fsdecode(path).encode()
     except UnicodeEncodeError:
-        raise error(f'{os.fspath(path)} is not UTF-8, so TensorFlow cannot open it; rename the '
+        raise error(f'{os.fsdecode(path)} is not UTF-8, so TensorFlow cannot open it; rename the '
                     'file or its folder.') from None
 
 
 def is_inherited_stream(path: str | os.PathLike) -> bool:
     """Whether a path is an open descriptor: `/dev/stdin`, or what a shell makes of `<(command)`."""
-    path = os.path.abspath(os.fspath(path))
+    path = os.path.abspath(os.fsdecode(path))
     return path == '/dev/stdin' or os.path.dirname(path) in ('/dev/fd', '/proc/self/fd')
 
 
@@ -54,4 +54,4 @@ def check_regular(path: str | os.PathLike, error: type[InceptionSlimError],
     """
     kind = special_kind(path)
     if kind is not None and not (allow_stream and is_inherited_stream(path)):
-        raise error(f'{os.fspath(path)} is {kind}, which is not read; give a regular file.')
+        raise error(f'{os.fsdecode(path)} is {kind}, which is not read; give a regular file.')

@@ -35,7 +35,7 @@ def create_example(folder: str | os.PathLike) -> str:
       ...     sorted(os.listdir(inception_slim.create_example(folder)))[-2:]
       ['inception_v3.ckpt.index', 'labels.txt']
     """
-    folder = os.fspath(folder)
+    folder = os.fsdecode(folder)
     try:
         _copy(resources.files(__package__), folder)
     except OSError as error:

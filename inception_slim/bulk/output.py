@@ -49,7 +49,7 @@ class OutputStore(Protocol):
 
 def open_output(path: str | os.PathLike) -> OutputStore:
     """Opens a folder, given by a local path or a URL, which need not exist."""
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     return _RemoteStore(path) if is_remote(path) else _LocalStore(path)
 
 

@@ -113,8 +113,8 @@ def run(
     if options.format == 'parquet':
         require_pyarrow()
     run_job = _select_backend(options)
-    paths = [os.fspath(source) for source in (
-        [sources] if isinstance(sources, (str, os.PathLike)) else sources)]
+    paths = [os.fsdecode(source) for source in (
+        [sources] if isinstance(sources, (str, bytes, os.PathLike)) else sources)]
     info = checkpoints.inspect(checkpoint, checkpoint_scope=options.checkpoint_scope)
     class_names, warning = ([], None) if (
         info.num_classes is None and options.output_type == 'features'

@@ -211,7 +211,7 @@ class Worker:
 
         def predict_batch() -> None:
             if batch:
-                values.append(self._predict(np.stack(batch)))
+                values.append(self._predict(np.stack(batch), names[-len(batch):]))
                 progress(len(batch))
                 batch.clear()
 

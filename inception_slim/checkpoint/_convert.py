@@ -154,7 +154,7 @@ def convert(
       >>> info.naming, info.format
       ('TF-Slim', 'V2')
     """
-    destination = os.fspath(destination)
+    destination = os.fsdecode(destination)
     info, weights = read(source, use_ema=use_ema, checkpoint_scope=checkpoint_scope,
                          input_range=input_range, pooling=pooling)
     return write_network(info, weights, destination, overwrite)

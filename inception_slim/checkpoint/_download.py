@@ -57,7 +57,7 @@ def download(name: str, folder: str | os.PathLike = '.', *, site: str = SITE) ->
         raise CheckpointError(f'There is no published checkpoint {name!r}; give one of '
                               f'{", ".join(PUBLISHED)}.')
     published = PUBLISHED[name]
-    folder = os.fspath(folder)
+    folder = os.fsdecode(folder)
     destination = os.path.join(folder, name)
     if os.path.lexists(destination):
         return _inspect_existing(destination, published)

@@ -53,8 +53,8 @@ def resolve_class_names(info: CheckpointInfo,
         return [BACKGROUND, *names], (
             'The checkpoint has 1,001 classes and no labels.txt: class 0 is taken for the '
             "background class, and the others for ImageNet's.")
-    if isinstance(labels, (str, os.PathLike)):
-        source, names = os.fspath(labels), data.read_labels(labels)
+    if isinstance(labels, (str, bytes, os.PathLike)):
+        source, names = os.fsdecode(labels), data.read_labels(labels)
     else:
         source, names = 'labels', list(labels)
     if len(names) == count:

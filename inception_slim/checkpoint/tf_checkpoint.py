@@ -89,7 +89,7 @@ def find_prefix(path: str | os.PathLike) -> str:
     Raises:
       CheckpointError: there is no checkpoint at `path`, or a file of it is missing.
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     check_utf8(path, CheckpointError)
     if not path:
         raise CheckpointError('The path of the checkpoint is empty; give its prefix or folder.')

@@ -118,7 +118,7 @@ def open_weights(path: str | os.PathLike) -> WeightSource:
     Raises:
       CheckpointError: it cannot be read, or its format is unknown.
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     if not os.path.exists(path):
         recover(path)
     if os.path.isdir(path) or os.path.isfile(path):

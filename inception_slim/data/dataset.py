@@ -72,7 +72,7 @@ def open_dataset(path: str | os.PathLike, split: str | None = None, *,
       >>> dataset.kind, dataset.num_classes, dataset.num_examples
       ('tfrecord', 5, 25)
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     filesystem.check_tensorflow_reads(path)
     if not filesystem.is_dir(path):
         problem = 'is a file' if filesystem.exists(path) else 'does not exist'
@@ -86,7 +86,7 @@ def open_dataset(path: str | os.PathLike, split: str | None = None, *,
 
 def has_tfrecords(path: str | os.PathLike) -> bool:
     """Whether a folder holds TFRecords with the file names of TF-Slim's tools."""
-    return bool(_record_files(os.fspath(path)))
+    return bool(_record_files(os.fsdecode(path)))
 
 
 def _record_files(folder: str) -> dict[str, re.Match]:

@@ -20,7 +20,7 @@ from inception_slim.errors import DatasetError, InceptionSlimError, error_summar
 
 def is_remote(path: str | os.PathLike) -> bool:
     """Whether a path is a URL."""
-    return '://' in os.fspath(path)
+    return '://' in os.fsdecode(path)
 
 
 def exists(path: str) -> bool:

@@ -51,10 +51,10 @@ def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
       >>> data.image_files('tests/golden/legacy_scripts/images')[0]
       'tests/golden/legacy_scripts/images/checks_01.jpg'
     """
-    if isinstance(paths, (str, os.PathLike)):
+    if isinstance(paths, (str, bytes, os.PathLike)):
         paths = [paths]
     files = []
-    for path in [os.fspath(path) for path in paths]:
+    for path in [os.fsdecode(path) for path in paths]:
         if not os.path.isdir(path):
             if not os.path.exists(path):
                 raise DatasetError(f'{path} does not exist; give an image, or a folder of images.')

@@ -86,7 +86,7 @@ def read_labels(path: str | os.PathLike) -> list[str]:
       >>> data.read_labels('tests/golden/legacy_scripts/labels.txt')[:2]
       ['rows', 'columns']
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     if path == IMAGENET and not filesystem.exists(path):
         return [name for _, name in imagenet_classes()]
     with filesystem.open_binary(path) as file, filesystem.wrap_io_errors(path):
@@ -222,7 +222,7 @@ def write_labels(path: str | os.PathLike, names: Iterable[str],
       error: the file cannot be written.
     """
     names = list(names)
-    with atomic_write(os.fspath(path), error) as file:
+    with atomic_write(os.fsdecode(path), error) as file:
         if any(map(_NOT_IN_A_LINE.search, names)):
             file.write(json.dumps(names, indent=0).encode() + b'\n')
         else:

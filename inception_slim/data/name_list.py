@@ -77,7 +77,7 @@ def read_names(path: str | os.PathLike) -> list[str]:
       ...     data.read_names(path)
       ['a.png', 'line\\nbreak.png']
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     if path.endswith('.parquet'):
         with filesystem.wrap_io_errors(path):
             table = require('pyarrow.parquet', 'Reading Parquet', DatasetError, extra='bulk')

@@ -105,7 +105,7 @@ def classify(
                 load_images(info, files, options.batch_size, options.strict, unreadable,
                             options.max_pixels),
                 len(files), unreadable):
-            probabilities = predictor.predict(batch['image'])
+            probabilities = predictor.predict(batch['image'], batch['name'])
             best = np.argsort(-probabilities, axis=1, kind='stable')[:, :top]
             for name, classes, row in zip(batch['name'], best.tolist(), probabilities):
                 predictions.append(Prediction(os.fsdecode(name), classes,
@@ -114,7 +114,8 @@ def classify(
             if gallery is not None:
                 shown = gallery.add(batch['image'])
                 if heatmaps is not None and shown:
-                    gallery.add_heatmaps(heatmaps.compute(batch['image'][shown], best[shown, 0]))
+                    gallery.add_heatmaps(heatmaps.compute(
+                        batch['image'][shown], best[shown, 0], batch['name'][shown]))
     result = Classification(predictions, unreadable, warning)
     if report is not None and gallery is not None:
         write_classification(report, result, gallery.jpegs, ReportHeader(

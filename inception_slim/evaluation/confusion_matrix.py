@@ -40,7 +40,7 @@ def write_confusion(result: Evaluation, path: str | os.PathLike) -> None:
     Raises:
       DatasetError: the file cannot be written.
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     check_confusion_path(path)
     with atomic_write(path) as file:
         if path.endswith('.csv'):

@@ -89,7 +89,7 @@ def evaluate(
     """
     options = build_options(EvaluationOptions, locals(), InceptionSlimError)
     if confusion is not None:
-        check_confusion_path(os.fspath(confusion))
+        check_confusion_path(os.fsdecode(confusion))
     check_report_options(report, heatmap, checkpoint)
     if not isinstance(dataset, data.Dataset):
         dataset = data.open_dataset(dataset, split)
@@ -117,7 +117,7 @@ def evaluate(
             start = time.perf_counter()
             for batch in progress(batches(options.batch_size, unreadable), dataset.num_examples,
                                   unreadable):
-                logits = predictor.logits(batch['image'])
+                logits = predictor.logits(batch['image'], batch['name'])
                 predictions = logits.argmax(axis=1) - offset
                 predictions[(predictions < 0) | (predictions >= classes)] = classes
                 np.add.at(counts, (batch['label'], predictions), 1)

@@ -80,7 +80,7 @@ def features(
     """
     options = build_options(EvaluationOptions, locals(), InceptionSlimError)
     if output is not None:
-        output = os.fspath(output)
+        output = os.fsdecode(output)
         if not output.endswith('.npy'):
             raise DatasetError(f'{output} must end in .npy.')
         check_writable(output)
@@ -97,7 +97,7 @@ def features(
                 load_images(info, files, options.batch_size, options.strict, unreadable,
                             options.max_pixels),
                 len(files), unreadable):
-            vectors.append(predictor.features(batch['image']))
+            vectors.append(predictor.features(batch['image'], batch['name']))
             names += [os.fsdecode(name) for name in batch['name']]
     result = np.concatenate(vectors)
     if normalize:
@@ -141,7 +141,7 @@ def read_features(path: str | os.PathLike) -> tuple[list[str], np.ndarray]:
       >>> names == result.names, vectors.shape
       (True, (8, 101))
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     recover(path)
     list_path = _list_path(path)
     if not os.path.exists(list_path) and os.path.exists(_list_path(path, '.txt')):

@@ -62,7 +62,7 @@ class RunningMoments:
 
 def save_statistics(statistics: Statistics, path: str | os.PathLike) -> None:
     """Writes `mu` and `sigma` to an .npz file, the format that other FID programs read."""
-    with atomic_write(os.fspath(path)) as file:
+    with atomic_write(os.fsdecode(path)) as file:
         np.savez(file, mu=statistics.mu, sigma=statistics.sigma)
 
 
@@ -72,7 +72,7 @@ def load_statistics(path: str | os.PathLike) -> Statistics:
     Raises:
       DatasetError: the file cannot be read, or does not contain statistics.
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     check_regular(path, DatasetError)
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -178,11 +178,11 @@ def inception_score_of_logits(logits: np.ndarray, splits: int = 10, seed: int = 
     if not 1 <= splits <= count:
         raise DatasetError(f'{count:,} images cannot be divided into {splits:,} splits; give more '
                            'images or fewer splits.')
-    logits = logits[np.random.RandomState(seed).permutation(count)].astype(np.float64)
-    logits -= logits.max(axis=1, keepdims=True)
-    log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     scores = []
-    for part in _parts(log_probabilities, splits):
+    for rows in _parts(np.random.RandomState(seed).permutation(count), splits):
+        part = logits[rows].astype(np.float64)
+        part -= part.max(axis=1, keepdims=True)
+        part -= np.log(np.exp(part).sum(axis=1, keepdims=True))  # log probabilities
         probabilities = np.exp(part)
         # A class with probability 0 everywhere adds nothing.
         marginal = np.log(np.maximum(probabilities.mean(axis=0), np.finfo(np.float64).tiny))

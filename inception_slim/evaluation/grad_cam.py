@@ -7,7 +7,7 @@ import os
 
 from inception_slim import checkpoint as checkpoints, inference
 from inception_slim.checkpoint.class_names import check_has_classifier
-from inception_slim.inference.graph import check_finite_output
+from inception_slim.inference.graph import ImageNames, check_finite_output
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -47,12 +47,14 @@ class Heatmaps:
         config.graph_options.rewrite_options.disable_meta_optimizer = True
         self._session = tf.Session(graph=graph, config=config)
 
-    def compute(self, images: np.ndarray, classes: np.ndarray) -> Iterator[np.ndarray]:
+    def compute(self, images: np.ndarray, classes: np.ndarray,
+                names: ImageNames = None) -> Iterator[np.ndarray]:
         """Computes a heatmap for each image.
 
         Args:
           images: `[N, side, side, 3]` float32 in [-1, 1], of the network's input size.
           classes: `[N]` integers: the class of the checkpoint to explain in each image.
+          names: their files, for error messages.
 
         Yields:
           `[8, 8]` float32 (the size of the last block), at least 0, in units of the logit.
@@ -64,7 +66,8 @@ class Heatmaps:
             part = slice(start, start + _MICRO_BATCH)
             heatmaps = self._session.run(self._heatmaps, {self._inputs: images[part],
                                                           self._classes: classes[part]})
-            check_finite_output(self._path, 'heatmaps', heatmaps)
+            check_finite_output(self._path, 'heatmaps', heatmaps,
+                                names=None if names is None else names[part])
             yield from heatmaps
 
     def __enter__(self) -> Heatmaps:

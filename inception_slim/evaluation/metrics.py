@@ -108,7 +108,7 @@ def fid(
                 statistics.append(source)
                 continue
             moments, batches = RunningMoments(), []
-            for batch in extractor.features(source, unreadable):
+            for _, batch in extractor.features(source, unreadable):
                 moments.add(batch)
                 if kid:
                     batches.append(batch)
@@ -166,8 +166,7 @@ def inception_score(
                            'the features.')
     unreadable: list[str] = []
     with _FeatureExtractor(checkpoint, options, [source]) as extractor:
-        features = np.concatenate(list(extractor.features(source, unreadable)))
-        logits = extractor.logits_without_biases(features)
+        logits = extractor.logits_without_biases(source, unreadable)
     return InceptionScore(*inception_score_of_logits(logits, splits), len(logits), unreadable)
 
 
@@ -203,7 +202,7 @@ def compute_statistics(
         together with a predictor.
     """
     options = build_options(MetricOptions, locals(), InceptionSlimError)
-    output = os.fspath(output)
+    output = os.fsdecode(output)
     if not output.endswith('.npz'):
         raise DatasetError(f'{output} must end in .npz.')
     check_writable(output)
@@ -212,7 +211,7 @@ def compute_statistics(
         raise DatasetError(f'{images} contains statistics already; give images.')
     moments = RunningMoments()
     with _FeatureExtractor(checkpoint, options, [source]) as extractor:
-        for batch in extractor.features(source, []):
+        for _, batch in extractor.features(source, []):
             moments.add(batch)
     statistics = moments.statistics()
     save_statistics(statistics, output)
@@ -228,8 +227,8 @@ class _Source:
 
 
 def _open_source(images: Images, options: MetricOptions) -> _Source | Statistics:
-    if isinstance(images, (str, os.PathLike)):
-        path = os.fspath(images)
+    if isinstance(images, (str, bytes, os.PathLike)):
+        path = os.fsdecode(images)
         if path.endswith('.npz'):
             return load_statistics(path)
         if os.path.isdir(path) and data.has_tfrecords(path):
@@ -269,13 +268,22 @@ class _FeatureExtractor:
             unreadable=unreadable, max_pixels=self._options.max_pixels,
             prepare=_RESIZE_FUNCTIONS[self._options.resize]))
 
-    def features(self, source: _Source, unreadable: list[str]) -> Iterator[np.ndarray]:
-        """The features of the images, `[N, channels]` float32, a batch at a time."""
+    def features(self, source: _Source, unreadable: list[str]
+                 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The names of the images and their features, `[N, channels]`, a batch at a time."""
         for batch in progress(self._read(source, self._options.batch_size, unreadable),
                               source.count, unreadable):
-            yield self._predictor.features(batch['image'])
+            yield batch['name'], self._predictor.features(batch['image'], batch['name'])
 
-    def logits_without_biases(self, features: np.ndarray) -> np.ndarray:
-        """The product of features and the weights of the classifier, `[N, num_classes]`."""
-        biases = self._predictor.logits_from_features(np.zeros_like(features[:1]))
-        return self._predictor.logits_from_features(features) - biases
+    def logits_without_biases(self, source: _Source, unreadable: list[str]) -> np.ndarray:
+        """The products of the features and the weights of the classifier, `[N, num_classes]`."""
+        count = 0
+        for names, features in self.features(source, unreadable):
+            if not count:
+                biases = self._predictor.logits_from_features(np.zeros_like(features[:1]))
+                # Whole, since parts would have to be copied into one array.
+                result = np.empty((source.count, biases.shape[1]), np.float32)
+            logits = self._predictor.logits_from_features(features, names)
+            np.subtract(logits, biases, out=result[count:count + len(logits)])
+            count += len(logits)
+        return result[:count]

@@ -97,17 +97,18 @@ def evaluate_pairs(
     Source: http://vis-www.cs.umass.edu/lfw; the thresholds and folds are FaceNet's.
     """
     options = build_options(EvaluationOptions, locals(), InceptionSlimError)
+    images, pairs = os.fsdecode(images), os.fsdecode(pairs)
     check('folds', folds, {'at_least': 2}, InceptionSlimError)
     listed = read_pairs(pairs)
-    paths = {item: _find_image(os.fspath(images), *item)
+    paths = {item: _find_image(images, *item)
              for first, second in listed for item in (first, second)}
     missing = [f'{name} {number}' for (name, number), path in paths.items() if path is None]
     if missing and options.strict:
-        raise DatasetError(f'{os.fspath(images)} has no image {missing[0]} of {os.fspath(pairs)}; '
+        raise DatasetError(f'{images} has no image {missing[0]} of {pairs}; '
                            'add it, or leave out strict to skip its pairs.')
     files = sorted({path for path in paths.values() if path is not None})
     if not files:
-        raise DatasetError(f'{os.fspath(images)} has none of the images of {os.fspath(pairs)}; the '
+        raise DatasetError(f'{images} has none of the images of {pairs}; the '
                            f'first would be {_image_stem(*listed[0][0])}.jpg.')
     computed = features(checkpoint, files, **as_dict(options, option_names(EvaluationOptions)))
     rows = {name: row for row, name in enumerate(computed.names)}
@@ -132,7 +133,7 @@ def read_pairs(path: str | os.PathLike) -> list[tuple[tuple[str, str], tuple[str
     Raises:
       DatasetError: it cannot be read, or a line is not a pair.
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     with filesystem.wrap_io_errors(path), filesystem.open_binary(path) as file:
         lines = file.read().decode(errors='surrogateescape').splitlines()
     pairs = []

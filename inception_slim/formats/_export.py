@@ -145,7 +145,7 @@ def export(
       ('frozen', True)
     """
     file_format = _check_arguments(format, precision, labels, calibration_images)
-    destination = os.fspath(destination).rstrip('/')
+    destination = os.fsdecode(destination).rstrip('/')
     _check_destination(destination, overwrite)
     build_options(SourceOptions, locals(), ExportError)
     info, weights = checkpoints.read(checkpoint, use_ema=use_ema,
@@ -247,7 +247,7 @@ def _load_images(given: np.ndarray | str | os.PathLike | None,
                  network: registry.Network) -> np.ndarray:
     """Returns the given images; without any, four fixed ones with detail at every scale."""
     side = network.image_size
-    if isinstance(given, (str, os.PathLike)):
+    if isinstance(given, (str, bytes, os.PathLike)):
         files = _spread(data.image_files(given), _CALIBRATION_IMAGES)
         batches = data.as_numpy_batches(lambda: data.image_batches(
             files, 32, image_size=side, prepare=network.prepare))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+import functools
 import signal
 import subprocess
 import sys
@@ -156,4 +157,8 @@ def datasets(path: str, opened: Any) -> Iterator[Dataset]:
         for name, child in members.items():
             yield Dataset(parents, name, group_name, siblings, child.shape, child.chunks or (),
                           child.dtype, bool(child.external or child.is_virtual),
-                          lambda child=child: np.asarray(child[()], np.float32))
+                          functools.partial(_read, child))
+
+
+def _read(dataset: Any) -> np.ndarray:
+    return np.asarray(dataset[()], np.float32)

@@ -54,7 +54,7 @@ def _digest(values: Mapping[str, np.ndarray], origin: Mapping[str, Any]) -> str:
 
 def cache_path(folder: str | os.PathLike, network: str, key: str) -> str:
     """Path of a network's file in the directory."""
-    return os.path.join(os.fspath(folder), f'{network}-{key[:16]}.int8')
+    return os.path.join(os.fsdecode(folder), f'{network}-{key[:16]}.int8')
 
 
 def load(path: str, key: str, images: str | None) -> QuantizedNetwork | None:

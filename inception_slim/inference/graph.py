@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+import os
 import threading
+from typing import Any, TypeAlias
 
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS, fold_input_scaling
@@ -18,6 +20,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
+# The files of the images of a batch, in error messages; what is no path is named by its number.
+ImageNames: TypeAlias = Sequence[Any] | np.ndarray | None
 EMBEDDING_EPSILON = 1e-10  # FaceNet's: the squared length of an embedding is taken as at least this
 # Keras chooses the base classes of a layer class when it is first used, by changing `__bases__`:
 # two threads that build their first network at the same time could see them half changed.
@@ -222,14 +226,25 @@ def output_names(info: CheckpointInfo) -> tuple[str, ...]:
 
 
 def check_finite_output(path: str, output: str, result: np.ndarray,
-                        precision: str = 'float32') -> None:
-    """Raises a CheckpointError if an output `[N, ...]` of the network in a file is not finite."""
+                        precision: str = 'float32', names: ImageNames = None) -> None:
+    """Raises a CheckpointError if an output `[N, ...]` of the network in a file is not finite.
+
+    Args:
+      path: the checkpoint.
+      output: the name of the output.
+      result: its value.
+      precision: the precision of the network.
+      names: the files of the images.
+    """
     finite = np.isfinite(result).all(axis=tuple(range(1, result.ndim)))
     if not finite.all():
+        index = int(finite.argmin())
+        name = None if names is None else names[index]
+        image = (os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else
+                 f'image {index + 1} of {len(result)} in a batch')
         raise CheckpointError(
-            f'The {output} of {path} are not finite for image {int(finite.argmin()) + 1} of '
-            f'{len(result)} in a batch: an activation overflows in {precision}; '
-            'its weights are damaged, or those of a training that diverged.')
+            f'The {output} of {path} are not finite for {image}: an activation overflows in '
+            f'{precision}; its weights are damaged, or those of a training that diverged.')
 
 
 def frozen_graph(info: CheckpointInfo, values: dict[str, np.ndarray],

@@ -110,14 +110,14 @@ class ImagePreparer:
         """One item per image."""
         if isinstance(images, (list, tuple)):
             return images
-        if isinstance(images, (str, os.PathLike)) or _is_pil(images):
+        if isinstance(images, (str, bytes, os.PathLike)) or _is_pil(images):
             return [images]
         array = np.asarray(images)
         return list(array) if array.ndim == 4 else [images]
 
     def _prepare(self, image: Any) -> np.ndarray:
-        if isinstance(image, (str, os.PathLike)):
-            return self._from_file(os.fspath(image))
+        if isinstance(image, (str, bytes, os.PathLike)):
+            return self._from_file(os.fsdecode(image))
         if _is_pil(image):
             return self._run('pixels', _pil_pixels(image))
         array = np.asarray(image)

@@ -26,6 +26,7 @@ from inception_slim.inference.engines.factory import (
 )
 from inception_slim.inference.engines.selection import select_engine
 from inception_slim.inference.graph import (
+    ImageNames,
     check_finite_output,
     fold_batch_norm,
     has_last_layer,
@@ -63,7 +64,8 @@ class Predictor:
         self._preparer = ImagePreparer(self._image_size, threads, network.prepare)
         self._process = os.getpid()
 
-    def predict(self, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
+    def predict(self, images: ImageInput | Sequence[ImageInput],
+                names: ImageNames = None) -> np.ndarray:
         """Class probabilities of images.
 
         Args:
@@ -84,6 +86,8 @@ class Predictor:
             fastest path. A warning is given if its values look like [0, 1] or [0, 255].
             Floating-point arrays of other sizes are rejected unless they are in [0, 1].
 
+          names: the files that the images are from, for error messages, if they are not paths.
+
         Returns:
           `[N, num_classes]` float32.
 
@@ -94,26 +98,29 @@ class Predictor:
           CheckpointError: a result is not finite.
           RuntimeError: the predictor is closed, or was loaded in another process.
         """
-        return self._run('predictions', images)
+        return self._run('predictions', images, names)
 
-    def logits(self, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
+    def logits(self, images: ImageInput | Sequence[ImageInput],
+               names: ImageNames = None) -> np.ndarray:
         """Logits of images, `[N, num_classes]` float32; see `predict`."""
-        return self._run('logits', images)
+        return self._run('logits', images, names)
 
-    def features(self, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
+    def features(self, images: ImageInput | Sequence[ImageInput],
+                 names: ImageNames = None) -> np.ndarray:
         """Pre-logits of images, `[N, 2048]` float32 at full width; see `predict`.
 
         Of Inception-ResNet V1, the embeddings before their length is normalized to 1; its images
         are not cropped.
         """
-        return self._run('features', images)
+        return self._run('features', images, names)
 
-    def logits_from_features(self, features: np.ndarray) -> np.ndarray:
+    def logits_from_features(self, features: np.ndarray,
+                             names: ImageNames = None) -> np.ndarray:
         """Logits of features that `features` returned, `[N, num_classes]` float32."""
         if self._engine is None:
             raise RuntimeError('This predictor is closed; load another one.')
         result = self._classifier().logits(features)
-        check_finite_output(self.info.path, 'logits', result, self.precision)
+        check_finite_output(self.info.path, 'logits', result, self.precision, names)
         return result
 
     def close(self) -> None:
@@ -146,7 +153,8 @@ class Predictor:
             return self._head.logits
         return lambda features: features
 
-    def _run(self, output: str, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
+    def _run(self, output: str, images: ImageInput | Sequence[ImageInput],
+             names: ImageNames) -> np.ndarray:
         engine, compute = self._engine, self._output_function(output)
         if os.getpid() != self._process:
             raise RuntimeError(
@@ -164,7 +172,9 @@ class Predictor:
             parts = [engine.features(part) for part in self._preparer.batches(images)]
             features = np.concatenate(parts) if parts else self._no_features(engine)
         result = compute(features)
-        check_finite_output(self.info.path, output, result, self.precision)
+        if names is None:
+            names = images if isinstance(images, (list, tuple)) else [images] * len(result)
+        check_finite_output(self.info.path, output, result, self.precision, names)
         return result
 
     def _no_features(self, engine: Engine) -> np.ndarray:

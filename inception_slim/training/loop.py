@@ -135,7 +135,7 @@ def train(
       DatasetError: the dataset cannot be read.
     """
     options = build_options(TrainingOptions, locals(), TrainingError)
-    train_dir = os.fspath(train_dir)
+    train_dir = os.fsdecode(train_dir)
     if is_remote(train_dir):
         raise TrainingError(
             f'train_dir must be a local folder, not {train_dir}; train into a local '

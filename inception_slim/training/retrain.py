@@ -118,7 +118,7 @@ def retrain(
     if options.validation_fraction + options.test_fraction >= 1:
         raise TrainingError('validation_fraction and test_fraction must leave images for training: '
                             'their sum must be less than 1.')
-    output = os.fspath(output)
+    output = os.fsdecode(output)
     destination = os.path.join(output, CHECKPOINT)
     images = _open_folder(dataset, options.split)
     with contextlib.suppress(FileExistsError):
@@ -132,7 +132,7 @@ def retrain(
                             'classifier; train a classifier on what "features" writes.')
     features, unreadable = _compute_features(
         images.files, checkpoint, info, weights, options,
-        os.fspath(options.features_cache or os.path.join(output, 'features')))
+        os.fsdecode(options.features_cache or os.path.join(output, 'features')))
     labels = {path: label for path, label in zip(images.files, images.labels) if path in features}
     paths: dict[str, list[str]] = {part: [] for part in _PARTS}
     for path in labels:
@@ -190,7 +190,8 @@ def _compute_features(files: list[str], checkpoint: str | os.PathLike,
                     load_images(info, missing, options.batch_size, options.strict, unreadable,
                                 options.max_pixels),
                     len(missing), unreadable):
-                for name, row in zip(batch['name'], predictor.features(batch['image'])):
+                vectors = predictor.features(batch['image'], batch['name'])
+                for name, row in zip(batch['name'], vectors):
                     stored.add(os.fsdecode(name), row)
         stored.flush()
     return ({path: value for path in files if (value := stored.get(path)) is not None},

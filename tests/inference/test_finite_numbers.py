@@ -1,10 +1,11 @@
 """Numbers that cannot be: refused by the name of the tensor; no infinite result is returned."""
 
+import dataclasses
 import json
 import os
 
 from helpers import GOLDEN
-from inception_slim import checkpoint, evaluation, formats, inference
+from inception_slim import bulk, checkpoint, data, evaluation, formats, inference
 from inception_slim.checkpoint import CheckpointError
 from inception_slim.checkpoint._convert import write_checkpoint
 from inception_slim.checkpoint.input_scaling import fold_input_scaling
@@ -48,17 +49,31 @@ def test_weights(tmp_path, name, value, message):
 def test_results_that_overflow(tmp_path):
     """All weights are finite, but what they give is not."""
     path = changed_checkpoint(tmp_path, {f'{LAYER}/BatchNorm/moving_mean': -3e38})
-    with inference.load(path) as predictor, pytest.raises(
-            CheckpointError, match='are not finite for image 1 of 2'):
-        predictor.predict([IMAGE, IMAGE])
-    with pytest.raises(CheckpointError, match='features of .* are not finite'):
-        evaluation.features(path, IMAGE, tmp_path / 'features.npy')
+    image = np.zeros((1, 299, 299, 3), np.float32)
+    named = f'of {path} are not finite for {IMAGE}: an activation'
+    with inference.load(path) as predictor:
+        for images, message in (([IMAGE, IMAGE], named), (IMAGE, named),
+                                ([image[0]] * 2, 'not finite for image 1 of 2 in a batch'),
+                                (image, 'not finite for image 1 of 1 in a batch')):
+            with pytest.raises(CheckpointError, match=message):
+                predictor.predict(images)
+        for call in (lambda: evaluation.features(predictor, IMAGE, tmp_path / 'features.npy'),
+                     lambda: evaluation.classify(predictor, IMAGE),
+                     lambda: evaluation.fid(predictor, [IMAGE], [IMAGE])):
+            with pytest.raises(CheckpointError, match=named):
+                call()
+        dataset = dataclasses.replace(
+            data.open_dataset(os.path.join(GOLDEN, 'legacy_scripts'), 'validation'),
+            class_names=[str(number) for number in range(11)])
+        with pytest.raises(CheckpointError, match='not finite for .*/patterns_validation.*#0: '):
+            evaluation.evaluate(predictor, dataset)
+    with pytest.raises(CheckpointError, match=named):
+        bulk.run(path, [IMAGE], tmp_path / 'bulk')
     with pytest.raises(CheckpointError, match='outputs of .* are not finite'):
         formats.export(path, tmp_path / 'frozen.pb', format='frozen')
-    image = np.zeros((1, 299, 299, 3), np.float32)
     with Heatmaps(path) as heatmaps, pytest.raises(
-            CheckpointError, match='heatmaps of .* are not finite for image 1 of 1'):
-        next(heatmaps.compute(image, np.array([0])))
+            CheckpointError, match='heatmaps of .* are not finite for a.png'):
+        next(heatmaps.compute(image, np.array([0]), ['a.png']))
     assert not {'features.npy', 'frozen.pb'} & set(os.listdir(tmp_path))
 
 
@@ -70,7 +85,7 @@ def test_classifiers_that_overflow(tmp_path):
     path = changed_checkpoint(tmp_path, {classifier: values})
     with inference.load(path) as predictor:
         assert np.isfinite(predictor.features(IMAGE)).all()
-        with pytest.raises(CheckpointError, match='logits of .* are not finite'):
+        with pytest.raises(CheckpointError, match=f'logits of .* are not finite for {IMAGE}'):
             evaluation.inception_score(predictor, [IMAGE], splits=1)
 
 

@@ -70,8 +70,8 @@ def test_loss_is_that_of_tensorflow(images, result):
 def test_computes_the_features_once(images, result, monkeypatch):
     computed = []
     features = Predictor.features
-    monkeypatch.setattr(Predictor, 'features', lambda self, batch: (
-        computed.append(len(batch)), features(self, batch))[1])
+    monkeypatch.setattr(Predictor, 'features', lambda self, batch, names: (
+        computed.append(len(batch)), features(self, batch, names))[1])
     output = os.path.dirname(result.checkpoint)
     options = {'test_fraction': 0.3, 'steps': 1000, 'learning_rate': 0.1}
     with pytest.raises(CheckpointError, match='exists'):

@@ -116,7 +116,8 @@ class ExampleStore:
                     if example.image is not None]
         computed = heatmaps.compute(
             np.stack([image for _, image in examples]),
-            np.array([example.predicted_class for example, _ in examples]))
+            np.array([example.predicted_class for example, _ in examples]),
+            [example.name for example, _ in examples])
         pngs = {example.index: self._encoder.encode_heatmap(heatmap)
                 for (example, _), heatmap in zip(examples, computed)}
         return {index: png for index, png in pngs.items() if png}

@@ -75,7 +75,7 @@ def check_report_options(report: str | os.PathLike | None, heatmap: bool,
         raise InceptionSlimError('heatmap needs the weights of the checkpoint, which a loaded '
                                  'predictor does not keep; give the path of the checkpoint.')
     if report is not None:
-        report = os.fspath(report)
+        report = os.fsdecode(report)
         if not report.lower().endswith(('.html', '.htm')):
             raise DatasetError(f'{report} must end in .html.')
         check_writable(report)
@@ -169,7 +169,7 @@ def _write(path: str | os.PathLike, template: str, header: ReportHeader,
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = _environment().get_template(template).render(
         header=header, style=Markup(style), script=Markup(script), script_digest=digest, **values)
-    with atomic_write(os.fspath(path)) as file:
+    with atomic_write(os.fsdecode(path)) as file:
         file.write(page.encode('utf-8'))
 
 
