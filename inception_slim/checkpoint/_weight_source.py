@@ -78,6 +78,8 @@ def wrap_read_errors(path: str, unpacked: tempfile.TemporaryDirectory | None = N
         if scratch is None or scratch not in str(error):
             raise
         raise type(error)(str(error).replace(scratch, path)) from None
+    except MemoryError:
+        raise
     except Exception as error:
         summary = error_summary(error)[:200]
         if scratch is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 import contextlib
+import errno
 from importlib import metadata
 import logging
 import os
@@ -33,6 +34,8 @@ from inception_slim.cli import (
 from inception_slim.cli.arguments import Parser, Run, print_message
 from inception_slim.errors import InceptionSlimError
 
+_NO_MEMORY = ('There is not enough memory; raise its limit (ulimit -v), or give a smaller '
+              '--batch-size.')
 _SHELLS = ('bash', 'zsh', 'tcsh')
 # The distributions that `--version` lists, the first of each that is installed.
 _DISTRIBUTIONS = {
@@ -158,15 +161,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         _discard_output()
         return 0
     except OSError as error:
-        message = (f'{os.fspath(error.filename)}: {error.strerror}.'
+        message = _NO_MEMORY if _is_out_of_memory(error) else (
+                   f'{os.fspath(error.filename)}: {error.strerror}.'
                    if isinstance(error.filename, (str, os.PathLike)) else
                    f'The output cannot be written: {error.strerror or error}.')
         _discard_output()
+    except Exception as error:
+        if '--verbose' in argv or not _is_out_of_memory(error):
+            raise
+        message = _NO_MEMORY
     else:  # the script's own exceptions must not be caught
         _import_tensorflow(arguments)
         return run.run(arguments)
     print_message(message)
     return 1
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an exception or a cause of it is that there is no memory, as under `ulimit -v`."""
+    return error is not None and (
+        isinstance(error, MemoryError) or getattr(error, 'errno', None) == errno.ENOMEM
+        or type(error).__name__ == 'ResourceExhaustedError'  # TensorFlow may not be imported yet
+        or isinstance(error, ImportError) and 'failed to map segment' in str(error)
+        or isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+        or _is_out_of_memory(error.__cause__ or error.__context__))
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

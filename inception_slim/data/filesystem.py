@@ -199,7 +199,7 @@ def wrap_io_errors(path: str, action: str = 'read', missing: bool = True) -> Ite
     """
     try:
         yield
-    except InceptionSlimError:
+    except (InceptionSlimError, MemoryError):
         raise
     except FileNotFoundError:
         if not missing:

@@ -80,7 +80,7 @@ def load_statistics(path: str | os.PathLike) -> Statistics:
                 raise DatasetError(f'{path} contains {", ".join(file.files[:5]) or "no arrays"}, '
                                    'but statistics are mu and sigma.')
             mu, sigma = (np.asarray(file[name], np.float64) for name in ('mu', 'sigma'))
-    except DatasetError:
+    except (DatasetError, MemoryError):
         raise
     except OSError as error:
         raise DatasetError(f'{path} cannot be read: {error_summary(error)}.') from None

@@ -6,12 +6,14 @@ import io
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
+from unittest import mock
 
 import fork_server
 from helpers import GOLDEN
-from inception_slim import cli, evaluation
+from inception_slim import checkpoint, cli, evaluation
 from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS
 from inception_slim.checkpoint.options import INPUT_RANGES, PREWHITEN
 from inception_slim.cli import arguments
@@ -20,6 +22,7 @@ from inception_slim.evaluation import metrics
 from inception_slim.evaluation.options import RESIZES, EvaluationOptions
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
 
 FIRST_RELEASE = os.path.join(GOLDEN, 'checkpoints', 'first_release', 'model.ckpt-157585')
 GAMMA = os.path.join(GOLDEN, 'checkpoints', 'gamma', 'model.ckpt-157585')
@@ -182,6 +185,36 @@ class TestBadInput:
     def test_verbose_prints_the_traceback(self, call):
         code, out, err = call('inspect', 'no/such/file', '--verbose')
         assert code == 1 and err.startswith('Traceback') and 'inception-slim: ' in err
+
+
+class TestMemory:
+
+    @pytest.mark.parametrize('error', [
+        MemoryError(), OSError(12, 'Cannot allocate memory', 'model.h5'),
+        RuntimeError("can't start new thread"),
+        tf.errors.ResourceExhaustedError(None, None, 'OOM when allocating tensor')])
+    def test_exhausted(self, call, monkeypatch, error):
+        def inspect(*arguments, **options):
+            try:
+                raise error
+            except type(error):  # as in a library that reports it as an error of its own
+                raise ValueError('no luck') from error
+
+        for function in (inspect, mock.Mock(side_effect=error)):
+            monkeypatch.setattr(checkpoint, 'inspect', function)
+            assert call('inspect', FIRST_RELEASE) == (1, '', (
+                'inception-slim: There is not enough memory; raise its limit (ulimit -v), or give '
+                'a smaller --batch-size.\n'))
+
+    def test_limit_of_the_address_space(self):
+        """TensorFlow's libraries alone are larger."""
+        def limit():
+            resource.setrlimit(resource.RLIMIT_AS, (600 * 2**20, 600 * 2**20))
+
+        done = subprocess.run([sys.executable, '-m', 'inception_slim', 'inspect', FIRST_RELEASE],
+                              text=True, capture_output=True, preexec_fn=limit)
+        assert done.returncode == 1 and 'Traceback' not in done.stderr
+        assert 'inception-slim: There is not enough memory' in done.stderr
 
 
 @pytest.mark.skipif(not os.path.exists('/dev/full'), reason='needs /dev/full')
