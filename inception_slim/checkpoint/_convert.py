@@ -16,6 +16,7 @@ from inception_slim._atomic_write import (
 )
 from inception_slim._special_files import check_utf8
 from inception_slim.checkpoint._weight_source import WeightSource, read_finite
+from inception_slim.checkpoint.head import SLIM_HEAD
 from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS, fold_input_scaling
 from inception_slim.checkpoint.naming import (
     FIRST_RELEASE,
@@ -28,7 +29,7 @@ from inception_slim.checkpoint.naming import (
     recognize,
 )
 from inception_slim.checkpoint.options import PREWHITEN, SourceOptions
-from inception_slim.checkpoint.tf_checkpoint import INPUT_RANGE, POOLING
+from inception_slim.checkpoint.tf_checkpoint import HEAD, INPUT_RANGE, POOLING
 from inception_slim.checkpoint.weight_sources import open_weights
 from inception_slim.data.labels import LABELS, write_labels
 from inception_slim.errors import CheckpointError, error_summary
@@ -124,9 +125,9 @@ def convert(
 ) -> CheckpointInfo:
     """Converts a checkpoint, or a file of another format, to a V2 checkpoint in TF-Slim's names.
 
-    Writes the model variables, the global step, and the pooling if it is not TF-Slim's. Writing is
-    atomic: the new index replaces the old one after all data files are in place, so an interruption
-    leaves either the complete old checkpoint or the complete new one.
+    Writes the model variables, the global step, and the pooling and the head if they are not
+    TF-Slim's. Writing is atomic: the new index replaces the old one after all data files are in
+    place, so an interruption leaves either the complete old checkpoint or the complete new one.
 
     Args:
       source: see `find_prefix`; or a file of another supported format.
@@ -184,6 +185,8 @@ def write_network(info: CheckpointInfo, weights: dict[str, np.ndarray], destinat
         values['global_step'] = np.array(info.global_step, np.int64)
     if info.pooling != 'average':
         values[POOLING] = np.array(info.pooling, object)
+    if info.head != SLIM_HEAD:
+        values[HEAD] = np.array(str(info.head), object)
     if info.embedding_size is not None:
         values[INPUT_RANGE] = np.array(info.input_range, object)
     old: list[str] = []

@@ -10,6 +10,7 @@ import warnings
 
 from inception_slim.checkpoint._weight_source import read_finite
 from inception_slim.checkpoint.diagnosis import check_compatible
+from inception_slim.checkpoint.head import SLIM_HEAD, Head
 from inception_slim.checkpoint.input_scaling import fold_input_scaling
 from inception_slim.checkpoint.naming import recognize
 from inception_slim.checkpoint.weight_sources import open_weights
@@ -86,6 +87,7 @@ def restore(
     mapping = recognize(source, checkpoint_scope)
     if use_ema and not mapping.averages:
         raise CheckpointError(f'{source.prefix} has no moving averages; leave out use_ema.')
+    _check_head(source.head, to_restore, source.prefix)
     check_compatible(source, mapping, to_restore, use_ema)
     tensors = {name: tensor for name in to_restore if (tensor := mapping.tensor_for(name, use_ema))}
     values = read_finite(source, tensors.values())
@@ -139,6 +141,18 @@ def _warn_of_pooling(pooling: str, graph: tf.Graph, path: str) -> None:
                       f'{graph_pooling!r}, which changes its predictions slightly; build the '
                       f'network inside "with slim.arg_scope([pooled_conv], pooling={pooling!r}):".',
                       stacklevel=3)
+
+
+def _check_head(head: Head, names: Iterable[str], path: str) -> None:
+    """Refuses a head that TF-Slim's network does not have; warns of another activation."""
+    if head == SLIM_HEAD or not any(name.startswith('Logits/') for name in names):
+        return
+    if not head.is_classic:
+        raise CheckpointError(f"{path} has the head {head}, which TF-Slim's network does not have; "
+                              "use inference.load, or restore the base network with "
+                              "exclude=['Logits'].")
+    warnings.warn(f"{path} has the head {head}; take the {head.activation} of the logits instead "
+                  "of the end point 'Predictions'.", stacklevel=3)
 
 
 def _excluded(variables: Iterable[str], exclude: Iterable[str], scope: str) -> set[str]:

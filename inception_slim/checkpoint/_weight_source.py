@@ -7,6 +7,7 @@ import contextlib
 import tempfile
 from typing import Any, Protocol
 
+from inception_slim.checkpoint.head import Head
 from inception_slim.errors import CheckpointError, InceptionSlimError, error_summary
 from inception_slim.nets.registry import BATCH_NORM_EPSILON
 import numpy as np
@@ -23,6 +24,7 @@ class WeightSource(Protocol):
       shapes: the shape of each tensor, by name.
       dtypes: the `tf.DType` of each tensor, by name.
       pooling: how the network pools, one of `nets.POOLINGS`.
+      head: the layers after the base network.
       input_scaling: `(scale, shift)`, each for three channels, which convert images in [-1, 1] to
         the range that the network was trained on; None if it was trained on [-1, 1].
       input_range: of Inception-ResNet V1, the range that the file records, one of `INPUT_RANGES`;
@@ -45,6 +47,9 @@ class WeightSource(Protocol):
 
     @property
     def pooling(self) -> str: ...
+
+    @property
+    def head(self) -> Head: ...
 
     @property
     def input_scaling(self) -> InputScaling | None: ...

@@ -11,6 +11,7 @@ import os
 import re
 
 from inception_slim.checkpoint._weight_source import WeightSource
+from inception_slim.checkpoint.head import SLIM_HEAD, Head
 from inception_slim.checkpoint.options import PREWHITEN
 from inception_slim.checkpoint.other_networks import describe_other_network
 from inception_slim.checkpoint.weight_sources import open_weights
@@ -56,6 +57,7 @@ class CheckpointInfo:
       embedding_size: the size of the embedding; None for a network with a classifier.
       input_range: what images the weights take, one of `INPUT_RANGES`; only Inception-ResNet V1 has
         another than 'inception', which is [-1, 1].
+      head: the layers after the base network.
     """
 
     path: str
@@ -77,6 +79,7 @@ class CheckpointInfo:
     notes: tuple[str, ...] = ()
     embedding_size: int | None = None
     input_range: str = 'inception'
+    head: Head = SLIM_HEAD
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,8 @@ def build_info(source: WeightSource, mapping: NameMapping) -> CheckpointInfo:
         parameters=sum(int(np.prod(source.shapes[name])) for name in mapping.tensors.values()),
         depth_multiplier=depth_multiplier, min_depth=min_depth,
         pooling=source.pooling, notes=(*source.notes, *_embedding_notes(mapping, source)),
-        embedding_size=embedding_size, input_range=_input_range(network, source, embedding_size))
+        embedding_size=embedding_size, input_range=_input_range(network, source, embedding_size),
+        head=source.head if num_classes is not None else SLIM_HEAD)
 
 
 def _input_range(network: registry.Network, source: WeightSource, size: int | None) -> str:

@@ -11,6 +11,7 @@ import tempfile
 from inception_slim._atomic_write import recover
 from inception_slim._special_files import check_regular, check_utf8
 from inception_slim.checkpoint._weight_source import wrap_read_errors
+from inception_slim.checkpoint.head import SLIM_HEAD, parse_head
 from inception_slim.checkpoint.options import INPUT_RANGES
 from inception_slim.errors import CheckpointError, error_summary
 from inception_slim.nets import POOLINGS
@@ -19,6 +20,7 @@ import tensorflow.compat.v1 as tf
 
 POOLING = 'inception_slim/pooling'  # the tensor with the pooling, if it is not TF-Slim's
 INPUT_RANGE = 'inception_slim/input_range'  # that of Inception-ResNet V1
+HEAD = 'inception_slim/head'  # the layers after the base network, if they are not TF-Slim's
 _DATA_SUFFIX = re.compile(r'\.data-(\d{5})-of-(\d{5})$')
 _V1_SHARDS, _V2_SHARDS = '-?????-of-?????', '.data-?????-of-?????'
 _TABLE_MAGIC = b'\x57\xfb\x80\x8b\x24\x75\x47\xdb'  # the last eight bytes of a V1 file
@@ -48,16 +50,21 @@ class TFCheckpoint:
             self.dtypes = self._reader.get_variable_to_dtype_map()
         self.pooling = self._read_choice(POOLING, 'pooling', POOLINGS) or 'average'
         self.input_range = self._read_choice(INPUT_RANGE, 'input range', INPUT_RANGES)
+        head = self._read_text(HEAD)
+        self.head = SLIM_HEAD if head is None else parse_head(head, self.prefix)
 
     def _read_choice(self, tensor: str, title: str, choices: Sequence[str]) -> str | None:
         """Returns what `checkpoint.convert` recorded in a tensor; None if it has none."""
-        if tensor not in self.shapes:
-            return None
-        value = bytes(self.read(tensor)).decode(errors='replace')
-        if value not in choices:
+        value = self._read_text(tensor)
+        if value is not None and value not in choices:
             raise CheckpointError(f'{self.prefix} has the unknown {title} {value!r}; '
                                   f'supported: {", ".join(choices)}.')
         return value
+
+    def _read_text(self, tensor: str) -> str | None:
+        if tensor not in self.shapes:
+            return None
+        return bytes(self.read(tensor)).decode(errors='replace')
 
     def _readable_prefix(self) -> str:
         """The prefix for TensorFlow's reader, which takes it for a glob pattern."""

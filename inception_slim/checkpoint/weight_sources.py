@@ -15,6 +15,7 @@ from typing import Any
 from inception_slim._atomic_write import recover
 from inception_slim._file_openers import OPENERS
 from inception_slim.checkpoint._weight_source import WeightSource, wrap_read_errors
+from inception_slim.checkpoint.head import SLIM_HEAD, Head
 from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
 from inception_slim.errors import CheckpointError
 import numpy as np
@@ -53,6 +54,7 @@ class ImportedWeights:
         the range that the network was trained on; None if it was trained on [-1, 1].
       notes: other differences from TF-Slim's network, and how they were handled; sentences.
       input_range: of Inception-ResNet V1, the range that the file records; None if none.
+      head: the layers after the base network.
       holding: an object that must live as long as this one, such as an open file.
       unpacked: see `WeightSource`.
     """
@@ -65,6 +67,7 @@ class ImportedWeights:
     input_scaling: tuple[np.ndarray, np.ndarray] | None = None
     notes: tuple[str, ...] = ()
     input_range: str | None = None
+    head: Head = SLIM_HEAD
     holding: Any = field(default=None, repr=False)
     unpacked: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 

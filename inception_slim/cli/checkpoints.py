@@ -6,6 +6,7 @@ import argparse
 
 from inception_slim import checkpoint, formats
 from inception_slim.checkpoint import SourceOptions
+from inception_slim.checkpoint.head import SLIM_HEAD
 from inception_slim.cli import export
 from inception_slim.cli.arguments import (
     AddCommand,
@@ -58,6 +59,8 @@ def describe(info: checkpoint.CheckpointInfo) -> str:
             info.input_range, f'range {info.input_range!r}') + ', whole, not cropped'))
     if info.pooling != 'average':
         rows.append(('pooling', _POOLINGS[info.pooling]))
+    if info.head != SLIM_HEAD:
+        rows.append(('head', str(info.head)))
     rows += [('note', note) for note in info.notes]
     lines = [info.path, *(f'  {name:18} {value}' for name, value in rows)]
     return '\n'.join([*lines, '', 'To load it:', '', *loading_code(info)])
@@ -66,6 +69,12 @@ def describe(info: checkpoint.CheckpointInfo) -> str:
 def loading_code(info: checkpoint.CheckpointInfo) -> list[str]:
     """Returns the lines of Python code that load a checkpoint."""
     network = registry.NETWORKS[info.network]
+    if info.head != SLIM_HEAD:  # TF-Slim's function does not build it
+        return [f'    {line}'.rstrip() for line in (
+            'from inception_slim import inference',
+            '',
+            f'with inference.load({info.path!r}) as predictor:',
+            f"    predictor.predict('image.jpg')  # [1, {info.num_classes}]")]
     arguments = [f'num_classes={info.num_classes}', 'is_training=False']
     output, comment = 'logits', 'in [-1, 1]'
     if network.has_embedding:

@@ -46,7 +46,9 @@ def classify(arguments: argparse.Namespace) -> None:
         for prediction in result.predictions:
             print_line(prediction.name)
             for label, probability in zip(prediction.labels, prediction.probabilities):
-                print_line(f'  {probability:7.2%}  {label}')
+                score = f'{probability:9.4g}' if result.activation == 'linear' else (
+                    f'{probability:7.2%}')
+                print_line(f'  {score}  {label}')
         _print_written(arguments)
     print_warnings(arguments, result)
 

@@ -116,7 +116,7 @@ def classify(
                 if heatmaps is not None and shown:
                     gallery.add_heatmaps(heatmaps.compute(
                         batch['image'][shown], best[shown, 0], batch['name'][shown]))
-    result = Classification(predictions, unreadable, warning)
+    result = Classification(predictions, unreadable, warning, info.head.activation)
     if report is not None and gallery is not None:
         write_classification(report, result, gallery.jpegs, ReportHeader(
             f'Predictions of {os.path.basename(info.path)}',

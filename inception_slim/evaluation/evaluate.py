@@ -112,7 +112,8 @@ def evaluate(
         return next(batches(CALIBRATION_IMAGES, None))['image']
 
     no_report: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    with no_report if report is None else ExampleStore(keep_images=heatmap) as examples:
+    with no_report if report is None else ExampleStore(
+            keep_images=heatmap, activation=info.head.activation) as examples:
         with open_predictor(checkpoint, options, calibration_images) as predictor:
             start = time.perf_counter()
             for batch in progress(batches(options.batch_size, unreadable), dataset.num_examples,

@@ -7,7 +7,7 @@ import os
 
 from inception_slim import checkpoint as checkpoints, inference
 from inception_slim.checkpoint.class_names import check_has_classifier
-from inception_slim.inference.graph import ImageNames, check_finite_output
+from inception_slim.inference.graph import ImageNames, check_finite_output, last_grid
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -40,7 +40,7 @@ class Heatmaps:
             self._inputs = graph.get_tensor_by_name('inputs:0')
             self._classes = tf.placeholder(tf.int32, (None,))
             self._heatmaps = grad_cam(graph.get_tensor_by_name('logits:0'),
-                                      last_conv_block(graph.get_tensor_by_name('features:0')),
+                                      last_grid(graph.get_tensor_by_name('features:0')),
                                       self._classes)
         config = tf.ConfigProto()
         # Optimizing the graph takes longer than it saves in the few runs.
@@ -75,18 +75,6 @@ class Heatmaps:
 
     def __exit__(self, *error: object) -> None:
         self._session.close()
-
-
-def last_conv_block(features: tf.Tensor) -> tf.Tensor:
-    """Finds the last block of a network, `[N, height, width, channels]`: the input of its pooling.
-
-    Args:
-      features: the pre-logits: the pooled block, at most reshaped.
-    """
-    op = features.op
-    while op.type not in ('AvgPool', 'Mean'):
-        op = op.inputs[0].op
-    return op.inputs[0]
 
 
 def grad_cam(logits: tf.Tensor, block: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:

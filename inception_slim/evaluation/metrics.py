@@ -12,7 +12,7 @@ from inception_slim import data
 from inception_slim._atomic_write import check_writable
 from inception_slim.data import preprocessing
 from inception_slim.data.image_header import MAX_PIXELS
-from inception_slim.errors import DatasetError, InceptionSlimError
+from inception_slim.errors import CheckpointError, DatasetError, InceptionSlimError
 from inception_slim.evaluation.generative_metrics import (
     RunningMoments,
     Statistics,
@@ -250,6 +250,9 @@ class _FeatureExtractor:
         images = [source for source in sources if isinstance(source, _Source)]
         if images:
             info = inspect_checkpoint(checkpoint, options)
+            if not info.head.is_classic:
+                raise CheckpointError(f'{info.path} has the head {info.head}; generative metrics '
+                                      'need the average of the last grid, and one dense layer.')
             self._image_size = registry.NETWORKS[info.network].image_size
             self._predictor: Predictor = self._context.enter_context(
                 open_predictor(checkpoint, options, lambda: next(

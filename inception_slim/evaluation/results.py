@@ -89,11 +89,14 @@ class Classification(Result):
       predictions: one for each readable image, in the order of the files.
       unreadable: the image files that could not be read.
       warning: an assumption about the class names or a background class; None if there is none.
+      activation: of the network's head: of 'softmax', the probabilities of an image sum to 1; of
+        'sigmoid', each class has its own; of 'linear', they are the outputs as they are.
     """
 
     predictions: list[Prediction]
     unreadable: list[str]
     warning: str | None
+    activation: str = 'softmax'
 
     def to_pandas(self) -> pandas.DataFrame:
         """A row for each image and class: name, rank (from 1), class, label, probability."""

@@ -54,7 +54,8 @@ class ExportResult:
       precision: one of `PRECISIONS`.
       size: bytes on disk.
       max_difference: the largest difference of a probability from the checkpoint's; without a
-        classifier, the largest distance between features, relative to their length.
+        classifier, or if it gives logits, the largest distance of the outputs, relative to their
+        length.
       same_top1: the number of images with the same top-1 class as the checkpoint's; None without a
         classifier.
       images: the number of compared images.
@@ -174,7 +175,7 @@ def export(
                 predict_exported = file_format.write(info, weights, new, settings)
                 predictions = np.asarray(predict_exported(compared))
             _check_shape(destination, predictions, expected)
-            if info.num_classes is None:
+            if info.num_classes is None or info.head.activation == 'linear':
                 difference = _check_features(destination, predictions, expected,
                                              TOLERANCES[precision])
             else:
@@ -280,11 +281,11 @@ def _check_shape(destination: str, predictions: np.ndarray, expected: np.ndarray
 
 def _check_features(destination: str, features: np.ndarray, expected: np.ndarray,
                     tolerance: float) -> float:
-    """Returns the largest distance between features or embeddings, relative to their length."""
+    """Returns the largest distance of features, embeddings or logits, relative to their length."""
     lengths = np.linalg.norm(expected, axis=1)
     difference = float((np.linalg.norm(features - expected, axis=1) / lengths).max())
     if difference > tolerance:
-        raise ExportError(f'Features of {destination} differ from those of the checkpoint by '
+        raise ExportError(f'Outputs of {destination} differ from those of the checkpoint by '
                           f'{difference:.2g} of their length, more than {tolerance:g}; nothing was '
                           'left behind.')
     return difference

@@ -13,6 +13,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
+from inception_slim.checkpoint.head import SLIM_HEAD, Head, detect_head
 from inception_slim.checkpoint.naming import is_model_tensor, recognize
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError
@@ -125,7 +126,7 @@ def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Imported
     is_own = not any(name.endswith(('moving_variance', _FOLDED_WEIGHTS)) for name in constants)
     weights = ImportedWeights(path, version, 'TF-Slim', tensors, pooling=detect_pooling(by_name),
                               input_scaling=find_input_scaling(by_name, constants),
-                              notes=notes,
+                              notes=notes, head=detect_head(by_name, path),
                               input_range=detect_input_range(by_name) if is_own else None)
     if tensors:
         mapping = recognize(weights)
@@ -133,7 +134,7 @@ def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Imported
             replace_classifier(tensors, mapping.network, mapping.scope, classifier)
         _check_structure(path, mapping.network, weights.pooling, by_name, {
             constant: name.rpartition('/')[0] for name, constant in mapping.tensors.items()
-            if name.endswith('/weights')})
+            if name.endswith('/weights')}, weights.head)
     return weights
 
 
@@ -151,8 +152,8 @@ def check_variables_structure(path: str, weights: ImportedWeights,
 
 
 def _check_structure(path: str, network: registry.Network, pooling: str,
-                     nodes: Mapping[str, tf.NodeDef],
-                     kernels: Mapping[str, str]) -> None:
+                     nodes: Mapping[str, tf.NodeDef], kernels: Mapping[str, str],
+                     head: Head = SLIM_HEAD) -> None:
     """Compares a graph with the network; `kernels` are the layers by the constants they have."""
     layers = slim_layers(
         name for name, node in nodes.items() if node.op in (*_CONVOLUTIONS, 'MatMul'))
@@ -161,7 +162,7 @@ def _check_structure(path: str, network: registry.Network, pooling: str,
             layer = kernels.get(constant_name(nodes, node.input[1]))
             if layer is not None:
                 layers[layer] = name
-    check_structure(path, network, pooling, _structure(nodes), layers)
+    check_structure(path, network, pooling, _structure(nodes), layers, head)
 
 
 _CONVOLUTIONS = frozenset(('Conv2D', 'DepthwiseConv2dNative', '_FusedConv2D'))

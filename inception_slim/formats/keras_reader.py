@@ -19,7 +19,8 @@ from inception_slim.checkpoint.weight_sources import (
 )
 from inception_slim.errors import CheckpointError
 from inception_slim.formats import hdf5, keras_weights
-from inception_slim.formats.keras_weights import Layer, iter_layer_configs
+from inception_slim.formats.keras_head import Layer
+from inception_slim.formats.keras_weights import iter_layer_configs
 import numpy as np
 
 _LARGEST_CONFIG = 2**26

@@ -9,14 +9,15 @@ one exported by this package, whose layers have TF-Slim's names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 import re
 from typing import Any
 
 from inception_slim.checkpoint import ImportedWeights, LazyTensor
+from inception_slim.checkpoint.head import SLIM_HEAD
 from inception_slim.checkpoint.other_networks import describe_other_network
 from inception_slim.errors import CheckpointError
-from inception_slim.formats.lazy_tensors import as_convolution, epsilon_note, shift_epsilon
+from inception_slim.formats.keras_head import ACTIVATIONS, Layer, LayerConfig, add_head
+from inception_slim.formats.lazy_tensors import epsilon_note, shift_epsilon
 from inception_slim.formats.name_maps import base_layers, is_residual_projection
 from inception_slim.formats.structure import Node, check_structure
 from inception_slim.inference import BATCH_NORM_EPSILON
@@ -27,12 +28,6 @@ _PARAMETERS = {'kernel': 'weights', 'bias': 'biases', 'gamma': 'BatchNorm/gamma'
                'beta': 'BatchNorm/beta', 'moving_mean': 'BatchNorm/moving_mean',
                'moving_variance': 'BatchNorm/moving_variance'}
 _REPEATS = {'35': 'Repeat', '17': 'Repeat_1', '8': 'Repeat_2'}
-# Layers that may follow the last one with weights of the base network without changing predictions:
-# the rest of that network, and layers that do nothing at inference.
-_NEUTRAL_LAYERS = frozenset((
-    'Concatenate', 'Add', 'ReLU', 'CustomScaleLayer', 'Lambda', 'Rescaling', 'Dropout', 'Flatten',
-    'Reshape', 'Activation', 'Softmax', 'InputLayer', 'SpatialDropout2D', 'GaussianNoise'))
-_GRID = 8  # side of the features before the average
 # The last convolution of each branch of Inception V3's last block: their channels are the features.
 _V3_FEATURES = ('Branch_0/Conv2d_0a_1x1', 'Branch_1/Conv2d_0b_1x3', 'Branch_1/Conv2d_0c_3x1',
                 'Branch_2/Conv2d_0c_1x3', 'Branch_2/Conv2d_0d_3x1', 'Branch_3/Conv2d_0b_1x1')
@@ -44,33 +39,7 @@ _KINDS = {'Add': 'add', 'Dropout': 'identity', 'GaussianNoise': 'identity',
 _LAYOUTS = {'channels_last': 'NHWC', 'channels_first': 'NCHW'}
 
 # Layers of the base network by TF-Slim's names: a convolution, and its batch norm if it has one.
-BaseLayers = dict[str, tuple['Layer', ...]]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer with weights.
-
-    Attributes:
-      name: its name.
-      values: its weights by Keras's names, such as 'kernel'.
-    """
-
-    name: str
-    values: dict[str, LazyTensor]
-
-
-@dataclass(frozen=True)
-class _LayerConfig:
-    """An entry of a model's configuration."""
-
-    kind: str  # the class
-    name: str
-    options: Mapping[str, Any]
-
-
-class _UnsupportedHeadError(Exception):
-    """The layers after the base network are not TF-Slim's classifier; the message says why."""
+BaseLayers = dict[str, tuple[Layer, ...]]
 
 
 def iter_layer_configs(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -103,7 +72,7 @@ def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer],
       config: the configuration of the model, or None.
       holding: see `ImportedWeights`.
     """
-    configs = [_LayerConfig(kind, str(options['name']), options)
+    configs = [LayerConfig(kind, str(options['name']), options)
                for kind, options in iter_layer_configs(config)]
     own = _match_own_names(layers)
     network, base = own or _match_facenet(layers) or _match_keras_applications(path, layers)
@@ -113,8 +82,13 @@ def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer],
                     {layer: pair[0].name for layer, pair in base.items() if pair})
     base_names = {layer.name for pair in base.values() for layer in pair}
     left = {name: layer for name, layer in layers.items() if name not in base_names}
+    head = SLIM_HEAD
     if not network.has_embedding:
-        notes += _add_classifier(network, left, base_names, configs, tensors)
+        channels = tensors[f'{base_layers(network.name)[-1]}/weights'].shape[-1]
+        if network.name == 'inception_v3':
+            channels = sum(tensors[f'Mixed_7c/{name}/weights'].shape[-1] for name in _V3_FEATURES)
+        head, head_notes = add_head(network, channels, left, base_names, configs, tensors)
+        notes += head_notes
     elif left:
         notes.append(f'{len(left)} layers do not belong to the network and are left out, such as '
                      f'{", ".join(sorted(left)[:3])}.')
@@ -123,7 +97,7 @@ def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer],
         path, version, "Keras, TF-Slim's" if own else naming,
         {f'{network.scope}/{name}': tensor for name, tensor in tensors.items()},
         pooling=pooling, input_scaling=_input_scaling(path, configs),
-        notes=tuple(notes), holding=holding)
+        notes=tuple(notes), head=head, holding=holding)
 
 
 def _match_own_names(layers: Mapping[str, Layer]) -> tuple[registry.Network, BaseLayers] | None:
@@ -194,7 +168,7 @@ def _numbered(layers: Mapping[str, Layer], kind: str) -> list[Layer]:
     return [layers[name] for name in sorted(numbers, key=numbers.__getitem__)]
 
 
-def _base_tensors(path: str, network: str, base: BaseLayers, configs: list[_LayerConfig],
+def _base_tensors(path: str, network: str, base: BaseLayers, configs: list[LayerConfig],
                   ) -> tuple[dict[str, LazyTensor], list[str]]:
     """The variables of the base network, and notes."""
     tensors: dict[str, LazyTensor] = {}
@@ -230,35 +204,30 @@ def _check_kernel_size(path: str, name: str, tensors: Mapping[str, LazyTensor]) 
                               'its layers are not those of keras.applications in their order.')
 
 
-def _structure(configs: list[_LayerConfig]) -> dict[str, Node]:
+def _structure(configs: list[LayerConfig]) -> dict[str, Node]:
     """The layers of a configuration for `check_structure`."""
     return {config.name: _structure_node(config) for config in configs}
 
 
-def _structure_node(config: _LayerConfig) -> Node:
+def _structure_node(config: LayerConfig) -> Node:
     options = config.options
-    inputs = tuple(_inbound_names(options.get('inbound_nodes')))
+    inputs = config.inputs
     layout = _LAYOUTS.get(str(options.get('data_format')), '')
     kind = config.kind.rsplit('>')[-1]  # a registered class has its package before its name
     if config.kind in _CONVOLUTIONS and {'kernel_size', 'strides', 'padding'} <= set(options):
         return Node('conv', inputs, strides=_pair(options['strides']),
                     dilations=_pair(options.get('dilation_rate', 1)),
                     padding=str(options['padding']).upper(), layout=layout,
-                    groups=options.get('groups', 1), function=str(_activation(config) or 'linear'))
+                    groups=options.get('groups', 1), function=config.activation)
     if config.kind in _POOLS:
         window = options.get('pool_size', 2)
         return Node(_POOLS[config.kind], inputs, _pair(window),
                     _pair(options.get('strides') or window), layout=layout,
                     padding=str(options.get('padding', 'valid')).upper())
-    if config.kind == 'ReLU':
-        changed = [name for name in ('max_value', 'negative_slope', 'threshold')
-                   if options.get(name)]
-        return Node('activation', inputs, function='relu with ' + changed[0] if changed else 'relu')
-    if config.kind == 'Activation' and _activation(config) == 'linear':
+    if config.kind == 'Activation' and config.activation == 'linear':
         return Node('identity', inputs)
-    if config.kind in ('Activation', 'ELU', 'LeakyReLU', 'PReLU', 'Softmax'):
-        function = _activation(config) if config.kind == 'Activation' else config.kind
-        return Node('activation', inputs, function=str(function))
+    if config.kind in ACTIVATIONS:
+        return Node('activation', inputs, function=config.activation)
     if config.kind in ('BatchNormalization', 'Concatenate'):
         axis = options.get('axis', -1)
         axis = axis[0] if isinstance(axis, list) and axis else axis
@@ -281,28 +250,11 @@ def _structure_node(config: _LayerConfig) -> Node:
     return Node(_KINDS.get(config.kind, 'other'), inputs, function=config.kind)
 
 
-def _inbound_names(node: Any) -> Iterator[str]:
-    """The layers that a layer takes its inputs from, as Keras 2 or Keras 3 records them."""
-    if isinstance(node, dict):
-        history = node.get('keras_history')
-        if isinstance(history, list) and history and isinstance(history[0], str):
-            yield history[0]
-        else:
-            for value in node.values():
-                yield from _inbound_names(value)
-    elif isinstance(node, list):
-        if len(node) >= 3 and isinstance(node[0], str) and isinstance(node[1], int):
-            yield node[0]
-        else:
-            for value in node:
-                yield from _inbound_names(value)
-
-
 def _pair(sides: Any) -> tuple[int, ...]:
     return tuple(sides) if isinstance(sides, (list, tuple)) else (sides, sides)
 
 
-def _pooling(configs: list[_LayerConfig]) -> str:
+def _pooling(configs: list[LayerConfig]) -> str:
     """The pooling of a model that this package exported; keras.applications pools as TF-Slim."""
     names = [config.name for config in configs]
     if any(name.endswith('_PaddedAvgPool') for name in names):
@@ -310,7 +262,7 @@ def _pooling(configs: list[_LayerConfig]) -> str:
     return '2015' if 'Mixed_7c_Branch_3_MaxPool' in names else 'average'
 
 
-def _input_scaling(path: str, configs: list[_LayerConfig]) -> tuple | None:
+def _input_scaling(path: str, configs: list[LayerConfig]) -> tuple | None:
     """The scaling by a Rescaling layer before the base network, whose input is [0, 255]."""
     for config in configs:
         if config.kind == 'Conv2D':
@@ -326,146 +278,3 @@ def _input_scaling(path: str, configs: list[_LayerConfig]) -> tuple | None:
             raise CheckpointError(f'{path} has a Normalization layer with learned statistics, '
                                   'which is not supported; remove it and normalize the images.')
     return None
-
-
-def _add_classifier(network: registry.Network, left: Mapping[str, Layer], base_names: set[str],
-                    configs: list[_LayerConfig], tensors: dict[str, LazyTensor]) -> list[str]:
-    """Adds the classifier to `tensors` if TF-Slim's network can have it; returns notes.
-
-    Args:
-      network: the network.
-      left: the layers that are not part of the base network.
-      base_names: the names of the others.
-      configs: the configuration; may be empty.
-      tensors: the variables of the base network.
-    """
-    if not left:
-        return ['There is no classifier; only the base network is read.']
-    try:
-        dense, activation = _dense_layers(left, base_names, configs)
-        two_classes = dense[-1].values['kernel'].shape[1] == 1
-        if activation not in ('softmax', 'linear') and (activation, two_classes) != (
-                'sigmoid', True):
-            raise _UnsupportedHeadError(f'its outputs have the activation {activation}, so they '
-                                        'are not the probabilities of classes of which one is '
-                                        'right')
-        if two_classes and activation == 'softmax' and configs:
-            raise _UnsupportedHeadError('it has one output with a softmax, which is always 1')
-        _add_dense(network, dense, tensors, two_classes)
-    except _UnsupportedHeadError as reason:
-        return [f"The layers after the base network differ from TF-Slim's: {reason}. Only the "
-                'base network is read.']
-    notes = []
-    if not configs:
-        notes.append('A file of weights does not record the pooling before the classifier; '
-                     'average pooling is assumed, as in keras.applications.')
-    if two_classes:
-        notes.append('The classifier has one output'
-                     + (', whose sigmoid is the probability of class 1.' if activation == 'sigmoid'
-                        else ', taken as the logit of class 1.')
-                     + ' It is read as two classes: 0, the complement, and 1.')
-    return notes
-
-
-def _activation(config: _LayerConfig) -> str:
-    """The activation of a layer: of a dense layer, or of a layer that is nothing else."""
-    if config.kind in ('Softmax', 'ReLU'):
-        return config.kind.lower()
-    activation = config.options.get('activation')
-    if isinstance(activation, dict):
-        activation = activation.get('config', activation)
-    return 'linear' if activation is None else str(activation)
-
-
-def _dense_layers(left: Mapping[str, Layer], base_names: set[str],
-                  configs: list[_LayerConfig]) -> tuple[list[Layer], str]:
-    """The dense layers after the base network, first to last, and the activation of the last.
-
-    Raises:
-      _UnsupportedHeadError: they, or other layers there, do not make a linear classifier of
-        averaged features.
-    """
-    dense = [layer for layer in left.values()
-             if 'kernel' in layer.values and len(layer.values['kernel'].shape) == 2]
-    if len(dense) != len(left):
-        others = sorted(set(left) - {layer.name for layer in dense})
-        raise _UnsupportedHeadError(f'there is {", ".join(others[:3])}')
-    if not configs:
-        if len(dense) > 1:
-            raise _UnsupportedHeadError(f'there are {len(dense)} dense layers, and a file of '
-                                        'weights does not record their activations')
-        return dense, 'softmax'
-    positions = {config.name: position for position, config in enumerate(configs)}
-    dense.sort(key=lambda layer: (positions.get(layer.name, len(configs)), _number(layer.name)))
-    last_of_base = max(position for position, config in enumerate(configs)
-                       if config.name in base_names)
-    averaged, activation = False, 'linear'
-    for config in configs[last_of_base + 1:]:
-        if config.kind == 'Dense' or averaged and config.kind in ('Activation', 'ReLU', 'Softmax'):
-            if not averaged:
-                raise _UnsupportedHeadError('no average pooling comes before its dense layer')
-            if activation != 'linear':
-                raise _UnsupportedHeadError(f'the activation {activation} comes before '
-                                            f'{config.name}')
-            activation = _activation(config)
-        elif averaged and config.kind in ('Rescaling', 'Lambda', 'Add', 'Concatenate'):
-            raise _UnsupportedHeadError(f'there is {config.name}, a {config.kind}')
-        elif config.kind == 'GlobalAveragePooling2D' or (
-                config.kind == 'AveragePooling2D'
-                and list(config.options.get('pool_size', ())) == [_GRID] * 2):
-            averaged = True
-        elif config.kind not in _NEUTRAL_LAYERS:
-            raise _UnsupportedHeadError(f'there is {config.name}, a {config.kind}')
-    return dense, activation
-
-
-def _number(name: str) -> int:
-    match = re.search(r'\d+$', name)
-    return int(match[0]) if match else 0
-
-
-def _add_dense(network: registry.Network, dense: list[Layer], tensors: dict[str, LazyTensor],
-               two_classes: bool) -> None:
-    """Adds the classifier: the product of the dense layers, which have no activations between.
-
-    Args:
-      network: the network.
-      dense: the layers, first to last.
-      tensors: the variables; changed.
-      two_classes: there is one output, the logit of class 1. With 0 as the logit of class 0, the
-        softmax of both is the sigmoid of the output, exactly.
-    """
-    kernels = [layer.values['kernel'] for layer in dense]
-    features = tensors[f'{base_layers(network.name)[-1]}/weights'].shape[-1]
-    if network.name == 'inception_v3':
-        features = sum(tensors[f'Mixed_7c/{name}/weights'].shape[-1] for name in _V3_FEATURES)
-    if kernels[0].shape[0] != features:
-        raise _UnsupportedHeadError(f'its first dense layer has {kernels[0].shape[0]} inputs '
-                                    f'instead of {features}')
-    shape = (features, 2 if two_classes else kernels[-1].shape[1])
-
-    def with_class_0(value: np.ndarray) -> np.ndarray:
-        if two_classes:
-            value = np.concatenate([np.zeros_like(value), value], axis=-1)
-        return value.astype(np.float32)
-
-    def weights() -> np.ndarray:
-        if len(kernels) == 1:
-            return with_class_0(kernels[0].load())
-        return with_class_0(np.linalg.multi_dot([
-            kernel.load().astype(np.float64) for kernel in kernels]))
-
-    def biases() -> np.ndarray:
-        total: np.ndarray | float = 0.0
-        for layer in dense:
-            total = total @ layer.values['kernel'].load() if np.ndim(total) else total
-            if 'bias' in layer.values:
-                total = total + layer.values['bias'].load()
-        return with_class_0(np.broadcast_to(total, kernels[-1].shape[1:]))
-
-    kernel = LazyTensor(shape, np.dtype(np.float32), weights)
-    if not network.has_dense_classifier:
-        kernel = as_convolution(kernel)
-    tensors[f'{network.classifier}/weights'] = kernel
-    tensors[f'{network.classifier}/biases'] = LazyTensor(
-        shape[1:], np.dtype(np.float32), biases)

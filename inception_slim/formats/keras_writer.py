@@ -13,6 +13,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.checkpoint.head import Head
 from inception_slim.errors import ExportError
 from inception_slim.inference import BATCH_NORM_EPSILON
 from inception_slim.nets import registry
@@ -100,13 +101,24 @@ class _Builder:
         net = self.conv(net, 'Conv2d_3b_1x1', padding='valid')
         return self.max_pool(self.conv(net, 'Conv2d_4a_3x3', padding='valid'))
 
-    def classifier(self, net, name: str):
-        kernel, biases = self._weights[f'{name}/weights'], self._weights[f'{name}/biases']
-        net = self.layers.GlobalAveragePooling2D(data_format=_DATA_FORMAT, name='PreLogits')(net)
-        dense = self.layers.Dense(len(biases), activation='softmax', name='Predictions')
-        net = dense(net)
-        # In TF-Slim it is a dense layer or a 1×1 convolution.
-        self._values.append((dense, [kernel.reshape(kernel.shape[-2:]), biases]))
+    def head(self, net, head: Head, classifier: str):
+        """Adds pooling, hidden layers and the classifier."""
+        pools = {'average': self.layers.GlobalAveragePooling2D,
+                 'max': self.layers.GlobalMaxPooling2D, 'flatten': self.layers.Flatten}
+        grid = net.shape[1:]
+        net = pools[head.pool](data_format=_DATA_FORMAT, name='PreLogits')(net)
+        for number, name in enumerate((*head.hidden_layers, classifier)):
+            kernel, biases = self._weights[f'{name}/weights'], self._weights[f'{name}/biases']
+            # In TF-Slim the classifier is a dense layer or a 1×1 convolution.
+            kernel = kernel.reshape(kernel.shape[-2:])
+            if head.pool == 'flatten' and not number:  # Keras flattens by position
+                kernel = kernel.reshape(grid[2], -1, len(biases)).swapaxes(0, 1).reshape(
+                    kernel.shape)
+            dense = self.layers.Dense(
+                len(biases), activation=head.activation if name == classifier else 'relu',
+                name='Predictions' if name == classifier else name.replace('/', '_'))
+            net = dense(net)
+            self._values.append((dense, [kernel, biases]))
         return net
 
     def set_weights(self) -> None:
@@ -216,7 +228,8 @@ def keras_model(info: CheckpointInfo, weights: dict[str, np.ndarray]) -> keras.M
     network = registry.NETWORKS[info.network]
     builder = _Builder(weights, info.pooling)
     images = keras.Input((network.image_size, network.image_size, 3), name='images')
-    net = builder.classifier(BASE_NETWORKS[info.network](builder, images), network.classifier)
+    net = builder.head(BASE_NETWORKS[info.network](builder, images), info.head,
+                       network.classifier)
     model = keras.Model(images, net, name=network.scope)
     builder.set_weights()
     return model

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from inception_slim import _optional
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
+from inception_slim.checkpoint.head import detect_head
 from inception_slim.checkpoint.naming import recognize
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError, ExportError, error_summary
@@ -83,11 +84,12 @@ def read_weights(path: str) -> ImportedWeights:
         raise foreign_names_error(path, 'ONNX file')
     weights = ImportedWeights(path, 'ONNX file', 'TF-Slim', tensors,
                               pooling=detect_pooling(node.name for node in graph.node),
-                              input_range=detect_input_range(node.name for node in graph.node))
+                              input_range=detect_input_range(node.name for node in graph.node),
+                              head=detect_head((node.name for node in graph.node), path))
     check_structure(path, recognize(weights).network, weights.pooling,
                     _structure(graph, numpy_helper), slim_layers(
                         node.name for node in graph.node
-                        if node.op_type in ('Conv', 'Gemm', 'MatMul')))
+                        if node.op_type in ('Conv', 'Gemm', 'MatMul')), weights.head)
     return weights
 
 

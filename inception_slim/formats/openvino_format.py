@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from inception_slim import _optional
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
+from inception_slim.checkpoint.head import detect_head
 from inception_slim.checkpoint.naming import recognize
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError, ExportError
@@ -80,12 +81,13 @@ def read_weights(path: str) -> ImportedWeights:
         raise foreign_names_error(path, 'OpenVINO model')
     names = [operation.get_friendly_name() for operation in operations]
     imported = ImportedWeights(path, 'OpenVINO IR', 'TF-Slim', tensors,
-                               pooling=detect_pooling(names), input_range=detect_input_range(names))
+                               pooling=detect_pooling(names), input_range=detect_input_range(names),
+                               head=detect_head(names, path))
     check_structure(
         path, recognize(imported).network, imported.pooling,
         {operation.get_friendly_name(): _structure_node(operation) for operation in operations},
         slim_layers(operation.get_friendly_name() for operation in operations
-                    if operation.get_type_name() in _OPS_WITH_WEIGHTS))
+                    if operation.get_type_name() in _OPS_WITH_WEIGHTS), imported.head)
     return imported
 
 
@@ -171,7 +173,7 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     network, head = export_ops(info, fold_batch_norm(weights), 'openvino', images)
     image_size = registry.NETWORKS[info.network].image_size
     model = build_model(network, image_size, head=head, input_name='input',
-                        outputs=dict(zip(names, [op.output for op in head] or names)))
+                        outputs=dict(zip(names, [op.output for op in head[-2:]] or names)))
     os.mkdir(path)
     file = os.path.join(path, FILE)
     openvino.save_model(model, file, compress_to_fp16=settings.precision == 'float16')

@@ -10,11 +10,11 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from inception_slim._special_files import check_regular
-from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor, read
+from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
+from inception_slim.checkpoint.head import parse_head
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError, ExportError, error_summary
 from inception_slim.formats import state_dicts
-from inception_slim.formats.frozen_graph import predict
 from inception_slim.formats.name_maps import torch_names
 from inception_slim.nets import POOLINGS, registry
 import numpy as np
@@ -40,9 +40,11 @@ def read_weights(path: str) -> ImportedWeights:
         raise CheckpointError(f'{file} has an unknown pooling, {pooling!r}; supported are '
                               f'{", ".join(POOLINGS)}.')
     input_scaling, notes = _input_scaling(os.path.join(folder, 'config.json'))
-    return state_dicts.build_imported_weights(
-        path, 'safetensors file', state, pooling=pooling, input_scaling=input_scaling, notes=notes
-    )
+    weights = state_dicts.build_imported_weights(
+        path, 'safetensors file', state, pooling=pooling, input_scaling=input_scaling, notes=notes)
+    if 'head' in metadata:
+        weights.head = parse_head(metadata['head'], file)
+    return weights
 
 
 def _open(path: str) -> tuple[dict[str, LazyTensor], dict[str, str]]:
@@ -133,9 +135,8 @@ def _input_scaling(config: str) -> tuple[tuple | None, tuple[str, ...]]:
 def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
           settings: ExportSettings) -> PredictFn:
     """Writes a safetensors file; see `registry.Writer`."""
-    save(path, state_dicts.state_dict(info, weights), {'format': 'pt', 'pooling': info.pooling})
-    loaded = read(path)
-    return lambda batch: predict(*loaded, batch)[1]
+    save(path, state_dicts.state_dict(info, weights), _metadata(info))
+    return state_dicts.predict_file(path, info.head)
 
 
 def check_timm(info: CheckpointInfo) -> None:
@@ -152,7 +153,7 @@ def write_timm(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     os.mkdir(path)
     save(os.path.join(path, 'model.safetensors'),
          state_dicts.state_dict(info, weights, aux=False),
-         {'format': 'pt', 'pooling': info.pooling})
+         _metadata(info))
     network = registry.NETWORKS[info.network]
     side, half = network.image_size, [0.5] * 3
     config = {
@@ -163,8 +164,11 @@ def write_timm(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
             'classifier': torch_names(info.network)[network.classifier]}}
     with open(os.path.join(path, 'config.json'), 'w', encoding='utf-8') as file:
         json.dump(config, file, indent=2)
-    loaded = read(path)
-    return lambda batch: predict(*loaded, batch)[1]
+    return state_dicts.predict_file(path, info.head)
+
+
+def _metadata(info: CheckpointInfo) -> dict[str, str]:
+    return {'format': 'pt', 'pooling': info.pooling, 'head': str(info.head)}
 
 
 def save(path: str | os.PathLike, state: dict[str, np.ndarray], metadata: dict[str, str]) -> None:

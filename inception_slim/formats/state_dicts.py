@@ -8,12 +8,22 @@ do not.
 from __future__ import annotations
 
 from collections.abc import Mapping
+import dataclasses
 import re
+from typing import TYPE_CHECKING
 
-from inception_slim.checkpoint import MOVING_AVERAGE, CheckpointInfo, ImportedWeights, LazyTensor
+from inception_slim.checkpoint import (
+    MOVING_AVERAGE,
+    CheckpointInfo,
+    ImportedWeights,
+    LazyTensor,
+    read,
+)
+from inception_slim.checkpoint.head import Head
 from inception_slim.checkpoint.other_networks import describe_other_network
 from inception_slim.data.labels import CLASSES_OF_2015
 from inception_slim.errors import CheckpointError, ExportError
+from inception_slim.formats.frozen_graph import predict
 from inception_slim.formats.lazy_tensors import as_convolution, to_hwio, transform
 from inception_slim.formats.name_maps import (
     has_torch_names,
@@ -23,6 +33,9 @@ from inception_slim.formats.name_maps import (
 from inception_slim.inference import BATCH_NORM_EPSILON
 from inception_slim.nets import registry
 import numpy as np
+
+if TYPE_CHECKING:
+    from inception_slim.formats.registry import PredictFn
 
 # Weights that only one network has.
 _UNIQUE_WEIGHTS = {'inception_v3': 'Mixed_5b.branch1x1.conv.weight',
@@ -235,12 +248,22 @@ def state_dict(info: CheckpointInfo, weights: Mapping[str, np.ndarray], *,
     return state
 
 
+def predict_file(path: str, head: Head) -> PredictFn:
+    """Opens a written state dict, which gives logits; predictions are those of a head."""
+    info, weights = read(path)
+    info = dataclasses.replace(info, head=head)
+    return lambda batch: predict(info, weights, batch)[1]
+
+
 def check(info: CheckpointInfo) -> None:
     """Raises an ExportError if none of torchvision, timm and facenet-pytorch has the network."""
     title = registry.NETWORKS[info.network].title
     if not has_torch_names(info.network):
         raise ExportError(f'Neither torchvision nor timm has {title} as in TF-Slim; they have '
                           'Inception V3, V4 and Inception-ResNet V2. Choose onnx.')
+    if not info.head.is_classic:
+        raise ExportError(f'{info.path} has the head {info.head}; the networks of torchvision and '
+                          'timm have one dense layer after an average. Choose onnx.')
     if info.depth_multiplier not in (None, 1.0):
         raise ExportError(f'{info.path} is {title} with depth_multiplier='
                           f'{info.depth_multiplier:g}; torchvision and timm have it at full width '

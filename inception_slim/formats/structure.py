@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from inception_slim.checkpoint.head import SLIM_HEAD, Head
 from inception_slim.errors import CheckpointError
 from inception_slim.formats.node_names import slim_layers
 from inception_slim.inference.ir import INPUTS, Op, network_ops
@@ -110,7 +111,8 @@ def arithmetic_node(operation: str, inputs: tuple[str, ...], operand: np.ndarray
 
 
 def check_structure(path: str, network: registry.Network, pooling: str,
-                    nodes: Mapping[str, Node], layers: Mapping[str, str]) -> None:
+                    nodes: Mapping[str, Node], layers: Mapping[str, str],
+                    head: Head = SLIM_HEAD) -> None:
     """Compares the nodes of a file with the network.
 
     Args:
@@ -120,13 +122,14 @@ def check_structure(path: str, network: registry.Network, pooling: str,
       nodes: the nodes by name.
       layers: the node of each convolution, by the name of the layer in the network's scope;
         `/depthwise` is added for the first half of a separable convolution. The node of the
-        classifier, too, if its input has not been examined.
+        first dense layer of the head, too, if its input has not been examined.
+      head: the layers after the base network.
 
     Raises:
       CheckpointError: a layer differs; the message names the first one.
     """
     if any(name in nodes and nodes[name].kind == 'conv' for name in layers.values()):
-        _Comparison(path, network, pooling, nodes, layers).run()
+        _Comparison(path, network, pooling, nodes, layers, head).run()
 
 
 class _Comparison:
@@ -136,11 +139,12 @@ class _Comparison:
     """
 
     def __init__(self, path: str, network: registry.Network, pooling: str,
-                 nodes: Mapping[str, Node], layers: Mapping[str, str]):
+                 nodes: Mapping[str, Node], layers: Mapping[str, str], head: Head):
         self._path = path
         self._network = network
         self._nodes = nodes
         self._layers = layers
+        self._head = head
         ops = network_ops(network.name, pooling)
         self._ops = {op.output: op for op in ops}
         self._layer_of = {output: layer for layer, output in slim_layers(
@@ -193,14 +197,17 @@ class _Comparison:
         end = list(self._ops.values())[-1]
         while end.kind in ('flatten', 'avg_pool'):
             end = self._ops[end.inputs[0]]
-        head = self._layers.get(self._network.classifier, '')
+        head = self._layers.get([*self._head.hidden_layers, self._network.classifier][0], '')
         if self._nodes.get(head) is not None and self._nodes[head].inputs:
             name = self._skip(self._nodes[head].inputs[0], _AFTER_FEATURES)
             kind = self._kind(name)
-            if kind in ('avg', 'mean'):
+            pool = self._head.pool
+            if pool == 'flatten':
+                return self._compare(end.output, name, head)
+            if kind in {'average': ('avg', 'mean'), 'max': ('max',)}[pool]:
                 return self._compare(end.output, self._nodes[name].inputs[0], head)
-            if kind in ('max', 'conv', 'concat', 'activation', 'add'):
-                self._refuse(head, f'the input {self._describe(name)}', 'an average of the grid')
+            if kind in ('avg', 'mean', 'max', 'conv', 'concat', 'activation', 'add'):
+                self._refuse(head, f'the input {self._describe(name)}', f'the {pool} of the grid')
         name = self._find_end(end)
         if name is not None:
             self._compare(end.output, name, name)

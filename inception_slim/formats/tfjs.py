@@ -14,7 +14,7 @@ from inception_slim.checkpoint import ImportedWeights, LazyTensor
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError
 from inception_slim.formats import keras_weights
-from inception_slim.formats.keras_weights import Layer
+from inception_slim.formats.keras_head import Layer
 import numpy as np
 
 _LARGEST_JSON = 2**26

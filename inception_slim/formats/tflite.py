@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.inference.engines import warm_up
 from inception_slim.inference.graph import (
     EMBEDDING_EPSILON,
+    add_head,
+    constant_graph,
+    extract_subgraph,
     fold_batch_norm,
-    frozen_graph,
     has_last_layer,
+    pop_head,
 )
-from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -20,24 +23,22 @@ if TYPE_CHECKING:
     from inception_slim.formats.registry import ExportSettings, PredictFn
 
 # Operations of the last layer, of the length of an embedding and of prewhitening.
-_FLOAT_OPS = ['FULLY_CONNECTED', 'SOFTMAX', 'L2_NORMALIZATION', 'MEAN', 'SQUARED_DIFFERENCE', 'SUB',
-              'SQRT', 'MAXIMUM', 'DIV']
+_FLOAT_OPS = ['FULLY_CONNECTED', 'SOFTMAX', 'LOGISTIC', 'L2_NORMALIZATION', 'MEAN',
+              'SQUARED_DIFFERENCE', 'SUB', 'SQRT', 'MAXIMUM', 'DIV']
 
 
 def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
           settings: ExportSettings) -> PredictFn:
     """Writes a TFLite file; see `registry.Writer`."""
     values = fold_batch_norm(weights)
-    network = registry.NETWORKS[info.network]
-    last_layer = [values[f'{network.classifier}/{name}'] for name in ('weights', 'biases')
-                  ] if has_last_layer(info) else []
-    definition = frozen_graph(info, values, ['features'])
+    layers = pop_head(info, values) if has_last_layer(info) else []
+    definition = extract_subgraph(
+        constant_graph(info, values, classify=False).as_graph_def(), ['features'])
     with tf.Graph().as_default() as graph, tf.Session() as session:
         tf.import_graph_def(definition, name='')
         inputs, features = (graph.get_tensor_by_name(name) for name in ('inputs:0', 'features:0'))
         converter = tf.lite.TFLiteConverter.from_session(
-            session, [inputs], [_result(features, *last_layer,
-                                        is_embedding=network.has_embedding)])
+            session, [inputs], [_result(info, features, layers)])
         if settings.precision != 'float32':
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if settings.precision == 'float16':
@@ -60,16 +61,18 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     return predict
 
 
-def _result(features: tf.Tensor, kernel: np.ndarray | None = None,
-            biases: np.ndarray | None = None, *, is_embedding: bool) -> tf.Tensor:
-    """The probabilities, the embeddings at length 1, or without a last layer the features."""
-    if kernel is None:
+def _result(info: CheckpointInfo, features: tf.Tensor,
+            layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> tf.Tensor:
+    """The predictions, the embeddings at length 1, or without a last layer the features."""
+    if not layers:
         return features
-    # A dense layer, also where TF-Slim has a 1×1 convolution: see `_convert_to_int8`.
-    outputs = tf.linalg.matmul(features, kernel.reshape(kernel.shape[-2:])) + biases
-    if is_embedding:
-        return tf.nn.l2_normalize(outputs, 1, EMBEDDING_EPSILON, name='embeddings')
-    return tf.nn.softmax(outputs, name='predictions')
+    # Dense layers, also where TF-Slim has a 1×1 convolution: see `_convert_to_int8`.
+    logits, predictions = add_head(features, [
+        (tf.constant(weights.reshape(weights.shape[-2:])), tf.constant(biases))
+        for weights, biases in layers], info.head.activation, [None] * len(layers), 'predictions')
+    if info.embedding_size is not None:
+        return tf.nn.l2_normalize(logits, 1, EMBEDDING_EPSILON, name='embeddings')
+    return predictions
 
 
 def _convert_to_int8(converter: tf.lite.TFLiteConverter, images: np.ndarray) -> bytes:

@@ -19,12 +19,10 @@ from inception_slim.checkpoint import (
     CheckpointInfo,
     ImportedWeights,
     LazyTensor,
-    read as read_checkpoint,
 )
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError
 from inception_slim.formats import state_dicts
-from inception_slim.formats.frozen_graph import predict
 import numpy as np
 
 if TYPE_CHECKING:
@@ -352,8 +350,7 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
           settings: ExportSettings) -> PredictFn:
     """Writes a `.pth` file; see `registry.Writer`."""
     save(path, state_dicts.state_dict(info, weights))
-    loaded = read_checkpoint(path)
-    return lambda batch: predict(*loaded, batch)[1]
+    return state_dicts.predict_file(path, info.head)
 
 
 def save(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -> None:

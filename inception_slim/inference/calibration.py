@@ -10,10 +10,14 @@ from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.inference import calibration_cache, tf_graph_builder
 from inception_slim.inference.cpu_features import available_cores, has_bfloat16, has_vnni
 from inception_slim.inference.engines.session import SessionEngine, malloc_trim
-from inception_slim.inference.graph import graph_with_placeholders, has_last_layer
+from inception_slim.inference.graph import (
+    graph_with_placeholders,
+    has_last_layer,
+    head_node_names,
+    pop_head,
+)
 from inception_slim.inference.ir import Op, head_ops, to_ops
 from inception_slim.inference.quantization import CalibrationStats, QuantizedNetwork, calibrate
-from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -52,7 +56,8 @@ def load_or_calibrate(info: CheckpointInfo, values: dict[str, np.ndarray],
         values, network=info.network, pooling=info.pooling, format=_CACHE_FORMAT,
         tensorflow=tf.__version__, calibrated_in=_calibration_dtype().name, vnni=has_vnni(),
         pool_first=pool_first,
-        **({} if info.input_range == 'inception' else {'input_range': info.input_range}))
+        **({} if info.input_range == 'inception' else {'input_range': info.input_range}),
+        **({} if info.head.pool == 'average' else {'head': info.head.pool}))
     path = calibration_cache.cache_path(cache, info.network, key)
     network = calibration_cache.load(
         path, key, calibration_cache.images_digest(images()) if same_images else None)
@@ -99,15 +104,11 @@ def export_ops(info: CheckpointInfo, values: dict[str, np.ndarray], engine: str,
       The network up to 'features', and the float32 ops from there to `output_names`; none without
       a last layer.
     """
-    network = registry.NETWORKS[info.network]
     head = []
     if has_last_layer(info):
-        weights, biases = (values.pop(f'{network.classifier}/{name}')
-                           for name in ('weights', 'biases'))
-        # The name in TF-Slim's graph, so that the file can be read again.
-        kind = 'Conv2D' if weights.ndim == 4 else 'MatMul'
-        head = head_ops(weights, biases, f'{network.scope}/{network.classifier}/{kind}',
-                        network.has_embedding)
+        # The names in TF-Slim's graph, so that the file can be read again.
+        head = head_ops(pop_head(info, values), 'normalize' if info.embedding_size is not None
+                        else info.head.activation, head_node_names(info))
     if images is None:
         return to_ops(*graph_with_placeholders(info, values), 'features'), head
     return calibrate_network(info, values, images, available_cores(), accumulates_in_int32=False,

@@ -9,6 +9,7 @@ import threading
 from typing import Any, TypeAlias
 
 from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.checkpoint.head import SLIM_HEAD
 from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS, fold_input_scaling
 from inception_slim.checkpoint.options import PREWHITEN
 from inception_slim.data import preprocessing
@@ -23,6 +24,9 @@ import tf_slim as slim
 # The files of the images of a batch, in error messages; what is no path is named by its number.
 ImageNames: TypeAlias = Sequence[Any] | np.ndarray | None
 EMBEDDING_EPSILON = 1e-10  # FaceNet's: the squared length of an embedding is taken as at least this
+_ACTIVATIONS = {'softmax': tf.nn.softmax, 'sigmoid': tf.nn.sigmoid, 'linear': tf.identity}
+_POOLINGS = frozenset(('AvgPool', 'Mean', 'MaxPool'))
+_AFTER_POOLING = frozenset(('Cast', 'Identity', 'Reshape', 'Squeeze', 'Transpose'))
 # Keras chooses the base classes of a layer class when it is first used, by changing `__bases__`:
 # two threads that build their first network at the same time could see them half changed.
 _build_lock = threading.Lock()
@@ -153,15 +157,30 @@ def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
 
     with _build_lock, tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, (None, image_size, image_size, 3), name='inputs')
+        is_classic = info.head == SLIM_HEAD
         with _inference_scopes(network, get_variable, pool_first, info.pooling):
             if info.input_range == PREWHITEN:
                 with tf.name_scope(PREWHITEN):
                     images = tf.identity(preprocessing.prewhiten(images), 'images')
             net, end_points = network.build(
-                tf.cast(images, dtype), size, is_training=False, **arguments)
-        features = network.features(end_points) if size else net
-        outputs = {'features': tf.reshape(features, (-1, features.shape[-1]))}
-        if size and network.has_embedding:
+                tf.cast(images, dtype), size if is_classic else None, is_training=False,
+                **arguments)
+        features = _pool(network.features(end_points) if size and is_classic else net,
+                         info.head.pool)
+        outputs = {'features': features}
+        if size and not is_classic:
+            layers, channels = [], features.shape[-1]
+            for layer in (*info.head.hidden_layers, network.classifier):
+                channels_before, channels = channels, len(values.get(f'{layer}/biases', ()))
+                shape = [channels_before, channels]
+                if layer == network.classifier and not network.has_dense_classifier:
+                    shape = [1, 1, *shape]
+                layers.append((get_variable(None, f'{network.scope}/{layer}/weights', shape),
+                               get_variable(None, f'{network.scope}/{layer}/biases', [channels])))
+            outputs.update(zip(output_names(info), add_head(
+                tf.cast(features, tf.float32), layers, info.head.activation,
+                head_node_names(info), f'{network.scope}/Predictions/Reshape_1/')))
+        elif size and network.has_embedding:
             net = tf.cast(net, tf.float32)
             outputs.update(prelogits=net, embeddings=tf.nn.l2_normalize(net, 1, EMBEDDING_EPSILON))
         elif size:
@@ -169,6 +188,77 @@ def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
         for name, output in outputs.items():
             tf.identity(tf.cast(output, tf.float32), name)
     return graph
+
+
+def _pool(features: tf.Tensor, pool: str) -> tf.Tensor:
+    """The features `[N, channels]` of a head, from pooled features, which are an average."""
+    if pool == 'average':
+        return tf.reshape(features, (-1, features.shape[-1]))
+    grid = last_grid(features)
+    if pool == 'max':
+        grid = tf.nn.max_pool(grid, grid.shape[1:3], 1, 'VALID')
+        return tf.reshape(grid, (-1, grid.shape[-1]))
+    return tf.reshape(tf.transpose(grid, (0, 3, 1, 2)), (-1, grid.shape[1:].num_elements()))
+
+
+def last_grid(features: tf.Tensor) -> tf.Tensor:
+    """Finds the last grid of a network, `[N, height, width, channels]`, from its features."""
+    op = features.op
+    while op.type in _AFTER_POOLING:
+        op = op.inputs[0].op
+    return op.inputs[0] if op.type in _POOLINGS else op.outputs[0]
+
+
+def head_node_names(info: CheckpointInfo) -> list[str]:
+    """The nodes of the dense layers of a head, by which readers of the file find the weights."""
+    network = registry.NETWORKS[info.network]
+    scope = network.scope if info.head == SLIM_HEAD else f'{info.head.scope}/{network.scope}'
+    last = 'MatMul' if network.has_dense_classifier else 'Conv2D'
+    return [*(f'{scope}/{layer}/MatMul' for layer in info.head.hidden_layers),
+            f'{scope}/{network.classifier}/{last}']
+
+
+def pop_head(info: CheckpointInfo,
+             values: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Removes the weights and biases of the layers of a head from folded values, in order."""
+    return [(values.pop(f'{layer}/weights'), values.pop(f'{layer}/biases'))
+            for layer in (*info.head.hidden_layers, registry.NETWORKS[info.network].classifier)]
+
+
+def add_head(
+    features: tf.Tensor,
+    layers: Sequence[tuple[tf.Tensor, tf.Tensor]],
+    activation: str,
+    names: Sequence[str | None],
+    predictions_name: str | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Adds the dense layers of a head, in float32, with ReLU between them.
+
+    Args:
+      features: `[N, channels]`.
+      layers: weights, of dense layers or 1×1 convolutions, and biases; the last is the classifier.
+      activation: of the classifier, one of `OUTPUT_ACTIVATIONS`.
+      names: of the node of each layer; None for any.
+      predictions_name: of the predictions; None for any.
+
+    Returns:
+      The logits and the predictions, `[N, num_classes]`.
+    """
+    net = features
+    for (weights, biases), name in zip(layers, names):
+        if net is not features:
+            net = tf.nn.relu(net)
+        weights, biases = (tf.cast(value, tf.float32) for value in (weights, biases))
+        # With a slash at their ends the names are absolute.
+        product, total = (None, None) if name is None else (
+            f'{name}/', f'{name.rpartition("/")[0]}/BiasAdd/')
+        if weights.shape.rank == 4:
+            net = tf.reshape(net, (-1, 1, 1, net.shape[-1]))
+            net = tf.nn.conv2d(net, weights, 1, 'VALID', name=product)
+            net = tf.squeeze(tf.nn.bias_add(net, biases, name=total), (1, 2))
+        else:
+            net = tf.nn.bias_add(tf.matmul(net, weights, name=product), biases, name=total)
+    return net, _ACTIVATIONS[activation](net, name=predictions_name)
 
 
 @contextlib.contextmanager

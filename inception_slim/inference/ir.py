@@ -7,7 +7,7 @@ folded batch norm and the pooling after the 1×1 convolution.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import functools
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ class Op(NamedTuple):
 
     Attributes:
       kind: conv, dense, relu, max_pool, avg_pool, concat, add, scale, shift, prewhiten, flatten,
-        softmax or normalize.
+        softmax, sigmoid, linear (which changes nothing) or normalize.
       inputs: names of the values that it takes.
       output: name of the value that it computes.
       weights: `[out, in / groups, height, width]`; of a dense layer, `[in, out]`.
@@ -84,19 +84,44 @@ def network_ops(name: str, pooling: str) -> tuple[Op, ...]:
     return tuple(to_ops(graph, weights, 'features'))
 
 
-def head_ops(weights: np.ndarray, biases: np.ndarray, name: str = 'logits',
-             is_embedding: bool = False) -> list[Op]:
+def head_ops(layers: Sequence[tuple[np.ndarray, np.ndarray]], activation: str,
+             names: Sequence[str] = ()) -> list[Op]:
     """The ops from 'features' to the logits and 'predictions', or to 'embeddings' of length 1.
 
     Args:
-      weights: of a 1×1 convolution or of a dense layer.
-      biases: `[num_classes]`.
-      name: of the logits, or of the embeddings before normalization.
-      is_embedding: whether the last layer is an embedding.
+      layers: weights, of dense layers or 1×1 convolutions, and biases; the last is the classifier
+        or the embedding. There are ReLUs between them.
+      activation: of the last layer, one of `OUTPUT_ACTIVATIONS`; 'normalize' for an embedding.
+      names: of the layers' values; by default the last one is 'logits'.
     """
-    last = (Op('normalize', [name], 'embeddings', factor=EMBEDDING_EPSILON) if is_embedding
-            else Op('softmax', [name], 'predictions'))
-    return [Op('dense', ['features'], name, weights.reshape(weights.shape[-2:]), biases), last]
+    names = names or [*(f'hidden_{number}' for number in range(len(layers) - 1)), 'logits']
+    ops: list[Op] = []
+    for (weights, biases), name in zip(layers, names):
+        if ops:
+            ops.append(Op('relu', [ops[-1].output], f'{ops[-1].output}/relu'))
+        ops.append(Op('dense', [ops[-1].output if ops else 'features'], name,
+                      weights.reshape(weights.shape[-2:]), biases))
+    if activation == 'normalize':
+        return [*ops, Op('normalize', [ops[-1].output], 'embeddings', factor=EMBEDDING_EPSILON)]
+    return [*ops, Op(activation, [ops[-1].output], 'predictions')]
+
+
+def pooled_grid(ops: Sequence[Op]) -> tuple[str, str]:
+    """The last grid of a network, and the kind of op by which it becomes 'features'.
+
+    Args:
+      ops: from `to_ops`.
+
+    Returns:
+      The name of the grid's value; 'avg_pool', 'max_pool' or 'flatten'.
+    """
+    producers = {op.output: op for op in ops}
+    op = ops[-1]
+    while op.kind == 'flatten':
+        source = op.inputs[0]
+        op = producers[source]
+    is_pool = op.kind in ('avg_pool', 'max_pool') and not any(op.padding)
+    return (op.inputs[0], op.kind) if is_pool else (source, 'flatten')
 
 
 class _GraphReader:
@@ -216,6 +241,7 @@ _HANDLERS: dict[str, Callable[[_GraphReader, tf.Operation], Op | None] | None] =
     'Placeholder': None,
     'Const': None,
     'Identity': _GraphReader._alias,
+    'Transpose': _GraphReader._alias,  # of the last grid, to channels first, as all values here are
     'BiasAdd': None,  # read with the product before it
     'Pad': _GraphReader._pad,
     'Conv2D': _GraphReader._conv,

@@ -30,6 +30,7 @@ from inception_slim.inference.graph import (
     check_finite_output,
     fold_batch_norm,
     has_last_layer,
+    pop_head,
 )
 from inception_slim.inference.image_input import ImageInput, ImagePreparer, validate_images
 from inception_slim.inference.options import InferenceOptions
@@ -246,9 +247,7 @@ def load(
     threads = num_threads or available_cores()
     head: ClassifierHead | None = None
     if has_last_layer(info):
-        head_weights, head_biases = (values.pop(f'{network.classifier}/{name}')
-                                     for name in ('weights', 'biases'))
-        head = build_head(engine_name, head_weights, head_biases, threads)
+        head = build_head(engine_name, pop_head(info, values), info.head.activation, threads)
     if dtype == 'int8':
 
         def images() -> np.ndarray:

@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from inception_slim.data import preprocessing
-from inception_slim.inference.ir import INPUTS, Op
+from inception_slim.inference.ir import INPUTS, Op, pooled_grid
 from inception_slim.inference.quantization import (
     CalibrationStats,
     QuantizedNetwork,
@@ -114,14 +114,13 @@ def fake_quant_graph(network: QuantizedNetwork) -> tf.Graph:
 
     Returns:
       A graph from `inputs`, which the caller shifts or prewhitens if the network does, to
-      `features` before the last average pool, `[N, height, width, channels]`: a converter would
-      quantize the average too.
+      `features` before they are pooled, `[N, height, width, channels]`: a converter would
+      quantize an average too.
     """
-    last = max(index for index, op in enumerate(network.ops) if op.kind == 'avg_pool')
     with tf.Graph().as_default() as graph:
         builder = _FakeQuantBuilder(network.image_size, tf.float32, network.ranges)
-        builder.add_all(network.ops[:last])
-        tf.identity(builder.values[network.ops[last].inputs[0]], 'features')
+        builder.add_all(network.ops)
+        tf.identity(builder.values[pooled_grid(network.ops)[0]], 'features')
     return graph
 
 
@@ -259,7 +258,9 @@ class _GraphBuilder:
         if op.kind == 'scale':
             return value * np.asarray(op.factor, self._dtype.as_numpy_dtype)
         if op.kind == 'flatten':
-            return tf.reshape(value, (-1, value.shape[-1]))
+            if value.shape.rank == 4:
+                value = tf.transpose(value, (0, 3, 1, 2))
+            return tf.reshape(value, (-1, math.prod(value.shape[1:])))
         raise ValueError(f'{op.output} has the kind {op.kind}, which is not supported here.')
 
     def _conv(self, op: Op, value: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ import hashlib
 import os
 
 from inception_slim import checkpoint as checkpoints, data
+from inception_slim.checkpoint.head import Head
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import TrainingError
 from inception_slim.evaluation.loaders import (
@@ -151,8 +152,9 @@ def retrain(
     weights[f'{network.classifier}/weights'] = kernel.reshape(
         kernel.shape if network.has_dense_classifier else (1, 1, *kernel.shape))
     weights[f'{network.classifier}/biases'] = biases
-    checkpoints.write_network(dataclasses.replace(info, global_step=None), weights, destination,
-                              options.overwrite, images.class_names)
+    head = Head(info.head.pool)  # of the features
+    checkpoints.write_network(dataclasses.replace(info, global_step=None, head=head), weights,
+                              destination, options.overwrite, images.class_names)
     logits = {part: values @ kernel + biases for part, (values, _) in arrays.items()
               if len(values)}
     accuracy = {part: float(np.mean(logits[part].argmax(1) == arrays[part][1]))
@@ -179,7 +181,9 @@ def _compute_features(files: list[str], checkpoint: str | os.PathLike,
                       ) -> tuple[dict[str, np.ndarray], list[str]]:
     """The features of the readable images by path, and the other images."""
     stored = FeatureCache(folder, cache_key(weights, network=info.network, pooling=info.pooling,
-                                            precision=options.precision))
+                                            precision=options.precision,
+                                            **({} if info.head.pool == 'average'
+                                               else {'head': info.head.pool})))
     missing = stored.missing(files)
     unreadable: list[str] = []
     if missing:

@@ -31,7 +31,7 @@ import torchvision
 
 _tf_logging.import_tensorflow_quietly()
 import inception_slim  # noqa: E402
-from inception_slim import checkpoint, formats  # noqa: E402
+from inception_slim import checkpoint, formats, inference  # noqa: E402
 from inception_slim.formats import frozen_graph  # noqa: E402
 
 CLOSE = 1e-4  # of the largest logit
@@ -237,6 +237,16 @@ def check_tensorflow_js(folder: str) -> None:
         checkpoint.restore(session, prefix)
         actual = session.run(features, {inputs: images()}).reshape(expected.shape)
     assert_close('nsfwjs, trained, features against keras.applications', actual, expected)
+    net = reference.output
+    for number, (units, activation) in enumerate(
+            ((256, 'relu'), (128, 'relu'), (5, 'softmax')), 1):
+        layer = keras.layers.Dense(units, activation)
+        net = layer(net)
+        layer.set_weights([values[f'dense_{number}/{name}'] for name in ('kernel', 'bias')])
+    expected = np.asarray(keras.Model(reference.input, net)(images(), training=False))
+    with inference.load(prefix) as predictor:
+        assert_close('nsfwjs, trained, predictions of its three dense layers',
+                     predictor.predict(images()), expected)
 
 
 def main() -> None:

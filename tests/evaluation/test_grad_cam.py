@@ -4,7 +4,8 @@ import os
 
 from helpers import GOLDEN, thin, write_golden_checkpoint
 from inception_slim import checkpoint, inference
-from inception_slim.evaluation.grad_cam import Heatmaps, last_conv_block
+from inception_slim.evaluation.grad_cam import Heatmaps
+from inception_slim.inference.graph import last_grid
 from inception_slim.nets import registry
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ class TestHeatmaps:
         with Heatmaps(ELEVEN) as heatmaps:
             found = np.stack(list(heatmaps.compute(images, classes)))
             graph = heatmaps._session.graph
-            block = last_conv_block(graph.get_tensor_by_name('features:0'))
+            block = last_grid(graph.get_tensor_by_name('features:0'))
             values = heatmaps._session.run(block, {heatmaps._inputs: images})
             count, height, width, channels = values.shape
             step = 1 / 64
@@ -50,13 +51,13 @@ class TestHeatmaps:
         assert not np.allclose(zero, one) and not np.allclose(zero, mean)
 
     @pytest.mark.parametrize('name', ['inception_v1', 'inception_v2'])
-    def test_last_conv_block(self, name, monkeypatch):
+    def test_last_grid(self, name, monkeypatch):
         if name == 'inception_v1':
             thin(monkeypatch)
         info, weights = checkpoint.read(
             os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585'))
         graph = inference.constant_graph(info, inference.fold_batch_norm(weights))
-        block = last_conv_block(graph.get_tensor_by_name('features:0'))
+        block = last_grid(graph.get_tensor_by_name('features:0'))
         assert 'Mixed_5c/' in block.name and block.shape.as_list()[1:3] == [7, 7]
 
     @pytest.mark.slow
@@ -74,7 +75,7 @@ class TestHeatmaps:
         images = np.random.RandomState(0).uniform(-1, 1, (1, side, side, 3)).astype(np.float32)
         with Heatmaps(path) as heatmaps:
             found, = heatmaps.compute(images, np.array([5]))
-            block = last_conv_block(heatmaps._session.graph.get_tensor_by_name('features:0'))
+            block = last_grid(heatmaps._session.graph.get_tensor_by_name('features:0'))
             values = heatmaps._session.run(block, {heatmaps._inputs: images})[0]
         expected = np.maximum(values @ layer.reshape(layer.shape[-2:])[:, 5], 0) / found.size
         assert found.max() > 0 and found.shape == ((7, 7) if side == 224 else (8, 8))

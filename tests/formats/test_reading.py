@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pickletools
+import re
 import tarfile
 
 from golden import graph_of_2015
@@ -288,19 +289,36 @@ class TestKeras:
             np.testing.assert_allclose(predictions[:, 0], 1 - expected, atol=1e-6)
 
     @pytest.mark.parametrize('top, message', [
-        ([('GlobalAveragePooling2D', 'pool', {}),
-          ('Dense', 'predictions', {'activation': 'sigmoid'})], 'have the activation sigmoid'),
         ([('GlobalAveragePooling2D', 'pool', {}), ('Dense', 'predictions', {}),
-          ('Activation', 'act', {'activation': 'tanh'})], 'have the activation tanh'),
-        ([('GlobalMaxPooling2D', 'pool', {}), ('Dense', 'predictions', {})],
-         'there is pool, a GlobalMaxPooling2D'),
-        ([('Flatten', 'flat', {}), ('Dense', 'predictions', {})], 'no average pooling comes')])
-    def test_reads_base_network_if_head_is_unsupported(self, tmp_path, names, top, message):
+          ('Activation', 'act', {'activation': 'tanh'})],
+         r'act \(Activation\) has the activation tanh'),
+        ([('GlobalAveragePooling2D', 'pool', {}), ('LayerNormalization', 'norm', {}),
+          ('Dense', 'predictions', {'activation': 'elu'})],
+         r'norm \(LayerNormalization\) is not supported here; predictions \(Dense\) has the '
+         'activation elu'),
+        ([('GlobalAveragePooling2D', 'pool', {}), ('Dropout', 'drop', {}),
+          ('Dense', 'predictions', {'inbound_nodes': [[['pool', 0, 0, {}]]]})],
+         r'predictions \(Dense\) takes pool instead of drop'),
+        ([('AveragePooling2D', 'pool', {'pool_size': [4, 4]}), ('Dense', 'predictions', {})],
+         'pool .* does not pool the whole grid of 8×8'),
+        ([('GlobalAveragePooling2D', 'pool', {}), ('Dense', 'predictions', {'activation': 'relu'})],
+         'the activation of the last one is relu'),
+        ([('Flatten', 'flat', {}), ('Dense', 'predictions', {})],
+         r'predictions has the shape \[\d+, 11\] and takes \d+ values')])
+    def test_names_layers_that_cannot_be_mapped(self, tmp_path, names, top, message):
         _, weights = checkpoint.read(SLIM_V2)
         self.write_file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights,
-                  self.config(names['keras/InceptionV3'], top))
+                        self.config(names['keras/InceptionV3'], top))
+        info = checkpoint.inspect(tmp_path / 'model.h5')
+        assert info.num_classes is None and re.search(message, info.notes[0])
+
+    def test_reads_base_network_if_head_is_unsupported(self, tmp_path, names):
+        _, weights = checkpoint.read(SLIM_V2)
+        self.write_file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights, self.config(
+            names['keras/InceptionV3'], [('GlobalAveragePooling2D', 'pool', {}),
+                                         ('Dense', 'predictions', {'activation': 'tanh'})]))
         info, actual = checkpoint.read(tmp_path / 'model.h5')
-        assert info.num_classes is None and message in info.notes[0]
+        assert info.num_classes is None and 'Only the base network is read.' in info.notes[0]
         assert_same(actual, {name: value for name, value in weights.items()
                              if 'Logits' not in name})
         with pytest.raises(CheckpointError, match='cannot be written as keras, only as .*onnx'):

@@ -63,10 +63,13 @@ class ExampleStore:
     Args:
       keep_images: store the preprocessed images of the most confident misclassifications, which
         `heatmap_pngs` needs.
+      activation: of the network's head; the probability of a prediction is a softmax unless it is
+        'sigmoid'.
     """
 
-    def __init__(self, *, keep_images: bool = False):
+    def __init__(self, *, keep_images: bool = False, activation: str = 'softmax'):
         self._keep_images = keep_images
+        self._activation = activation
         self._encoder = ThumbnailEncoder()
         self._probabilities: list[np.ndarray] = []
         self._correct: list[np.ndarray] = []
@@ -88,8 +91,12 @@ class ExampleStore:
         """
         classes = logits.argmax(axis=1)
         exact = logits.astype(np.float64)
-        # The softmax of the largest logit, whose own exponential is 1.
-        probabilities = 1 / np.exp(exact - exact.max(axis=1, keepdims=True)).sum(axis=1)
+        largest = exact.max(axis=1, keepdims=True)
+        if self._activation == 'sigmoid':
+            with np.errstate(over='ignore'):
+                probabilities = 1 / (1 + np.exp(-largest[:, 0]))
+        else:  # the softmax of the largest logit, whose own exponential is 1
+            probabilities = 1 / np.exp(exact - largest).sum(axis=1)
         self._probabilities.append(probabilities)
         self._correct.append(labels == predictions)
         for image, name, label, prediction, predicted_class, probability in zip(

@@ -47,7 +47,7 @@ class Engine(Protocol):
 
 
 class ClassifierHead(Protocol):
-    """Computes logits and probabilities from features, in float32."""
+    """Computes logits and predictions from features, in float32."""
 
     channels: int  # of the features
 
@@ -55,7 +55,7 @@ class ClassifierHead(Protocol):
         """`[N, channels]` to `[N, num_classes]`."""
 
     def predictions(self, features: np.ndarray) -> np.ndarray:
-        """`[N, channels]` to probabilities, `[N, num_classes]`."""
+        """`[N, channels]` to predictions, `[N, num_classes]`: the activation of the logits."""
 
     def close(self) -> None:
         """Frees the memory of the head."""

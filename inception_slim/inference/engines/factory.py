@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.inference.engines import ClassifierHead, Engine
 from inception_slim.inference.engines.session import SessionClassifierHead, SessionEngine
@@ -62,11 +64,18 @@ def build_int8_engine(name: str, network: QuantizedNetwork, threads: int,
     return tflite.TFLiteEngine(network, threads)
 
 
-def build_head(engine: str, weights: np.ndarray, biases: np.ndarray,
+def build_head(engine: str, layers: Sequence[tuple[np.ndarray, np.ndarray]], activation: str,
                threads: int) -> ClassifierHead:
-    """Builds the classifier layer, in OpenVINO for its engine and in TensorFlow for all others."""
+    """Builds the layers of a head, in OpenVINO for its engine and in TensorFlow for all others.
+
+    Args:
+      engine: the name of the engine that computes the features.
+      layers: the weights and biases of the dense layers; the last is the classifier.
+      activation: of the classifier, one of `OUTPUT_ACTIVATIONS`.
+      threads: to run on.
+    """
     if engine == 'openvino':
         from inception_slim.inference.engines import openvino_engine
 
-        return openvino_engine.OpenVINOClassifierHead(weights, biases, threads)
-    return SessionClassifierHead(weights, biases, threads)
+        return openvino_engine.OpenVINOClassifierHead(layers, activation, threads)
+    return SessionClassifierHead(layers, activation, threads)

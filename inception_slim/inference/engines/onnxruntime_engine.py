@@ -17,7 +17,7 @@ _MAX_MICRO_BATCH = 4
 _OPERATORS = {
     'conv': 'Conv', 'dense': 'Gemm', 'max_pool': 'MaxPool', 'avg_pool': 'AveragePool',
     'relu': 'Relu', 'concat': 'Concat', 'add': 'Add', 'scale': 'Mul', 'shift': 'Add',
-    'flatten': 'Flatten', 'softmax': 'Softmax',
+    'flatten': 'Flatten', 'softmax': 'Softmax', 'sigmoid': 'Sigmoid', 'linear': 'Identity',
 }
 
 

@@ -83,22 +83,21 @@ class OpenVINOEngine:
 
 
 class OpenVINOClassifierHead:
-    """The classifier layer in float32, on OpenVINO's threads, which are awake already.
+    """The layers of a head in float32, on OpenVINO's threads, which are awake already.
 
     Args:
-      weights: of a 1×1 convolution or of a dense layer.
-      biases: `[num_classes]`.
-      threads: to run on.
+      layers, activation, threads: see `factory.build_head`.
     """
 
-    def __init__(self, weights: np.ndarray, biases: np.ndarray, threads: int):
+    def __init__(self, layers: Sequence[tuple[np.ndarray, np.ndarray]], activation: str,
+                 threads: int):
         import openvino
         from openvino import opset8
 
-        self.channels = weights.shape[-2]
+        self.channels = layers[0][0].shape[-2]
         features = opset8.parameter([-1, self.channels], np.float32)
         values = {'features': features.output(0)}
-        _add_ops(head_ops(weights, biases), values, {})
+        _add_ops(head_ops(layers, activation), values, {})
         outputs = {name: name for name in ('logits', 'predictions')}
         model = openvino.Model(_results(values, outputs), [features], 'classifier')
         self._lock = threading.Lock()
@@ -226,6 +225,10 @@ def _translate(op: Op, inputs: list[Any]) -> Any:
         return opset8.reshape(value, np.array([0, -1]), True)
     if op.kind == 'softmax':
         return opset8.softmax(value, 1)
+    if op.kind == 'sigmoid':
+        return opset8.sigmoid(value)
+    if op.kind == 'linear':
+        return value
     raise ValueError(f'{op.output} has the kind {op.kind}, which is not supported here.')
 
 

@@ -7,11 +7,13 @@ waiting for the others, and memory stays low.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import ctypes
 
 from inception_slim.inference.engines import first_call_lock
+from inception_slim.inference.graph import add_head
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -79,34 +81,36 @@ class SessionEngine:
 
 
 class SessionClassifierHead:
-    """The classifier layer in TensorFlow.
+    """The layers of a head in TensorFlow.
 
-    Always float32, whatever the precision of the engine: it is small, and its rounding would
+    Always float32, whatever the precision of the engine: they are small, and their rounding would
     decide the class. It uses TensorFlow because NumPy's thread pool would compete with
     TensorFlow's.
 
     Args:
-      weights: of a 1×1 convolution or of a dense layer.
-      biases: `[num_classes]`.
+      layers: the weights, of dense layers or 1×1 convolutions, and biases; the last is the
+        classifier.
+      activation: of the classifier, one of `OUTPUT_ACTIVATIONS`.
       threads: to run on.
     """
 
-    def __init__(self, weights: np.ndarray, biases: np.ndarray, threads: int):
-        weights = weights.reshape(weights.shape[-2:])
-        self.channels = len(weights)
+    def __init__(self, layers: Sequence[tuple[np.ndarray, np.ndarray]], activation: str,
+                 threads: int):
+        values = [value for weights, biases in layers
+                  for value in (weights.reshape(weights.shape[-2:]), biases)]
+        self.channels = len(values[0])
         with tf.Graph().as_default() as graph:
             features = tf.placeholder(tf.float32, (None, self.channels))
             variables = [tf.Variable(tf.placeholder(tf.float32, value.shape), use_resource=False)
-                         for value in (weights, biases)]
-            logits = tf.nn.bias_add(tf.matmul(features, variables[0]), variables[1])
-            predictions = tf.nn.softmax(logits)
+                         for value in values]
+            outputs = add_head(features, list(zip(variables[::2], variables[1::2])), activation,
+                               [None] * len(layers))
         self._session = tf.Session(graph=graph, config=single_thread_config(threads))
         self._session.run(
             [variable.initializer for variable in variables],
-            {variable.initializer.inputs[1]: value
-             for variable, value in zip(variables, (weights, biases))})
+            {variable.initializer.inputs[1]: value for variable, value in zip(variables, values)})
         self.logits, self.predictions = (
-            self._session.make_callable(output, [features]) for output in (logits, predictions))
+            self._session.make_callable(output, [features]) for output in outputs)
 
     def close(self) -> None:
         self._session.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 import threading
 import warnings
@@ -10,11 +11,16 @@ from inception_slim._tf_logging import suppress_stderr
 from inception_slim.checkpoint.options import PREWHITEN
 from inception_slim.inference.engines import warm_up
 from inception_slim.inference.graph import extract_subgraph
+from inception_slim.inference.ir import pooled_grid
 from inception_slim.inference.quantization import QuantizedNetwork, is_input_shifted
 from inception_slim.inference.tf_graph_builder import fake_quant_graph
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+# How the last grid becomes features, by the kind of its op.
+_POOLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    'avg_pool': lambda grid: grid.mean((1, 2)), 'max_pool': lambda grid: grid.max((1, 2)),
+    'flatten': lambda grid: grid.transpose(0, 3, 1, 2).reshape(len(grid), -1)}
 _LARGEST_PREWHITENED = 4  # deviations from the mean of an image; larger values are clipped
 
 
@@ -27,6 +33,7 @@ class TFLiteEngine:
     def __init__(self, network: QuantizedNetwork, threads: int):
         self._model: bytes | None = build_model(network)
         self._network = network
+        self._pool = _POOLS[pooled_grid(network.ops)[1]]
         self._multi_threaded = self._interpreter(threads)
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
@@ -45,7 +52,7 @@ class TFLiteEngine:
         images = prepare_images(self._network, images)
         if len(images) == 1:
             with self._lock:
-                return _invoke(self._multi_threaded, images)
+                return self._pool(_invoke(self._multi_threaded, images))
         single = [images[start:start + 1] for start in range(len(images))]
         return np.concatenate(list(self._workers.map(self._run_in_worker, single)))
 
@@ -53,7 +60,7 @@ class TFLiteEngine:
         if not hasattr(self._per_thread, 'interpreter'):
             with self._lock:  # stderr is suppressed for the whole process
                 self._per_thread.interpreter = self._interpreter(1)
-        return _invoke(self._per_thread.interpreter, image)
+        return self._pool(_invoke(self._per_thread.interpreter, image))
 
     def close(self) -> None:
         self._workers.shutdown()
@@ -63,7 +70,7 @@ class TFLiteEngine:
 def _invoke(interpreter: tf.lite.Interpreter, image: np.ndarray) -> np.ndarray:
     interpreter.set_tensor(interpreter.get_input_details()[0]['index'], image)
     interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]['index']).mean((1, 2))
+    return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
 
 
 def prepare_images(network: QuantizedNetwork, images: np.ndarray) -> np.ndarray:
@@ -78,7 +85,7 @@ def prepare_images(network: QuantizedNetwork, images: np.ndarray) -> np.ndarray:
 
 
 def build_model(network: QuantizedNetwork) -> bytes:
-    """A TFLite model with int8 convolutions, up to the last average pool.
+    """A TFLite model with int8 convolutions, up to the last grid.
 
     Its images are those of `prepare_images`.
     """

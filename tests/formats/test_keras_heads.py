@@ -1,0 +1,164 @@
+"""Keras models whose heads are not TF-Slim's, compared with the predictions of Keras."""
+
+import os
+import warnings
+
+from golden.weights import images
+from helpers import GOLDEN, some_slow
+from inception_slim import checkpoint, formats, inference
+from inception_slim.formats import keras_writer
+import keras
+from keras import layers
+import numpy as np
+import pytest
+import tensorflow as tf2
+import tensorflow.compat.v1 as tf
+
+ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
+
+
+def average():
+    return layers.GlobalAveragePooling2D()
+
+
+# The text of each head, and its layers.
+HEADS = {
+    'average-sigmoid': lambda: [average(), layers.Dense(5, 'sigmoid')],
+    'average-linear': lambda: [average(), layers.Dropout(0.5), layers.Dense(5)],
+    'average-relu-relu-softmax': lambda: [  # as in nsfwjs
+        layers.AveragePooling2D(8), layers.Flatten(), layers.Dense(12, 'relu'), layers.Dropout(0.5),
+        layers.Dense(9, 'relu'), layers.Dropout(0.25), layers.Dense(5, 'softmax')],
+    'average-relu-sigmoid': lambda: [
+        layers.BatchNormalization(), average(), layers.BatchNormalization(epsilon=0.01),
+        layers.Dense(12, use_bias=False), layers.BatchNormalization(scale=False),
+        layers.Activation('relu'), layers.Dropout(0.5), layers.BatchNormalization(),
+        layers.Dense(9), layers.Dense(5), layers.BatchNormalization(),
+        layers.Activation('sigmoid')],
+    'max-relu-softmax': lambda: [
+        layers.GlobalMaxPooling2D(), layers.Dense(12), layers.ReLU(),
+        layers.Dense(1, 'sigmoid')],
+    'flatten-relu-softmax': lambda: [
+        layers.BatchNormalization(), layers.Flatten(), layers.BatchNormalization(),
+        layers.Dense(12, 'relu'), layers.Dense(5), layers.Softmax()],
+}
+
+
+@pytest.fixture(scope='module')
+def base():
+    """A narrow Inception V3 up to its last grid, with trained layers' ranges of values."""
+    model = keras_writer.keras_model(*checkpoint.read(ELEVEN))
+    return keras.Model(model.input, model.get_layer('PreLogits').input)
+
+
+def build(base, head):
+    """A Keras model with random weights in its head."""
+    net = base.output
+    rng = np.random.RandomState(0)
+    for layer in head:
+        net = layer(net)
+        layer.set_weights([rng.uniform(0.5, 1.5, value.shape) if 'variance' in weight.name
+                           or weight.name == 'gamma' else rng.normal(size=value.shape) / np.sqrt(
+                               value.shape[0] if value.ndim == 2 else 100)
+                           for weight, value in zip(layer.weights, layer.get_weights())])
+    return keras.Model(base.input, net)
+
+
+def answers(model):
+    """What Keras predicts; two classes for one output."""
+    expected = model.predict(images(3), verbose=0)
+    return np.concatenate([1 - expected, expected], 1) if expected.shape[1] == 1 else expected
+
+
+def assert_predicts(path, expected, **options):
+    with inference.load(path, **options) as predictor:
+        np.testing.assert_allclose(predictor.predict(images(3)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('head', some_slow(HEADS, 3))
+def test_predicts_as_keras(base, head, tmp_path):
+    model = build(base, HEADS[head]())
+    expected = answers(model)
+    assert np.ptp(expected, 0).max() > 1e-3  # images differ
+    model.save(tmp_path / 'model.keras')
+    assert checkpoint.convert(tmp_path / 'model.keras', tmp_path / 'slim').head == (
+        checkpoint.inspect(tmp_path / 'model.keras').head)
+    assert str(checkpoint.inspect(tmp_path / 'slim').head) == head
+    assert_predicts(tmp_path / 'slim', expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('engine', ['onnxruntime', 'openvino', 'session'])
+@pytest.mark.parametrize('head', HEADS)
+def test_engines(base, head, engine, tmp_path):
+    if engine != 'session':
+        pytest.importorskip(engine)
+    model = build(base, HEADS[head]())
+    model.save(tmp_path / 'model.keras')
+    assert_predicts(tmp_path / 'model.keras', answers(model), engine=engine)
+
+
+def run_saved_model(path, batch):
+    serve = tf2.saved_model.load(path).signatures['serving_default']
+    return serve(images=tf2.constant(batch))['predictions'].numpy()
+
+
+def run_frozen(path, batch):
+    with tf.Graph().as_default(), tf.Session() as session:
+        with open(path, 'rb') as file:
+            tf.import_graph_def(tf.GraphDef.FromString(file.read()), name='')
+        return session.run('InceptionV3/Predictions/Reshape_1:0', {'input:0': batch})
+
+
+def run_tflite(path, batch):
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of its removal
+        interpreter = tf.lite.Interpreter(path)
+    interpreter.resize_tensor_input(0, batch.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(0, batch)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]['index'])
+
+
+def run_onnx(path, batch):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    return session.run(None, {session.get_inputs()[0].name: batch})[0]
+
+
+def run_openvino(path, batch):
+    openvino = pytest.importorskip('openvino')
+    model = openvino.Core().compile_model(os.path.join(path, 'openvino_model.xml'), 'CPU',
+                                          {'INFERENCE_PRECISION_HINT': 'f32'})
+    return model(batch)['predictions']
+
+
+def run_keras(path, batch):
+    return keras.models.load_model(path).predict(batch, verbose=0)
+
+
+RUNS = {'saved-model': run_saved_model, 'frozen': run_frozen, 'tflite': run_tflite,
+        'onnx': run_onnx, 'openvino': run_openvino, 'keras': run_keras}
+
+
+@pytest.mark.parametrize('head', some_slow(['max-relu-sigmoid', *HEADS], 1))
+@pytest.mark.parametrize('format', RUNS)
+def test_exports(base, head, format, tmp_path):
+    """Each export, run by its own library, predicts as Keras, and is read again with its head."""
+    if format in ('onnx', 'openvino'):
+        pytest.importorskip(format)
+    layers = HEADS[head]() if head in HEADS else [
+        keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(12, 'relu'),
+        keras.layers.Dense(5, 'sigmoid')]
+    model = build(base, layers)
+    model.save(tmp_path / 'model.keras')
+    path = str(tmp_path / ('out.keras' if format == 'keras' else 'out'))
+    formats.export(tmp_path / 'model.keras', path, format=format)
+    np.testing.assert_allclose(RUNS[format](path, images(3)), answers(model), atol=1e-5)
+    if format != 'tflite':
+        info, weights = checkpoint.read(path)
+        assert str(info.head) == head
+        _, expected = checkpoint.read(tmp_path / 'model.keras')
+        for name in weights:
+            if name.startswith('Logits/'):
+                np.testing.assert_allclose(weights[name], expected[name], rtol=1e-6)
