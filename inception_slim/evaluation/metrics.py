@@ -250,9 +250,9 @@ class _FeatureExtractor:
         images = [source for source in sources if isinstance(source, _Source)]
         if images:
             info = inspect_checkpoint(checkpoint, options)
-            if not info.head.is_classic:
+            if info.head.pool != 'average':
                 raise CheckpointError(f'{info.path} has the head {info.head}; generative metrics '
-                                      'need the average of the last grid, and one dense layer.')
+                                      'need the average of the last grid.')
             self._image_size = registry.NETWORKS[info.network].image_size
             self._predictor: Predictor = self._context.enter_context(
                 open_predictor(checkpoint, options, lambda: next(
@@ -280,6 +280,10 @@ class _FeatureExtractor:
 
     def logits_without_biases(self, source: _Source, unreadable: list[str]) -> np.ndarray:
         """The products of the features and the weights of the classifier, `[N, num_classes]`."""
+        info = self._predictor.info
+        if info.head.hidden:
+            raise CheckpointError(f'{info.path} has the head {info.head}; the Inception Score '
+                                  'needs one dense layer.')
         count = 0
         for names, features in self.features(source, unreadable):
             if not count:

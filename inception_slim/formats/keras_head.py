@@ -121,8 +121,9 @@ def add_head(network: registry.Network, channels: int, left: Mapping[str, Layer]
                            'Only the base network is read.']
     notes = []
     if not configs:
-        notes.append('A file of weights does not record the pooling before the classifier; '
-                     'average pooling is assumed, as in keras.applications.')
+        notes.append('A file of weights does not record the pooling before the classifier and its '
+                     'activation; average pooling and a softmax are assumed, as in '
+                     'keras.applications.')
     activation = parts[-1].activation
     if layers[-1][1].shape == (1,):
         notes.append('The classifier has one output'

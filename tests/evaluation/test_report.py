@@ -59,6 +59,13 @@ def noise(count, side):
 
 class TestExampleStore:
 
+    def test_sigmoid(self):
+        """Each class of a multi-label network has a probability of its own."""
+        examples = ExampleStore(activation='sigmoid')
+        examples.add(noise(2, 8), ['a', 'b'], np.array([0, 1]), np.array([0, 0]),
+                     np.float32([[2, 1], [-300, -400]]))
+        np.testing.assert_allclose(examples.probabilities, [1 / (1 + np.exp(-2)), np.exp(-300)])
+
     def test_keeps_the_most_confident_of_each_cell(self):
         _, examples, labels, predictions, logits = random_evaluation(800, 3, noise(4, 8))
         exponents = np.exp(logits.astype(np.float64))

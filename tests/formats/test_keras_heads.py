@@ -4,8 +4,10 @@ import os
 import warnings
 
 from golden.weights import images
+import helpers
 from helpers import GOLDEN, some_slow
-from inception_slim import checkpoint, formats, inference
+from inception_slim import checkpoint, cli, formats, inference
+from inception_slim.errors import CheckpointError
 from inception_slim.formats import keras_writer
 import keras
 from keras import layers
@@ -95,6 +97,52 @@ def test_engines(base, head, engine, tmp_path):
     model = build(base, HEADS[head]())
     model.save(tmp_path / 'model.keras')
     assert_predicts(tmp_path / 'model.keras', answers(model), engine=engine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('engine', ['session', 'tflite', 'openvino'])
+@pytest.mark.parametrize('head', ['max-relu-softmax', 'flatten-relu-softmax'])
+def test_int8(base, head, engine, tmp_path):
+    """In int8 the last grid is pooled as in float32, and the head stays in float32."""
+    if engine == 'openvino':
+        pytest.importorskip(engine)
+    model = build(base, HEADS[head]())
+    model.save(tmp_path / 'model.keras')
+    with inference.load(tmp_path / 'model.keras') as predictor:
+        features = predictor.features(images(3))
+    with inference.load(tmp_path / 'model.keras', engine=engine, precision='int8',
+                        calibration_images=images(8)) as predictor:
+        quantized = predictor.features(images(3))
+        np.testing.assert_allclose(predictor.predict(images(3)), answers(model), atol=0.05)
+    assert np.abs(quantized - features).max() < 0.1 * features.max()
+
+
+@pytest.mark.parametrize('head', some_slow(['average-linear', 'average-sigmoid'], 1))
+def test_classify_uses_the_activation(base, head, tmp_path, capsys):
+    """A head without activation is printed as it is, not in percent."""
+    build(base, HEADS[head]()).save(tmp_path / 'model.keras')
+    file = os.path.join(GOLDEN, 'legacy_scripts', 'images', 'checks_01.jpg')
+    report = tmp_path / 'report.html'
+    assert cli.main(['classify', str(tmp_path / 'model.keras'), file, '--report', str(report)]) == 0
+    with inference.load(tmp_path / 'model.keras') as predictor:
+        values = np.sort(predictor.predict(file)[0])[::-1]
+        logits = np.sort(predictor.logits(file)[0])[::-1]
+    expected = logits if head == 'average-linear' else 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+    text = f'{values[0]:.4g}' if head == 'average-linear' else f'{values[0]:.2%}'
+    assert text in capsys.readouterr().out and text in report.read_text()
+
+
+def test_restore_names_the_head(base, tmp_path):
+    """TF-Slim's graph has no hidden layers; without `Logits` the base network is restored."""
+    build(base, HEADS['max-relu-softmax']()).save(tmp_path / 'model.keras')
+    with tf.Graph().as_default(), tf.Session() as session:
+        helpers.build(num_classes=2, is_training=False, create_aux_logits=False,
+                      depth_multiplier=0.05, min_depth=4)
+        with pytest.raises(CheckpointError, match=r"has the head max-relu-softmax.*\['Logits'\]"):
+            checkpoint.restore(session, tmp_path / 'model.keras')
+        result = checkpoint.restore(session, tmp_path / 'model.keras', exclude=['Logits'])
+    assert all('/Logits/' in name for name in result.excluded)
 
 
 def run_saved_model(path, batch):
