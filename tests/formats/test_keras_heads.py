@@ -25,17 +25,17 @@ def average():
 
 # The text of each head, and its layers.
 HEADS = {
-    'average-sigmoid': lambda: [average(), layers.Dense(5, 'sigmoid')],
-    'average-linear': lambda: [average(), layers.Dropout(0.5), layers.Dense(5)],
-    'average-relu-relu-softmax': lambda: [  # as in nsfwjs
-        layers.AveragePooling2D(8), layers.Flatten(), layers.Dense(12, 'relu'), layers.Dropout(0.5),
-        layers.Dense(9, 'relu'), layers.Dropout(0.25), layers.Dense(5, 'softmax')],
     'average-relu-sigmoid': lambda: [
         layers.BatchNormalization(), average(), layers.BatchNormalization(epsilon=0.01),
         layers.Dense(12, use_bias=False), layers.BatchNormalization(scale=False),
         layers.Activation('relu'), layers.Dropout(0.5), layers.BatchNormalization(),
         layers.Dense(9), layers.Dense(5), layers.BatchNormalization(),
         layers.Activation('sigmoid')],
+    'average-sigmoid': lambda: [average(), layers.Dense(5, 'sigmoid')],
+    'average-linear': lambda: [average(), layers.Dropout(0.5), layers.Dense(5)],
+    'average-relu-relu-softmax': lambda: [  # as in nsfwjs
+        layers.AveragePooling2D(8), layers.Flatten(), layers.Dense(12, 'relu'), layers.Dropout(0.5),
+        layers.Dense(9, 'relu'), layers.Dropout(0.25), layers.Dense(5, 'softmax')],
     'max-relu-softmax': lambda: [
         layers.GlobalMaxPooling2D(), layers.Dense(12), layers.ReLU(),
         layers.Dense(1, 'sigmoid')],
@@ -76,7 +76,7 @@ def assert_predicts(path, expected, **options):
         np.testing.assert_allclose(predictor.predict(images(3)), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize('head', some_slow(HEADS, 3))
+@pytest.mark.parametrize('head', some_slow(HEADS, 2))
 def test_predicts_as_keras(base, head, tmp_path):
     model = build(base, HEADS[head]())
     expected = answers(model)
@@ -117,7 +117,8 @@ def test_int8(base, head, engine, tmp_path):
     assert np.abs(quantized - features).max() < 0.1 * features.max()
 
 
-@pytest.mark.parametrize('head', some_slow(['average-linear', 'average-sigmoid'], 1))
+@pytest.mark.slow
+@pytest.mark.parametrize('head', ['average-linear', 'average-sigmoid'])
 def test_classify_uses_the_activation(base, head, tmp_path, capsys):
     """A head without activation is printed as it is, not in percent."""
     build(base, HEADS[head]()).save(tmp_path / 'model.keras')
@@ -185,12 +186,12 @@ def run_keras(path, batch):
     return keras.models.load_model(path).predict(batch, verbose=0)
 
 
-RUNS = {'saved-model': run_saved_model, 'frozen': run_frozen, 'tflite': run_tflite,
-        'onnx': run_onnx, 'openvino': run_openvino, 'keras': run_keras}
+RUNS = {'frozen': run_frozen, 'onnx': run_onnx, 'openvino': run_openvino, 'keras': run_keras,
+        'saved-model': run_saved_model, 'tflite': run_tflite}
 
 
 @pytest.mark.parametrize('head', some_slow(['max-relu-sigmoid', *HEADS], 1))
-@pytest.mark.parametrize('format', RUNS)
+@pytest.mark.parametrize('format', some_slow(RUNS, 2))
 def test_exports(base, head, format, tmp_path):
     """Each export, run by its own library, predicts as Keras, and is read again with its head."""
     if format in ('onnx', 'openvino'):
