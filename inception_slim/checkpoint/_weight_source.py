@@ -31,12 +31,15 @@ class WeightSource(Protocol):
         None if it records none.
       naming: the naming scheme of the original file; None if the tensors' names show it.
       notes: other differences from TF-Slim's network, and how they were handled; sentences.
+      has_structure: whether the file declares the structure of the network, which the reader has
+        compared; else it holds weights only.
       unpacked: the temporary folder with the files of the archive `prefix`, which it stands for in
         messages, and which must live as long as this object; None without an archive.
     """
 
     prefix: str
     version: str
+    has_structure: bool
     unpacked: tempfile.TemporaryDirectory | None
 
     @property

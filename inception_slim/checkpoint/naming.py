@@ -58,6 +58,8 @@ class CheckpointInfo:
       input_range: what images the weights take, one of `INPUT_RANGES`; only Inception-ResNet V1 has
         another than 'inception', which is [-1, 1].
       head: the layers after the base network.
+      has_structure: whether the file declares the structure of its network, which was compared;
+        else it holds weights only, of which shapes alone are compared.
     """
 
     path: str
@@ -80,6 +82,7 @@ class CheckpointInfo:
     embedding_size: int | None = None
     input_range: str = 'inception'
     head: Head = SLIM_HEAD
+    has_structure: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,7 +212,8 @@ def build_info(source: WeightSource, mapping: NameMapping) -> CheckpointInfo:
         depth_multiplier=depth_multiplier, min_depth=min_depth,
         pooling=source.pooling, notes=(*source.notes, *_embedding_notes(mapping, source)),
         embedding_size=embedding_size, input_range=_input_range(network, source, embedding_size),
-        head=source.head if num_classes is not None else SLIM_HEAD)
+        head=source.head if num_classes is not None else SLIM_HEAD,
+        has_structure=source.has_structure)
 
 
 def _input_range(network: registry.Network, source: WeightSource, size: int | None) -> str:

@@ -39,6 +39,7 @@ class TFCheckpoint:
     input_scaling = None
     naming = None
     notes = ()
+    has_structure = False
     unpacked: tempfile.TemporaryDirectory | None = None
 
     def __init__(self, path: str | os.PathLike):

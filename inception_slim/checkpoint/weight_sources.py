@@ -55,6 +55,7 @@ class ImportedWeights:
       notes: other differences from TF-Slim's network, and how they were handled; sentences.
       input_range: of Inception-ResNet V1, the range that the file records; None if none.
       head: the layers after the base network.
+      has_structure: see `WeightSource`.
       holding: an object that must live as long as this one, such as an open file.
       unpacked: see `WeightSource`.
     """
@@ -68,6 +69,7 @@ class ImportedWeights:
     notes: tuple[str, ...] = ()
     input_range: str | None = None
     head: Head = SLIM_HEAD
+    has_structure: bool = False
     holding: Any = field(default=None, repr=False)
     unpacked: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 

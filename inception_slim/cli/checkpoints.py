@@ -53,6 +53,8 @@ def describe(info: checkpoint.CheckpointInfo) -> str:
         ('batch-norm gammas', yes(info.has_gammas)),
         ('moving averages', yes(info.has_moving_averages)),
         ('optimizer slots', info.optimizer or 'none'),
+        ('structure', "in the file, equal to the network's" if info.has_structure else
+         'not in the file, which holds weights only'),
     ]
     if info.embedding_size is not None:
         rows.append(('images', _INPUT_RANGES.get(

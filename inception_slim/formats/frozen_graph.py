@@ -126,7 +126,7 @@ def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Imported
     is_own = not any(name.endswith(('moving_variance', _FOLDED_WEIGHTS)) for name in constants)
     weights = ImportedWeights(path, version, 'TF-Slim', tensors, pooling=detect_pooling(by_name),
                               input_scaling=find_input_scaling(by_name, constants),
-                              notes=notes, head=detect_head(by_name, path),
+                              notes=notes, head=detect_head(by_name, path), has_structure=True,
                               input_range=detect_input_range(by_name) if is_own else None)
     if tensors:
         mapping = recognize(weights)
@@ -149,6 +149,7 @@ def check_variables_structure(path: str, weights: ImportedWeights,
         if layers <= set(slim_layers(
                 name for name, node in nodes.items() if node.op in (*_CONVOLUTIONS, 'MatMul'))):
             _check_structure(path, mapping.network, weights.pooling, nodes, {})
+            weights.has_structure = True
 
 
 def _check_structure(path: str, network: registry.Network, pooling: str,
@@ -320,7 +321,7 @@ def _from_2015_graph(path: str, version: str, constants: Mapping[str, LazyTensor
             for layer, name in inception_2015_names().items()})
     return ImportedWeights(
         path, version, 'December 2015', tensors, pooling=pooling,
-        input_scaling=find_input_scaling(nodes, constants), notes=notes)
+        input_scaling=find_input_scaling(nodes, constants), notes=notes, has_structure=True)
 
 
 def folded_graph(info: CheckpointInfo, weights: dict[str, np.ndarray],

@@ -97,7 +97,7 @@ def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer],
         path, version, "Keras, TF-Slim's" if own else naming,
         {f'{network.scope}/{name}': tensor for name, tensor in tensors.items()},
         pooling=pooling, input_scaling=_input_scaling(path, configs),
-        notes=tuple(notes), head=head, holding=holding)
+        notes=tuple(notes), head=head, has_structure=bool(configs), holding=holding)
 
 
 def _match_own_names(layers: Mapping[str, Layer]) -> tuple[registry.Network, BaseLayers] | None:

@@ -82,7 +82,7 @@ def read_weights(path: str) -> ImportedWeights:
             _add_weights(tensors, *layer, node, constants)
     if not tensors:
         raise foreign_names_error(path, 'ONNX file')
-    weights = ImportedWeights(path, 'ONNX file', 'TF-Slim', tensors,
+    weights = ImportedWeights(path, 'ONNX file', 'TF-Slim', tensors, has_structure=True,
                               pooling=detect_pooling(node.name for node in graph.node),
                               input_range=detect_input_range(node.name for node in graph.node),
                               head=detect_head((node.name for node in graph.node), path))

@@ -82,7 +82,7 @@ def read_weights(path: str) -> ImportedWeights:
     names = [operation.get_friendly_name() for operation in operations]
     imported = ImportedWeights(path, 'OpenVINO IR', 'TF-Slim', tensors,
                                pooling=detect_pooling(names), input_range=detect_input_range(names),
-                               head=detect_head(names, path))
+                               head=detect_head(names, path), has_structure=True)
     check_structure(
         path, recognize(imported).network, imported.pooling,
         {operation.get_friendly_name(): _structure_node(operation) for operation in operations},

@@ -7,7 +7,7 @@ import shutil
 
 import h5py
 from helpers import GOLDEN
-from inception_slim import checkpoint, formats
+from inception_slim import checkpoint, cli, formats
 from inception_slim.checkpoint import CheckpointError
 import onnx
 import pytest
@@ -192,3 +192,16 @@ def test_another_structure_is_refused(name, change, files, tmp_path):
     edit(path, function)
     with pytest.raises(CheckpointError, match=message):
         checkpoint.inspect(path)
+
+
+def test_weights_only_are_named(files, tmp_path, capsys):
+    for suffix in SUFFIXES.values():
+        assert checkpoint.inspect(files / f'model{suffix}').has_structure
+    path = tmp_path / 'model.h5'
+    shutil.copy(files / 'model.h5', path)
+    with h5py.File(path, 'r+') as file:
+        del file.attrs['model_config']
+    for name in (path, SLIM_V2):
+        assert not checkpoint.inspect(name).has_structure
+        assert cli.main(['inspect', str(name)]) == 0
+        assert 'not in the file, which holds weights only' in capsys.readouterr().out
