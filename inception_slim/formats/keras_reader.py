@@ -20,10 +20,11 @@ from inception_slim.checkpoint.weight_sources import (
 from inception_slim.errors import CheckpointError
 from inception_slim.formats import hdf5, keras_weights
 from inception_slim.formats.keras_head import Layer
-from inception_slim.formats.keras_weights import iter_layer_configs
+from inception_slim.formats.keras_weights import model_layers
 import numpy as np
 
 _LARGEST_CONFIG = 2**26
+_GROUPS = ('_layer_checkpoint_dependencies', 'layers', 'vars')  # in the paths of weights
 # The weights in the order in which Keras numbers them. Batch norm may lack the first ones.
 _CONVOLUTION, _NORM = ('kernel', 'bias'), ('gamma', 'beta', 'moving_mean', 'moving_variance')
 
@@ -81,26 +82,33 @@ def _unzip(path: str) -> tuple[Any, BinaryIO]:
 
 
 def _layers(path: str, opened: Any, config: Any) -> dict[str, Layer]:
-    names = _names_by_class_and_number(config)
+    names = _names_by_path(config)
     layers: dict[str, Layer] = {}
     for dataset in hdf5.datasets(path, opened):
         _add_dataset(path, layers, dataset, names)
     return layers
 
 
-def _names_by_class_and_number(config: Any) -> dict[str, str]:
-    """Maps names such as `conv2d_7`, which older releases of Keras 3 save, to the layers' names."""
-    names: dict[str, str] = {}
+def _names_by_path(config: Any, parents: tuple[str, ...] = ()) -> dict[tuple[str, ...], str]:
+    """Maps paths such as `functional/conv2d_7` to the layers' names.
+
+    tf_keras and older releases of Keras 3 save a layer by its class and its number in its model.
+    """
+    names: dict[tuple[str, ...], str] = {}
     counts: dict[str, int] = {}
-    for kind, layer_config in iter_layer_configs(config):
+    for kind, options in model_layers(config):
         snake = re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', kind.replace('2D', '2d')).lower()
         number = counts[snake] = counts.get(snake, -1) + 1
-        names[snake if not number else f'{snake}_{number}'] = str(layer_config['name'])
+        path = (*parents, snake if not number else f'{snake}_{number}')
+        if 'layers' in options:
+            names.update(_names_by_path({'config': options}, path))
+        else:
+            names[path] = str(options['name'])
     return names
 
 
 def _add_dataset(path: str, layers: dict[str, Layer], dataset: hdf5.Dataset,
-                 names: dict[str, str]) -> None:
+                 names: dict[tuple[str, ...], str]) -> None:
     """Adds a dataset to its layer, if it is one of the weights."""
     parents, parameter = dataset.parents, dataset.name.removesuffix(':0')
     layer = _last_part(parents[-1])
@@ -110,7 +118,9 @@ def _add_dataset(path: str, layers: dict[str, Layer], dataset: hdf5.Dataset,
             raise CheckpointError(
                 f'{path} was written by a release of Keras that does not store the names of '
                 'layers; save the whole model as .keras.')
-        layer = dataset.group_name or names.get(container, container)
+        containers = tuple(part for name in parents for part in re.split(r'[\\/]', name)
+                           if part not in _GROUPS)
+        layer = dataset.group_name or names.get(containers, container)
         is_convolution = len(dataset.siblings.get('0', ())) > 1
         order = _CONVOLUTION if is_convolution else _NORM[-len(dataset.siblings):]
         if not parameter.isdigit() or int(parameter) >= len(order):

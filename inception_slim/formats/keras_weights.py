@@ -42,23 +42,29 @@ _LAYOUTS = {'channels_last': 'NHWC', 'channels_first': 'NCHW'}
 BaseLayers = dict[str, tuple[Layer, ...]]
 
 
-def iter_layer_configs(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Iterates over the layers of a configuration in order; nested models are flattened.
+def model_layers(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Iterates over the layers of a model in order.
 
     Yields:
-      The class and the configuration of each layer; the latter has its `name`.
+      The class and the configuration of each layer; the latter has its `name`, and `layers` if it
+      is a nested model.
     """
     inner = config.get('config', {}) if isinstance(config, dict) else {}
     layers = inner.get('layers', []) if isinstance(inner, dict) else inner
     for layer in layers if isinstance(layers, list) else []:
-        if not isinstance(layer, dict) or not isinstance(layer.get('config'), dict):
-            continue
-        if 'layers' in layer['config']:
-            yield from iter_layer_configs(layer)
-        else:
+        if isinstance(layer, dict) and isinstance(layer.get('config'), dict):
             yield str(layer.get('class_name')), {
                 'name': layer.get('name'), 'inbound_nodes': layer.get('inbound_nodes'),
                 **layer['config']}
+
+
+def iter_layer_configs(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Iterates over the layers of a configuration in order; nested models are flattened."""
+    for kind, options in model_layers(config):
+        if 'layers' in options:
+            yield from iter_layer_configs({'config': options})
+        else:
+            yield kind, options
 
 
 def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer], config: Any,
@@ -75,7 +81,8 @@ def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer],
     configs = [LayerConfig(kind, str(options['name']), options)
                for kind, options in iter_layer_configs(config)]
     own = _match_own_names(layers)
-    network, base = own or _match_facenet(layers) or _match_keras_applications(path, layers)
+    network, base = own or _match_facenet(layers) or _match_keras_applications(
+        path, layers, configs)
     tensors, notes = _base_tensors(path, network.name, base, configs)
     pooling = _pooling(configs)
     check_structure(path, network, pooling, _structure(configs),
@@ -127,10 +134,16 @@ def _match_facenet(layers: Mapping[str, Layer]) -> tuple[registry.Network, BaseL
                      for name, keras_name in keras_names.items()}
 
 
-def _match_keras_applications(path: str, layers: Mapping[str, Layer],
+def _match_keras_applications(path: str, layers: Mapping[str, Layer], configs: list[LayerConfig],
                               ) -> tuple[registry.Network, BaseLayers]:
     """Finds the layers of a model of keras.applications by their numbers."""
     convolutions, norms = (_numbered(layers, kind) for kind in ('conv2d', 'batch_normalization'))
+    # Where the inputs of layers are recorded, another layer may have been numbered before them.
+    norm_after = {config.inputs[0]: config.name for config in configs
+                  if config.kind == 'BatchNormalization' and config.inputs}
+    if norm_after:
+        convolutions = [layer for layer in convolutions if norm_after.get(layer.name) in layers]
+        norms = [layers[norm_after[layer.name]] for layer in convolutions]
     residual = all(name in layers for name in ('block35_1_conv', 'block8_10_conv', 'conv_7b'))
     network = registry.NETWORKS['inception_resnet_v2' if residual else 'inception_v3']
     unnamed = [name for name in base_layers(network.name)

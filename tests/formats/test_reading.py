@@ -22,6 +22,7 @@ from inception_slim.checkpoint import CheckpointError
 from inception_slim.formats import (
     ExportError,
     frozen_graph,
+    keras_reader,
     safetensors_format,
     state_dicts,
     torch_format,
@@ -265,6 +266,45 @@ class TestKeras:
         assert info.notes[0].startswith('Batch norm used epsilon 0.0001')
         for name, value in actual.items():
             np.testing.assert_allclose(value, weights[name], atol=2e-7)
+
+    def test_layers_of_nested_models_are_numbered_for_themselves(self):
+        """As tf_keras and older releases of Keras 3 number them in `.keras` files."""
+        def model(kind, *layers):
+            return {'class_name': kind, 'config': {'layers': list(layers)}}
+
+        convolution, last = ({'class_name': 'Conv2D', 'config': {'name': name}}
+                             for name in ('conv2d_8', 'conv2d_94'))
+        assert keras_reader._names_by_path(model('Sequential', model('Functional', convolution),
+                                                 last)) == {
+            ('functional', 'conv2d'): 'conv2d_8', ('conv2d',): 'conv2d_94'}
+
+    def test_batch_norm_of_a_head_that_was_created_first(self, tmp_path, names):
+        """It has the number 0; the inputs of the layers tell it from those of the base network."""
+        _, weights = checkpoint.read(SLIM_V2)
+        recorded = [(f'batch_normalization_{number + 1}' if kind == 'BatchNormalization' else name,
+                     kind, number, shapes)
+                    for name, kind, number, shapes in names['keras/InceptionV3']]
+        convolutions = {number: name for name, kind, number, _ in recorded if kind == 'Conv2D'}
+        inputs = {name: convolutions[number] for name, kind, number, _ in recorded
+                  if kind == 'BatchNormalization'} | {'batch_normalization': 'predictions'}
+        config = self.config(recorded, [
+            ('GlobalAveragePooling2D', 'pool', {}), ('Dense', 'predictions', {}),
+            ('BatchNormalization', 'batch_normalization', {'epsilon': 0.01})])
+        for layer in config['config']['layers']:
+            if layer['name'] in inputs:
+                layer['inbound_nodes'] = [[[inputs[layer['name']], 0, 0, {}]]]
+        self.write_file(tmp_path / 'model.h5', recorded, weights, config)
+        with h5py.File(tmp_path / 'model.h5', 'a') as file:
+            for name, value in (('gamma', 2), ('moving_mean', 0.5), ('moving_variance', 0.99)):
+                file[f'model_weights/batch_normalization/{name}:0'] = np.full(11, value, 'f')
+        _, actual = checkpoint.read(tmp_path / 'model.h5')
+        for name, value in weights.items():
+            if name == 'Logits/Conv2d_1c_1x1/weights':
+                value = 2 * value
+            elif name == 'Logits/Conv2d_1c_1x1/biases':
+                value = 2 * (value - 0.5)
+            if 'AuxLogits' not in name:
+                np.testing.assert_allclose(actual[name], value, rtol=1e-6, atol=1e-6)
 
     @pytest.mark.parametrize('top', [
         [('Dense', 'predictions', {'activation': 'sigmoid'})],
