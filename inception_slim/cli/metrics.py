@@ -1,4 +1,4 @@
-"""The commands `fid`, `inception-score` and `fid-statistics`."""
+"""The commands `metrics`, `fid`, `inception-score` and `fid-statistics`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ from inception_slim.cli.arguments import (
     print_warnings,
 )
 from inception_slim.evaluation.options import MetricOptions
+from inception_slim.evaluation.protocols import METRICS, PROTOCOLS
+
+_SET_HELP = ('a folder of images or TFRecords, an .npz file of images or statistics, a .npy or '
+             'Parquet file of features, a quoted pattern, or - for a list of paths on standard '
+             'input')
 
 
 def fid(arguments: argparse.Namespace) -> None:
@@ -38,6 +43,42 @@ def fid(arguments: argparse.Namespace) -> None:
     print_line(f'FID  {result.fid:.6g}')
     if result.kid is not None:
         print_line(f'KID  {result.kid:.6g} +/- {result.kid_deviation:.2g}')
+    print_warnings(arguments, result)
+
+
+def metrics(arguments: argparse.Namespace) -> None:
+    """Prints all generative metrics of a set of images."""
+    if arguments.samples == arguments.reference == '-':
+        arguments.parser.error('only one of SAMPLES and REFERENCE can be read from standard input')
+    check_order(arguments, [arguments.samples])
+    result = evaluation.compute_metrics(
+        arguments.checkpoint, _images([arguments.samples]),
+        None if arguments.reference is None else _images([arguments.reference]),
+        metrics=[name for name in METRICS if getattr(arguments, name)] or None,
+        protocol=arguments.protocol, splits=arguments.splits, kid_subsets=arguments.kid_subsets,
+        kid_subset_size=arguments.kid_subset_size, **options_of(arguments, MetricOptions))
+    if arguments.json:
+        print_json(result)
+        return
+    counts = [f'{count:,} {name}' for name, count in (
+        ('samples', result.sample_count), ('reference images', result.reference_count)) if count]
+    if result.protocol:
+        protocol = PROTOCOLS[result.protocol]
+        print_line(f'As {protocol.program}, which uses {protocol.weights}; resizing: '
+                   f'{result.resize}')
+    if counts:
+        print_line(' and '.join(counts))
+    for name, value, deviation in (
+            ('FID', result.fid, None), ('sFID', result.sfid, None),
+            ('KID', result.kid, result.kid_deviation),
+            ('Inception Score', result.inception_score, result.inception_score_deviation),
+            ('Precision', result.precision, None), ('Recall', result.recall, None),
+            ('Density', result.density, None), ('Coverage', result.coverage, None)):
+        if value is not None:
+            print_line(f'{name:15}  {value:.6g}'
+                       + (f' +/- {deviation:.2g}' if deviation is not None else ''))
+    for note in result.notes:
+        print_line(f'Note: {note}')
     print_warnings(arguments, result)
 
 
@@ -60,6 +101,7 @@ def fid_statistics(arguments: argparse.Namespace) -> None:
     check_order(arguments, arguments.images)
     result = evaluation.compute_statistics(
         arguments.checkpoint, _images(arguments.images), arguments.output,
+        spatial=arguments.spatial,
         **options_of(arguments, MetricOptions))
     if arguments.json:
         print_json({'path': arguments.output, 'features': len(result.mu), 'count': result.count})
@@ -74,6 +116,13 @@ def _images(arguments: list[str]) -> str | list[str]:
     return paths[0] if paths == arguments and len(paths) == 1 else paths
 
 
+def _add_kid_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument('--kid-subsets', type=positive_int, default=100, metavar='N',
+                         help='random subsets that KID is averaged over (%(default)s)')
+    command.add_argument('--kid-subset-size', type=positive_int, default=1000, metavar='N',
+                         help='images of each set in a subset (%(default)s)')
+
+
 def add(add_command: AddCommand) -> None:
     """Adds the commands."""
 
@@ -85,18 +134,30 @@ def add(add_command: AddCommand) -> None:
         add_json(command)
         return command
 
+    command = add_metric_command('metrics', metrics,
+                                 'compute all metrics of generated images in one pass')
+    command.add_argument('samples', metavar='SAMPLES', help='the generated images: ' + _SET_HELP)
+    command.add_argument('reference', metavar='REFERENCE', nargs='?',
+                         help='the real images, in the same forms')
+    for name, title in (
+            ('fid', 'FID'), ('sfid', 'sFID, of the spatial features'), ('kid', 'KID'),
+            ('isc', 'the Inception Score'), ('prc', 'precision and recall'),
+            ('dc', 'density and coverage')):
+        command.add_argument(f'--{name}', action='store_true',
+                             help=f'compute {title}; without a choice, all that is possible')
+    command.add_argument('--protocol', choices=PROTOCOLS,
+                         help='the program whose conventions are followed')
+    command.add_argument('--splits', type=positive_int, default=10, metavar='N',
+                         help='parts of the images for the Inception Score (%(default)s)')
+    _add_kid_options(command)
+
     command = add_metric_command('fid', fid,
                                  'compute the Fréchet Inception Distance of two sets of images')
     for name in ('first', 'second'):
-        command.add_argument(name, metavar=name.upper(),
-                             help='a folder of images or TFRecords, an .npz file of statistics, a '
-                             'quoted pattern, or - for a list of paths on standard input')
+        command.add_argument(name, metavar=name.upper(), help=_SET_HELP)
     command.add_argument('--kid', action='store_true',
                          help='compute the Kernel Inception Distance too')
-    command.add_argument('--kid-subsets', type=positive_int, default=100, metavar='N',
-                         help='random subsets that KID is averaged over (%(default)s)')
-    command.add_argument('--kid-subset-size', type=positive_int, default=1000, metavar='N',
-                         help='images of each set in a subset (%(default)s)')
+    _add_kid_options(command)
 
     images_help = f'{IMAGES_HELP}; or one folder of TFRecords'
     command = add_metric_command('inception-score', inception_score,
@@ -109,3 +170,5 @@ def add(add_command: AddCommand) -> None:
                                  'write the statistics of images that fid compares')
     command.add_argument('images', nargs='+', metavar='IMAGES', help=images_help)
     command.add_argument('--output', required=True, metavar='FILE.npz', help='the file to write')
+    command.add_argument('--spatial', action='store_true',
+                         help='also write the statistics of the spatial features, for sFID')

@@ -86,6 +86,20 @@ def resize_antialiased(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
     return (tf.clip_by_value(image, 0.0, 1.0) - 0.5) * 2
 
 
+def resize_half_pixel(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
+    """Resizes an image without cropping, bilinearly between pixel centers, as pytorch-fid.
+
+    Args:
+      image: `[height, width, 3]`, uint8 in [0, 255] or floating point in [0, 1].
+      image_size: side of the result in pixels; at least 1.
+
+    Returns:
+      `[image_size, image_size, 3]` float32 in [-1, 1].
+    """
+    image = _to_float(_check_image(image, image_size))
+    return (tf.image.resize(image, [image_size, image_size], 'bilinear') - 0.5) * 2
+
+
 def prewhiten(images: tf.Tensor) -> tf.Tensor:
     """Subtracts the mean of each image and divides it by its standard deviation, as FaceNet does.
 

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
         features as features,
         read_features as read_features,
     )
+    from inception_slim.evaluation.generative import (
+        GenerativeMetrics as GenerativeMetrics,
+        MetricAccumulator as MetricAccumulator,
+        compute_metrics as compute_metrics,
+    )
+    from inception_slim.evaluation.manifold import (
+        DensityCoverage as DensityCoverage,
+        PrecisionRecall as PrecisionRecall,
+        density_coverage as density_coverage,
+        precision_recall as precision_recall,
+    )
     from inception_slim.evaluation.metrics import (
         compute_statistics as compute_statistics,
         fid as fid,
@@ -39,6 +50,8 @@ else:
         'confusion_matrix': 'write_confusion',
         'evaluate': 'evaluate',
         'features': 'features read_features',
+        'generative': 'GenerativeMetrics MetricAccumulator compute_metrics',
+        'manifold': 'DensityCoverage PrecisionRecall density_coverage precision_recall',
         'metrics': 'compute_statistics fid inception_score',
         'pairs': 'PairsResult evaluate_pairs',
         'results': 'Classification Evaluation FIDResult FeaturesResult InceptionScore Prediction',

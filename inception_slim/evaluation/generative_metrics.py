@@ -60,10 +60,20 @@ class RunningMoments:
         return Statistics(self._mean, self._scatter / (self.count - 1), self.count)
 
 
-def save_statistics(statistics: Statistics, path: str | os.PathLike) -> None:
-    """Writes `mu` and `sigma` to an .npz file, the format that other FID programs read."""
+def save_statistics(statistics: Statistics, path: str | os.PathLike,
+                    spatial: Statistics | None = None) -> None:
+    """Writes `mu` and `sigma` to an .npz file, the format that other FID programs read.
+
+    Args:
+      statistics: of the features.
+      path: the file to write.
+      spatial: of the spatial features, written as `mu_s` and `sigma_s`.
+    """
+    arrays = {'mu': statistics.mu, 'sigma': statistics.sigma}
+    if spatial is not None:
+        arrays.update(mu_s=spatial.mu, sigma_s=spatial.sigma)
     with atomic_write(os.fsdecode(path)) as file:
-        np.savez(file, mu=statistics.mu, sigma=statistics.sigma)
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def load_statistics(path: str | os.PathLike) -> Statistics:
@@ -72,14 +82,29 @@ def load_statistics(path: str | os.PathLike) -> Statistics:
     Raises:
       DatasetError: the file cannot be read, or does not contain statistics.
     """
-    path = os.fsdecode(path)
+    return _load(os.fsdecode(path), 'mu', 'sigma')
+
+
+def load_spatial_statistics(path: str | os.PathLike) -> Statistics | None:
+    """Reads `mu_s` and `sigma_s`, the statistics for sFID; None if the file has none.
+
+    Raises:
+      DatasetError: the file cannot be read.
+    """
+    with np.load(os.fsdecode(path), allow_pickle=False) as file:
+        if 'mu_s' not in file.files:
+            return None
+    return _load(os.fsdecode(path), 'mu_s', 'sigma_s')
+
+
+def _load(path: str, mean: str, covariance: str) -> Statistics:
     check_regular(path, DatasetError)
     try:
         with np.load(path, allow_pickle=False) as file:
-            if not {'mu', 'sigma'} <= set(file.files):
+            if not {mean, covariance} <= set(file.files):
                 raise DatasetError(f'{path} contains {", ".join(file.files[:5]) or "no arrays"}, '
-                                   'but statistics are mu and sigma.')
-            mu, sigma = (np.asarray(file[name], np.float64) for name in ('mu', 'sigma'))
+                                   f'but statistics are {mean} and {covariance}.')
+            mu, sigma = (np.asarray(file[name], np.float64) for name in (mean, covariance))
     except (DatasetError, MemoryError):
         raise
     except OSError as error:
@@ -157,14 +182,17 @@ def kernel_inception_distance(first: np.ndarray, second: np.ndarray, subsets: in
     return float(np.mean(distances)), float(np.std(distances))
 
 
-def inception_score_of_logits(logits: np.ndarray, splits: int = 10, seed: int = 2020
-                              ) -> tuple[float, float]:
+def inception_score_of_logits(logits: np.ndarray, splits: int = 10, seed: int | None = 2020,
+                              split_size: int | None = None) -> tuple[float, float]:
     """Computes the Inception Score: exp of the mean KL divergence from the marginal distribution.
 
     Args:
       logits: `[N, classes]`.
       splits: the number of parts that are scored separately, at most N.
-      seed: of the random order; the default of torch-fidelity, which gives the same splits.
+      seed: of the random order; the default of torch-fidelity, which gives the same splits. None
+        keeps the order.
+      split_size: the number of images in a split, of which the last one may have fewer, instead of
+        the number of splits.
 
     Returns:
       The mean and the standard deviation over the splits.
@@ -175,11 +203,12 @@ def inception_score_of_logits(logits: np.ndarray, splits: int = 10, seed: int = 
     Source: https://arxiv.org/abs/1606.03498, section 4.
     """
     count = len(logits)
-    if not 1 <= splits <= count:
+    if split_size is None and not 1 <= splits <= count:
         raise DatasetError(f'{count:,} images cannot be divided into {splits:,} splits; give more '
                            'images or fewer splits.')
     scores = []
-    for rows in _parts(np.random.RandomState(seed).permutation(count), splits):
+    order = np.arange(count) if seed is None else np.random.RandomState(seed).permutation(count)
+    for rows in _parts(order, splits, split_size):
         part = logits[rows].astype(np.float64)
         part -= part.max(axis=1, keepdims=True)
         part -= np.log(np.exp(part).sum(axis=1, keepdims=True))  # log probabilities
@@ -190,6 +219,9 @@ def inception_score_of_logits(logits: np.ndarray, splits: int = 10, seed: int = 
     return float(np.mean(scores)), float(np.std(scores))
 
 
-def _parts(rows: np.ndarray, count: int) -> Iterable[np.ndarray]:
+def _parts(rows: np.ndarray, count: int, size: int | None) -> Iterable[np.ndarray]:
+    if size is not None:
+        yield from (rows[start:start + size] for start in range(0, len(rows), size))
+        return
     for number in range(count):
         yield rows[number * len(rows) // count:(number + 1) * len(rows) // count]

@@ -52,7 +52,7 @@ def inspect_checkpoint(checkpoint: Checkpoint, options: EvaluationOptions) -> Ch
 
 @contextlib.contextmanager
 def open_predictor(checkpoint: Checkpoint, options: EvaluationOptions,
-                   calibration_images: Callable[[], np.ndarray]
+                   calibration_images: Callable[[], np.ndarray], spatial: bool = False
                    ) -> Iterator[Predictor]:
     """A context with a predictor: loads a checkpoint and closes it; a given predictor stays open.
 
@@ -60,11 +60,12 @@ def open_predictor(checkpoint: Checkpoint, options: EvaluationOptions,
       checkpoint: a path, or a predictor.
       options: for loading.
       calibration_images: returns images for int8; called only if it has to be calibrated.
+      spatial: whether it computes spatial features, see `inference.load`.
     """
     if isinstance(checkpoint, Predictor):
         yield checkpoint
         return
-    with inference.load(checkpoint, calibration_images=calibration_images,
+    with inference.load(checkpoint, calibration_images=calibration_images, spatial=spatial,
                         **as_dict(options, option_names(InferenceOptions))) as predictor:
         yield predictor
 

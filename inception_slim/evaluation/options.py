@@ -8,7 +8,7 @@ from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.inference.options import InferenceOptions
 from inception_slim.options import option
 
-RESIZES = ('original', 'clean')
+RESIZES = ('original', 'clean', 'pytorch')
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,11 @@ class MetricOptions(EvaluationOptions):
 
     Attributes:
       resize: how images are resized to the network's input size: 'original', the bilinear resizing
-        of the first FID code, which most papers use; or 'clean', with anti-aliasing.
+        of the first FID code, which most papers use; 'clean', with anti-aliasing; or 'pytorch',
+        bilinear between pixel centers, as pytorch-fid.
       split: the split of a folder of TFRecords, such as 'validation'.
     """
 
-    resize: str = option('original', 'how images are resized: as by the first FID code, or with '
-                         'anti-aliasing', choices=RESIZES)
+    resize: str = option('original', 'how images are resized: as by the first FID code, with '
+                         'anti-aliasing, or as by pytorch-fid', choices=RESIZES)
     split: str | None = option(None, 'the split of TFRecords, such as validation', metavar='NAME')

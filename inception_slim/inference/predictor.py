@@ -26,6 +26,7 @@ from inception_slim.inference.engines.factory import (
 )
 from inception_slim.inference.engines.selection import select_engine
 from inception_slim.inference.graph import (
+    SPATIAL_SIZE,
     ImageNames,
     check_finite_output,
     fold_batch_norm,
@@ -53,12 +54,13 @@ class Predictor:
     """
 
     def __init__(self, info: CheckpointInfo, precision: str, engine_name: str, engine: Engine,
-                 head: ClassifierHead | None, threads: int):
+                 head: ClassifierHead | None, threads: int, has_spatial: bool = False):
         self.info = info
         self.precision = precision
         self.engine = engine_name
         self._engine: Engine | None = engine
         self._head = head
+        self._has_spatial = has_spatial
         network = registry.NETWORKS[info.network]
         self._image_size = network.image_size
         self._input_shape = (self._image_size, self._image_size, 3)
@@ -115,6 +117,23 @@ class Predictor:
         """
         return self._run('features', images, names)
 
+    def features_and_spatial(self, images: ImageInput | Sequence[ImageInput],
+                             names: ImageNames = None) -> tuple[np.ndarray, np.ndarray]:
+        """Pre-logits and spatial features of images, of a predictor loaded with `spatial=True`.
+
+        Args:
+          images: see `predict`.
+          names: see `predict`.
+
+        Returns:
+          `[N, 2048]`, and `[N, 2023]`, the first seven channels of Mixed_6d.
+        """
+        if not self._has_spatial:
+            raise RuntimeError('Spatial features need a predictor that was loaded with '
+                               'spatial=True.')
+        result = self._run('spatial features', images, names)
+        return result[:, :-SPATIAL_SIZE], result[:, -SPATIAL_SIZE:]
+
     def logits_from_features(self, features: np.ndarray,
                              names: ImageNames = None) -> np.ndarray:
         """Logits of features that `features` returned, `[N, num_classes]` float32."""
@@ -148,6 +167,8 @@ class Predictor:
 
     def _output_function(self, output: str) -> Callable[[np.ndarray], np.ndarray]:
         """Computes an output from what the engine computes, the input of the last layer."""
+        if output == 'spatial features':
+            return lambda features: features
         if output != 'features':
             return getattr(self._classifier(), output)
         if self.info.embedding_size is not None and self._head is not None:
@@ -172,6 +193,8 @@ class Predictor:
         else:
             parts = [engine.features(part) for part in self._preparer.batches(images)]
             features = np.concatenate(parts) if parts else self._no_features(engine)
+        if self._has_spatial and output != 'spatial features':
+            features = features[:, :-SPATIAL_SIZE]
         result = compute(features)
         if names is None:
             names = images if isinstance(images, (list, tuple)) else [images] * len(result)
@@ -190,6 +213,7 @@ def load(
     batch_size: int | None = None,
     calibration_images: np.ndarray | Callable[[], np.ndarray] | None = None,
     num_threads: int | None = None,
+    spatial: bool = False,
     use_ema: bool = False,
     checkpoint_scope: str | None = None,
     precision: Literal['float32', 'bfloat16', 'int8'] = 'float32',
@@ -208,6 +232,8 @@ def load(
         like those to come, from which the range of each layer is found; or a function that
         returns them, called only if `cache` has no calibrated network. Not needed if it has one.
       num_threads: threads to run on; by default the number of available cores.
+      spatial: compute spatial features too, for sFID: of Inception V3, in float32 or bfloat16, in
+        the engine 'session'.
       use_ema: read the moving averages of the weights, where the checkpoint has them.
       checkpoint_scope: the scope of the network to read, if the file holds more than one.
       precision: the dtype of the multiplications; see `InferenceOptions`.
@@ -239,10 +265,16 @@ def load(
         warnings.warn('This processor has no bfloat16 instructions, so bfloat16 would be slower; '
                       'using float32 instead.', stacklevel=2)
         dtype = 'float32'
-    engine_name = select_engine(options.engine, dtype)
+    if spatial and (dtype == 'int8' or options.engine not in ('auto', 'session')):
+        raise InceptionSlimError("Spatial features need the engine 'session' and float32 or "
+                                 f'bfloat16, not {options.engine} and {dtype}.')
+    engine_name = 'session' if spatial else select_engine(options.engine, dtype)
     info, weights = checkpoints.read(checkpoint, use_ema=options.use_ema,
                                      checkpoint_scope=options.checkpoint_scope)
     network = registry.NETWORKS[info.network]
+    if spatial and info.network != 'inception_v3':
+        raise InceptionSlimError(f'{info.path} is {network.title}, but spatial features are of a '
+                                 'layer of Inception V3.')
     values = fold_batch_norm(weights)
     threads = num_threads or available_cores()
     head: ClassifierHead | None = None
@@ -263,8 +295,8 @@ def load(
                                       pool_before_conv(engine_name))
         built = build_int8_engine(engine_name, quantized, threads, batch_size)
     else:
-        built = build_float_engine(engine_name, info, values, dtype, threads, batch_size)
-    return Predictor(info, dtype, engine_name, built, head, threads)
+        built = build_float_engine(engine_name, info, values, dtype, threads, batch_size, spatial)
+    return Predictor(info, dtype, engine_name, built, head, threads, spatial)
 
 
 def _is_given(images: np.ndarray | Callable[[], np.ndarray] | None) -> bool:

@@ -18,7 +18,7 @@ from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS
 from inception_slim.checkpoint.options import INPUT_RANGES, PREWHITEN
 from inception_slim.cli import arguments
 from inception_slim.errors import DatasetError
-from inception_slim.evaluation import metrics
+from inception_slim.evaluation import generative
 from inception_slim.evaluation.options import RESIZES, EvaluationOptions
 import numpy as np
 import pytest
@@ -28,8 +28,8 @@ FIRST_RELEASE = os.path.join(GOLDEN, 'checkpoints', 'first_release', 'model.ckpt
 GAMMA = os.path.join(GOLDEN, 'checkpoints', 'gamma', 'model.ckpt-157585')
 SCRIPTS = os.path.join(GOLDEN, 'legacy_scripts')
 IMAGES = os.path.join(SCRIPTS, 'images')
-COMMANDS = ('inspect convert download example classify features evaluate fid inception-score '
-            'fid-statistics bulk train retrain export run').split()
+COMMANDS = ('inspect convert download example classify features evaluate metrics fid '
+            'inception-score fid-statistics bulk train retrain export run').split()
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ class TestHelp:
     def test_choices_are_complete(self):
         """They are listed where no heavy module is imported."""
         assert INPUT_RANGES == (*INPUT_SCALINGS, PREWHITEN)
-        assert RESIZES == tuple(metrics._RESIZE_FUNCTIONS)
+        assert RESIZES == tuple(generative.RESIZE_FUNCTIONS)
 
     def test_results_can_be_json(self):
         group, = [action for action in cli.parser()._actions

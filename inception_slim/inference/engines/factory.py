@@ -20,7 +20,8 @@ _MAX_MICRO_BATCH = {'float32': 4, 'bfloat16': 8, 'int8': 4}
 
 
 def build_float_engine(name: str, info: CheckpointInfo, values: dict[str, np.ndarray],
-                       precision: str, threads: int, batch_size: int | None) -> Engine:
+                       precision: str, threads: int, batch_size: int | None,
+                       spatial: bool = False) -> Engine:
     """Builds an engine that multiplies floating-point numbers.
 
     Args:
@@ -30,9 +31,11 @@ def build_float_engine(name: str, info: CheckpointInfo, values: dict[str, np.nda
       precision: 'float32' or 'bfloat16'.
       threads: to run on.
       batch_size: maximum number of images in one run; None for the engine's default.
+      spatial: append the spatial features to the features; in a Session only.
     """
     if name == 'session':
-        graph = constant_graph(info, values, tf.as_dtype(precision), classify=False)
+        graph = constant_graph(info, values, tf.as_dtype(precision), classify=False,
+                               spatial=spatial)
         return SessionEngine(graph, threads, batch_size, _MAX_MICRO_BATCH[precision])
     graph, weights = graph_with_placeholders(info, values)
     ops = to_ops(graph, weights, 'features')
