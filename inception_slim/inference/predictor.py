@@ -69,7 +69,7 @@ class Predictor:
 
     def predict(self, images: ImageInput | Sequence[ImageInput],
                 names: ImageNames = None) -> np.ndarray:
-        """Class probabilities of images.
+        """Class probabilities of images, or what the activation of the network's head gives.
 
         Args:
           images: one image, or a list of images of any sizes, each of them
@@ -111,6 +111,8 @@ class Predictor:
     def features(self, images: ImageInput | Sequence[ImageInput],
                  names: ImageNames = None) -> np.ndarray:
         """Pre-logits of images, `[N, 2048]` float32 at full width; see `predict`.
+
+        They are the inputs of the head: of `info.head.pool` 'flatten', the whole last grid.
 
         Of Inception-ResNet V1, the embeddings before their length is normalized to 1; its images
         are not cropped.
