@@ -22,6 +22,7 @@ import types
 
 from inception_slim.legacy import (
     _tf1_namespace,
+    estimator,
     library_shims,
     notebook,
     research_slim,
@@ -238,6 +239,7 @@ def install() -> None:
     positions = [position for position, finder in enumerate(sys.meta_path) if finder is PathFinder]
     sys.meta_path.insert(positions[0] if positions else 0, _Finder)
     sys.meta_path.append(_FallbackFinder)
+    estimator.install()
 
 
 def uninstall() -> None:
@@ -245,6 +247,7 @@ def uninstall() -> None:
     for finder in (_Finder, _FallbackFinder):
         while finder in sys.meta_path:
             sys.meta_path.remove(finder)
+    estimator.uninstall()
     for name, module in list(sys.modules.items()):
         loader = getattr(getattr(module, '__spec__', None), 'loader', None)
         if (name.startswith(PREFIX) or isinstance(loader, (ScriptLoader, _PreloadedLoader))

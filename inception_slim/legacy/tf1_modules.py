@@ -14,7 +14,7 @@ import importlib
 import types
 
 from inception_slim._module_proxy import ModuleProxy
-from inception_slim.legacy import contrib
+from inception_slim.legacy import contrib, lost_modules
 import tensorflow
 import tensorflow.compat.v1 as v1
 
@@ -22,9 +22,6 @@ VERSION = '1.15.5'
 
 # Removed packages and what to use today.
 REMOVED = {
-    'tensorflow.estimator': (
-        'tf.estimator was removed in TensorFlow 2.16, and nothing that runs TensorFlow 1 code '
-        'replaces it; train with slim.learning.train or in a Session'),
     'tensorflow.examples': (
         'tensorflow.examples (tutorials) is no longer part of TensorFlow; the MNIST digits of '
         'input_data are available from tf.keras.datasets.mnist.load_data()'),
@@ -34,13 +31,15 @@ REMOVED = {
 }
 
 
-class _RemovedModule(types.ModuleType):
-    """A module of which every attribute raises an error that names a replacement."""
-
-    def __getattr__(self, name: str):
-        if name.startswith('__'):
-            raise AttributeError(name)
-        raise AttributeError(REMOVED[self.__name__] + '.')
+def _estimator_module(name: str) -> types.ModuleType | None:
+    # Imported here because it imports this module.
+    estimator = importlib.import_module('inception_slim.legacy.estimator')
+    if not estimator.is_installed():
+        raise ImportError(
+            'tf.estimator needs the package tensorflow-estimator 2.15, which is not installed; '
+            "install it with: pip install 'inception_slim[legacy]'")
+    return estimator.import_module(
+        name.replace('tensorflow.estimator', '_api.v1.estimator', 1).removeprefix('tensorflow.'))
 
 
 def _keras(name: str = '') -> types.ModuleType:
@@ -100,12 +99,11 @@ _PROXIES: dict[str, Callable[[], types.ModuleType | None]] = {
     'tensorflow.compat': lambda: ModuleProxy(
         v1.compat, {'v1': lambda: resolve_module('tensorflow')}),
     'tensorflow.core': lambda: importlib.import_module('tensorflow.core'),
-    'tensorflow.estimator': lambda: _RemovedModule('tensorflow.estimator'),
     'tensorflow.python.platform.gfile': lambda: _gfile_reading_bytes(
         importlib.import_module('tensorflow.python.platform.gfile')),
     'tensorflow.python.ops.rnn_cell': lambda: resolve_module('tensorflow.nn.rnn_cell'),
     'tensorflow.python.keras': lambda: resolve_module('tensorflow.keras'),
-    'tensorflow.python.estimator': lambda: _RemovedModule('tensorflow.estimator'),
+    **lost_modules.MODULES,
 }
 
 # Private module -> name that it lost and that `tf.compat.v1` lacks too -> today's equivalent.
@@ -230,6 +228,7 @@ def _public_module(name: str) -> types.ModuleType | None:
 _RESOLVERS: dict[str, Callable[[str], types.ModuleType | None]] = {
     contrib.ROOT: _contrib_module,
     **dict.fromkeys(REMOVED, _removed_module),
+    **dict.fromkeys(('tensorflow.estimator', 'tensorflow.python.estimator'), _estimator_module),
     'tensorflow.python.keras': _private_keras_module,
     'tensorflow.python': _private_module,
     'tensorflow.keras': _keras_module,

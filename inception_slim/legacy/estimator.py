@@ -1,0 +1,95 @@
+"""`tf.estimator` for scripts, from the package tensorflow-estimator 2.15.
+
+TensorFlow lost `tf.estimator` in 2.16, with private modules that the package imports. Its modules
+run with an `__import__` that gives them the TensorFlow of scripts, which has stand-ins for the lost
+modules (`lost_modules`). TensorFlow itself is not changed.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+from importlib.machinery import PathFinder, SourceFileLoader
+import importlib.util
+import sys
+import types
+
+from inception_slim.legacy import tf1_modules
+
+_PACKAGE = 'tensorflow_estimator'
+
+# The package's modules while no script runs: modules of `tf.contrib` keep references to its classes,
+# which must be the same when the next script runs.
+_unloaded: dict[str, types.ModuleType] = {}
+
+
+def is_installed() -> bool:
+    """Whether the package is installed."""
+    return importlib.util.find_spec(_PACKAGE) is not None
+
+
+def import_module(name: str) -> types.ModuleType | None:
+    """Import a module of the package, which has to be installed.
+
+    Args:
+      name: relative to the package.
+
+    Returns:
+      The module, or None if the package has no such module.
+    """
+    dotted = f'{_PACKAGE}.{name}'
+    temporary = _Finder not in sys.meta_path  # no script runs, as in `run --explain`
+    if temporary:
+        install()
+    try:
+        return importlib.import_module(dotted)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f'{dotted}.'.startswith(f'{error.name}.'):
+            raise
+        return None
+    finally:
+        if temporary:
+            uninstall()
+
+
+def install() -> None:
+    """Let Python find the package's modules with this module's loader."""
+    sys.meta_path.insert(0, _Finder)
+    sys.modules.update(_unloaded)
+
+
+def uninstall() -> None:
+    """Undo `install` and remove the package's modules from `sys.modules`."""
+    sys.meta_path.remove(_Finder)
+    for name in [name for name in sys.modules if name.partition('.')[0] == _PACKAGE]:
+        _unloaded[name] = sys.modules.pop(name)
+
+
+def _import(name, globals=None, locals=None, fromlist=(), level=0):
+    """`builtins.__import__` for the modules of the package."""
+    if level or name.partition('.')[0] != 'tensorflow':
+        return builtins.__import__(name, globals, locals, fromlist, level)
+    module = tf1_modules.resolve_module(name)
+    if module is None:
+        raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+    for child in fromlist or ():
+        if not hasattr(module, child):  # importing a module makes it an attribute of its package
+            tf1_modules.resolve_module(f'{name}.{child}')
+    return module if fromlist else tf1_modules.resolve_module('tensorflow')
+
+
+class _Loader(SourceFileLoader):
+    def exec_module(self, module: types.ModuleType) -> None:
+        module.__dict__['__builtins__'] = {**vars(builtins), '__import__': _import}
+        super().exec_module(module)
+
+
+class _Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition('.')[0] != _PACKAGE:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _Loader(spec.loader.name, spec.loader.path)
+        return spec
