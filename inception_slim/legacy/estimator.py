@@ -10,39 +10,41 @@ from __future__ import annotations
 import builtins
 import importlib
 from importlib.machinery import PathFinder, SourceFileLoader
-import importlib.util
 import sys
 import types
 
+from inception_slim._optional import require
+from inception_slim.errors import UnsupportedAPIError
 from inception_slim.legacy import tf1_modules
 
 _PACKAGE = 'tensorflow_estimator'
 
-# The package's modules while no script runs: modules of `tf.contrib` keep references to its classes,
-# which must be the same when the next script runs.
+# The package's modules while no script runs. They are not executed again for the next script:
+# modules of `tf.contrib` refer to their classes.
 _unloaded: dict[str, types.ModuleType] = {}
 
 
-def is_installed() -> bool:
-    """Whether the package is installed."""
-    return importlib.util.find_spec(_PACKAGE) is not None
-
-
 def import_module(name: str) -> types.ModuleType | None:
-    """Import a module of the package, which has to be installed.
+    """Import a module of the package.
 
     Args:
       name: relative to the package.
 
     Returns:
       The module, or None if the package has no such module.
+
+    Raises:
+      ImportError: the package cannot be imported.
     """
     dotted = f'{_PACKAGE}.{name}'
     temporary = _Finder not in sys.meta_path  # no script runs, as in `run --explain`
     if temporary:
         install()
     try:
+        require(_PACKAGE, 'tf.estimator', UnsupportedAPIError, extra='legacy')
         return importlib.import_module(dotted)
+    except UnsupportedAPIError as error:
+        raise ImportError(str(error)) from None
     except ModuleNotFoundError as error:
         if error.name is None or not f'{dotted}.'.startswith(f'{error.name}.'):
             raise

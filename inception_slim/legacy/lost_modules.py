@@ -34,8 +34,8 @@ def _estimator_training() -> types.ModuleType:
     def init_run_config(config, tf_config) -> None:
         if tf_config:
             raise UnsupportedAPIError(
-                'RunConfig with a distribution strategy does not support TF_CONFIG; unset TF_CONFIG '
-                'to run on one machine, or leave the strategy out to use parameter servers.')
+                'A RunConfig with a distribution strategy does not support TF_CONFIG; unset it to '
+                'run on one machine, or leave the strategy out to use parameter servers.')
         config._init_distributed_setting_from_environment_var({})
         config._maybe_overwrite_session_config_for_distributed_training()
 

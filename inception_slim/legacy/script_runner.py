@@ -19,6 +19,7 @@ from inception_slim import _module_proxy, _tf_logging
 from inception_slim._special_files import check_regular
 from inception_slim.errors import InceptionSlimError, printable
 from inception_slim.legacy import (
+    estimator,
     import_hook,
     library_shims,
     notebook,
@@ -31,7 +32,7 @@ from inception_slim.legacy.python2.translation import Python2Error
 
 # Files whose frames tracebacks leave out.
 _HIDDEN_FILES: set[str] = {str(module.__file__) for module in (
-    library_shims, tf1_modules, import_hook, _module_proxy, translation, runtime,
+    library_shims, tf1_modules, import_hook, estimator, _module_proxy, translation, runtime,
     numpy_names, files)} | {__file__}
 
 

@@ -33,11 +33,7 @@ REMOVED = {
 
 def _estimator_module(name: str) -> types.ModuleType | None:
     # Imported here because it imports this module.
-    estimator = importlib.import_module('inception_slim.legacy.estimator')
-    if not estimator.is_installed():
-        raise ImportError(
-            'tf.estimator needs the package tensorflow-estimator 2.15, which is not installed; '
-            "install it with: pip install 'inception_slim[legacy]'")
+    from inception_slim.legacy import estimator
     return estimator.import_module(
         name.replace('tensorflow.estimator', '_api.v1.estimator', 1).removeprefix('tensorflow.'))
 

@@ -80,6 +80,9 @@ SCRIPTS = {script.name: script for script in (
     Script('extract_features', 'end points to .npy'),
     Script('export_saved_model', 'saved_model.builder, freeze_graph'),
     Script('contrib_cnn', 'contrib layers, framework, HParams'),
+    Script('estimator_slim', 'tf.estimator, exporters, predictor'),
+    Script('estimator_canned', 'canned estimators, feature columns'),
+    Script('estimator_tpu', 'TPUEstimator with use_tpu=False'),
     Script('predict_python2', 'Python 2', python_2=True),
 )}
 

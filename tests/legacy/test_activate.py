@@ -36,7 +36,8 @@ STATE = '''
                         if name.split('.')[0] in ('tensorflow', 'numpy', 'scipy', 'PIL')
                         and name in known},
             'new modules': {name for name in set(sys.modules) - known
-                            if name.split('.')[0] in ('mine', 'nets', 'cPickle')
+                            if name.split('.')[0] in ('mine', 'nets', 'cPickle',
+                                                      'tensorflow_estimator')
                             or '._tf1_namespace.' in name},
             'eager': tensorflow.executing_eagerly(),
             'mode': context.default_execution_mode,
@@ -65,6 +66,8 @@ STATE = '''
         assert tf.__version__ == mine.VERSION == '1.15.5' and np.float is float
         tf.app.flags.DEFINE_string('log_dir', 'logs', 'A flag that absl has too.')
         tf.app.flags.DEFINE_string('mine', 'it', 'A new flag.')
+        assert tf.estimator.RunConfig().tf_random_seed is None
+        assert 'tensorflow_estimator' in sys.modules
         net = slim.conv2d(tf.zeros((1, 8, 8, 3)), 2, 3)
         eager = []
         thread = threading.Thread(target=lambda: eager.append(tf.executing_eagerly()))

@@ -62,13 +62,13 @@ class TestContribModule:
 
     def test_unsupported_name_raises(self):
         tpu = ROOT.tpu
-        assert not hasattr(tpu, 'TPUEstimator')
+        assert not hasattr(tpu, 'initialize_system')
         with pytest.raises(UnsupportedAPIError) as raised:
-            tpu.TPUEstimator  # noqa: B018
+            tpu.initialize_system  # noqa: B018
         assert isinstance(raised.value, (AttributeError, InceptionSlimError))
         assert str(raised.value) == (
-            'tf.contrib.tpu.TPUEstimator of TensorFlow 1 is not supported; use '
-            'tf.distribute.TPUStrategy.')
+            'tf.contrib.tpu.initialize_system of TensorFlow 1 is not supported; TPUEstimator runs '
+            'with use_tpu=False; for TPUs use tf.distribute.TPUStrategy.')
 
     def test_message_without_a_replacement(self):
         with pytest.raises(UnsupportedAPIError) as raised:
@@ -80,13 +80,13 @@ class TestContribModule:
     def test_unsupported_name_can_be_imported_but_not_used(self, as_module):
         namespace = {}
         as_module(ROOT.learn)
-        exec('from contrib_under_test import Estimator', namespace)
-        symbol = namespace['Estimator']
-        assert 'tf.contrib.learn.Estimator' in repr(symbol)
+        exec('from contrib_under_test import SVM', namespace)
+        symbol = namespace['SVM']
+        assert 'tf.contrib.learn.SVM' in repr(symbol)
         for use in (lambda: symbol(), lambda: symbol.fit,
                     lambda: types.new_class('Mine', (symbol,)), lambda: isinstance(1, symbol),
                     lambda: symbol['x'], lambda: list(symbol)):
-            with pytest.raises(UnsupportedAPIError, match='estimators were removed in TensorFlow'):
+            with pytest.raises(UnsupportedAPIError, match='use the estimators of tf.estimator'):
                 use()
 
     def test_unknown_name_raises(self):
@@ -170,7 +170,9 @@ class TestStatus:
     @pytest.mark.parametrize('name, expected, text', [
         ('tf.contrib.layers.batch_norm', 'supported', 'is tf_slim.layers.layers.batch_norm.'),
         ('tensorflow.contrib.slim', 'supported', 'a module'),
-        ('tf.contrib.learn', 'not supported', 'estimators were removed'),
+        ('tf.contrib.learn.SVM', 'not supported', 'use the estimators of tf.estimator'),
+        ('tf.contrib.estimator.stop_if_lower_hook', 'supported',
+         'tensorflow_estimator.python.estimator.early_stopping.stop_if_lower_hook'),
         ('tf.contrib.lite.toco', 'not supported', 'use tf.lite'),
         ('tf.contrib.slim.nothing', 'not supported', '1.15.5 had no tf.contrib.slim.nothing'),
         ('tf.contrib.training.bucket_by_sequence_length', 'not supported',

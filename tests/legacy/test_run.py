@@ -185,10 +185,6 @@ SPELLINGS = '''
             assert word in str(error) and 'inception_slim' not in str(error), error
         else:
             raise AssertionError(name)
-    try:
-        tf.estimator.Estimator
-    except AttributeError as error:
-        print(error)
 '''
 
 
@@ -198,10 +194,67 @@ def test_every_spelling_of_tensorflow(tmp_path):
     assert output_of(process) == textwrap.dedent('''\
         5
         [1.5] [2 6 6 2]
-        tf.estimator was removed in TensorFlow 2.16, and nothing that runs TensorFlow 1 code \
-replaces it; train with slim.learning.train or in a Session.
         ''')
     assert process.stderr == ''
+
+
+ESTIMATOR = '''
+    import sys
+    import tensorflow as tf
+    import tensorflow.estimator
+    from tensorflow.contrib.tpu.python.tpu import tpu_config
+    from tensorflow.python.estimator import estimator as private
+    from tensorflow.python.estimator.canned.linear import LinearClassifier
+    from tensorflow.python.util import tf_export
+    assert tensorflow.estimator is tf.estimator and tf.estimator.ModeKeys.PREDICT == 'infer'
+    assert tf.estimator.LinearClassifier is LinearClassifier
+    assert private.Estimator is tf.estimator.Estimator
+    assert tpu_config.TPUConfig is tf.contrib.tpu.TPUConfig is tf.estimator.tpu.TPUConfig
+    assert tf_export.tf_export and not hasattr(sys.modules['tensorflow'], 'estimator')
+    assert 'tensorflow.python.tpu.tpu_embedding' not in sys.modules
+    from tensorflow.python.tpu.tpu_embedding import TableConfig
+    for use, error in ((lambda: TableConfig(1), AttributeError),
+                       (lambda: tf.estimator.BoostedTreesClassifier, AttributeError),
+                       (lambda: tf.contrib.learn.SVM, AttributeError)):
+        try:
+            use()
+        except error as raised:
+            print(raised)
+'''
+
+
+def test_estimator(tmp_path):
+    write(tmp_path / 'script.py', ESTIMATOR)
+    process = run(tmp_path, 'script.py')
+    assert output_of(process) == textwrap.dedent('''\
+        tensorflow.python.tpu.tpu_embedding.TableConfig of TensorFlow 1 is not supported; \
+estimators run on CPUs and GPUs only (use_tpu=False).
+        module 'tensorflow_estimator._api.v1.estimator' has no attribute 'BoostedTreesClassifier'
+        tf.contrib.learn.SVM of TensorFlow 1 is not supported; use the estimators of tf.estimator.
+        ''')
+    assert process.stderr == ''
+
+
+def test_estimator_without_its_package_is_an_error(tmp_path):
+    write(tmp_path / 'tensorflow_estimator.py', 'raise ModuleNotFoundError')
+    write(tmp_path / 'script.py', '''
+        import tensorflow as tf
+        try:
+            tf.contrib.tpu.TPUEstimator
+        except AttributeError as error:
+            print(error)
+        try:
+            import tensorflow.estimator
+        except ImportError as error:
+            print(error)
+        tf.estimator.Estimator
+        ''')
+    process = run(tmp_path, 'script.py')
+    message = ('tf.estimator needs the package tensorflow_estimator, which cannot be imported; '
+               "install it with: pip install 'inception_slim[legacy]'")
+    assert output_of(process, 1) == (
+        f'tf.contrib.tpu.TPUEstimator is not available: {message}\n{message}\n')
+    assert process.stderr.splitlines()[-1] == f'ImportError: {message}'
 
 
 def test_own_packages_take_precedence_over_research_slim(tmp_path):
@@ -341,7 +394,7 @@ def test_names_removed_from_other_libraries(tmp_path):
 
 
 def test_explain(tmp_path):
-    write(tmp_path / 'helper.py', 'import tensorflow as tf\nx = tf.contrib.tpu.TPUConfig\n')
+    write(tmp_path / 'helper.py', 'import tensorflow as tf\nx = tf.contrib.seq2seq.Helper\n')
     write(tmp_path / 'good.py', '''
         import tensorflow as tf
         slim = tf.contrib.slim
@@ -360,7 +413,7 @@ def test_explain(tmp_path):
     output = output_of(run(tmp_path, '--explain', 'bad.py'), 1)
     unsupported = [line.split()[2:] for line in output.splitlines()
                    if line.startswith('not supported')]
-    assert unsupported == [['cv_none', 'bad.py:2'], ['tf.contrib.tpu', 'helper.py:2'],
+    assert unsupported == [['cv_none', 'bad.py:2'], ['tf.contrib.seq2seq', 'helper.py:2'],
                        ['tf.examples', 'bad.py:4']]
     assert 'load_data()' in output
 
@@ -424,7 +477,7 @@ def test_explain_tells_what_runs(tmp_path):
         'tf.contrib.gan': 'Imported, but never used.',
         'nets.nasnet': 'Imported, but never used.',
         'tf.contrib.quantize': 'Used only if tf.flags.FLAGS.quantize and True, line 14.',
-        'tf.contrib.tpu': 'Used only if parser.parse_args().use_tpu or '
+        'tf.contrib.tpu.initialize_system': 'Used only if parser.parse_args().use_tpu or '
                           "tf.flags.FLAGS.master == 'tpu', line 16.",
         'tf.train.SummaryWriter': "Used only if hasattr(tf.train, 'SummaryWriter'), line 20.",
         'tf.batch_matmul': "Used only if tf.__version__ < '1.0', line 22.",
@@ -440,10 +493,10 @@ def test_explain_module_imports_nothing_of_its_package(tmp_path):
         import package.flags
         tf.contrib.slim
         """)
-    write(tmp_path / 'package' / 'flags.py', 'import tensorflow as tf\ntf.contrib.tpu')
+    write(tmp_path / 'package' / 'flags.py', 'import tensorflow as tf\ntf.contrib.crf')
     write(tmp_path / 'package' / '__main__.py', 'import tensorflow as tf\ntf.zeros')
     output = output_of(run(tmp_path, '--explain', '-m', 'package.namespace.train'), 1)
-    assert re.search(r'not supported +tf.contrib.tpu +package/flags.py:2', output)
+    assert re.search(r'not supported +tf.contrib.crf +package/flags.py:2', output)
     assert re.search(r'\nsupported +tf.contrib.slim +package/namespace/train.py:4', output)
     assert 'tf.zeros' in output_of(run(tmp_path, '--explain', '-m', 'package'))
     for name in ('package.nowhere', 'package.flags.nowhere', 'nowhere.nowhere'):

@@ -70,3 +70,37 @@ def from_saved_model(export_dir, signature_def_key=None, signature_def=None, inp
     find = graph.get_tensor_by_name
     return _Predictor(graph, session, {key: find(name) for key, name in input_names.items()},
                       {key: find(name) for key, name in output_names.items()})
+
+
+def from_estimator(estimator, serving_input_receiver_fn, output_key=None, graph=None,
+                   config=None) -> _Predictor:
+    """Load the latest checkpoint of an estimator as a function.
+
+    Args:
+      estimator: a `tf.estimator.Estimator` whose model function returns export outputs.
+      serving_input_receiver_fn: a function that returns a `ServingInputReceiver`.
+      output_key: name of the export output; by default 'serving_default'.
+      graph: graph to build the model in; by default a new one.
+      config: configuration of the session.
+
+    Returns:
+      A function of a dictionary of arrays that returns a dictionary of arrays.
+
+    Raises:
+      KeyError: there is no such output.
+    """
+    graph = graph or tf.Graph()
+    with graph.as_default():
+        receiver = serving_input_receiver_fn()
+        outputs = estimator.model_fn(
+            receiver.features, None, 'infer', estimator.config).export_outputs or {}
+        key = output_key or _DEFAULT
+        if key not in outputs:
+            raise KeyError(f'output_key must be one of {sorted(outputs)}; got {key}')
+        signature = outputs[key].as_signature_def(receiver.receiver_tensors)
+        session = tf.train.MonitoredSession(tf.train.ChiefSessionCreator(
+            config=config, checkpoint_dir=estimator.model_dir))
+    find = graph.get_tensor_by_name
+    return _Predictor(graph, session,
+                      {name: find(info.name) for name, info in signature.inputs.items()},
+                      {name: find(info.name) for name, info in signature.outputs.items()})

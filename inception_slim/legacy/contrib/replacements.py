@@ -60,6 +60,9 @@ _CELLS = 'tf_keras.src.layers.rnn.legacy_cells'
 _WRAPPERS = 'tf_keras.src.layers.rnn.legacy_cell_wrappers'
 _LOOKUP = f'{_PY}.ops.lookup_ops'
 _KERAS = 'tf_keras'
+# `import_object` takes them from the package tensorflow-estimator.
+_ESTIMATOR = 'tensorflow.estimator'
+_ESTIMATORS = 'tensorflow.python.estimator'
 
 # The public modules, with advice for the names that have no replacement.
 _PUBLIC: dict[str, Replacement] = {
@@ -166,9 +169,8 @@ _PUBLIC: dict[str, Replacement] = {
     'crf': Replacement(advice='it was last available in TensorFlow Addons, in tfa.text'),
     'cudnn_rnn': Replacement(advice='use tf.keras.layers.LSTM or GRU, which use cuDNN'),
     'predictor': Replacement(
-        names={'from_saved_model': f'{_CONTRIB}.predictor:from_saved_model'},
-        advice='estimators were removed in TensorFlow 2.16; export a SavedModel and use '
-               'tf.contrib.predictor.from_saved_model'),
+        names=_same(f'{_CONTRIB}.predictor', 'from_estimator from_saved_model'),
+        advice='use tf.contrib.predictor.from_estimator with a tf.estimator.Estimator'),
     'saved_model': Replacement(advice='use tf.keras.Model.export'),
     'staging': Replacement(
         names={'StagingArea': f'{_PY}.ops.data_flow_ops:StagingArea'}),
@@ -237,10 +239,23 @@ _PUBLIC: dict[str, Replacement] = {
         advice='it was last available in TensorFlow Addons, in tfa.activations'),
     'mixed_precision': Replacement(advice='use tf.compat.v1.mixed_precision'),
     'keras': Replacement(sources=(_KERAS,), advice='use tf_keras'),
-    **dict.fromkeys(('learn', 'estimator'), Replacement(
-        advice='estimators were removed in TensorFlow 2.16; train with tf_slim.learning or '
-               'tf.keras')),
-    'tpu': Replacement(advice='use tf.distribute.TPUStrategy'),
+    'estimator': Replacement(
+        names={**_same(_ESTIMATOR, 'add_metrics'),
+               **_same(f'{_ESTIMATOR}.experimental', 'InMemoryEvaluatorHook '
+                       'build_raw_supervised_input_receiver_fn call_logit_fn dnn_logit_fn_builder '
+                       'linear_logit_fn_builder make_early_stopping_hook '
+                       'make_stop_at_checkpoint_step_hook stop_if_higher_hook stop_if_lower_hook '
+                       'stop_if_no_decrease_hook stop_if_no_increase_hook'),
+               'read_eval_metrics': f'{_ESTIMATORS}.early_stopping:read_eval_metrics',
+               'SavedModelEstimator':
+                   f'{_ESTIMATORS}.canned.saved_model_estimator:SavedModelEstimator'},
+        advice='use the estimators and heads of tf.estimator'),
+    'learn': Replacement(advice='use the estimators of tf.estimator'),
+    'tpu': Replacement(
+        names={**_same(f'{_ESTIMATOR}.tpu', 'InputPipelineConfig RunConfig TPUConfig TPUEstimator '
+                       'TPUEstimatorSpec'),
+               **_same(f'{_V1}.tpu', 'CrossShardOptimizer bfloat16_scope')},
+        advice='TPUEstimator runs with use_tpu=False; for TPUs use tf.distribute.TPUStrategy'),
     'lite': Replacement(advice='use tf.lite'),
     'gan': Replacement(advice='use the package tensorflow-gan'),
     'tensorrt': Replacement(advice='export to ONNX and use NVIDIA TensorRT'),
