@@ -8,6 +8,7 @@ modules (`lost_modules`). TensorFlow itself is not changed.
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 import importlib
 from importlib.machinery import PathFinder, SourceFileLoader
 import sys
@@ -15,20 +16,21 @@ import types
 
 from inception_slim._optional import require
 from inception_slim.errors import UnsupportedAPIError
-from inception_slim.legacy import tf1_modules
 
 _PACKAGE = 'tensorflow_estimator'
+Resolver = Callable[[str], 'types.ModuleType | None']
 
 # The package's modules while no script runs. They are not executed again for the next script:
 # modules of `tf.contrib` refer to their classes.
 _unloaded: dict[str, types.ModuleType] = {}
 
 
-def import_module(name: str) -> types.ModuleType | None:
+def import_module(name: str, resolve: Resolver) -> types.ModuleType | None:
     """Import a module of the package.
 
     Args:
       name: relative to the package.
+      resolve: see `install`.
 
     Returns:
       The module, or None if the package has no such module.
@@ -39,7 +41,7 @@ def import_module(name: str) -> types.ModuleType | None:
     dotted = f'{_PACKAGE}.{name}'
     temporary = _Finder not in sys.meta_path  # no script runs, as in `run --explain`
     if temporary:
-        install()
+        install(resolve)
     try:
         require(_PACKAGE, 'tf.estimator', UnsupportedAPIError, extra='legacy')
         return importlib.import_module(dotted)
@@ -54,8 +56,13 @@ def import_module(name: str) -> types.ModuleType | None:
             uninstall()
 
 
-def install() -> None:
-    """Let Python find the package's modules with this module's loader."""
+def install(resolve: Resolver) -> None:
+    """Let Python find the package's modules with this module's loader.
+
+    Args:
+      resolve: returns the module that the package gets for a dotted name below `tensorflow`.
+    """
+    _Loader.resolve = staticmethod(resolve)
     sys.meta_path.insert(0, _Finder)
     sys.modules.update(_unloaded)
 
@@ -67,23 +74,24 @@ def uninstall() -> None:
         _unloaded[name] = sys.modules.pop(name)
 
 
-def _import(name, globals=None, locals=None, fromlist=(), level=0):
-    """`builtins.__import__` for the modules of the package."""
-    if level or name.partition('.')[0] != 'tensorflow':
-        return builtins.__import__(name, globals, locals, fromlist, level)
-    module = tf1_modules.resolve_module(name)
-    if module is None:
-        raise ModuleNotFoundError(f'No module named {name!r}', name=name)
-    for child in fromlist or ():
-        if not hasattr(module, child):  # importing a module makes it an attribute of its package
-            tf1_modules.resolve_module(f'{name}.{child}')
-    return module if fromlist else tf1_modules.resolve_module('tensorflow')
-
-
 class _Loader(SourceFileLoader):
+    resolve: Resolver
+
     def exec_module(self, module: types.ModuleType) -> None:
-        module.__dict__['__builtins__'] = {**vars(builtins), '__import__': _import}
+        module.__dict__['__builtins__'] = {**vars(builtins), '__import__': self._import}
         super().exec_module(module)
+
+    def _import(self, name, globals=None, locals=None, fromlist=(), level=0):
+        """`builtins.__import__` for the modules of the package."""
+        if level or name.partition('.')[0] != 'tensorflow':
+            return builtins.__import__(name, globals, locals, fromlist, level)
+        module = self.resolve(name)
+        if module is None:
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+        for child in fromlist or ():
+            if not hasattr(module, child):  # importing it makes it an attribute of its package
+                self.resolve(f'{name}.{child}')
+        return module if fromlist else self.resolve('tensorflow')
 
 
 class _Finder:

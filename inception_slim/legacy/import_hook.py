@@ -239,7 +239,7 @@ def install() -> None:
     positions = [position for position, finder in enumerate(sys.meta_path) if finder is PathFinder]
     sys.meta_path.insert(positions[0] if positions else 0, _Finder)
     sys.meta_path.append(_FallbackFinder)
-    estimator.install()
+    estimator.install(tf1_modules.resolve_module)
 
 
 def uninstall() -> None:

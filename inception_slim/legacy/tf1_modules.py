@@ -14,7 +14,7 @@ import importlib
 import types
 
 from inception_slim._module_proxy import ModuleProxy
-from inception_slim.legacy import contrib, lost_modules
+from inception_slim.legacy import contrib, estimator, lost_modules
 import tensorflow
 import tensorflow.compat.v1 as v1
 
@@ -32,10 +32,9 @@ REMOVED = {
 
 
 def _estimator_module(name: str) -> types.ModuleType | None:
-    # Imported here because it imports this module.
-    from inception_slim.legacy import estimator
     return estimator.import_module(
-        name.replace('tensorflow.estimator', '_api.v1.estimator', 1).removeprefix('tensorflow.'))
+        name.replace('tensorflow.estimator', '_api.v1.estimator', 1).removeprefix('tensorflow.'),
+        resolve_module)
 
 
 def _keras(name: str = '') -> types.ModuleType:

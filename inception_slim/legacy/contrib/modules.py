@@ -171,12 +171,7 @@ def get_module(dotted: str) -> ContribModule:
 def import_object(target: str) -> object:
     """Import a module by its dotted name, or an attribute given as `module:attribute`."""
     path, _, attribute = target.partition(':')
-    if path.startswith(('tensorflow.estimator', 'tensorflow.python.estimator')):
-        # Imported here because it imports this package.
-        from inception_slim.legacy import tf1_modules
-        value: object = tf1_modules.resolve_module(path)
-    else:
-        value = importlib.import_module(path)
+    value = importlib.import_module(path)
     for part in attribute.split('.') if attribute else ():
         value = getattr(value, part)
     return value

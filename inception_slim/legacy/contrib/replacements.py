@@ -60,9 +60,7 @@ _CELLS = 'tf_keras.src.layers.rnn.legacy_cells'
 _WRAPPERS = 'tf_keras.src.layers.rnn.legacy_cell_wrappers'
 _LOOKUP = f'{_PY}.ops.lookup_ops'
 _KERAS = 'tf_keras'
-# `import_object` takes them from the package tensorflow-estimator.
-_ESTIMATOR = 'tensorflow.estimator'
-_ESTIMATORS = 'tensorflow.python.estimator'
+_ESTIMATOR = f'{_CONTRIB}.estimators'
 
 # The public modules, with advice for the names that have no replacement.
 _PUBLIC: dict[str, Replacement] = {
@@ -240,20 +238,19 @@ _PUBLIC: dict[str, Replacement] = {
     'mixed_precision': Replacement(advice='use tf.compat.v1.mixed_precision'),
     'keras': Replacement(sources=(_KERAS,), advice='use tf_keras'),
     'estimator': Replacement(
-        names={**_same(_ESTIMATOR, 'add_metrics'),
-               **_same(f'{_ESTIMATOR}.experimental', 'InMemoryEvaluatorHook '
-                       'build_raw_supervised_input_receiver_fn call_logit_fn dnn_logit_fn_builder '
-                       'linear_logit_fn_builder make_early_stopping_hook '
-                       'make_stop_at_checkpoint_step_hook stop_if_higher_hook stop_if_lower_hook '
-                       'stop_if_no_decrease_hook stop_if_no_increase_hook'),
-               'read_eval_metrics': f'{_ESTIMATORS}.early_stopping:read_eval_metrics',
-               'SavedModelEstimator':
-                   f'{_ESTIMATORS}.canned.saved_model_estimator:SavedModelEstimator'},
+        names={'add_metrics': f'{_ESTIMATOR}:add_metrics',
+               **{name: f'{_ESTIMATOR}:experimental.{name}' for name in (
+                   'InMemoryEvaluatorHook', 'build_raw_supervised_input_receiver_fn',
+                   'call_logit_fn', 'dnn_logit_fn_builder', 'linear_logit_fn_builder',
+                   'make_early_stopping_hook', 'make_stop_at_checkpoint_step_hook',
+                   'stop_if_higher_hook', 'stop_if_lower_hook', 'stop_if_no_decrease_hook',
+                   'stop_if_no_increase_hook')}},
         advice='use the estimators and heads of tf.estimator'),
     'learn': Replacement(advice='use the estimators of tf.estimator'),
     'tpu': Replacement(
-        names={**_same(f'{_ESTIMATOR}.tpu', 'InputPipelineConfig RunConfig TPUConfig TPUEstimator '
-                       'TPUEstimatorSpec'),
+        names={**{name: f'{_ESTIMATOR}:tpu.{name}' for name in (
+                   'InputPipelineConfig', 'RunConfig', 'TPUConfig', 'TPUEstimator',
+                   'TPUEstimatorSpec')},
                **_same(f'{_V1}.tpu', 'CrossShardOptimizer bfloat16_scope')},
         advice='TPUEstimator runs with use_tpu=False; for TPUs use tf.distribute.TPUStrategy'),
     'lite': Replacement(advice='use tf.lite'),
