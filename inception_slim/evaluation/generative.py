@@ -20,7 +20,12 @@ from inception_slim.evaluation.generative_metrics import (
     kernel_inception_distance,
     save_statistics,
 )
-from inception_slim.evaluation.image_sets import ImageSet, ImageSource, open_image_set, prepared
+from inception_slim.evaluation.image_sets import (
+    ImageSet,
+    ImageSource,
+    array_preparer,
+    open_image_set,
+)
 from inception_slim.evaluation.loaders import (
     CALIBRATION_IMAGES,
     Checkpoint,
@@ -270,26 +275,26 @@ def _choose(metrics: Collection[str] | None, conventions: Protocol, protocol: st
       DatasetError: a metric that was asked for cannot be computed.
       InceptionSlimError: there is no such metric.
     """
-    wanted = set(metrics if metrics is not None else conventions.metrics)
+    chosen = set(metrics if metrics is not None else conventions.metrics)
     if metrics is None and protocol is None:
-        wanted -= {'sfid'}  # which needs a slower engine
-    if unknown := wanted - set(METRICS):
+        chosen -= {'sfid'}  # which needs a slower engine
+    if unknown := chosen - set(METRICS):
         raise InceptionSlimError(f'There is no metric {", ".join(sorted(unknown))}; choose from '
                                  f'{", ".join(METRICS)}.')
     notes = []
-    for name in sorted(wanted):
+    for name in sorted(chosen):
         problem = _problem(name, sets, kid_subset_size)
         if problem is None:
             continue
         if metrics is not None:
             raise DatasetError(f'{_TITLES[name]} cannot be computed: {problem}.')
-        wanted.discard(name)
+        chosen.discard(name)
         if len(sets) > 1 or name not in _WITH_REFERENCE:
             notes.append(f'{_TITLES[name]} left out: {problem}.')
-    if not wanted:
+    if not chosen:
         raise DatasetError(f'No metric can be computed of {sets[0].path}: '
                            + (notes[0] if notes else 'give a reference.'))
-    return wanted, notes
+    return chosen, notes
 
 
 _TITLES = {'fid': 'FID', 'sfid': 'sFID', 'kid': 'KID', 'isc': 'The Inception Score',
@@ -465,7 +470,7 @@ class _Collector:
         predictor = self._load(None)
         size = images.shape[1:3]
         if size not in self._resize:
-            self._resize[size] = self._context.enter_context(prepared(
+            self._resize[size] = self._context.enter_context(array_preparer(
                 size, self._image_size, RESIZE_FUNCTIONS[self._conventions.resize]))
         self._run(predictor, collected, self._resize[size](images),  # type: ignore[operator]
                   None, is_reference=False)

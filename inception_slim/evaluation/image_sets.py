@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+import contextlib
 from dataclasses import dataclass
 import os
 from typing import IO, Any
@@ -169,7 +170,7 @@ def _array_source(path: str, open_array: Callable[[], IO[bytes]]) -> ImageSource
     def read(batch_size: int, *, image_size: int, prepare: Callable[..., tf.Tensor],
              **_: Any) -> Iterator[dict[str, np.ndarray]]:
         size = int(np.prod(shape[1:]))
-        with prepared(shape[1:3], image_size, prepare) as run, open_array() as file:
+        with array_preparer(shape[1:3], image_size, prepare) as run, open_array() as file:
             _read_header(file)
             for start in range(0, shape[0], batch_size):
                 count = min(batch_size, shape[0] - start)
@@ -186,19 +187,19 @@ def _array_source(path: str, open_array: Callable[[], IO[bytes]]) -> ImageSource
     return ImageSource(shape[0], read)
 
 
-class prepared:
-    """A context with a function that resizes `[N, height, width, 3]` uint8 for the network."""
+@contextlib.contextmanager
+def array_preparer(size: tuple[int, ...], image_size: int, prepare: Callable[..., tf.Tensor]
+                   ) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
+    """A context with a function that resizes images in arrays for the network.
 
-    def __init__(self, size: tuple[int, ...], image_size: int, prepare: Callable[..., tf.Tensor]):
-        with tf.Graph().as_default() as graph:
-            images = tf.placeholder(tf.uint8, (None, *size, 3))
-            result = tf.map_fn(lambda image: prepare(image, image_size), images, tf.float32,
-                               parallel_iterations=16)
-        self._session = tf.Session(graph=graph)
-        self._run = self._session.make_callable(result, [images])
-
-    def __enter__(self) -> Callable[[np.ndarray], np.ndarray]:
-        return self._run
-
-    def __exit__(self, *error: object) -> None:
-        self._session.close()
+    Args:
+      size: height and width of the images, `[N, height, width, 3]` uint8.
+      image_size: side of the result in pixels.
+      prepare: resizes one image.
+    """
+    with tf.Graph().as_default() as graph:
+        images = tf.placeholder(tf.uint8, (None, *size, 3))
+        result = tf.map_fn(lambda image: prepare(image, image_size), images, tf.float32,
+                           parallel_iterations=16)
+    with contextlib.closing(tf.Session(graph=graph)) as session:
+        yield session.make_callable(result, [images])

@@ -127,8 +127,8 @@ def _check(reference: np.ndarray, samples: np.ndarray, k: int) -> None:
                            f'samples {samples.shape[1]:,}; compute both with one checkpoint.')
     fewest = min(len(reference), len(samples))
     if fewest <= k:
-        raise DatasetError(f'There are {fewest:,} images in a set, but the distance to the '
-                           f'{k}th neighbour needs at least {k + 1:,}; give more images.')
+        raise DatasetError(f'There are {fewest:,} images in a set, but the distance to neighbour '
+                           f'{k} needs at least {k + 1:,}; give more images.')
 
 
 _Block = tuple[slice, slice, np.ndarray]

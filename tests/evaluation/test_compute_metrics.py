@@ -123,7 +123,7 @@ class TestManifold:
 
     @pytest.mark.parametrize('shapes, message', [
         (((9, 4), (9, 5)), 'The reference has 4 features an image, the samples 5'),
-        (((3, 4), (9, 4)), 'There are 3 images in a set, but the distance to the 3th')])
+        (((3, 4), (9, 4)), 'There are 3 images in a set, but the distance to neighbour 3')])
     def test_bad_input(self, shapes, message):
         with pytest.raises(DatasetError, match=message):
             evaluation.precision_recall(*(np.zeros(shape) for shape in shapes))

@@ -87,10 +87,10 @@ def parse(source: bytes, path: str, in_package: bool = False) -> ast.Module:
         print(f'inception-slim: {printable(path)} is Python 2; translated for this run',
               file=sys.stderr)
         return translated
-    found = evidence.find_evidence(tree, siblings.are_missing_elsewhere)
-    if found is None and not _force_python2:
+    python2 = evidence.find_evidence(tree, siblings.are_missing_elsewhere)
+    if python2 is None and not _force_python2:
         return tree
-    reason = f'{found.text}, line {found.line}' if found else '--python2'
+    reason = f'{python2.text}, line {python2.line}' if python2 else '--python2'
     if not _has_fissix():
         print(f'inception-slim: {printable(path)} looks like Python 2 ({printable(reason)}), but '
               f'runs as Python 3; to translate it, {_INSTALL}', file=sys.stderr)
