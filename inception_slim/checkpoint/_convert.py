@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import os
 import re
+from typing import cast
 
 from inception_slim._atomic_write import (
     check_parent_folder,
@@ -18,6 +19,7 @@ from inception_slim._special_files import check_utf8
 from inception_slim.checkpoint._weight_source import WeightSource, read_finite
 from inception_slim.checkpoint.head import SLIM_HEAD
 from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS, fold_input_scaling
+from inception_slim.checkpoint.keras_model import KerasModel, accepts_keras_models
 from inception_slim.checkpoint.naming import (
     FIRST_RELEASE,
     FIRST_RELEASE_NAMES,
@@ -113,8 +115,9 @@ def read_network(source: WeightSource, mapping: NameMapping, use_ema: bool,
     return values
 
 
+@accepts_keras_models
 def convert(
-    source: str | os.PathLike,
+    source: str | os.PathLike | KerasModel,
     destination: str | os.PathLike,
     *,
     overwrite: bool = False,
@@ -130,7 +133,7 @@ def convert(
     place, so an interruption leaves either the complete old checkpoint or the complete new one.
 
     Args:
-      source: see `find_prefix`; or a file of another supported format.
+      source: see `find_prefix`; a file of another supported format, or a Keras model.
       destination: the prefix of the new checkpoint.
       overwrite: replace an existing destination.
       use_ema: use the moving averages of the weights.
@@ -156,8 +159,10 @@ def convert(
       ('TF-Slim', 'V2')
     """
     destination = os.fsdecode(destination)
-    info, weights = read(source, use_ema=use_ema, checkpoint_scope=checkpoint_scope,
-                         input_range=input_range, pooling=pooling)
+    # A model has become a file by now.
+    info, weights = read(cast('str | os.PathLike', source), use_ema=use_ema,
+                         checkpoint_scope=checkpoint_scope, input_range=input_range,
+                         pooling=pooling)
     return write_network(info, weights, destination, overwrite)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import os
-from typing import Literal
+from typing import Literal, cast
 import warnings
 
 from inception_slim import checkpoint as checkpoints
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.checkpoint.class_names import check_has_classifier
+from inception_slim.checkpoint.keras_model import KerasModel, accepts_keras_models
 from inception_slim.errors import InceptionSlimError
 from inception_slim.inference.calibration import load_or_calibrate, pool_before_conv
 from inception_slim.inference.cpu_features import available_cores, has_bfloat16
@@ -209,8 +210,9 @@ class Predictor:
         return np.zeros((0, self._head.channels), np.float32)
 
 
+@accepts_keras_models
 def load(
-    checkpoint: str | os.PathLike,
+    checkpoint: str | os.PathLike | KerasModel,
     *,
     batch_size: int | None = None,
     calibration_images: np.ndarray | Callable[[], np.ndarray] | None = None,
@@ -225,8 +227,8 @@ def load(
     """Loads a checkpoint for inference.
 
     Args:
-      checkpoint: any file or folder that `inception_slim.checkpoint` reads. Without a classifier,
-        only `features` can be computed.
+      checkpoint: any file or folder that `inception_slim.checkpoint` reads, or a model of Keras 3
+        or tf-keras. Without a classifier, only `features` can be computed.
       batch_size: maximum number of images in one run of the network. The session engine pads
         smaller runs to it; TFLite ignores it and runs single images. None uses a few images, as
         many as suit the threads.
@@ -271,8 +273,10 @@ def load(
         raise InceptionSlimError("Spatial features need the engine 'session' and float32 or "
                                  f'bfloat16, not {options.engine} and {dtype}.')
     engine_name = 'session' if spatial else select_engine(options.engine, dtype)
-    info, weights = checkpoints.read(checkpoint, use_ema=options.use_ema,
-                                     checkpoint_scope=options.checkpoint_scope)
+    # A model has become a file by now.
+    info, weights = checkpoints.read(
+        cast('str | os.PathLike', checkpoint), use_ema=options.use_ema,
+        checkpoint_scope=options.checkpoint_scope)
     network = registry.NETWORKS[info.network]
     if spatial and info.network != 'inception_v3':
         raise InceptionSlimError(f'{info.path} is {network.title}, but spatial features are of a '

@@ -211,3 +211,16 @@ def test_exports(base, head, format, tmp_path):
         for name in weights:
             if name.startswith('Logits/'):
                 np.testing.assert_allclose(weights[name], expected[name], rtol=1e-6)
+
+
+def test_models_in_memory(base, tmp_path):
+    model = build(base, HEADS['average-relu-sigmoid']())
+    expected = answers(model)
+    with inference.load(model) as predictor:
+        np.testing.assert_allclose(predictor.predict(images(3)), expected, atol=1e-5)
+        assert predictor.info.path == f'the Keras model {model.name}'
+    checkpoint.convert(model, tmp_path / 'model.ckpt')
+    with inference.load(tmp_path / 'model.ckpt') as predictor:
+        np.testing.assert_allclose(predictor.predict(images(3)), expected, atol=1e-5)
+    with pytest.raises(TypeError):
+        inference.load(keras.Layer())
