@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import os
 from typing import TYPE_CHECKING, Any
 
+from inception_slim._graph_attributes import leave_out_new_attributes
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
 from inception_slim.checkpoint.head import SLIM_HEAD, Head, detect_head
 from inception_slim.checkpoint.naming import is_model_tensor, recognize
@@ -385,6 +386,7 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
           settings: ExportSettings) -> PredictFn:
     """Writes a frozen graph; see `registry.Writer`."""
     definition, output = classic_frozen_graph(info, weights)
+    leave_out_new_attributes(definition)
     with open(path, 'wb') as file:
         file.write(definition.SerializeToString())
     loaded = tf.GraphDef()

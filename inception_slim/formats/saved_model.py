@@ -12,6 +12,7 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
+from inception_slim._graph_attributes import leave_out_new_attributes
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
 from inception_slim.checkpoint.naming import is_model_tensor
 from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
@@ -116,5 +117,20 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
         tensorflow.saved_model.save(module, path, signatures={
             'serving_default': serve_images.get_concrete_function(images_spec),
             'encoded': serve_encoded.get_concrete_function(encoded_spec)})
+    _let_1_15_read(path)
     serve = tensorflow.saved_model.load(path).signatures['serving_default']
     return lambda batch: serve(images=tensorflow.constant(batch))[names[-1]].numpy()
+
+
+def _let_1_15_read(path: str) -> None:
+    """Leaves out attributes that TensorFlow 1.15.5 does not know."""
+    from tensorflow.core.protobuf import saved_model_pb2
+    from tensorflow.python.saved_model import fingerprinting_utils
+    model = saved_model_pb2.SavedModel()
+    file = os.path.join(path, 'saved_model.pb')
+    parse_proto(file, model)
+    for graph in model.meta_graphs:
+        leave_out_new_attributes(graph.graph_def)
+    with open(file, 'wb') as stream:
+        stream.write(model.SerializeToString(deterministic=True))
+    fingerprinting_utils.write_fingerprint(path)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 import contextlib
+import functools
 import warnings
 
 from absl import flags
+from inception_slim._graph_attributes import leave_out_new_attributes, leave_out_of_node
 import numpy as np
 import tensorflow.compat.v1 as tf
 from tensorflow.python import tf2
 from tensorflow.python.compat import v2_compat
 from tensorflow.python.eager import context
-from tensorflow.python.framework import ops, tensor, tensor_shape
+from tensorflow.python.framework import importer, ops, tensor, tensor_shape
 from tensorflow.python.ops import control_flow_util, resource_variables_toggle
 from tensorflow.python.util import deprecation, tf_stack
 
@@ -110,6 +112,29 @@ def _let_scripts_write_shapes() -> Callable[[], None]:
     return undo
 
 
+def _write_graphs_for_1_15() -> Callable[[], None]:
+    """Let TensorFlow 1.15.5 read the graphs that scripts write."""
+    as_graph_def, set_defaults = ops.Graph.as_graph_def, importer._SetDefaultAttrValues
+
+    @functools.wraps(as_graph_def)
+    def as_graph_def_for_1_15(*args, **options):
+        return leave_out_new_attributes(as_graph_def(*args, **options))
+
+    def set_defaults_of_1_15(node, operation) -> None:
+        set_defaults(node, operation)
+        leave_out_of_node(node)
+
+    ops.Graph.as_graph_def = as_graph_def_for_1_15
+    # `tf.import_graph_def` adds the default attributes to the graph that it is given.
+    importer._SetDefaultAttrValues = set_defaults_of_1_15
+
+    def undo() -> None:
+        ops.Graph.as_graph_def = as_graph_def
+        importer._SetDefaultAttrValues = set_defaults
+
+    return undo
+
+
 def switch_to_v1() -> Callable[[], None]:
     """Switch TensorFlow to v1 behavior; return a function that restores the previous state."""
     before = [(owner, name, getattr(owner, name)) for owner, name in _SWITCHES]
@@ -118,7 +143,8 @@ def switch_to_v1() -> Callable[[], None]:
     was_eager = thread_data.is_eager
     undo_others = contextlib.ExitStack()
     for change in (_let_scripts_redefine_flags, _print_scalars_without_type,
-                   _ignore_layer_warnings, _let_scripts_write_shapes):
+                   _ignore_layer_warnings, _let_scripts_write_shapes,
+                   _write_graphs_for_1_15):
         undo_others.callback(change())
     deprecation._PRINT_DEPRECATION_WARNINGS = False
     tf.disable_v2_behavior()

@@ -80,6 +80,7 @@ SCRIPTS = {script.name: script for script in (
     Script('extract_features', 'end points to .npy'),
     Script('export_saved_model', 'saved_model.builder, freeze_graph'),
     Script('contrib_cnn', 'contrib layers, framework, HParams'),
+    Script('write_graphs', 'write_graph, freeze_graph, builder, .meta'),
     Script('estimator_slim', 'tf.estimator, exporters, predictor'),
     Script('estimator_canned', 'canned estimators, feature columns'),
     Script('estimator_tpu', 'TPUEstimator with use_tpu=False'),

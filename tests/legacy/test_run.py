@@ -518,7 +518,7 @@ GRAPH = '''
     # Variables of TensorFlow 1 and 2 consist of different ops with the same names.
     variable_ops = {'VariableV2', 'Assign', 'Identity', 'VarHandleOp', 'AssignVariableOp',
                 'ReadVariableOp', 'VarIsInitializedOp', 'Const'}
-    for node in logits.graph.as_graph_def().node:
+    for node in [op.node_def for op in logits.graph.get_operations()]:
         if node.op not in variable_ops:
             print(node.name, node.op, [name for name, value in sorted(node.attr.items())],
                   node.attr['strides'], node.attr['padding'].s)
