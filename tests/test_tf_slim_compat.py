@@ -134,6 +134,7 @@ def test_rejects_unsupported_tf_keras(version, message):
 
 @pytest.mark.parametrize('groups', [
     ['ops'], ['summaries_test', 'evaluation_test', 'data']])
+@pytest.mark.slow
 def test_tf_slim_passes_its_own_tests(groups):
     done = fork_server.script(SUITE, *groups)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -35,6 +35,7 @@ def finished(image_folder, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_resumes_after_sigkill(image_folder, finished, tmp_path):
     """A process is killed at random moments, and run again until it finishes."""
     code = """

@@ -221,6 +221,7 @@ class TestMemory:
 class TestOutput:
 
     @pytest.mark.parametrize('argv', [['--help'], ['inspect', FIRST_RELEASE]])
+    @pytest.mark.slow
     def test_full(self, argv):
         with open('/dev/full', 'w') as full:
             done = real_process(*argv, stdout=full, stderr=subprocess.PIPE)
@@ -332,6 +333,7 @@ def test_quiet_hides_progress(monkeypatch):
 
 
 @pytest.mark.parametrize('path', [FIRST_RELEASE, GAMMA])
+@pytest.mark.slow
 def test_printed_code_loads_the_checkpoint(path):
     lines = fork_server.command('inspect', path).stdout.split('To load it:\n')[1]
     code = '\n'.join(line[4:] for line in lines.splitlines())

@@ -144,6 +144,7 @@ class TestInputs:
         assert first['fid'] > 0 and first['sfid'] > 0 and first['inception_score'] >= 1
         assert any('fewer than the 101 features' in note for note in first['notes'])
 
+    @pytest.mark.slow
     def test_a_file_with_statistics_and_images_is_used_for_both(self, folder, predictor, tmp_path):
         path = tmp_path / 'statistics.npz'
         evaluation.compute_statistics(predictor, folder / 'reference', path, spatial=True)
@@ -251,6 +252,7 @@ def test_spatial_features_are_of_the_layer(predictor):
 
 class TestProtocols:
 
+    @pytest.mark.slow
     def test_splits_and_resizing(self, folder, predictor):
         results = {name: evaluation.compute_metrics(
             predictor, folder / 'samples.npz', folder / 'reference.npz', protocol=name)

@@ -264,6 +264,7 @@ class TestEvaluate:
         assert Image.open(tmp_path / 'confusion.png').size > (400, 300)
         assert os.listdir(tmp_path) == ['confusion.png']
 
+    @pytest.mark.slow
     def test_background_class(self, imagenet, tmp_path):
         """1,000 classes without, 1,001 with: the labels move by one."""
         logits, _, _ = expected(imagenet, readable=False)

@@ -42,6 +42,7 @@ class TestHeatmaps:
         assert found.shape == (2, 8, 8) and found.max() > 0
         np.testing.assert_allclose(found, expected, atol=2e-3 * np.max(expected))
 
+    @pytest.mark.slow
     def test_heatmaps_depend_on_class_and_moving_averages(self):
         image = np.random.RandomState(1).uniform(-1, 1, (1, 299, 299, 3)).astype(np.float32)
         averaged = os.path.join(GOLDEN, 'checkpoints', 'trained', 'model.ckpt-3')

@@ -326,6 +326,7 @@ class TestInABrowser:
 
     @pytest.mark.parametrize('width', [400, 1400])
     @pytest.mark.parametrize('dark', [False, True])
+    @pytest.mark.slow
     def test_layout(self, browser, evaluated, classified, thousand, width, dark):
         backgrounds = set()
         for path in (evaluated[1], classified[1], thousand):

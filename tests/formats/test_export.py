@@ -130,6 +130,7 @@ class TestFormats:
         np.testing.assert_allclose(session.run(None, {'input:0': images(2)})[0],
                                    golden['slim_v2'], atol=1e-4)
 
+    @pytest.mark.slow
     def test_onnx_int8(self, tmp_path, golden, png_folder):
         """Every convolution is int8, in the file and in the graph that onnxruntime optimizes."""
         file = tmp_path / 'model.onnx'
@@ -153,6 +154,7 @@ class TestFormats:
 
     @pytest.mark.parametrize('name', [
         'model.h5', pytest.param('model.weights.h5', marks=pytest.mark.slow)])
+    @pytest.mark.slow
     def test_keras_hdf5(self, tmp_path, golden, name):
         result = formats.export(path_of('gamma'), tmp_path / name, format='keras')
         assert result.max_difference < 1e-6 and os.listdir(tmp_path) == [name]
@@ -216,6 +218,7 @@ class TestErrors:
         with pytest.raises(ExportError, match='needs eager mode'):
             formats.export(path_of('slim_v2'), tmp_path / 'new', format='frozen')
 
+    @pytest.mark.slow
     def test_removes_failed_exports(self, tmp_path, monkeypatch):
         (tmp_path / 'model.pb').write_text('the one before')
 

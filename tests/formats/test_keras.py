@@ -118,6 +118,7 @@ def test_rejects_other_networks(name, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_exports_biases_without_batch_norm(tmp_path):
     """The checkpoint is of a network built with `use_batch_norm=False`."""
     path = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')

@@ -76,7 +76,7 @@ def assert_predicts(path, expected, **options):
         np.testing.assert_allclose(predictor.predict(images(3)), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize('head', some_slow(HEADS, 2))
+@pytest.mark.parametrize('head', some_slow(HEADS, 1))
 def test_predicts_as_keras(base, head, tmp_path):
     model = build(base, HEADS[head]())
     expected = answers(model)
@@ -134,6 +134,7 @@ def test_classify_uses_the_activation(base, head, tmp_path, capsys):
     assert text in capsys.readouterr().out and text in report.read_text()
 
 
+@pytest.mark.slow
 def test_restore_names_the_head(base, tmp_path):
     """TF-Slim's graph has no hidden layers; without `Logits` the base network is restored."""
     build(base, HEADS['max-relu-softmax']()).save(tmp_path / 'model.keras')
@@ -192,6 +193,7 @@ RUNS = {'frozen': run_frozen, 'onnx': run_onnx, 'openvino': run_openvino, 'keras
 
 @pytest.mark.parametrize('head', some_slow(['max-relu-sigmoid', *HEADS], 1))
 @pytest.mark.parametrize('format', some_slow(RUNS, 2))
+@pytest.mark.slow
 def test_exports(base, head, format, tmp_path):
     """Each export, run by its own library, predicts as Keras, and is read again with its head."""
     if format in ('onnx', 'openvino'):

@@ -352,6 +352,7 @@ class TestKeras:
         info = checkpoint.inspect(tmp_path / 'model.h5')
         assert info.num_classes is None and re.search(message, info.notes[0])
 
+    @pytest.mark.slow
     def test_reads_base_network_if_head_is_unsupported(self, tmp_path, names):
         _, weights = checkpoint.read(SLIM_V2)
         self.write_file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights, self.config(
@@ -383,6 +384,7 @@ class TestGraphs:
     @pytest.mark.parametrize('pooling, names', [
         ('padded', ['frozen', 'keras']), pytest.param('2015', ['keras'], marks=pytest.mark.slow),
         pytest.param('average', ['saved-model', 'onnx'], marks=pytest.mark.slow)])
+    @pytest.mark.slow
     def test_exports_record_the_pooling(self, tmp_path, pooling, names):
         """Weights are exactly the same when read again."""
         checkpoint.convert(GAMMA, tmp_path / 'slim', pooling=pooling)
@@ -397,6 +399,7 @@ class TestGraphs:
             assert_same(actual, {name: value for name, value in expected.items()
                          if 'AuxLogits' not in name})
 
+    @pytest.mark.slow
     def test_reads_freeze_graph(self, tmp_path, narrow):
         """Graphs of freeze_graph have batch norm, with its epsilon."""
         session, output = narrow
@@ -456,6 +459,7 @@ class TestGraphs:
         assert (info.format, info.scope) == ('SavedModel', 'module/InceptionV3')
         assert_same(actual, weights)
 
+    @pytest.mark.slow
     def test_reads_tf2_saved_model(self, tmp_path):
         """TensorFlow 2 saves variables under keys, with the names in an object graph."""
         import tensorflow

@@ -141,6 +141,7 @@ def test_reads_graphs_optimized_for_inference(write, tmp_path):
         np.testing.assert_allclose(predictor.predict(images(2)), expected, **close_to(expected))
 
 
+@pytest.mark.slow
 def test_exports_with_its_labels(tmp_path):
     path = tmp_path / 'output_graph.pb'
     tensor, scale = write_over_2015(path, '2016-2018')

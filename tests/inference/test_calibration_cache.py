@@ -140,6 +140,7 @@ class TestPredictors:
                             calibration_images=images(3)):
             assert len(calibrations) == 3 and len(os.listdir(tmp_path)) == 2
 
+    @pytest.mark.slow
     def test_replaces_damaged_file(self, tmp_path, calibrations):
         first = int8_logits(calibration_images=images(4), cache=tmp_path)
         file = tmp_path / os.listdir(tmp_path)[0]

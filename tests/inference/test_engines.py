@@ -51,6 +51,7 @@ class TestOutputs:
 
     @pytest.mark.parametrize('name', [
         'inception_v1', pytest.param('inception_v2', marks=pytest.mark.slow)])
+    @pytest.mark.slow
     def test_other_networks(self, tmp_path, name):
         """Padded and depthwise first convolutions, and branches of a pool alone."""
         path = write_golden_checkpoint(name, tmp_path / 'model.ckpt')
@@ -64,6 +65,7 @@ class TestOutputs:
 
     @pytest.mark.parametrize('pooling', [
         '2015', pytest.param('padded', marks=pytest.mark.slow)])
+    @pytest.mark.slow
     def test_pooling_variants(self, pooling):
         def parts():
             info, weights = checkpoint.read(PATH)

@@ -163,7 +163,6 @@ class TestRejected:
         (np.full((1, 5, 6, 3), 255.0), r'must be in \[0, 1\], .* in \[255, 255\]'),
         (np.full((5, 6, 3), np.nan), r'must be in \[0, 1\], .* in \[nan, nan\]'),
         (Image.new('F', (5, 5)), "mode 'F' is not supported; convert it"),
-        (b'image.jpg', 'must be a path, .* but is bytes'),
         (None, 'but is NoneType'),
         ([None], 'but is NoneType'),
     ])
@@ -180,6 +179,7 @@ class TestRejected:
                 predictor.predict(path)
 
 
+@pytest.mark.slow
 def test_works_without_pil(files):
     code = f'''
 import sys

@@ -7,7 +7,7 @@ import threading
 import warnings
 
 from golden.weights import images
-from helpers import GOLDEN, NARROW, build, close_to, golden_arrays
+from helpers import GOLDEN, NARROW, build, close_to, golden_arrays, some_slow
 from inception_slim import checkpoint, inference
 from inception_slim.checkpoint import CheckpointError
 import numpy as np
@@ -35,7 +35,7 @@ def predictor():
 
 class TestOutputs:
 
-    @pytest.mark.parametrize('name', FILES)
+    @pytest.mark.parametrize('name', some_slow(FILES, 3))
     def test_logits_of_tf_1_15(self, golden, name):
         with inference.load(path_of(name)) as loaded:
             np.testing.assert_allclose(loaded.logits(images(2)), golden[name],
@@ -47,6 +47,7 @@ class TestOutputs:
             expected = golden[name + '_averaged']
             np.testing.assert_allclose(loaded.logits(images(2)), expected, **close_to(expected))
 
+    @pytest.mark.slow
     def test_all_outputs_of_the_unfolded_graph(self, predictor, graph):
         inputs, _, end_points = build((3, 299, 299, 3), is_training=False, **NARROW)
         with tf.Session() as session:

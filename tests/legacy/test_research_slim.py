@@ -109,6 +109,7 @@ class TestNets:
 
 class TestMobileNet:
 
+    @pytest.mark.slow
     def test_outputs_are_those_of_keras(self, graph):
         """Keras holds its weights in the same order, and pads as SAME does for even sizes."""
         with tf.Graph().as_default(), tf.Session().as_default():

@@ -526,6 +526,7 @@ GRAPH = '''
 '''
 
 
+@pytest.mark.slow
 def test_graph_equals_that_of_the_library(tmp_path):
     write(tmp_path / 'script.py', '''
     import tensorflow as tf

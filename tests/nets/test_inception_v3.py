@@ -148,6 +148,7 @@ class TestOutputs:
         for key, value in golden.items():
             np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-4, err_msg=key)
 
+    @pytest.mark.slow
     def test_saver_and_slim_restore_checkpoints_of_1_15_5(self):
         golden = golden_arrays('checkpoints')
         with tf.Graph().as_default(), quick_session() as session:
@@ -192,6 +193,7 @@ class TestArguments:
 
     @pytest.mark.parametrize('side', [
         107, *(pytest.param(side, marks=pytest.mark.slow) for side in (75, 150, 299, 330))])
+    @pytest.mark.slow
     def test_other_image_sizes(self, graph, side):
         aux = side >= 107
         _, logits, end_points = build((1, side, side, 3), is_training=False,
@@ -214,12 +216,14 @@ class TestArguments:
         assert main.shape == aux.shape == (2, 11)
 
     @pytest.mark.parametrize('num_classes', [0, pytest.param(None, marks=pytest.mark.slow)])
+    @pytest.mark.slow
     def test_no_classes_gives_features(self, graph, num_classes):
         features, end_points = build(num_classes=num_classes, is_training=False)[1:]
         assert features.shape == (2, 1, 1, 2048)
         assert list(end_points) == BASE
         assert features.op.name == 'InceptionV3/Logits/AvgPool_1a_8x8/AvgPool'
 
+    @pytest.mark.slow
     def test_reuse_shares_variables(self, graph):
         inputs, first, _ = build(is_training=False, **NARROW)
         _, second, _ = build(inputs, is_training=False, reuse=True, **NARROW)
@@ -268,6 +272,7 @@ class TestArguments:
             weights.load(np.ones(weights.shape), session)
             assert session.run(tf.losses.get_regularization_loss()) == pytest.approx(0.5 * 6 / 2)
 
+    @pytest.mark.slow
     def test_prints_and_warns_nothing(self, graph, caplog, capfd):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always')

@@ -105,6 +105,7 @@ class TestGraph:
         assert tuple(counts) == COUNTS[name]
 
     @pytest.mark.parametrize('name, kind', MORE_GRAPHS)
+    @pytest.mark.slow
     def test_more_graphs_match(self, golden, name, kind):
         described = build_described(name, is_training=False, **MORE_ARGUMENTS[kind])[-1]
         check_graph(golden(name)[kind], described)
@@ -184,6 +185,7 @@ class TestCheckpoint:
             assert predictor.logits(batch[:0]).shape == (0, classes)
 
     @pytest.mark.parametrize('name', OF_CONTRIB)
+    @pytest.mark.slow
     def test_restores_golden_checkpoint(self, name, monkeypatch):
         path = os.path.join(GOLDEN, 'checkpoints', name, 'model.ckpt-157585')
         info = checkpoint.inspect(path)
@@ -210,6 +212,7 @@ class TestCheckpoint:
         with inference.load(path) as predictor:
             np.testing.assert_allclose(predictor.logits(images(2, 224)), expected, atol=1e-4)
 
+    @pytest.mark.slow
     def test_separable_convolution_with_batch_norm(self, tmp_path):
         """As in checkpoints of detectors, whose arg scope includes that layer."""
         with tf.Graph().as_default(), quick_session() as session, slim.arg_scope(
@@ -226,6 +229,7 @@ class TestCheckpoint:
             np.testing.assert_allclose(predictor.logits(images(2, 224)), expected, rtol=0,
                                        atol=1e-4 * np.abs(expected).max())
 
+    @pytest.mark.slow
     def test_restore_errors_name_the_network(self):
         folder = os.path.join(GOLDEN, 'checkpoints')
         v1 = os.path.join(folder, 'inception_v1', 'model.ckpt-157585')
@@ -250,6 +254,7 @@ class TestCheckpoint:
                     checkpoint.restore(session, v2)
 
     @pytest.mark.parametrize('name', ['inception_v4', 'inception_resnet_v2'])
+    @pytest.mark.slow
     def test_converts_averages_under_another_scope(self, golden, name, tmp_path):
         """Recognition uses only the names; the values are small replacements."""
         network = registry.NETWORKS[name]
@@ -366,6 +371,7 @@ class TestArguments:
         assert np.abs(evaluated - trained).max() > 1e-2
 
     @pytest.mark.parametrize('name, num_classes', [('inception_v1', 0), ('inception_v2', None)])
+    @pytest.mark.slow
     def test_no_classes_gives_features(self, graph, name, num_classes):
         _, features, end_points = build(name, num_classes=num_classes, is_training=False)
         assert features.shape == (2, 1, 1, 1024)

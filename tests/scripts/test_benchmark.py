@@ -48,6 +48,7 @@ def test_rejects_bad_numbers_of_steps(graph, steps):
         time_tensorflow_run(session, tf.zeros(()), 'Run', *steps)
 
 
+@pytest.mark.slow
 def test_multiply_adds_agree_with_the_paper(graph):
     # "about 5 billion multiply-adds"; 11.4 GFLOP measured for the convolutions of an image.
     assert count_multiply_adds(build((1, 299, 299, 3), is_training=False)[1]) == pytest.approx(

@@ -91,6 +91,7 @@ def test_whole_numbers(graph):
 
 class TestTrain:
 
+    @pytest.mark.slow
     def test_what_it_writes(self, trained):
         folder, done, lines = trained
         assert done.checkpoint == str(folder / 'model.ckpt-2')
@@ -196,6 +197,7 @@ class TestFolder:
 
     @pytest.mark.parametrize('name, shape', [
         ('InceptionV3/Conv2d_1a_3x3/weights', (3, 3, 3, 8)), ('InceptionV3/Mixed_8/weights', (1,))])
+    @pytest.mark.slow
     def test_other_options(self, trained, graph, name, shape):
         """A width that is not the checkpoint's; a variable that it does not have."""
         with tf.variable_scope('', use_resource=True):

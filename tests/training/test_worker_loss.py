@@ -90,6 +90,7 @@ def test_process_ends_itself_if_tensorflow_hangs():
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_process_does_not_end_itself_while_it_saves_or_after_it_stopped():
     code = """
         import threading

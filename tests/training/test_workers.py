@@ -59,6 +59,7 @@ def single(tmp_path_factory):
     return run_steps(tmp_path_factory.mktemp('single'), 0, **TEN_STEPS)[0]
 
 
+@pytest.mark.slow
 def test_two_workers_equal_one_process_with_all_images(single, tmp_path):
     chief, worker = run_steps(tmp_path, 2, **TEN_STEPS)
     np.testing.assert_allclose(chief['losses'], single['losses'], rtol=1e-5)
@@ -99,6 +100,7 @@ def build_clones(num_clones):
         return step, variables, updates
 
 
+@pytest.mark.slow
 def test_clones_share_variables_and_have_their_own_name_scopes():
     _, single_variables, _ = build_clones(1)
     step, variables, updates = build_clones(2)
@@ -141,6 +143,7 @@ def test_command_trains_and_resumes_with_workers_on_this_machine(dataset, tmp_pa
         assert checkpoint.read(folder)[0].global_step == last
 
 
+@pytest.mark.slow
 def test_rejects_workers_with_different_options(dataset, tmp_path):
     commands = [train_command(dataset, tmp_path / 'train', *arguments)
                 for arguments in ([], ['--learning-rate', '0.5'])]
