@@ -84,6 +84,7 @@ SCRIPTS = {script.name: script for script in (
     Script('estimator_slim', 'tf.estimator, exporters, predictor'),
     Script('estimator_canned', 'canned estimators, feature columns'),
     Script('estimator_tpu', 'TPUEstimator with use_tpu=False'),
+    Script('learn_experiment', 'contrib.learn, learn_runner, HParams'),
     Script('predict_python2', 'Python 2', python_2=True),
 )}
 

@@ -113,6 +113,10 @@ class TestContribModule:
         ('framework.python.ops.variables.get_variables', 'slim.get_variables'),
         ('framework.python.ops.arg_scope', 'framework.arg_scope'),
         ('training.python.training.hparam.HParams', 'training.HParams'),
+        ('learn.python.learn.metric_spec.MetricSpec', 'learn.MetricSpec'),
+        ('learn.estimators.run_config.RunConfig', 'learn.RunConfig'),
+        ('learn.python.learn.learn_runner.run', 'learn.learn_runner.run'),
+        ('tpu.python.tpu.tpu_config.TPUConfig', 'tpu.TPUConfig'),
         ('metrics.python.ops.metric_ops.streaming_auc', 'metrics.streaming_auc'),
         ('image.python.ops.image_ops.rotate', 'image.rotate'),
         ('losses.python.losses.loss_ops.log_loss', 'losses.log_loss')])

@@ -17,7 +17,7 @@ def recorded():
 @pytest.mark.parametrize('name', [
     'classify_image', 'estimator_tpu',
     *(pytest.param(name, marks=pytest.mark.slow)
-      for name in ('warp_images', 'estimator_slim', 'estimator_canned'))])
+      for name in ('warp_images', 'estimator_slim', 'estimator_canned', 'learn_experiment'))])
 def test_prints_the_recorded_output(name, recorded):
     output = compare_with_tf1.run_here(SCRIPTS[name])
     result = compare(recorded[name], output)

@@ -246,7 +246,11 @@ _PUBLIC: dict[str, Replacement] = {
                    'stop_if_higher_hook', 'stop_if_lower_hook', 'stop_if_no_decrease_hook',
                    'stop_if_no_increase_hook')}},
         advice='use the estimators and heads of tf.estimator'),
-    'learn': Replacement(advice='use the estimators of tf.estimator'),
+    'learn': Replacement(
+        names={**_same(f'{_CONTRIB}.learn', 'Estimator Experiment ExportStrategy InputFnOps '
+                       'MetricSpec ModeKeys ModelFnOps RunConfig make_export_strategy'),
+               'NanLossDuringTrainingError': f'{_ESTIMATOR}:NanLossDuringTrainingError'},
+        advice='use the estimators of tf.estimator'),
     'tpu': Replacement(
         names={**{name: f'{_ESTIMATOR}:tpu.{name}' for name in (
                    'InputPipelineConfig', 'RunConfig', 'TPUConfig', 'TPUEstimator',
@@ -287,6 +291,7 @@ _PRIVATE: dict[str, tuple[str, ...]] = {
     'metrics.python.metrics.classification': (f'{_SLIM}.metrics.classification',),
     'metrics.python.ops.histogram_ops': (f'{_SLIM}.metrics.histogram_ops',),
     'metrics.python.ops.metric_ops': (f'{_SLIM}.metrics.metric_ops',),
+    'learn.python.learn.learn_runner': (f'{_CONTRIB}.learn',),
     'tfprof.python.tools.tfprof.model_analyzer': (f'{_CONTRIB}.tfprof',),
     **{f'layers.python.layers.{name}': (f'{_SLIM}.layers.{name}',) for name in (
         'initializers', 'layers', 'normalization', 'optimizers', 'regularizers', 'rev_block_lib',
@@ -325,6 +330,8 @@ _SUBMODULES: dict[str, dict[str, str]] = {
     'layers': {**_LAYERS_FILES, 'summaries': 'layers.python.layers.summaries'},
     'losses': {'metric_learning': 'losses.python.metric_learning'},
     'tfprof': {'model_analyzer': 'tfprof.model_analyzer', 'tfprof_logger': 'tfprof.tfprof_logger'},
+    'learn': {name: f'learn.python.learn.{name}' for name in (
+        'estimators', 'learn_runner', 'metric_spec', 'utils')},
     'util': {},
     'framework': {},
 }
