@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from inception_slim.errors import UnsupportedAPIError
 from inception_slim.legacy.contrib.modules import (
     ROOT,
     ContribModule,
@@ -43,11 +44,11 @@ def status(name: str) -> tuple[Literal['supported', 'not supported'], str]:
             continue
         try:
             value = getattr(value, parts[end - 1])
-        except AttributeError as error:
-            message = str(error)
-            if not message.endswith('.'):
-                message = f'tf.contrib of TensorFlow 1.15.5 had no {display_name(dotted)}.'
-            return 'not supported', message
+        except UnsupportedAPIError as error:
+            return 'not supported', str(error)
+        except AttributeError:
+            return 'not supported', (
+                f'tf.contrib of TensorFlow 1.15.5 had no {display_name(dotted)}.')
     if isinstance(value, ContribModule):
         if not value.supports_any():
             return 'not supported', value.unsupported_message()

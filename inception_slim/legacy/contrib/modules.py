@@ -88,6 +88,11 @@ class ContribModule(types.ModuleType):
     def unsupported_message(self, name: str = '') -> str:
         """Return the error message for an unsupported name, or for the whole module."""
         title = display_name(f'{self.__name__}.{name}' if name else self.__name__)
+        for replaced in () if name else self._replacement.names:
+            try:
+                self._look_up(replaced)
+            except ImportError as error:  # an optional package is missing
+                return f'{title} is not available: {error}'
         advice = self._replacement.advices.get(name, self._replacement.advice)
         return f'{title} of TensorFlow 1 is not supported' + (
             f'; {advice}.' if advice else ' and has no replacement.')
