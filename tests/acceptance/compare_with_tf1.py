@@ -157,7 +157,8 @@ def run_here(script: Script) -> Output:
 
 
 def run_on_tensorflow_1(script: Script, python: list[str]) -> Output:
-    return run([*python, script.path, *script.arguments], PYTHONPATH=STUB, PYTHONUSERBASE=OLDER)
+    return run([*python, script.path, *script.arguments], PYTHONPATH=STUB, PYTHONUSERBASE=OLDER,
+               TF2_BEHAVIOR='0')  # TensorFlow 2 sets it to 1 for child processes
 
 
 def read_recorded() -> dict[str, Output]:

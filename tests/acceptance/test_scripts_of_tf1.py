@@ -48,7 +48,8 @@ def test_1_15_reads_graphs(pythons, tmp_path):
         [*pythons[False], os.path.join(compare_with_tf1.HERE, 'read_graphs_with_1_15.py'),
          str(tmp_path), 'exported.pb:input:InceptionV3/Logits/SpatialSqueeze',
          'exported:serving_default_images:PartitionedCall'],
-        stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+        stdout=subprocess.PIPE, text=True, check=True,
+        env={**os.environ, 'TF2_BEHAVIOR': '0'}).stdout.splitlines()  # set by TensorFlow 2
     assert len(lines) == 8
     images = np.linspace(-1, 1, 299 * 299 * 3, dtype=np.float32).reshape(1, 299, 299, 3)
     serve = tf.saved_model.load(str(tmp_path / 'exported')).signatures['serving_default']
