@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 import types
-from typing import Any
+from typing import Any, TypeVar
+
+_Value = TypeVar('_Value')
+
+
+def getters(values: Mapping[str, _Value]) -> dict[str, Callable[[], _Value]]:
+    """Returns a function for each name that returns its value, for `ModuleProxy`."""
+    return {name: lambda value=value: value for name, value in values.items()}  # type: ignore[misc]
 
 
 class ModuleProxy(types.ModuleType):

@@ -25,7 +25,7 @@ LAYERS = [
     {'tf_slim_compat', '_slim_layers', '_tf_slim_finder'},
     {'data'},
     {'errors', 'options', '_atomic_write', '_example', '_file_openers', '_lazy', '_module_proxy',
-     '_optional', '_special_files', '_tf_logging', '_graph_attributes'},
+     '_npy_header', '_optional', '_special_files', '_tf_logging', '_graph_attributes'},
 ]
 PUBLIC = {
     'bulk': 'BulkOptions BulkResult DatasetError run',

@@ -221,7 +221,9 @@ class MetricAccumulator:
         self._protocol = protocol
         if metrics is None:
             metrics = ('isc',) if reference is None else ('fid',)
-        sets = [ImageSet('the samples', ImageSource(0, lambda *_, **__: iter(())))]
+        # The samples come by `update`.
+        self._samples_set = ImageSet('the samples', ImageSource(0, lambda *_, **__: iter(())))
+        sets = [self._samples_set]
         if reference is not None:
             sets.append(open_image_set(reference, options))
         self._chosen, self._notes = _choose(metrics, self._conventions, protocol, sets,
@@ -255,7 +257,7 @@ class MetricAccumulator:
 
     def reset(self) -> None:
         """Forgets the images, but not the reference."""
-        self._samples = _Collected(self._chosen)
+        self._samples = _Collected(self._chosen, self._samples_set)
 
 
 def _conventions(protocol: str | None, resize: str, splits: int) -> Protocol:
@@ -367,21 +369,25 @@ class _Collected:
 
     Args:
       metrics: their names.
-      capacity: the number of images to expect.
+      images: the set; its statistics are not computed again.
     """
 
-    def __init__(self, metrics: Collection[str], capacity: int = 0):
+    def __init__(self, metrics: Collection[str], images: ImageSet):
+        capacity = images.images.count if images.images else 0
         self._keeps_features = bool(_WITH_FEATURES & set(metrics))
-        self.moments, self.spatial_moments = RunningMoments(), RunningMoments()
+        self._needs_moments = 'fid' in metrics and images.statistics is None
+        self._count = 0
+        self._moments, self._spatial_moments = RunningMoments(), RunningMoments()
+        self._stored, self._stored_spatial = images.statistics, images.spatial
         self.features, self.logits = _Rows(capacity), _Rows(capacity)
-        self.stored: Statistics | None = None
-        self.stored_spatial: Statistics | None = None
 
     def add(self, features: np.ndarray, spatial: np.ndarray | None,
             logits: np.ndarray | None) -> None:
-        self.moments.add(features)
-        if spatial is not None:
-            self.spatial_moments.add(spatial)
+        self._count += len(features)
+        if self._needs_moments:
+            self._moments.add(features)
+        if spatial is not None and self._stored_spatial is None:
+            self._spatial_moments.add(spatial)
         if logits is not None:
             self.logits.add(logits)
         if self._keeps_features:
@@ -389,15 +395,15 @@ class _Collected:
 
     @property
     def count(self) -> int | None:
-        return self.moments.count or None
+        return self._count or None
 
     @property
     def statistics(self) -> Statistics:
-        return self.stored or self.moments.statistics()
+        return self._stored or self._moments.statistics()
 
     @property
     def spatial(self) -> Statistics:
-        return self.stored_spatial or self.spatial_moments.statistics()
+        return self._stored_spatial or self._spatial_moments.statistics()
 
 
 class _Collector:
@@ -445,8 +451,7 @@ class _Collector:
 
     def collect(self, images: ImageSet, is_reference: bool) -> _Collected:
         """Computes the features of a set of images that its metrics need."""
-        collected = _Collected(self._metrics, images.images.count if images.images else 0)
-        collected.stored, collected.stored_spatial = images.statistics, images.spatial
+        collected = _Collected(self._metrics, images)
         needs_images = (
             self._metrics & _WITH_FEATURES
             or 'isc' in self._metrics and not is_reference

@@ -76,28 +76,18 @@ def save_statistics(statistics: Statistics, path: str | os.PathLike,
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def load_statistics(path: str | os.PathLike) -> Statistics:
+def load_statistics(path: str | os.PathLike, spatial: bool = False) -> Statistics:
     """Reads `mu` and `sigma` from an .npz file.
+
+    Args:
+      path: the file.
+      spatial: read `mu_s` and `sigma_s`, the statistics of spatial features, instead.
 
     Raises:
       DatasetError: the file cannot be read, or does not contain statistics.
     """
-    return _load(os.fsdecode(path), 'mu', 'sigma')
-
-
-def load_spatial_statistics(path: str | os.PathLike) -> Statistics | None:
-    """Reads `mu_s` and `sigma_s`, the statistics for sFID; None if the file has none.
-
-    Raises:
-      DatasetError: the file cannot be read.
-    """
-    with np.load(os.fsdecode(path), allow_pickle=False) as file:
-        if 'mu_s' not in file.files:
-            return None
-    return _load(os.fsdecode(path), 'mu_s', 'sigma_s')
-
-
-def _load(path: str, mean: str, covariance: str) -> Statistics:
+    path = os.fsdecode(path)
+    mean, covariance = ('mu_s', 'sigma_s') if spatial else ('mu', 'sigma')
     check_regular(path, DatasetError)
     try:
         with np.load(path, allow_pickle=False) as file:

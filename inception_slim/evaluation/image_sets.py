@@ -10,16 +10,13 @@ from typing import IO, Any
 import zipfile
 
 from inception_slim import data
+from inception_slim._npy_header import read_header
 from inception_slim._optional import require
 from inception_slim._special_files import check_regular
 from inception_slim.data.filesystem import wrap_io_errors
 from inception_slim.errors import DatasetError
 from inception_slim.evaluation.features import read_features
-from inception_slim.evaluation.generative_metrics import (
-    Statistics,
-    load_spatial_statistics,
-    load_statistics,
-)
+from inception_slim.evaluation.generative_metrics import Statistics, load_statistics
 from inception_slim.evaluation.loaders import Images
 from inception_slim.evaluation.options import MetricOptions
 import numpy as np
@@ -105,19 +102,17 @@ def _open_npz(path: str) -> ImageSet:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = {name.removesuffix('.npy') for name in archive.namelist()}
-    if _IMAGES not in names:
-        return ImageSet(path, statistics=load_statistics(path),
-                        spatial=load_spatial_statistics(path))
-    images = _array_source(path, lambda: _open_member(path))
-    if not {'mu', 'sigma'} <= names:
+    images = _array_source(path, lambda: _open_member(path)) if _IMAGES in names else None
+    if images is not None and not {'mu', 'sigma'} <= names:
         return ImageSet(path, images)
-    return ImageSet(path, images, load_statistics(path), load_spatial_statistics(path))
+    return ImageSet(path, images, load_statistics(path),
+                    load_statistics(path, spatial=True) if 'mu_s' in names else None)
 
 
 def _open_npy(path: str) -> ImageSet:
     check_regular(path, DatasetError)
     with wrap_io_errors(path), open(path, 'rb') as file:
-        shape, _, _ = _read_header(file)
+        shape = read_header(file)[0]
     if len(shape) == 4:
         return ImageSet(path, _array_source(path, lambda: open(path, 'rb')))
     return ImageSet(path, features=_check_features(path, read_features(path)[1]))
@@ -152,17 +147,10 @@ def _open_member(path: str) -> IO[bytes]:
     return zipfile.ZipFile(path).open(f'{_IMAGES}.npy')
 
 
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = np.lib.format.read_magic(file)
-    read = (np.lib.format.read_array_header_1_0 if version == (1, 0)
-            else np.lib.format.read_array_header_2_0)
-    return read(file)
-
-
 def _array_source(path: str, open_array: Callable[[], IO[bytes]]) -> ImageSource:
     """Images in an array, which is read as a stream."""
     with wrap_io_errors(path), open_array() as file:
-        shape, is_fortran, dtype = _read_header(file)
+        shape, is_fortran, dtype = read_header(file)
     if len(shape) != 4 or shape[3] != 3 or dtype != np.uint8 or is_fortran or not shape[0]:
         raise DatasetError(f'{path} has {dtype} of the shape {list(shape)}, but images are uint8 '
                            '[images, height, width, 3].')
@@ -171,7 +159,7 @@ def _array_source(path: str, open_array: Callable[[], IO[bytes]]) -> ImageSource
              **_: Any) -> Iterator[dict[str, np.ndarray]]:
         size = int(np.prod(shape[1:]))
         with array_preparer(shape[1:3], image_size, prepare) as run, open_array() as file:
-            _read_header(file)
+            read_header(file)
             for start in range(0, shape[0], batch_size):
                 count = min(batch_size, shape[0] - start)
                 with wrap_io_errors(path):

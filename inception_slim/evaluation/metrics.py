@@ -12,7 +12,7 @@ from inception_slim.evaluation.generative_metrics import Statistics
 from inception_slim.evaluation.loaders import Checkpoint, Images
 from inception_slim.evaluation.options import MetricOptions
 from inception_slim.evaluation.results import FIDResult, InceptionScore
-from inception_slim.options import as_dict, build_options, check
+from inception_slim.options import as_dict, build_options
 
 
 def fid(
@@ -64,8 +64,6 @@ def fid(
         together with a predictor.
     """
     options = build_options(MetricOptions, locals(), InceptionSlimError)
-    check('kid_subsets', kid_subsets, {'at_least': 1}, InceptionSlimError)
-    check('kid_subset_size', kid_subset_size, {'at_least': 2}, InceptionSlimError)
     result = compute_metrics(
         checkpoint, first, second, metrics=('fid', 'kid') if kid else ('fid',),
         kid_subsets=kid_subsets, kid_subset_size=kid_subset_size, **as_dict(options))
@@ -109,9 +107,8 @@ def inception_score(
         together with a predictor.
     """
     options = build_options(MetricOptions, locals(), InceptionSlimError)
-    check('splits', splits, {'at_least': 1}, InceptionSlimError)
     result = compute_metrics(checkpoint, images, metrics=('isc',), splits=splits,
-                                **as_dict(options))
+                             **as_dict(options))
     assert result.inception_score is not None  # it was asked for
     assert result.inception_score_deviation is not None and result.sample_count is not None
     return InceptionScore(result.inception_score, result.inception_score_deviation,

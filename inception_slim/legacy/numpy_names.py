@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-import functools
 import inspect
 import os
 import pickle
 import re
 import sys
 import types
-from typing import Any
+from typing import IO, Any
+import zipfile
 
-from inception_slim._module_proxy import ModuleProxy
+from inception_slim._module_proxy import ModuleProxy, getters
+from inception_slim._npy_header import read_header
 from inception_slim.errors import printable
 from inception_slim.legacy.python2.files import binary_file
 import numpy as np
@@ -83,16 +84,23 @@ def load(file: Any, mmap_mode: Any = None, allow_pickle: bool | None = None,
 
 
 def _holds_pickle(path: str) -> bool:
-    """Whether a `.npy` or `.npz` file can only be read by unpickling."""
-    try:
-        value = _load(path, allow_pickle=False, mmap_mode='r')
-        if isinstance(value, np.lib.npyio.NpzFile):
-            with value:
-                for name in value.files:
-                    value[name]
-    except ValueError:
-        return True
+    """Whether a `.npy` or `.npz` file can only be read by unpickling, by its headers."""
+    if not zipfile.is_zipfile(path):
+        with open(path, 'rb') as file:
+            return _is_pickled(file)
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as file:
+                if name.endswith('.npy') and _is_pickled(file):
+                    return True
     return False
+
+
+def _is_pickled(file: IO[bytes]) -> bool:
+    try:
+        return read_header(file)[2].hasobject
+    except ValueError:  # no array, so a pickle if anything
+        return True
 
 
 def _recording(write: Callable) -> Callable:
@@ -230,18 +238,13 @@ _MOVED = {
 }
 
 
-def _itself(value: object) -> object:
-    return value
-
-
 def numpy() -> types.ModuleType:
     """Return NumPy with the names of then; a script's changes of it reach NumPy itself."""
     existing = vars(np)
-    names: dict[str, Callable[[], object]] = {
-        name: functools.partial(_itself, value) for name, value in _REMOVED.items()
+    names = getters({
+        name: value for name, value in {**_REMOVED, **_CHANGED}.items()
         # NumPy 2 has a `bool` and a `long` of its own; old scripts mean Python's.
-        if name not in existing or name in ('bool', 'long')}
-    names.update({name: functools.partial(_itself, value) for name, value in _CHANGED.items()})
+        if name not in existing or name in _CHANGED or name in ('bool', 'long')})
     names.update({name: find for name, find in _MOVED.items() if name not in existing})
     return ModuleProxy(np, names, write_through=True)
 

@@ -5,7 +5,8 @@ import os
 
 from helpers import GOLDEN, reset_peak_memory, resident_memory
 from inception_slim import data, evaluation, inference
-from inception_slim.evaluation import metrics
+from inception_slim.evaluation import generative
+from inception_slim.evaluation.image_sets import ImageSet, ImageSource
 from inception_slim.inference.predictor import Predictor
 import numpy as np
 import pytest
@@ -35,7 +36,9 @@ def test_many_images(name, largest, monkeypatch):
                    'label': rng.randint(5, size=BATCH)}
 
     monkeypatch.setattr(data, 'as_numpy_batches', batches)
-    monkeypatch.setattr(metrics, '_open_source', lambda *arguments: metrics._Source(COUNT, None))
+    images = ImageSet(FOLDER, ImageSource(
+        COUNT, lambda batch_size, **options: data.as_numpy_batches(None)))
+    monkeypatch.setattr(generative, 'open_image_set', lambda *arguments: images)
     for output, channels in (('logits', 5), ('features', 101)):
         monkeypatch.setattr(Predictor, output, lambda self, images, names, channels=channels:
                             rng.rand(len(images), channels).astype(np.float32))
