@@ -5,7 +5,7 @@ The downloaded files must be in the folder of the dataset; they are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import functools
 import gzip
 import io
@@ -15,9 +15,9 @@ import pickle
 import random
 import re
 import tarfile
-from typing import IO
 
 from inception_slim._atomic_write import replace_together
+from inception_slim._module_proxy import getters
 from inception_slim.errors import DatasetError
 from inception_slim.legacy.research_slim.datasets import dataset_utils
 import numpy as np
@@ -55,8 +55,12 @@ def _find(dataset_dir: str, *names: str) -> str:
         path = os.path.join(dataset_dir, name)
         if os.path.exists(path):
             return path
-    raise DatasetError(f'{dataset_dir} has no {" or ".join(names)}; nothing is downloaded, so put '
-                       'it there first.')
+    raise _missing(dataset_dir, *names)
+
+
+def _missing(folder: str, *names: str) -> DatasetError:
+    return DatasetError(f'{folder} has no {" or ".join(names)}; nothing is downloaded, so put it '
+                        'there first.')
 
 
 def _write(dataset_dir: str, splits: Mapping[str, Iterable[bytes]], names: Iterable[str]) -> None:
@@ -77,57 +81,57 @@ def _example(*arguments) -> bytes:
     return dataset_utils.image_to_tfexample(*arguments).SerializeToString()
 
 
+def _files(source: str) -> dict[str, Callable[[], bytes]]:
+    """The files of a folder or of an archive of it: names from the folder on, and their contents.
+
+    An archive is read once, since a compressed one cannot be read in another order.
+    """
+    if os.path.isdir(source):
+        parent = os.path.dirname(source)
+        return {os.path.relpath(os.path.join(folder, name), parent): functools.partial(
+            _read, os.path.join(folder, name))
+            for folder, _, names in os.walk(source) for name in names}
+    with tarfile.open(source) as archive:
+        contents = {}
+        for member in archive:
+            file = archive.extractfile(member)
+            if file is not None:  # no folder
+                contents[member.name] = file.read()
+    return getters(contents)
+
+
+def _read(path: str) -> bytes:
+    with open(path, 'rb') as file:
+        return file.read()
+
+
 def convert_flowers(dataset_dir: str) -> None:
     """Convert `flower_photos.tgz`, or the folder in it, to five shards of each split.
 
     Args:
       dataset_dir: the folder with the downloaded file, and of the result.
     """
-    source = _find(dataset_dir, 'flower_photos', 'flower_photos.tgz')
+    files = _files(_find(dataset_dir, 'flower_photos', 'flower_photos.tgz'))
+    photos = {name: read for name, read in files.items() if name.count('/') == 2}
+    classes = sorted({photo.split('/')[1] for photo in photos})
+    order = sorted(photos)
+    random.Random(0).shuffle(order)
     images = _Images()
 
-    def write(read_photos) -> None:
-        photos = read_photos()
-        classes = sorted({photo.split('/')[-2] for photo in photos})
-        order = sorted(photos)
-        random.Random(0).shuffle(order)
+    def examples(shard: list[str]) -> Iterator[bytes]:
+        for photo in shard:
+            data = photos[photo]()
+            yield _example(data, b'jpg', *images.jpeg_size(data),
+                           classes.index(photo.split('/')[1]))
 
-        def examples(shard: list[str]) -> Iterator[bytes]:
-            for photo in shard:
-                data = photos[photo]()
-                yield _example(data, b'jpg', *images.jpeg_size(data),
-                               classes.index(photo.split('/')[-2]))
-
-        splits = {}
-        for split, names in (('train', order[_FLOWERS_VALIDATION:]),
-                             ('validation', order[:_FLOWERS_VALIDATION])):
-            size = math.ceil(len(names) / _FLOWERS_SHARDS)
-            for number in range(_FLOWERS_SHARDS):
-                splits[f'flowers_{split}_{number:05d}-of-{_FLOWERS_SHARDS:05d}.tfrecord'] = (
-                    examples(names[number * size:(number + 1) * size]))
-        _write(dataset_dir, splits, classes)
-
-    if os.path.isdir(source):
-        write(lambda: {f'{folder}/{name}': functools.partial(
-            _read, os.path.join(source, folder, name))
-            for folder in os.listdir(source) if os.path.isdir(os.path.join(source, folder))
-            for name in os.listdir(os.path.join(source, folder))})
-    else:
-        with tarfile.open(source) as archive:
-            write(lambda: {member.name: functools.partial(_read_member, archive, member)
-                           for member in archive
-                           if member.isfile() and member.name.count('/') == 2})
-
-
-def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo | str) -> bytes:
-    file = archive.extractfile(member)
-    assert file is not None  # a member that is a file
-    return file.read()
-
-
-def _read(path: str) -> bytes:
-    with open(path, 'rb') as file:
-        return file.read()
+    splits = {}
+    for split, names in (('train', order[_FLOWERS_VALIDATION:]),
+                         ('validation', order[:_FLOWERS_VALIDATION])):
+        size = math.ceil(len(names) / _FLOWERS_SHARDS)
+        for number in range(_FLOWERS_SHARDS):
+            splits[f'flowers_{split}_{number:05d}-of-{_FLOWERS_SHARDS:05d}.tfrecord'] = (
+                examples(names[number * size:(number + 1) * size]))
+    _write(dataset_dir, splits, classes)
 
 
 def convert_mnist(dataset_dir: str) -> None:
@@ -160,12 +164,15 @@ def convert_cifar10(dataset_dir: str) -> None:
       dataset_dir: the folder with the downloaded file, and of the result.
     """
     source = _find(dataset_dir, 'cifar-10-batches-py', 'cifar-10-python.tar.gz')
+    files = _files(source)
     images = _Images()
 
     def examples(names: list[str]) -> Iterator[bytes]:
         for name in names:
-            with _open_batch(source, name) as file:
-                batch = _ArraysOnly(file, encoding='bytes').load()
+            if f'cifar-10-batches-py/{name}' not in files:
+                raise _missing(source, name)
+            content = io.BytesIO(files[f'cifar-10-batches-py/{name}']())
+            batch = _ArraysOnly(content, encoding='bytes').load()
             for image, label in zip(batch[b'data'].reshape(-1, 3, 32, 32), batch[b'labels'],
                                     strict=True):
                 yield _example(images.encode_png(image.transpose(1, 2, 0)), b'png', 32, 32, label)
@@ -173,13 +180,6 @@ def convert_cifar10(dataset_dir: str) -> None:
     _write(dataset_dir, {
         'cifar10_train.tfrecord': examples([f'data_batch_{number}' for number in range(1, 6)]),
         'cifar10_test.tfrecord': examples(['test_batch'])}, _CIFAR10)
-
-
-def _open_batch(source: str, name: str) -> IO[bytes]:
-    if os.path.isdir(source):
-        return open(_find(source, name), 'rb')
-    with tarfile.open(source) as archive:
-        return io.BytesIO(_read_member(archive, f'cifar-10-batches-py/{name}'))
 
 
 class _ArraysOnly(pickle.Unpickler):
