@@ -98,13 +98,13 @@ def read_all(path: str, largest: int, time_limit: float) -> None:
         signal.setitimer(signal.ITIMER_PROF, time_limit)
     import h5py
 
-    found = []
+    listed = []
     with suppress(Exception):
         opened = h5py.File(path or sys.stdin.buffer, 'r')
         for dataset in datasets(path, opened):
-            found.append(dataset)
+            listed.append(dataset)
         model_config(opened)
-    for dataset in found:
+    for dataset in listed:
         sizes = [np.prod(shape, dtype=float) * dataset.dtype.itemsize
                  for shape in (dataset.shape, dataset.chunks)]
         if dataset.dtype.kind == 'f' and not dataset.is_elsewhere and max(sizes) <= largest:

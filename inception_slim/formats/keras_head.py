@@ -175,7 +175,7 @@ def _parts(left: Mapping[str, Layer], base_names: set[str],
             problem = f'takes {" and ".join(inputs)} instead of {before}'
         if not pool and config.kind in _POOLS:
             pool = _POOLS[config.kind]
-            if 'pool_size' in config.options and set(_pair(config.options['pool_size'])) != {GRID}:
+            if 'pool_size' in config.options and set(pair(config.options['pool_size'])) != {GRID}:
                 problem = f'does not pool the whole grid of {GRID}×{GRID}'
             elif config.options.get('data_format') == 'channels_first':
                 problem = 'has channels first'
@@ -220,7 +220,8 @@ def _parts(left: Mapping[str, Layer], base_names: set[str],
     return pool, parts
 
 
-def _pair(sides: Any) -> tuple[int, ...]:
+def pair(sides: Any) -> tuple[int, ...]:
+    """Both sides of a size that Keras records as one number or two."""
     return tuple(sides) if isinstance(sides, (list, tuple)) else (sides, sides)
 
 

@@ -16,7 +16,7 @@ from inception_slim.checkpoint import ImportedWeights, LazyTensor
 from inception_slim.checkpoint.head import SLIM_HEAD
 from inception_slim.checkpoint.other_networks import describe_other_network
 from inception_slim.errors import CheckpointError
-from inception_slim.formats.keras_head import ACTIVATIONS, Layer, LayerConfig, add_head
+from inception_slim.formats.keras_head import ACTIVATIONS, Layer, LayerConfig, add_head, pair
 from inception_slim.formats.lazy_tensors import epsilon_note, shift_epsilon
 from inception_slim.formats.name_maps import base_layers, is_residual_projection
 from inception_slim.formats.structure import Node, check_structure
@@ -228,14 +228,14 @@ def _structure_node(config: LayerConfig) -> Node:
     layout = _LAYOUTS.get(str(options.get('data_format')), '')
     kind = config.kind.rsplit('>')[-1]  # a registered class has its package before its name
     if config.kind in _CONVOLUTIONS and {'kernel_size', 'strides', 'padding'} <= set(options):
-        return Node('conv', inputs, strides=_pair(options['strides']),
-                    dilations=_pair(options.get('dilation_rate', 1)),
+        return Node('conv', inputs, strides=pair(options['strides']),
+                    dilations=pair(options.get('dilation_rate', 1)),
                     padding=str(options['padding']).upper(), layout=layout,
                     groups=options.get('groups', 1), function=config.activation)
     if config.kind in _POOLS:
         window = options.get('pool_size', 2)
-        return Node(_POOLS[config.kind], inputs, _pair(window),
-                    _pair(options.get('strides') or window), layout=layout,
+        return Node(_POOLS[config.kind], inputs, pair(window),
+                    pair(options.get('strides') or window), layout=layout,
                     padding=str(options.get('padding', 'valid')).upper())
     if config.kind == 'Activation' and config.activation == 'linear':
         return Node('identity', inputs)
@@ -251,7 +251,7 @@ def _structure_node(config: LayerConfig) -> Node:
         sides = tuple(side for side in shape[1:] if isinstance(side, int) and side > 3)
         return Node('input', window=sides if len(sides) == 2 else (1, 1))
     if config.kind == 'ZeroPadding2D':
-        rows, columns = (_pair(sides) for sides in _pair(options.get('padding', 1)))
+        rows, columns = (pair(sides) for sides in pair(options.get('padding', 1)))
         return Node('pad', inputs, padding=(*rows, *columns))
     # keras.applications adds the scaled branch in a layer of its own.
     scale = options.get('scale', (options.get('arguments') or {}).get('scale'))
@@ -261,10 +261,6 @@ def _structure_node(config: LayerConfig) -> Node:
         if kind in ('CustomScaleLayer', 'Lambda') and len(inputs) == 2:
             return Node('add', inputs, factor=float(scale))
     return Node(_KINDS.get(config.kind, 'other'), inputs, function=config.kind)
-
-
-def _pair(sides: Any) -> tuple[int, ...]:
-    return tuple(sides) if isinstance(sides, (list, tuple)) else (sides, sides)
 
 
 def _pooling(configs: list[LayerConfig]) -> str:

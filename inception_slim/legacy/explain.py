@@ -567,10 +567,12 @@ def find_uses(script: str, folder: str | None = None) -> tuple[list[SymbolUse], 
 
 def _is_shimmed(top: str, attribute: str) -> bool:
     """Whether a redirected name is of interest: not those that the library itself has today."""
+    if top == 'xml':
+        return 'cElementTree' in attribute
+    if top in ('importlib', 'math', 'yaml'):
+        return False
     names = standard_library.NAMES.get(top)
-    if top in ('importlib', 'math') or names is None:
-        return top not in ('importlib', 'math', 'xml', 'yaml') or 'cElementTree' in attribute
-    return attribute.partition('.')[0] in names
+    return names is None or attribute.partition('.')[0] in names
 
 
 def explain(script: str, *, is_module: bool = False) -> int:

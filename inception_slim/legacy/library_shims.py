@@ -10,7 +10,7 @@ import functools
 import importlib
 import types
 
-from inception_slim._module_proxy import ModuleProxy
+from inception_slim._module_proxy import ModuleProxy, getters
 from inception_slim.legacy import _tf1_namespace
 
 
@@ -56,15 +56,10 @@ def _importlib() -> types.ModuleType:
     return ModuleProxy(importlib, {'import_module': lambda: _tf1_namespace.import_module})
 
 
-def _itself(value: object) -> object:
-    return value
-
-
 def _standard(name: str) -> types.ModuleType:
     from inception_slim.legacy import standard_library
-    return ModuleProxy(importlib.import_module(name), {
-        attribute: functools.partial(_itself, value)
-        for attribute, value in standard_library.NAMES[name].items()}, write_through=True)
+    return ModuleProxy(importlib.import_module(name), getters(standard_library.NAMES[name]),
+                       write_through=True)
 
 
 def _xml() -> types.ModuleType:

@@ -12,16 +12,13 @@ import ast
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 
+from inception_slim.legacy.python2 import runtime
+
 # Names, modules and names of modules that Python 3 does not have.
-_NAMES = frozenset({
-    'xrange', 'unicode', 'basestring', 'long', 'unichr', 'raw_input', 'reduce', 'reload',
-    'execfile', 'cmp', 'file', 'apply', 'intern', 'coerce', 'buffer'})
+_NAMES = (runtime.NAMES.keys() - {'__import__'}) | {'execfile', 'file', 'apply', 'coerce'}
 _METHODS = frozenset({'iteritems', 'itervalues', 'iterkeys', 'viewitems', 'viewvalues', 'viewkeys',
                       'has_key'})
-_MODULES = frozenset({
-    'cPickle', 'StringIO', 'cStringIO', 'Queue', 'ConfigParser', 'urllib2', 'urlparse', 'commands',
-    '__builtin__', 'httplib', 'HTMLParser', 'cookielib', 'Tkinter', 'tkFileDialog', 'copy_reg',
-    'SocketServer', 'BaseHTTPServer', 'xmlrpclib', 'anydbm', 'thread', 'md5', 'sets'})
+_MODULES = runtime.MODULES.keys() | {'tkFileDialog', 'md5', 'sets'}
 _MODULE_NAMES = {
     'string': frozenset('letters lowercase uppercase maketrans join joinfields split splitfields '
                         'atoi atof atol upper lower strip replace zfill'.split()),
