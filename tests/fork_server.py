@@ -103,5 +103,19 @@ def command(*arguments, **options):
     return module('inception_slim', *arguments, **options)
 
 
+def run_script(folder, *arguments, code=0):
+    """`inception-slim run` in a folder; asserts the exit code."""
+    process = command('run', *map(str, arguments), folder=folder)
+    assert process.returncode == code, process.stderr
+    return process
+
+
+def write_script(path, text):
+    """Writes a script, without the common indentation of its lines; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
 if __name__ == '__main__':
     serve()

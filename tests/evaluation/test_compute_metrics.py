@@ -59,9 +59,9 @@ class TestGolden:
 
     def test_distances(self, golden):
         for name, kind in (('fid', ''), ('sfid', '_spatial')):
-            found = generative_metrics.frechet_distance(
+            actual = generative_metrics.frechet_distance(
                 statistics(golden[f'sample{kind}']), statistics(golden[f'reference{kind}']))
-            assert found == pytest.approx(float(golden[name]), rel=1e-5)
+            assert actual == pytest.approx(float(golden[name]), rel=1e-5)
 
     def test_inception_score_of_splits_in_order(self, golden):
         logits = golden['sample'] @ golden['classifier']
@@ -72,15 +72,15 @@ class TestGolden:
         """Equal to the last image, and to the last bit of the radii."""
         np.testing.assert_array_equal(
             manifold.squared_radii(golden['reference'], 3, 'float16'), golden['radii_reference'])
-        found = evaluation.precision_recall(golden['reference'], golden['sample'], 3, 'float16')
-        assert found.precision == float(golden['precision'])
-        assert found.recall == float(golden['recall'])
+        actual = evaluation.precision_recall(golden['reference'], golden['sample'], 3, 'float16')
+        assert actual.precision == float(golden['precision'])
+        assert actual.recall == float(golden['recall'])
 
     def test_precision_and_recall_in_float32(self, golden):
         """In exact arithmetic two of 420 and two of 500 images are on the other side."""
-        found = evaluation.precision_recall(golden['reference'], golden['sample'])
-        assert found.precision == pytest.approx(float(golden['precision']), abs=2.5 / 420)
-        assert found.recall == pytest.approx(float(golden['recall']), abs=2.5 / 500)
+        actual = evaluation.precision_recall(golden['reference'], golden['sample'])
+        assert actual.precision == pytest.approx(float(golden['precision']), abs=2.5 / 420)
+        assert actual.recall == pytest.approx(float(golden['recall']), abs=2.5 / 500)
 
 
 class TestManifold:
@@ -96,9 +96,9 @@ class TestManifold:
         within = np.sort(self.brute_force(real, real), axis=1)
         between = self.brute_force(real, fake)
         radii = np.sort(self.brute_force(fake, fake), axis=1)[:, 3]
-        found = evaluation.precision_recall(real, fake)
-        assert found.precision == (between <= within[:, 3, None]).any(axis=0).mean()
-        assert found.recall == (between <= radii).any(axis=1).mean()
+        actual = evaluation.precision_recall(real, fake)
+        assert actual.precision == (between <= within[:, 3, None]).any(axis=0).mean()
+        assert actual.recall == (between <= radii).any(axis=1).mean()
         balls = evaluation.density_coverage(real, fake)
         inside = between < within[:, 5, None]
         assert balls.density == pytest.approx(inside.sum() / (5 * 37))
@@ -117,9 +117,9 @@ class TestManifold:
             np.random.RandomState(0).normal(size=2000) * 10.0 ** np.arange(-10, 10).repeat(100),
             [0, 65519, 65520, -65520, 2.0**-24, 2.0**-25, 1.5 * 2.0**-24]]).astype(np.float32)
         with tf.Graph().as_default(), tf.Session() as session:
-            found = session.run(manifold._round_to_float16(tf.constant(values)))
+            actual = session.run(manifold._round_to_float16(tf.constant(values)))
         with np.errstate(over='ignore'):
-            np.testing.assert_array_equal(found, values.astype(np.float16).astype(np.float32))
+            np.testing.assert_array_equal(actual, values.astype(np.float16).astype(np.float32))
 
     @pytest.mark.parametrize('shapes, message', [
         (((9, 4), (9, 5)), 'The reference has 4 features an image, the samples 5'),
@@ -153,13 +153,13 @@ class TestInputs:
             # Statistics of more images than are stored, as in the files of ADM.
             np.savez(tmp_path / 'both.npz', np.load(folder / 'reference.npz')['arr_0'][:12],
                      **{name: file[name] for name in file.files})
-        found = evaluation.compute_metrics(predictor, folder / 'samples', tmp_path / 'both.npz',
+        actual = evaluation.compute_metrics(predictor, folder / 'samples', tmp_path / 'both.npz',
                                            metrics=['fid', 'sfid', 'prc'])
         expected = evaluation.compute_metrics(
             predictor, folder / 'samples', folder / 'reference', metrics=['fid', 'sfid'])
-        assert found.fid == pytest.approx(expected.fid, rel=1e-4)
-        assert found.sfid == pytest.approx(expected.sfid, rel=1e-4)
-        assert found.reference_count == 12 and found.precision is not None
+        assert actual.fid == pytest.approx(expected.fid, rel=1e-4)
+        assert actual.sfid == pytest.approx(expected.sfid, rel=1e-4)
+        assert actual.reference_count == 12 and actual.precision is not None
 
     def test_stored_features(self, folder, predictor, tmp_path):
         result = evaluation.features(predictor, folder / 'samples', tmp_path / 'features.npy')
@@ -171,9 +171,9 @@ class TestInputs:
         parquet.write_table(table.slice(0, 12), tmp_path / 'half.parquet')
         os.mkdir(tmp_path / 'bulk')
         parquet.write_table(table.slice(12), tmp_path / 'bulk' / 'part-0.parquet')
-        found = evaluation.compute_metrics(NARROW, tmp_path / 'bulk', tmp_path / 'half.parquet',
+        actual = evaluation.compute_metrics(NARROW, tmp_path / 'bulk', tmp_path / 'half.parquet',
                                            metrics=['prc', 'fid'])
-        assert (found.precision, found.recall) == (expected.precision, expected.recall)
+        assert (actual.precision, actual.recall) == (expected.precision, expected.recall)
         assert evaluation.compute_metrics(NARROW, tmp_path / 'features.npy',
                                           tmp_path / 'part-0.parquet', metrics=['fid']).fid == 0
 
@@ -183,12 +183,12 @@ class TestInputs:
                                                    metrics=['fid', 'sfid', 'isc', 'prc'])
         for part in np.split(images, 4):
             accumulator.update(part)
-        found = accumulator.compute()
+        actual = accumulator.compute()
         expected = evaluation.compute_metrics(
             predictor, folder / 'samples.npz', folder / 'reference.npz',
             metrics=['fid', 'sfid', 'isc', 'prc'])
         for name in ('fid', 'sfid', 'inception_score', 'precision', 'recall'):
-            assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-4)
+            assert getattr(actual, name) == pytest.approx(getattr(expected, name), rel=1e-4)
         accumulator.reset()
         with pytest.raises(DatasetError, match='needs at least two images, but there is 0'):
             accumulator.compute()
@@ -196,12 +196,12 @@ class TestInputs:
             accumulator.update(images.astype(np.float32))
 
     def test_without_a_choice_all_that_is_possible(self, folder, predictor, tmp_path):
-        found = evaluation.compute_metrics(predictor, folder / 'samples')
-        assert found.inception_score is not None and found.fid is None and not found.notes
-        found = evaluation.compute_metrics(predictor, folder / 'samples', folder / 'reference')
-        assert found.fid is not None and found.precision is not None and found.sfid is None
-        assert found.notes[0] == (f'KID left out: {folder}/samples has 24 images, but a subset has '
-                                  '1,000.')
+        actual = evaluation.compute_metrics(predictor, folder / 'samples')
+        assert actual.inception_score is not None and actual.fid is None and not actual.notes
+        actual = evaluation.compute_metrics(predictor, folder / 'samples', folder / 'reference')
+        assert actual.fid is not None and actual.precision is not None and actual.sfid is None
+        assert actual.notes[0] == (f'KID left out: {folder}/samples has 24 images, but a subset '
+                                   'has 1,000.')
 
     @pytest.mark.parametrize('array, message', [
         (np.zeros((2, 8, 8, 3), np.float32), 'but images are uint8'),

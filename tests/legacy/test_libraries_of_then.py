@@ -8,24 +8,13 @@ import pathlib
 import shutil
 import textwrap
 
-import fork_server
+from fork_server import run_script as run, write_script as write
 from inception_slim.legacy import numpy_names
 import numpy as np
 import pytest
 
 # Written by Python 2.7.18 and NumPy 1.16.6.
 PICKLED = pathlib.Path(__file__).parents[1] / 'golden' / 'python2' / 'pickled.npy'
-
-
-def run(folder, *arguments, code=0):
-    process = fork_server.module('inception_slim', 'run', *map(str, arguments), folder=folder)
-    assert process.returncode == code, process.stderr
-    return process
-
-
-def write(path, text):
-    path.write_text(textwrap.dedent(text))
-    return path
 
 
 class TestPickledArrays:
@@ -84,10 +73,13 @@ class TestPickledArrays:
             print(sorted(np.load('{tmp_path}/scripts/pickled.npy').item().items()))
             np.savez({str(folder / "plain")!r}, x=[1])
             print(np.load({str(folder / "plain.npz")!r})['x'])
+            np.savez({str(folder / "mixed")!r}, x=[1], y=np.array({{'b': 2}}, dtype=object))
+            print(np.load({str(folder / "mixed.npz")!r})['y'].item())
             ''')
         shutil.copy(PICKLED, script.parent)
         assert run(tmp_path, script).stdout == (
-            "{'a': 1}\n[('name', 'ÿ'), ('weights', array([0., 1., 2.], dtype=float32))]\n[1]\n")
+            "{'a': 1}\n[('name', 'ÿ'), ('weights', array([0., 1., 2.], dtype=float32))]\n[1]\n"
+            "{'b': 2}\n")
 
 
 def test_numpy_as_of_then(tmp_path):

@@ -5,6 +5,7 @@ import sys
 import textwrap
 
 import fork_server
+from fork_server import run_script as run
 from inception_slim.legacy import notebook
 import nbformat
 import pytest
@@ -19,12 +20,6 @@ def write(path, *cells, **metadata):
             book.cells.append(nbformat.v4.new_code_cell(textwrap.dedent(cell).strip('\n')))
     nbformat.write(book, path)
     return path
-
-
-def run(folder, *arguments, code=0):
-    process = fork_server.module('inception_slim', 'run', *arguments, folder=folder)
-    assert process.returncode == code, process.stderr
-    return process
 
 
 def read(*cells, allow_shell=True, **metadata):

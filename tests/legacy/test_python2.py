@@ -8,26 +8,19 @@ import os
 import pathlib
 import textwrap
 
-import fork_server
+from fork_server import run_script as run
 from inception_slim.legacy.python2 import evidence, files, pickle as pickle2, random as random2
 import pytest
 
 GOLDEN = pathlib.Path(__file__).parents[1] / 'golden' / 'python2'
 
 
-def run(folder, *arguments, code=0):
-    process = fork_server.module('inception_slim', 'run', *arguments, folder=folder)
-    assert process.returncode == code, process.stderr
-    return process
-
-
 def find(source, siblings=()):
-    found = evidence.find_evidence(ast.parse(textwrap.dedent(source)), set(siblings).__contains__)
-    return found and found.text
+    result = evidence.find_evidence(ast.parse(textwrap.dedent(source)), set(siblings).__contains__)
+    return result and result.text
 
 
 @pytest.mark.parametrize('name, reason', [
-    ('statements', ''),
     ('parses_as_python3', ' (import cPickle, line 2)'),
     ('relative_imports', None)])
 def test_output_is_that_of_python_2(name, reason):
@@ -40,6 +33,17 @@ def test_output_is_that_of_python_2(name, reason):
     else:
         assert messages == [f'inception-slim: {GOLDEN}/{name}.py is Python 2{reason}; translated '
                             'for this run']
+
+
+def test_output_is_that_of_python_2_where_python_3_does_not_parse(tmp_path):
+    script, expected = (''.join(
+        (GOLDEN / f'{name}.{suffix}').read_text() for name in ('parses_as_python3', 'statements'))
+        for suffix in ('py', 'txt'))
+    (tmp_path / 'script.py').write_text(script)
+    process = run(tmp_path, 'script.py')
+    assert process.stdout == expected
+    assert process.stderr == (f'inception-slim: {tmp_path}/script.py is Python 2; translated for '
+                              'this run\n')
 
 
 @pytest.mark.parametrize('source, text', [

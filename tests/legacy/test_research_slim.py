@@ -281,13 +281,13 @@ def read_split(folder, name, split):
     """The images and labels of a split, in the order of the files."""
     with tf.Graph().as_default(), as_in_tensorflow_1():
         dataset = dataset_factory.get_dataset(name, split, str(folder))
-    found = []
+    examples = []
     for path in sorted(folder.glob(dataset.data_sources.rpartition('/')[2])):
         for record in tf.python_io.tf_record_iterator(str(path)):
             feature = tf.train.Example.FromString(record).features.feature
-            found.append((feature['image/encoded'].bytes_list.value[0],
-                          feature['image/class/label'].int64_list.value[0]))
-    return found, dataset.labels_to_names
+            examples.append((feature['image/encoded'].bytes_list.value[0],
+                             feature['image/class/label'].int64_list.value[0]))
+    return examples, dataset.labels_to_names
 
 
 class TestConverters:
@@ -301,9 +301,9 @@ class TestConverters:
                 with gzip.open(tmp_path / f'{prefix}-{kind}-ubyte.gz', 'wb') as file:
                     file.write(np.array(header, '>i4').tobytes() + data.tobytes())
         download_and_convert_mnist.run(str(tmp_path))
-        found, names = read_split(tmp_path, 'mnist', 'train')
-        assert [label for _, label in found] == [0, 1, 2, 3, 4]
-        for (encoded, _), image in zip(found, pixels):
+        examples, names = read_split(tmp_path, 'mnist', 'train')
+        assert [label for _, label in examples] == [0, 1, 2, 3, 4]
+        for (encoded, _), image in zip(examples, pixels):
             np.testing.assert_array_equal(tf.io.decode_png(encoded)[:, :, 0], image)
         assert len(read_split(tmp_path, 'mnist', 'test')[0]) == 2 and names[9] == 'nine'
         assert 'Finished converting' in capsys.readouterr().out
@@ -345,9 +345,10 @@ class TestConverters:
             with tarfile.open(tmp_path / 'cifar-10-python.tar.gz', 'w:gz') as archive:
                 archive.add(folder, 'cifar-10-batches-py')
         download_and_convert_cifar10.run(str(tmp_path))
-        found, names = read_split(tmp_path, 'cifar10', 'train')
-        assert [label for _, label in found] == [3, 9] * 5 and names[3] == 'cat'
-        np.testing.assert_array_equal(tf.io.decode_png(found[1][0]), images[1].transpose(1, 2, 0))
+        examples, names = read_split(tmp_path, 'cifar10', 'train')
+        assert [label for _, label in examples] == [3, 9] * 5 and names[3] == 'cat'
+        np.testing.assert_array_equal(tf.io.decode_png(examples[1][0]),
+                                      images[1].transpose(1, 2, 0))
 
     def test_nothing_is_written_of_damaged_files(self, tmp_path):
         folder = tmp_path / 'cifar-10-batches-py'

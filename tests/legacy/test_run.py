@@ -13,17 +13,12 @@ import textwrap
 import time
 
 import fork_server
+from fork_server import write_script as write
 from inception_slim.legacy import explain
 import numpy as np
 import pytest
 
 RUN = [sys.executable, '-m', 'inception_slim', 'run']
-
-
-def write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(textwrap.dedent(text))
-    return path
 
 
 def run(folder, *arguments, **environment):
@@ -467,16 +462,16 @@ def test_explain_tells_what_runs(tmp_path):
     write(tmp_path / 'work' / 'elsewhere.py', 'raise')
     output = output_of(run(tmp_path / 'work', '--explain', str(script)), 1)
     lines = output.splitlines()
-    found = {line.split()[-2]: (line.partition('  ')[0], *(
+    states = {line.split()[-2]: (line.partition('  ')[0], *(
         text.strip() for text in lines[number + 1:number + 3] if text.startswith(' ')))
         for number, line in enumerate(lines[1:], 1) if not line.startswith(' ')}
-    unsupported = {name for name, state in found.items() if state[0] == 'not supported'}
+    unsupported = {name for name, state in states.items() if state[0] == 'not supported'}
     assert unsupported == {'tf.contrib.copy_graph', 'tf.contrib.cudnn_rnn', 'tf.contrib.nccl',
                            'cv2_none', 'tensorflow_addons', 'nets.lenet.other'}
-    assert found['tf.contrib.nccl'][2] == 'Used only if len(sys.argv) > 3, line 18.'
-    assert 'needs TensorFlow 2.15 or older' in found['tensorflow_addons'][1]
-    assert found['cv2_none'][1].endswith('pip install cv2_none')
-    assert {name: state[2] for name, state in found.items() if state[0] == 'not used'} == {
+    assert states['tf.contrib.nccl'][2] == 'Used only if len(sys.argv) > 3, line 18.'
+    assert 'needs TensorFlow 2.15 or older' in states['tensorflow_addons'][1]
+    assert states['cv2_none'][1].endswith('pip install cv2_none')
+    assert {name: state[2] for name, state in states.items() if state[0] == 'not used'} == {
         'tf.contrib.gan': 'Imported, but never used.',
         'nets.nasnet': 'Imported, but never used.',
         'tf.contrib.quantize': 'Used only if tf.flags.FLAGS.quantize and True, line 14.',
