@@ -49,5 +49,12 @@ def _open_other_format(path):
     return registry.open_weights(path)
 
 
+def _open_object_checkpoint(file):
+    from inception_slim.formats import object_checkpoint
+
+    return object_checkpoint.open_weights(file)
+
+
 _file_openers.register_opener(_open_other_format)
+_file_openers.register_object_opener(_open_object_checkpoint)
 _tf_slim_finder.install()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 import difflib
+import functools
 import os
 import re
 import tempfile
@@ -21,6 +22,7 @@ import tensorflow.compat.v1 as tf
 POOLING = 'inception_slim/pooling'  # the tensor with the pooling, if it is not TF-Slim's
 INPUT_RANGE = 'inception_slim/input_range'  # that of Inception-ResNet V1
 HEAD = 'inception_slim/head'  # the layers after the base network, if they are not TF-Slim's
+_OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH'  # of `tf.train.Checkpoint`
 _DATA_SUFFIX = re.compile(r'\.data-(\d{5})-of-(\d{5})$')
 _V1_SHARDS, _V2_SHARDS = '-?????-of-?????', '.data-?????-of-?????'
 _TABLE_MAGIC = b'\x57\xfb\x80\x8b\x24\x75\x47\xdb'  # the last eight bytes of a V1 file
@@ -80,6 +82,29 @@ class TFCheckpoint:
         for path in (prefix + '.index', *tf.io.gfile.glob(_escape_glob(prefix) + _V2_SHARDS)):
             os.symlink(path, os.path.join(self._links.name, 'model' + path[len(prefix):]))
         return os.path.join(self._links.name, 'model')
+
+    @functools.cached_property
+    def object_names(self) -> dict[str, tuple[str, ...]]:
+        """The tensors of each variable by its name, if `tf.train.Checkpoint` wrote the file.
+
+        There, tensors are named by the attributes of objects that lead to the variable. Several
+        objects may hold variables of the same name.
+        """
+        if _OBJECT_GRAPH not in self.shapes:
+            return {}
+        from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+        graph = trackable_object_graph_pb2.TrackableObjectGraph()
+        content = bytes(self.read(_OBJECT_GRAPH))
+        with wrap_read_errors(self.prefix, self.unpacked):
+            graph.ParseFromString(content)
+        names: dict[str, tuple[str, ...]] = {}
+        for node in graph.nodes:
+            for attribute in node.attributes:
+                if attribute.full_name and attribute.checkpoint_key in self.shapes:
+                    names[attribute.full_name] = (*names.get(attribute.full_name, ()),
+                                                  attribute.checkpoint_key)
+        return names
 
     def read(self, name: str) -> np.ndarray:
         """Returns the value of a tensor."""

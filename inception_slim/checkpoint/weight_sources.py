@@ -13,7 +13,7 @@ import tempfile
 from typing import Any
 
 from inception_slim._atomic_write import recover
-from inception_slim._file_openers import OPENERS
+from inception_slim._file_openers import OBJECT_OPENERS, OPENERS
 from inception_slim.checkpoint._weight_source import WeightSource, wrap_read_errors
 from inception_slim.checkpoint.head import SLIM_HEAD, Head
 from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
@@ -131,4 +131,10 @@ def open_weights(path: str | os.PathLike) -> WeightSource:
             weights = opener(path)
             if weights is not None:
                 return weights
-    return TFCheckpoint(path)
+    file = TFCheckpoint(path)
+    if file.object_names:
+        for opener in OBJECT_OPENERS:
+            weights = opener(file)
+            if weights is not None:
+                return weights
+    return file

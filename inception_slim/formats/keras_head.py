@@ -19,7 +19,7 @@ _POOLS = {'GlobalAveragePooling2D': 'average', 'AveragePooling2D': 'average',
           'GlobalMaxPooling2D': 'max', 'MaxPooling2D': 'max', 'Flatten': 'flatten'}
 ACTIVATIONS = ('Activation', 'ReLU', 'Softmax', 'ELU', 'LeakyReLU', 'PReLU')
 # Layers that do nothing at inference.
-_NEUTRAL_LAYERS = frozenset((
+NEUTRAL_LAYERS = frozenset((
     'ActivityRegularization', 'AlphaDropout', 'Dropout', 'GaussianDropout', 'GaussianNoise',
     'InputLayer', 'SpatialDropout2D'))
 
@@ -191,7 +191,7 @@ def _parts(left: Mapping[str, Layer], base_names: set[str],
             continue  # the rest of the base network
         elif pool and config.kind == 'Dense' and config.name in left:
             part.layers.append((left[config.name], config))
-        elif config.kind in _NEUTRAL_LAYERS or pool and config.kind == 'Flatten':
+        elif config.kind in NEUTRAL_LAYERS or pool and config.kind == 'Flatten':
             pass
         elif not (pool and (config.kind in ACTIVATIONS or config.kind == 'Reshape'
                             and len(config.options.get('target_shape', ())) == 1)):

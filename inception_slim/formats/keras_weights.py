@@ -8,6 +8,7 @@ one exported by this package, whose layers have TF-Slim's names.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 import re
 from typing import Any
@@ -17,12 +18,12 @@ from inception_slim.checkpoint.head import SLIM_HEAD
 from inception_slim.checkpoint.other_networks import describe_other_network
 from inception_slim.errors import CheckpointError
 from inception_slim.formats.keras_head import ACTIVATIONS, Layer, LayerConfig, add_head, pair
+from inception_slim.formats.keras_images import input_scaling
 from inception_slim.formats.lazy_tensors import epsilon_note, shift_epsilon
 from inception_slim.formats.name_maps import base_layers, is_residual_projection
 from inception_slim.formats.structure import Node, check_structure
 from inception_slim.inference import BATCH_NORM_EPSILON
 from inception_slim.nets import registry
-import numpy as np
 
 _PARAMETERS = {'kernel': 'weights', 'bias': 'biases', 'gamma': 'BatchNorm/gamma',
                'beta': 'BatchNorm/beta', 'moving_mean': 'BatchNorm/moving_mean',
@@ -80,6 +81,11 @@ def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer],
     """
     configs = [LayerConfig(kind, str(options['name']), options)
                for kind, options in iter_layer_configs(config)]
+    counts = Counter(config.name for config in configs)
+    for name in layers:
+        if counts[name] > 1:
+            raise CheckpointError(f'{path} has {counts[name]} layers with the name {name}, in '
+                                  'models inside each other; rename one of them and save it again.')
     own = _match_own_names(layers)
     network, base = own or _match_facenet(layers) or _match_keras_applications(
         path, layers, configs)
@@ -99,12 +105,13 @@ def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer],
     elif left:
         notes.append(f'{len(left)} layers do not belong to the network and are left out, such as '
                      f'{", ".join(sorted(left)[:3])}.')
+    scaling, scaling_notes = input_scaling(path, configs)
     naming = 'facenet_keras' if network.has_embedding else 'keras.applications'
     return ImportedWeights(
         path, version, "Keras, TF-Slim's" if own else naming,
         {f'{network.scope}/{name}': tensor for name, tensor in tensors.items()},
-        pooling=pooling, input_scaling=_input_scaling(path, configs),
-        notes=tuple(notes), head=head, has_structure=bool(configs), holding=holding)
+        pooling=pooling, input_scaling=scaling,
+        notes=(*notes, *scaling_notes), head=head, has_structure=bool(configs), holding=holding)
 
 
 def _match_own_names(layers: Mapping[str, Layer]) -> tuple[registry.Network, BaseLayers] | None:
@@ -266,24 +273,6 @@ def _structure_node(config: LayerConfig) -> Node:
 def _pooling(configs: list[LayerConfig]) -> str:
     """The pooling of a model that this package exported; keras.applications pools as TF-Slim."""
     names = [config.name for config in configs]
-    if any(name.endswith('_PaddedAvgPool') for name in names):
+    if any('_PaddedAvgPool' in name for name in names):
         return 'padded'
-    return '2015' if 'Mixed_7c_Branch_3_MaxPool' in names else 'average'
-
-
-def _input_scaling(path: str, configs: list[LayerConfig]) -> tuple | None:
-    """The scaling by a Rescaling layer before the base network, whose input is [0, 255]."""
-    for config in configs:
-        if config.kind == 'Conv2D':
-            break
-        if config.kind == 'Rescaling':
-            scale, offset = (
-                np.broadcast_to(np.asarray(config.options.get(key, default), float), (3,))
-                for key, default in (('scale', 1), ('offset', 0)))
-            scaling = (127.5 * scale, 127.5 * scale + offset)
-            # None for a scale of 1 / 127.5 and an offset of -1, which give [-1, 1].
-            return None if np.allclose(scaling, [[1] * 3, [0] * 3], atol=1e-6) else scaling
-        if config.kind == 'Normalization':
-            raise CheckpointError(f'{path} has a Normalization layer with learned statistics, '
-                                  'which is not supported; remove it and normalize the images.')
-    return None
+    return '2015' if any('Mixed_7c_Branch_3_MaxPool' in name for name in names) else 'average'

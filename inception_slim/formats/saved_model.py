@@ -1,20 +1,18 @@
 """TensorFlow SavedModels.
 
 Reads those of this package, whose weights are constants, and those with variables, such as
-TF-Hub's modules of TF-Slim's networks for TensorFlow 1 and 2.
+TF-Hub's modules of TF-Slim's networks for TensorFlow 1 and 2, and models of Keras.
 """
 
 from __future__ import annotations
 
-from functools import partial
 import itertools
 import os
 import tempfile
 from typing import TYPE_CHECKING
 
 from inception_slim._graph_attributes import leave_out_new_attributes
-from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
-from inception_slim.checkpoint.naming import is_model_tensor
+from inception_slim.checkpoint import CheckpointInfo, ImportedWeights
 from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
 from inception_slim.data import LABELS, decode, write_labels
 from inception_slim.errors import ExportError
@@ -24,6 +22,9 @@ from inception_slim.formats.frozen_graph import (
     from_nodes,
     parse_proto,
 )
+from inception_slim.formats.keras_graph import read_config
+from inception_slim.formats.keras_weights import build_imported_weights
+from inception_slim.formats.object_checkpoint import keras_layers, slim_weights
 from inception_slim.inference.graph import output_names
 from inception_slim.nets import registry
 import numpy as np
@@ -32,8 +33,6 @@ import tensorflow
 if TYPE_CHECKING:
     from inception_slim.formats.registry import ExportSettings, PredictFn
 
-_OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH'
-
 
 def read_weights(path: str) -> ImportedWeights:
     """Reads a SavedModel: its folder, or the `saved_model.pb` in it."""
@@ -41,9 +40,8 @@ def read_weights(path: str) -> ImportedWeights:
 
     folder = path if os.path.isdir(path) else os.path.dirname(path)
     variables = os.path.join(folder, 'variables', 'variables')
-    weights = None
-    if os.path.exists(variables + '.index'):
-        weights = _from_variables(path, variables)
+    file = TFCheckpoint(variables) if os.path.exists(variables + '.index') else None
+    weights = None if file is None else slim_weights(file, path, 'SavedModel')
     model = saved_model_pb2.SavedModel()
     parse_proto(os.path.join(folder, 'saved_model.pb'), model)
     graphs = [graph.graph_def.node for graph in model.meta_graphs]
@@ -52,24 +50,11 @@ def read_weights(path: str) -> ImportedWeights:
     if weights is not None:
         check_variables_structure(path, weights, graphs)
         return weights
+    if file is not None and (layers := keras_layers(file)):
+        configs = (read_config(path, graph) for graph in model.meta_graphs)
+        return build_imported_weights(path, 'SavedModel of Keras', layers,
+                                      next(filter(None, configs), None))
     return from_nodes(path, 'SavedModel', itertools.chain.from_iterable(graphs))
-
-
-def _from_variables(path: str, prefix: str) -> ImportedWeights | None:
-    """Reads variables by name; TensorFlow 2 maps the names to keys in the object graph."""
-    file = TFCheckpoint(prefix)
-    keys = {name: name for name in file.shapes}
-    if _OBJECT_GRAPH in file.shapes:
-        from tensorflow.core.protobuf import trackable_object_graph_pb2
-
-        objects = trackable_object_graph_pb2.TrackableObjectGraph()
-        objects.ParseFromString(bytes(file.read(_OBJECT_GRAPH)))
-        keys = {attribute.full_name: attribute.checkpoint_key for node in objects.nodes
-                for attribute in node.attributes if attribute.checkpoint_key in file.shapes}
-    tensors = {name: LazyTensor(tuple(file.shapes[key]), file.dtypes[key].as_numpy_dtype,
-                                partial(file.read, key))
-               for name, key in keys.items() if is_model_tensor(name)}
-    return ImportedWeights(path, 'SavedModel', 'TF-Slim', tensors) if tensors else None
 
 
 def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,

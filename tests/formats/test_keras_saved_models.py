@@ -1,0 +1,164 @@
+"""Keras models in SavedModels and checkpoints of TensorFlow 2, compared with Keras."""
+
+import os
+
+from golden.weights import images
+from helpers import GOLDEN, some_slow
+from inception_slim import checkpoint, inference
+from inception_slim.errors import CheckpointError
+from inception_slim.formats import keras_writer
+import keras
+from keras import layers
+import numpy as np
+import pytest
+import tensorflow as tf
+
+ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
+SAVERS = {
+    'export': lambda model, path: model.export(path, verbose=False),
+    'saved_model': tf.saved_model.save,
+    'checkpoint': lambda model, path: tf.train.Checkpoint(model=model).save(f'{path}/model'),
+}
+EXACT = {'export': 'SavedModel of Keras', 'saved_model': 'SavedModel of Keras'}
+
+
+@pytest.fixture(scope='module')
+def base():
+    """A narrow Inception V3 up to its last grid."""
+    model = keras_writer.keras_model(*checkpoint.read(ELEVEN))
+    return keras.Model(model.input, model.get_layer('PreLogits').input)
+
+
+def build(base, head, prepare=lambda net: net):
+    """A Keras model with layers before and after the base network; weights are random."""
+    net = inputs = keras.Input(base.input_shape[1:])
+    net = base(prepare(net), training=False)
+    rng = np.random.RandomState(0)
+    for layer in head:
+        net = layer(net)
+        layer.set_weights([rng.uniform(0.5, 1.5, value.shape) if 'variance' in weight.name
+                           else rng.normal(size=value.shape) / np.sqrt(value.shape[0])
+                           for weight, value in zip(layer.weights, layer.get_weights())])
+    return keras.Model(inputs, net)
+
+
+def head(activation='softmax'):
+    return [layers.GlobalAveragePooling2D(), layers.Dense(12, 'relu'), layers.BatchNormalization(),
+            layers.Dropout(0.5), layers.Dense(5, activation)]
+
+
+def assert_predicts(path, model, scale=lambda batch: batch):
+    """Compares the predictions of a file for images in [-1, 1] with those of Keras."""
+    expected = np.asarray(model(scale(images(3)), training=False))
+    assert np.ptp(expected, 0).max() > 1e-3  # images differ
+    with inference.load(path) as predictor:
+        np.testing.assert_allclose(predictor.predict(images(3)), expected, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('saver', EXACT)
+def test_saved_models_predict_as_keras(base, saver, tmp_path):
+    model = build(base, head('sigmoid'))
+    SAVERS[saver](model, str(tmp_path / 'model'))
+    info = checkpoint.inspect(tmp_path / 'model')
+    assert (info.format, str(info.head), info.has_structure) == (
+        EXACT[saver], 'average-relu-sigmoid', True)
+    assert_predicts(tmp_path / 'model', model)
+
+
+# What comes before the network, and how Keras takes images in [-1, 1] then.
+SCALINGS = {
+    'preprocess_input': (keras.applications.inception_v3.preprocess_input,
+                         lambda batch: (batch + 1) * 127.5),
+    'channels': (lambda net: (0.5 - net / np.float32([300, 255, 400])) * 2 + 1,
+                 lambda batch: (batch + 1) * 127.5),
+    'from_0_to_1': (layers.Rescaling(2.0, -1.0), lambda batch: (batch + 1) / 2),
+    'normalization': (layers.Normalization(mean=[90, 100, 110], variance=[900, 2500, 1600]),
+                      lambda batch: (batch + 1) * 127.5),
+}
+
+
+@pytest.mark.parametrize('kind', some_slow(['.keras', 'export'], 1))
+@pytest.mark.parametrize('scaling', some_slow(SCALINGS, 2))
+def test_reads_the_scaling_of_images(base, scaling, kind, tmp_path):
+    prepare, scale = SCALINGS[scaling]
+    model = build(base, head(), prepare)
+    path = str(tmp_path / 'model') + kind.replace('export', '')
+    (SAVERS['export'] if kind == 'export' else type(model).save)(model, path)
+    assert_predicts(path, model, scale)
+
+
+@pytest.mark.slow
+def test_reads_a_lambda_layer_from_the_graph(base, tmp_path):
+    """A .keras file has the code of the layer, which is not run."""
+    model = build(base, head(), layers.Lambda(lambda net: net / 255 - 0.5))
+    model.save(tmp_path / 'model.keras')
+    with pytest.raises(CheckpointError, match=r'lambda\w* \(Lambda\) before the network.*export'):
+        checkpoint.inspect(tmp_path / 'model.keras')
+    SAVERS['export'](model, str(tmp_path / 'model'))
+    assert_predicts(tmp_path / 'model', model, lambda batch: (batch + 1) * 127.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('change, message', [
+    (lambda base: layers.Conv2D(3, 3, name='other'), 'other'),
+    (lambda base: layers.Activation('tanh'), 'tanh'),
+    (lambda base: layers.GlobalAveragePooling2D(keepdims=True), 'does not pool'),
+])
+def test_refuses_other_structures(base, change, message, tmp_path):
+    """What stands between the base network and its head is examined as in a .keras file."""
+    model = build(base, [change(base), *head()])
+    SAVERS['export'](model, str(tmp_path / 'model'))
+    info = checkpoint.inspect(tmp_path / 'model')
+    assert info.num_classes is None and message in ' '.join(info.notes)
+
+
+def keras_checkpoint(base, folder, activation='softmax'):
+    """A checkpoint of a model with one dense layer, after a step of training."""
+    model = build(base, [layers.GlobalAveragePooling2D(), layers.Dense(5, activation)])
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    tf.train.Checkpoint(model=model, optimizer=optimizer).save(os.path.join(folder, 'model'))
+    return model
+
+
+def test_checkpoints_predict_as_keras(base, tmp_path):
+    model = keras_checkpoint(base, tmp_path / 'run')
+    for path in ('run', 'run/model-1', 'run/model-1.index'):
+        info = checkpoint.inspect(tmp_path / path)
+        assert (info.format, info.num_classes, info.has_structure) == (
+            'TensorFlow 2 checkpoint of Keras', 5, False)
+    assert 'average pooling and a softmax are assumed' in ' '.join(info.notes)
+    assert_predicts(tmp_path / 'run', model)
+    checkpoint.convert(tmp_path / 'run', tmp_path / 'slim.ckpt')
+    assert_predicts(tmp_path / 'slim.ckpt', model)
+
+
+def test_refuses_two_layers_of_one_name(base, tmp_path):
+    """Which of them belongs to the network is not known."""
+    name = next(layer.name for layer in base.layers if 'BatchNorm' in layer.name)
+    model = build(base, [layers.GlobalAveragePooling2D(), layers.BatchNormalization(name=name),
+                         layers.Dense(5)])
+    model.save(tmp_path / 'model.keras')
+    tf.train.Checkpoint(model).write(str(tmp_path / 'model'))
+    with pytest.raises(CheckpointError, match=f'2 layers with the name {name}'):
+        checkpoint.inspect(tmp_path / 'model.keras')
+    with pytest.raises(CheckpointError, match=f'several variables with the name {name}'):
+        checkpoint.inspect(tmp_path / 'model')
+    twins = [base, keras.models.clone_model(base)]
+    tf.train.Checkpoint(first=twins[0], second=twins[1]).write(str(tmp_path / 'twins'))
+    with pytest.raises(CheckpointError, match='several variables with the name'):
+        checkpoint.read(tmp_path / 'twins')
+
+
+def test_reads_variables_with_names_of_tf_slim(tmp_path):
+    """`tf.train.Checkpoint` of variables that a converted script created."""
+    expected = checkpoint.read(ELEVEN)[1]
+    variables = {name: tf.Variable(value, name=f'InceptionV3/{name}')
+                 for name, value in expected.items()}
+    tf.train.Checkpoint(**{name.replace('/', '-'): value for name, value in variables.items()}
+                        ).write(str(tmp_path / 'model'))
+    info, weights = checkpoint.read(tmp_path / 'model')
+    assert info.format == 'TensorFlow 2 checkpoint' and set(weights) == set(expected)
+    for name, value in weights.items():
+        np.testing.assert_array_equal(value, expected[name])
