@@ -21,5 +21,5 @@ else:
     __all__ += ['FORMATS', 'PRECISIONS']
 
 FORMATS = ('saved-model', 'frozen', 'tflite', 'keras', 'onnx', 'openvino', 'torch', 'safetensors',
-           'timm')
+           'timm', 'tfjs')
 PRECISIONS = ('float32', 'float16', 'int8')

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import fnmatch
 import os
 from typing import Any
 import warnings
@@ -109,10 +110,12 @@ def export(
       'torch', 'safetensors': a state dict of torchvision's or timm's network, for
         `load_state_dict(strict=True)`.
       'timm': a folder for `timm.create_model('local-dir:FOLDER', pretrained=True)`.
+      'tfjs': a folder for `tf.loadLayersModel` of TensorFlow.js.
 
     Args:
       checkpoint: anything that `inception_slim.checkpoint.read` reads.
-      destination: the file to write, or the folder for 'saved-model', 'openvino' and 'timm'.
+      destination: the file to write, or the folder for 'saved-model', 'openvino', 'timm'
+        and 'tfjs'.
       format: one of `FORMATS`.
       precision: the dtype of the weights, one of `PRECISIONS`. 'tflite' and 'openvino' support
         all, 'onnx' float32 and int8, the others float32.
@@ -227,10 +230,11 @@ def _check_destination(destination: str, overwrite: bool) -> None:
         raise ExportError(f'{destination} exists; give another path or overwrite it.')
     check_replaceable(destination, ExportError)
     if os.path.isdir(destination):
-        names = set(os.listdir(destination))
-        others = min((names - {entry.folder_file, *entry.folder_names}
-                      for entry in WRITABLE.values() if entry.folder_file in names),
-                     key=len, default=names)
+        names = os.listdir(destination)
+        others = min(([name for name in names if not any(
+            fnmatch.fnmatch(name, pattern)
+            for pattern in (str(entry.folder_file), *entry.folder_names))]
+            for entry in WRITABLE.values() if entry.folder_file in names), key=len, default=names)
         if others:
             raise ExportError(f'{destination} is a folder with other content than an exported '
                               f'model, such as {min(others)}; give another path.')

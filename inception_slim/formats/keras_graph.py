@@ -33,6 +33,8 @@ _POOLS = {'MaxPool': 'MaxPooling2D', 'AvgPool': 'AveragePooling2D'}
 _GLOBAL_POOLS = {'Mean': 'GlobalAveragePooling2D', 'Max': 'GlobalMaxPooling2D'}
 _LAYOUTS = {b'NHWC': 'channels_last', b'NCHW': 'channels_first'}
 
+_FUNCTIONS = {'Maximum': np.maximum, 'Sqrt': np.sqrt}  # of constants, in Keras's Normalization
+
 _Reference = tuple[str, int]  # the name of a node, and the number of its output
 
 
@@ -310,7 +312,10 @@ class _Translation:
             re.sub(r'_\d+$', '', variable)) or ('', '')
 
     def _number(self, name: str) -> np.ndarray | None:
-        node = self._follow(name, _COPIES)[1]
+        name, node = self._follow(name, _COPIES)
+        if node.op in _FUNCTIONS:
+            values = [self._number(item) for item in self._inputs[name]]
+            return None if any(value is None for value in values) else _FUNCTIONS[node.op](*values)
         shape = node.attr['value'].tensor.tensor_shape
         if node.op != 'Const' or np.prod([side.size for side in shape.dim]) > _LARGEST_CONSTANT:
             return None

@@ -81,9 +81,10 @@ def _step(path: str, config: LayerConfig) -> tuple[np.ndarray | float, np.ndarra
         return (-1.0, value) if is_first else (1.0, -value)
     if operation == 'div' and value is not None and value.all() and not is_first:
         return 1 / value, 0.0
-    raise CheckpointError(
-        f'{path} has the layer {config.name} ({config.kind}) before the network, which is not '
-        'supported; give what model.export writes, whose graph is read, or remove the layer.')
+    advice = ('give what model.export writes, whose graph is read' if name == 'Lambda'
+              else 'save the model without it')
+    raise CheckpointError(f'{path} has the layer {config.name} ({config.kind}) before the network, '
+                          f'which is not supported; {advice}.')
 
 
 def _channels(value: Any) -> np.ndarray:

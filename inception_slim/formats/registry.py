@@ -64,7 +64,7 @@ class FileFormat:
       matches: whether a file with this path and these first bytes has the format; None if it
         cannot be read as a single file.
       folder_file: the file that identifies a folder of this format, if it can be a folder.
-      folder_names: what else such a folder holds when `write` has written it.
+      folder_names: patterns of what else such a folder holds when `write` has written it.
       read: opens a file or folder; None if the format cannot be read.
       write: writes a network; None if the format cannot be written.
       check: raises an ExportError if the format cannot represent a network.
@@ -149,7 +149,8 @@ TABLE = (
                safetensors_format.check_timm, needs_classifier=True),
     FileFormat('onnx', _is_onnx, read=onnx_format.read_weights, write=onnx_format.write,
                precisions=('float32', 'int8')),
-    FileFormat('tfjs', _is_tfjs, 'model.json', read=tfjs.read_weights),
+    FileFormat('tfjs', _is_tfjs, tfjs.FILE, (tfjs.SHARDS,), tfjs.read_weights, tfjs.write,
+               keras_writer.check, ('float32', 'float16'), needs_classifier=True),
     FileFormat('openvino', _is_openvino, openvino_format.FILE, ('openvino_model.bin',),
                openvino_format.read_weights, openvino_format.write, precisions=PRECISIONS),
     FileFormat('frozen', _is_frozen_graph, read=frozen_graph.read_weights,

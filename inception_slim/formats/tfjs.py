@@ -5,25 +5,32 @@ Source: https://www.tensorflow.org/js/guide/save_load, and tfjs-core's `io/types
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import json
 import math
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from inception_slim.checkpoint import ImportedWeights, LazyTensor
+from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor, read
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError
-from inception_slim.formats import keras_weights
-from inception_slim.formats.keras_head import Layer
+from inception_slim.formats import keras_weights, keras_writer
+from inception_slim.formats.frozen_graph import predict
+from inception_slim.formats.keras_head import Layer, LayerConfig
 import numpy as np
 
+if TYPE_CHECKING:
+    from inception_slim.formats.registry import ExportSettings, PredictFn
+
+FILE, SHARDS = 'model.json', 'group1-shard*.bin'
+_SHARD_BYTES = 2**22  # browsers keep files of at most 4 MiB
 _LARGEST_JSON = 2**26
 _DTYPES = {'float32': '<f4', 'float16': '<f2', 'uint8': 'u1', 'uint16': '<u2', 'int32': '<i4'}
 
 
 def read_weights(path: str) -> ImportedWeights:
     """Reads a `model.json` or its folder."""
-    file = os.path.join(path, 'model.json') if os.path.isdir(path) else path
+    file = os.path.join(path, FILE) if os.path.isdir(path) else path
     with open(file, 'rb') as opened:
         text = opened.read(_LARGEST_JSON + 1)
     try:
@@ -113,3 +120,56 @@ def _tensor(path: str, entry: Any, shards: _Shards) -> tuple[str, LazyTensor]:
         return value
 
     return name, LazyTensor(shape, np.dtype(np.float32), load)
+
+
+def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
+          settings: ExportSettings) -> PredictFn:
+    """Writes a folder with a layers model in the layers of Keras; see `registry.Writer`."""
+    os.mkdir(path)
+    model = keras_writer.keras_model(info, weights)
+    dtype = np.dtype(settings.precision)
+    entries: list[dict[str, Any]] = []
+    values: list[np.ndarray] = []
+    for layer in model.layers:
+        for variable in layer.weights:
+            value = np.asarray(variable.numpy(), np.float32)
+            entry: dict[str, Any] = {'name': f'{layer.name}/{variable.name}',
+                                     'shape': list(value.shape), 'dtype': 'float32'}
+            if dtype != np.float32:
+                entry['quantization'] = {'dtype': dtype.name, 'original_dtype': 'float32'}
+            entries.append(entry)
+            values.append(value.astype(dtype))
+    content = b''.join(value.astype(value.dtype.newbyteorder('<')).tobytes() for value in values)
+    count = -(-len(content) // _SHARD_BYTES)
+    shards = [SHARDS.replace('*', f'{number}of{count}') for number in range(1, count + 1)]
+    for number, name in enumerate(shards):
+        with open(os.path.join(path, name), 'wb') as file:
+            file.write(content[number * _SHARD_BYTES:(number + 1) * _SHARD_BYTES])
+    with open(os.path.join(path, FILE), 'w', encoding='utf-8') as file:
+        json.dump({'format': 'layers-model', 'generatedBy': 'inception_slim', 'convertedBy': None,
+                   'modelTopology': {
+                       'keras_version': '2.15.0', 'backend': 'tensorflow',
+                       'model_config': {'class_name': 'Functional', 'config': _topology(model)}},
+                   'weightsManifest': [{'paths': shards, 'weights': entries}]}, file)
+    loaded_info, loaded = read(path)
+    return lambda batch: predict(loaded_info, loaded, batch)[1]
+
+
+def _topology(model: Any) -> dict[str, Any]:
+    """The configuration of a Keras 3 model in the form of Keras 2, which TensorFlow.js reads."""
+    layers = []
+    for layer in json.loads(model.to_json())['config']['layers']:
+        config = LayerConfig(layer['class_name'], layer['name'], layer)
+        options = {key: value for key, value in layer['config'].items()
+                   if isinstance(value, (str, int, float, list))}
+        if 'batch_shape' in options:
+            options['batch_input_shape'] = options.pop('batch_shape')
+        nodes = [[[name, 0, 0, {}] for name in config.inputs]] if config.inputs else []
+        layers.append({'class_name': config.kind, 'name': config.name,
+                       'config': {**options, 'dtype': 'float32'}, 'inbound_nodes': nodes})
+    return {'name': model.name, 'layers': layers,
+            'input_layers': _ends(layers[:1]), 'output_layers': _ends(layers[-1:])}
+
+
+def _ends(layers: Iterable[dict[str, Any]]) -> list[list[Any]]:
+    return [[layer['name'], 0, 0] for layer in layers]

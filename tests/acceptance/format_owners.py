@@ -15,10 +15,12 @@ import logging
 import os
 from pathlib import Path
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+from typing import Any
 import warnings
 
 import numpy as np
@@ -35,18 +37,39 @@ from inception_slim import checkpoint, formats, inference  # noqa: E402
 from inception_slim.formats import frozen_graph  # noqa: E402
 
 CLOSE = 1e-4  # of the largest logit
-NSFWJS = 'nsfwjs@4.2.1'
+NSFWJS, TENSORFLOW_JS = 'nsfwjs@4.2.1', '@tensorflow/tfjs@4.22.0'
+# Loads the layers model in a folder and writes its predictions of a file of float32 images.
+RUN_MODEL = '''
+const fs = require('fs'), path = require('path'), tf = require('@tensorflow/tfjs');
+const [folder, images, output] = process.argv.slice(1);
+const model = JSON.parse(fs.readFileSync(path.join(folder, 'model.json')));
+const bytes = file => { const read = fs.readFileSync(file);
+                        return read.buffer.slice(read.byteOffset, read.byteOffset + read.length); };
+const parts = model.weightsManifest.flatMap(group => group.paths).map(
+    name => Buffer.from(bytes(path.join(folder, name))));
+const joined = Buffer.concat(parts);
+tf.loadLayersModel(tf.io.fromMemory({
+  modelTopology: model.modelTopology,
+  weightSpecs: model.weightsManifest.flatMap(group => group.weights),
+  weightData: joined.buffer.slice(joined.byteOffset, joined.byteOffset + joined.length),
+})).then(async network => {
+  const values = new Float32Array(bytes(images));
+  const batch = tf.tensor(values, [values.length / (299 * 299 * 3), 299, 299, 3]);
+  fs.writeFileSync(output, JSON.stringify(await network.predict(batch).array()));
+});
+'''
 
 
 def images() -> np.ndarray:
     return np.random.RandomState(0).uniform(-1, 1, (2, 299, 299, 3)).astype(np.float32)
 
 
-def assert_close(title: str, actual: np.ndarray, expected: np.ndarray) -> None:
+def assert_close(title: str, actual: np.ndarray, expected: np.ndarray,
+                 tolerance: float = CLOSE) -> None:
     difference = np.abs(actual - expected).max() / np.abs(expected).max()
     print(f'{title:66} {difference:8.1e} of the largest', flush=True)
-    if not difference < CLOSE:
-        raise SystemExit(f'{title}: more than {CLOSE:g}')
+    if not difference < tolerance:
+        raise SystemExit(f'{title}: more than {tolerance:g}')
 
 
 def assert_equal(title: str, actual: bool) -> None:
@@ -124,21 +147,22 @@ def check_pytorch(folder: str) -> None:
                  actual, without)
 
 
+def randomize_keras(model: Any) -> Any:
+    rng = np.random.RandomState(0)
+    for layer in model.layers:
+        if hasattr(layer, 'layers'):
+            randomize_keras(layer)
+        elif layer.weights:
+            layer.set_weights([
+                rng.uniform(0.5, 1.5, variable.shape) if 'variance' in variable.name
+                else rng.randn(*variable.shape) * (0.1 if len(variable.shape) == 1 else np.sqrt(
+                    2 / np.prod(variable.shape[:-1]))) for variable in layer.weights])
+    return model
+
+
 def check_keras(folder: str) -> None:
     import keras
-
-    rng = np.random.RandomState(0)
-
-    def randomize_keras(model):
-        for layer in model.layers:
-            if hasattr(layer, 'layers'):
-                randomize_keras(layer)
-            elif layer.weights:
-                layer.set_weights([
-                    rng.uniform(0.5, 1.5, variable.shape) if 'variance' in variable.name
-                    else rng.randn(*variable.shape) * (0.1 if len(variable.shape) == 1 else np.sqrt(
-                        2 / np.prod(variable.shape[:-1]))) for variable in layer.weights])
-        return model
+    import tensorflow
 
     def keras_logits(model, batch):
         model.layers[-1].activation = keras.activations.linear
@@ -160,7 +184,15 @@ def check_keras(folder: str) -> None:
         paths = [os.path.join(folder, name) for name in ('m.keras', 'm.h5', 'm.weights.h5')]
         for path in paths if 'linear' not in title else paths[:2]:
             (model.save_weights if path.endswith('.weights.h5') else model.save)(path)
+        folders = [os.path.join(folder, name) for name in ('exported', 'saved', 'checkpoint')]
+        for path in folders:
+            shutil.rmtree(path, ignore_errors=True)
+        model.export(folders[0], verbose=False)
+        tensorflow.saved_model.save(model, folders[1])
+        tensorflow.train.Checkpoint(model=model).save(os.path.join(folders[2], 'model'))
         expected = keras_logits(model, batch)
+        for path in folders if 'linear' not in title else folders[:2]:
+            assert_close(f'{title}, {os.path.basename(path)}', logits_of_file(path), expected)
         for path in paths if 'linear' not in title else paths[:2]:
             assert_close(f'{title}, {os.path.basename(path)}', logits_of_file(path), expected)
         info, weights = checkpoint.read(paths[0])
@@ -249,8 +281,35 @@ def check_tensorflow_js(folder: str) -> None:
                      predictor.predict(images()), expected)
 
 
+def check_tensorflow_js_export(folder: str) -> None:
+    """Loads exported models with TensorFlow.js."""
+    import keras
+
+    subprocess.run(['npm', 'install', '--silent', '--no-audit', '--no-fund', TENSORFLOW_JS],
+                   cwd=folder, check=True)
+    batch = images()
+    batch.astype('<f4').tofile(os.path.join(folder, 'images'))
+    for network in ('InceptionV3', 'InceptionResNetV2'):
+        model = randomize_keras(getattr(keras.applications, network)(weights=None))
+        source = os.path.join(folder, f'{network}.keras')
+        model.save(source)
+        expected = np.asarray(model(batch, training=False))
+        for precision, tolerance in (('float32', 1e-5), ('float16', 0.03)):
+            out = os.path.join(folder, f'{network}-{precision}')
+            formats.export(source, out, format='tfjs', precision=precision)
+            result = os.path.join(folder, 'predictions.json')
+            subprocess.run(['node', '-e', RUN_MODEL, out, os.path.join(folder, 'images'), result],
+                           cwd=folder, check=True, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+            with open(result) as file:
+                actual = np.array(json.load(file))
+            assert_close(f'{network}, {precision}, loaded by TensorFlow.js', actual, expected,
+                         tolerance)
+
+
 def main() -> None:
-    parts = {'pytorch': check_pytorch, 'keras': check_keras, 'tensorflow-js': check_tensorflow_js}
+    parts = {'pytorch': check_pytorch, 'keras': check_keras, 'tensorflow-js': check_tensorflow_js,
+             'tensorflow-js-export': check_tensorflow_js_export}
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('part', nargs='*', help=f'one of {", ".join(parts)} (default: all)')
     chosen = parser.parse_args().part or list(parts)

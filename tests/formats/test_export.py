@@ -1,15 +1,16 @@
 """Predictions of every exported format, compared with TensorFlow 1.15.5; errors of `export`."""
 
 import dataclasses
+import json
 import os
 import sys
 
 import fork_server
 from golden.weights import images, patchwork
 from helpers import GOLDEN, golden_arrays, softmax
-from inception_slim import checkpoint, formats
+from inception_slim import checkpoint, formats, inference
 from inception_slim.errors import CheckpointError, DatasetError
-from inception_slim.formats import ExportError, registry
+from inception_slim.formats import ExportError, registry, tfjs
 import numpy as np
 import onnx
 import onnxruntime
@@ -169,6 +170,29 @@ class TestFormats:
         for variable, value in actual.items():
             np.testing.assert_array_equal(value, weights[variable], err_msg=variable)
 
+    @pytest.mark.parametrize('precision', [
+        'float32', pytest.param('float16', marks=pytest.mark.slow)])
+    def test_tfjs(self, tmp_path, golden, monkeypatch, precision):
+        """`make test-formats` loads such a folder with TensorFlow.js."""
+        monkeypatch.setattr(tfjs, '_SHARD_BYTES', 100_000)
+        formats.export(path_of('gamma'), tmp_path / 'model', format='tfjs', precision=precision)
+        model = json.loads((tmp_path / 'model' / 'model.json').read_text())
+        [group] = model['weightsManifest']
+        files = [tmp_path / 'model' / name for name in group['paths']]
+        assert len(files) > 1 and {file.stat().st_size for file in files[:-1]} == {100_000}
+        _, layer, *_ = model['modelTopology']['model_config']['config']['layers']
+        assert layer == {
+            'class_name': 'Conv2D', 'name': 'Conv2d_1a_3x3',
+            'inbound_nodes': [[['images', 0, 0, {}]]],
+            'config': {**layer['config'], 'filters': 4, 'kernel_size': [3, 3], 'strides': [2, 2],
+                       'padding': 'valid', 'use_bias': False, 'activation': 'linear'}}
+        with inference.load(tmp_path / 'model') as predictor:
+            assert predictor.info.format == 'TensorFlow.js layers model'
+            assert predictor.info.has_structure
+            np.testing.assert_allclose(predictor.predict(images(2)), golden['gamma'],
+                                       atol=1e-5 if precision == 'float32' else 1e-2)
+        formats.export(path_of('gamma'), tmp_path / 'model', format='tfjs', overwrite=True)
+
     def test_missing_package_error(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, 'tf2onnx', None)
         with pytest.raises(ExportError, match=r"pip install 'inception_slim\[onnx\]'"):
@@ -187,7 +211,7 @@ class TestErrors:
         ({'format': 'tflite', 'precision': 'int4'}, 'must be one of float32, float16, int8'),
         ({'format': 'frozen', 'precision': 'int8'},
          'cannot be written in int8; formats that can: onnx, openvino, tflite'),
-        ({'format': 'onnx', 'precision': 'float16'}, 'formats that can: openvino, tflite'),
+        ({'format': 'onnx', 'precision': 'float16'}, 'formats that can: tfjs, openvino, tflite'),
         ({'format': 'tflite', 'precision': 'int8'}, 'int8 needs calibration images'),
         ({'format': 'keras', 'labels': ['a']}, 'keras cannot store labels'),
         ({'format': 'frozen', 'calibration_images': np.zeros((2, 5, 5, 3))},
