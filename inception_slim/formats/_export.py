@@ -118,7 +118,7 @@ def export(
         and 'tfjs'.
       format: one of `FORMATS`.
       precision: the dtype of the weights, one of `PRECISIONS`. 'tflite' and 'openvino' support
-        all, 'onnx' float32 and int8, the others float32.
+        all, 'onnx' float32 and int8, 'tfjs' float32 and float16, the others float32.
       labels: for 'saved-model', the class names: a list, or a file. Without them, those of a
         `labels.txt` beside the checkpoint are used if their number fits.
       calibration_images: a folder of images, or `[N, 299, 299, 3]` in [-1, 1], like those that
