@@ -22,6 +22,7 @@ _SIGNATURES = ('serving_default', 'serve')  # of Keras; others come after them
 _CALLS = frozenset(('PartitionedCall', 'StatefulPartitionedCall'))
 _LARGEST_GRAPH, _DEEPEST_CALL = 200_000, 16  # nodes; functions that call each other
 _LARGEST_CONSTANT = 2**14  # values
+_LONGEST_CHAIN = 64  # operations that copy a value
 _COPIES = frozenset(('Cast', 'CheckNumerics', 'EnsureShape', 'Identity', 'ReadVariableOp',
                      'StopGradient'))
 _SAME_VALUES = _COPIES | {'Reshape', 'Squeeze'}  # of a vector of parameters
@@ -73,6 +74,7 @@ class _Graph:
         self.path = path
         self.nodes: dict[str, _Node] = {}
         self._results: dict[_Reference, _Reference] = {}  # of calls
+        self._count = 0  # of nodes and calls
         self._functions = {function.signature.name: function
                            for function in definition.library.function}
         self._add(definition.node, {}, '', 0)
@@ -91,6 +93,7 @@ class _Graph:
     def _add(self, nodes: Iterable[tf.NodeDef], arguments: Mapping[str, _Reference], prefix: str,
              depth: int) -> None:
         for node in nodes:
+            self._count += 1
             inputs = tuple(_reference(text, arguments, prefix) for text in node.input
                            if not text.startswith('^'))
             name = prefix + node.name
@@ -104,7 +107,9 @@ class _Graph:
                 for number, result in enumerate(function.signature.output_arg):
                     self._results[name, number] = _reference(
                         function.ret[result.name], passed, f'{name}/')
-            if depth == _DEEPEST_CALL or len(self.nodes) > _LARGEST_GRAPH:
+            # A function that calls itself reaches the depth; a few that call each other twice, the
+            # number of nodes.
+            if depth == _DEEPEST_CALL or self._count > _LARGEST_GRAPH:
                 raise CheckpointError(
                     f'{self.path} has more than {_LARGEST_GRAPH:,} nodes, or functions that call '
                     'each other without end; give the SavedModel of an Inception network.')
@@ -296,7 +301,9 @@ class _Translation:
 
     def _follow(self, name: str, operations: frozenset[str]) -> tuple[str, tf.NodeDef]:
         node = self._graph.nodes[name].definition
-        while node.op in operations and self._inputs.get(name):
+        for _ in range(_LONGEST_CHAIN):  # a damaged graph may have a cycle
+            if node.op not in operations or not self._inputs.get(name):
+                break
             name = self._inputs[name][0]
             node = self._graph.nodes[name].definition
         return name, node

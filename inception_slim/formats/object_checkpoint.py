@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 import re
 
-from inception_slim.checkpoint import ImportedWeights, LazyTensor
+from inception_slim.checkpoint import ImportedWeights, LazyTensor, wrap_read_errors
 from inception_slim.checkpoint.naming import is_model_tensor
 from inception_slim.checkpoint.tf_checkpoint import TFCheckpoint
 from inception_slim.errors import CheckpointError
@@ -24,10 +24,11 @@ _KERAS_PARAMETERS = frozenset(('kernel', 'bias', 'gamma', 'beta', 'moving_mean',
 
 def open_weights(file: TFCheckpoint) -> ImportedWeights | None:
     """Returns the network in a checkpoint of `tf.train.Checkpoint`; None if there is none."""
-    weights = slim_weights(file, file.prefix, 'TensorFlow 2 checkpoint')
-    if weights is None and (layers := keras_layers(file)):
-        weights = build_imported_weights(file.prefix, 'TensorFlow 2 checkpoint of Keras', layers,
-                                         None)
+    with wrap_read_errors(file.prefix):
+        weights = slim_weights(file, file.prefix, 'TensorFlow 2 checkpoint')
+        if weights is None and (layers := keras_layers(file)):
+            weights = build_imported_weights(
+                file.prefix, 'TensorFlow 2 checkpoint of Keras', layers, None)
     return weights
 
 

@@ -12,6 +12,8 @@ from keras import layers
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow.compat.v1 as tf1
+from tensorflow.core.protobuf import saved_model_pb2
 
 ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 SAVERS = {
@@ -162,3 +164,51 @@ def test_reads_variables_with_names_of_tf_slim(tmp_path):
     assert info.format == 'TensorFlow 2 checkpoint' and set(weights) == set(expected)
     for name, value in weights.items():
         np.testing.assert_array_equal(value, expected[name])
+
+
+def write_graph(folder, definition):
+    """A SavedModel of a Keras convolution with any graph."""
+    with tf1.Graph().as_default(), tf1.Session() as session:
+        tf1.get_variable('conv2d/kernel', (3, 3, 3, 2))
+        session.run(tf1.global_variables_initializer())
+        tf1.train.Saver().save(session, str(folder / 'variables' / 'variables'))
+    model = saved_model_pb2.SavedModel()
+    graph = model.meta_graphs.add()
+    graph.graph_def.CopyFrom(definition)
+    graph.signature_def['serving_default'].outputs['output'].name = 'call:0'
+    (folder / 'saved_model.pb').write_bytes(model.SerializeToString())
+
+
+def calling_graph(name, callees):
+    """A graph that calls the function `name`; `callees` are those that each function calls."""
+    definition = tf1.GraphDef()
+    definition.node.add(name='call', op='PartitionedCall').attr['f'].func.name = name
+    for caller, names in callees.items():
+        function = definition.library.function.add()
+        function.signature.name = caller
+        function.signature.output_arg.add(name='result')
+        function.ret['result'] = 'call_0:output:0'
+        for number, callee in enumerate(names):
+            function.node_def.add(
+                name=f'call_{number}', op='PartitionedCall').attr['f'].func.name = callee
+    return definition
+
+
+@pytest.mark.parametrize('definition, message', [
+    (calling_graph('self', {'self': ['self']}), 'call each other without end'),
+    (calling_graph('f0', {f'f{number}': [f'f{number + 1}'] * 20 for number in range(15)}),
+     'more than 200,000 nodes'),
+    (calling_graph('f0', {'f0': []}), 'refers to the node'),
+    (tf1.GraphDef(node=[{'name': 'call', 'op': 'Identity', 'input': ['other']},
+                        {'name': 'other', 'op': 'Identity', 'input': ['call']}]),
+     'is not an Inception'),
+    (tf1.GraphDef(node=[
+        {'name': 'call', 'op': 'Conv2D', 'input': ['images', 'copy']},
+        {'name': 'images', 'op': 'Placeholder'},
+        {'name': 'copy', 'op': 'Identity', 'input': ['again']},
+        {'name': 'again', 'op': 'Identity', 'input': ['copy']}]), 'is not an Inception'),
+], ids=['recursion', 'bomb', 'missing node', 'cycle', 'cycle of a kernel'])
+def test_refuses_graphs_that_do_not_end(definition, message, tmp_path):
+    write_graph(tmp_path, definition)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.inspect(tmp_path)
