@@ -27,6 +27,10 @@ _PARAMETERS = ('weights', 'biases', 'depthwise_weights', 'pointwise_weights', 'B
                'BatchNorm/gamma', 'BatchNorm/moving_mean', 'BatchNorm/moving_variance')
 _MODEL_TENSOR = re.compile(
     rf'(?P<layer>.+?)/(?P<parameter>{"|".join(_PARAMETERS)})(?P<average>{MOVING_AVERAGE})?')
+# Detectors of the Object Detection API: layers that SSD adds in the scope of the network, and the
+# two scopes over which Faster R-CNN divides it.
+_SSD_LAYER = re.compile(r'\w+_\d_Conv2d_\d_\w+')
+_STAGES = ('FirstStageFeatureExtractor', 'SecondStageFeatureExtractor')
 # Optimizers, by the slot that each adds to a variable.
 _OPTIMIZERS = ('RMSProp', 'Momentum', 'Adam', 'Adagrad', 'Adadelta', 'Ftrl')
 
@@ -60,6 +64,7 @@ class CheckpointInfo:
       head: the layers after the base network.
       has_structure: whether the file declares the structure of its network, which was compared;
         else it holds weights only, of which shapes alone are compared.
+      has_batch_norm: whether there is batch norm; exported graphs have it folded into the weights.
     """
 
     path: str
@@ -83,6 +88,7 @@ class CheckpointInfo:
     input_range: str = 'inception'
     head: Head = SLIM_HEAD
     has_structure: bool = False
+    has_batch_norm: bool = True
 
 
 @dataclass(frozen=True)
@@ -159,11 +165,14 @@ def recognize(source: WeightSource, scope: str | None = None) -> NameMapping:
     network, naming, scope = candidates[0]
     tensors: dict[str, str] = {}
     averages: dict[str, str] = {}
+    scopes = {_other_stage(scope), scope}
     for name in source.shapes:
-        if scope and not name.startswith(scope + '/'):
+        prefix = next((f'{item}/' if item else '' for item in scopes
+                       if not item or name.startswith(f'{item}/')), None)
+        if prefix is None:
             continue
-        match = _MODEL_TENSOR.fullmatch(name[len(scope) + 1 if scope else 0:])
-        if match:
+        match = _MODEL_TENSOR.fullmatch(name.removeprefix(prefix))
+        if match and not _SSD_LAYER.fullmatch(match['layer']):
             layer = match['layer']
             if naming == FIRST_RELEASE_NAMES:
                 layer = FIRST_RELEASE.get(layer)
@@ -171,6 +180,12 @@ def recognize(source: WeightSource, scope: str | None = None) -> NameMapping:
                 mapping = averages if match['average'] else tensors
                 mapping[f'{layer}/{match["parameter"]}'] = name
     return NameMapping(network, naming, scope, tensors, averages)
+
+
+def _other_stage(scope: str) -> str:
+    """The scope of the rest of a network that Faster R-CNN divides; else the same scope."""
+    first, second = _STAGES
+    return (scope.replace(first, second) if first in scope else scope.replace(second, first))
 
 
 def _unsupported_message(source: WeightSource, scope: str | None) -> str:
@@ -213,7 +228,8 @@ def build_info(source: WeightSource, mapping: NameMapping) -> CheckpointInfo:
         pooling=source.pooling, notes=(*source.notes, *_embedding_notes(mapping, source)),
         embedding_size=embedding_size, input_range=_input_range(network, source, embedding_size),
         head=source.head if num_classes is not None else SLIM_HEAD,
-        has_structure=source.has_structure)
+        has_structure=source.has_structure,
+        has_batch_norm=any(name.endswith('/moving_variance') for name in mapping.tensors))
 
 
 def _input_range(network: registry.Network, source: WeightSource, size: int | None) -> str:

@@ -50,7 +50,8 @@ def describe(info: checkpoint.CheckpointInfo) -> str:
         ('width', width),
         ('parameters', f'{info.parameters:,}'),
         ('auxiliary head', yes(info.has_aux_logits)),
-        ('batch-norm gammas', yes(info.has_gammas)),
+        ('batch-norm gammas', yes(info.has_gammas) if info.has_batch_norm else
+         'no batch norm, which is folded into the weights'),
         ('moving averages', yes(info.has_moving_averages)),
         ('optimizer slots', info.optimizer or 'none'),
         ('structure', "in the file, equal to the network's" if info.has_structure else
@@ -86,7 +87,8 @@ def loading_code(info: checkpoint.CheckpointInfo) -> list[str]:
         arguments.append('create_aux_logits=False')
     if info.depth_multiplier not in (None, 1.0):
         arguments += [f'depth_multiplier={info.depth_multiplier:g}', f'min_depth={info.min_depth}']
-    options = 'batch_norm_scale=True' if info.has_gammas else ''
+    options = ('use_batch_norm=False' if not info.has_batch_norm else
+               'batch_norm_scale=True' if info.has_gammas else '')
     restoring = [f'scope={network.scope!r}'] if network.scope != 'InceptionV3' else []
     if info.has_moving_averages:
         restoring.append('use_ema=True')

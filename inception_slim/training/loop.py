@@ -171,12 +171,14 @@ class _Inputs:
       dataset: the images, with the record counts of all files.
       checkpoints: the chief's checkpoint directory; None in other workers.
       step: the step of the newest checkpoint, 0 without one.
-      has_gammas: whether batch norm has gammas in the checkpoint to start from.
+      has_batch_norm: whether there is batch norm in the checkpoint to start from, if any.
+      has_gammas: whether batch norm has gammas in that checkpoint.
     """
 
     dataset: data.Dataset
     checkpoints: CheckpointDir | None
     step: int
+    has_batch_norm: bool
     has_gammas: bool
 
 
@@ -197,17 +199,19 @@ def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset,
         ensure_writable(train_dir)
         directory = CheckpointDir(train_dir, options.network, dataset.num_classes)
         checkpoint = directory.newest or options.checkpoint
-        has_gammas = checkpoint is not None and checkpoints.inspect(
-            checkpoint, checkpoint_scope=None if directory.newest else options.checkpoint_scope
-        ).has_gammas
-        return {**result, 'step': directory.step, 'has_gammas': has_gammas}
+        info = checkpoint and checkpoints.inspect(
+            checkpoint, checkpoint_scope=None if directory.newest else options.checkpoint_scope)
+        return {**result, 'step': directory.step,
+                'has_batch_norm': info.has_batch_norm if info else True,
+                'has_gammas': info.has_gammas if info else False}
 
     results = workers.all_gather(open_local)
     workers.check_consistent(results, ('num_classes', 'num_files'))
     assert dataset is not None
     if dataset.kind == 'tfrecord' and dataset is not source:
         dataset = dataset.with_counts(workers.all_reduce_sum(dataset.counts))
-    return _Inputs(dataset, directory, results[0]['step'], results[0]['has_gammas'])
+    return _Inputs(dataset, directory, *(
+        results[0][name] for name in ('step', 'has_batch_norm', 'has_gammas')))
 
 
 class Trainer:
@@ -251,6 +255,7 @@ class Trainer:
                            / self._images_per_step)
         self._train = build_step(batch['image'], batch['label'], inputs.dataset.num_classes,
                                  workers=workers, decay_steps=max(1, round(steps_per_decay)),
+                                 use_batch_norm=inputs.has_batch_norm,
                                  batch_norm_scale=inputs.has_gammas, **shared)
         self._saver = tf.train.Saver(max_to_keep=_MAX_CHECKPOINTS, save_relative_paths=True)
         # The moving averages are initialized from the variables, after these have their values.
@@ -298,6 +303,9 @@ class Trainer:
         if workers.is_chief:
             if self._log and self._checkpoint:
                 self._log(f'Resuming from {self._checkpoint}')
+            elif self._log and not self._inputs.has_batch_norm:
+                self._log(f'{options.checkpoint} has batch norm folded into its weights; the '
+                          'network is trained with biases instead')
             data.write_labels(os.path.join(self._train_dir, data.LABELS),
                               self._inputs.dataset.class_names, TrainingError)
 

@@ -85,10 +85,12 @@ class StepOptions(LearningOptions):
 
     Attributes:
       decay_steps: steps between decays of the learning rate.
+      use_batch_norm: whether convolutions have batch norm instead of biases.
       batch_norm_scale: whether batch norm has gammas.
     """
 
     decay_steps: int = option(1000, at_least=1)
+    use_batch_norm: bool = option(True)
     batch_norm_scale: bool = option(False)
 
 

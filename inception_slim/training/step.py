@@ -73,6 +73,7 @@ def build_step(
     recompute: bool = False,
     num_clones: int = 1,
     decay_steps: int = 1000,
+    use_batch_norm: bool = True,
     batch_norm_scale: bool = False,
 ) -> TrainStep:
     """Builds the network and one training step in the default graph.
@@ -102,6 +103,7 @@ def build_step(
       recompute: save memory by gradient checkpointing.
       num_clones: copies of the network, each on a part of the batch and on its own GPU if any.
       decay_steps: steps between decays of the learning rate.
+      use_batch_norm: whether convolutions have batch norm instead of biases.
       batch_norm_scale: whether batch norm has gammas.
 
     Raises:
@@ -119,6 +121,7 @@ def build_step(
     elif options.depth_multiplier != 1:
         raise TrainingError(f'{definition.title} does not support depth_multiplier; leave it at 1.')
     arg_scope = definition.arg_scope(weight_decay=options.weight_decay,
+                                     use_batch_norm=options.use_batch_norm,
                                      batch_norm_decay=options.batch_norm_decay,
                                      batch_norm_scale=options.batch_norm_scale)
     getter = None

@@ -429,3 +429,24 @@ def test_save_inspect_convert_restore(tmp_path_factory, **drawn):
 @given(**DRAWN)
 def test_save_inspect_convert_restore_of_each(tmp_path_factory, name, **drawn):
     round_trip(name=name, folder=tmp_path_factory.mktemp('saved'), **drawn)
+
+
+@pytest.mark.parametrize('first, second', [
+    ('FeatureExtractor', 'FeatureExtractor'),
+    ('FirstStageFeatureExtractor', 'SecondStageFeatureExtractor')])
+def test_detectors_are_read_as_their_backbone(first, second, tmp_path):
+    """Checkpoints of SSD and of Faster R-CNN, which divides the network over two scopes."""
+    _, weights = checkpoint.read(os.path.join(GOLDEN, 'checkpoints', 'inception_v2'))
+    body = {name: value for name, value in weights.items() if not name.startswith('Logits/')}
+    tensors = {f'{second if name.startswith("Mixed_5") else first}/InceptionV2/{name}': value
+               for name, value in body.items()}
+    extra = f'{second}/InceptionV2/Mixed_5c_1_Conv2d_2_1x1_256/'
+    tensors |= {f'{extra}weights': np.ones((1, 1, 4, 4), np.float32),
+                f'{extra}BatchNorm/beta': np.ones(4, np.float32),
+                'SecondStageBoxPredictor/ClassPredictor/biases': np.ones(4, np.float32)}
+    info, actual = checkpoint.read(write(tensors, tmp_path / 'model.ckpt'))
+    assert (info.network, info.num_classes, info.scope) == (
+        'inception_v2', None, f'{second}/InceptionV2')
+    assert set(actual) == set(body)
+    for name, value in body.items():
+        np.testing.assert_array_equal(actual[name], value)
