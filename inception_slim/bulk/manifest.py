@@ -25,7 +25,7 @@ from inception_slim.data.name_list import to_csv_line
 from inception_slim.errors import DatasetError
 import tensorflow.compat.v1 as tf
 
-VERSION = 3
+VERSION = 4
 MANIFEST, WORK_UNITS = '_manifest.json', '_work_units.jsonl'
 _RECORD_NAME = re.compile(r'part-(\d+)-(\d+)(-end)?\.json')
 _CHUNK_BYTES = 2**20
@@ -33,11 +33,12 @@ _CHUNK_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Totals:
-    """Numbers of images with a result, of skipped images, and of shards."""
+    """Numbers of images with a result, of skipped images, of shards, and of rotated images."""
 
     images: int
     unreadable: int
     shards: int
+    rotated: int
 
 
 def checkpoint_sha256(prefix: str) -> str:
@@ -104,12 +105,13 @@ class Manifest:
 
     def partial_totals(self) -> Totals:
         """Returns the totals of the shards that are finished so far."""
-        images = unreadable = shards = 0
+        images = unreadable = shards = rotated = 0
         for record in self._records():
             images += record['images']
             unreadable += len(record['unreadable'])
             shards += record['images'] > 0
-        return Totals(images, unreadable, shards)
+            rotated += record['rotated']
+        return Totals(images, unreadable, shards, rotated)
 
     def _records(self) -> Iterator[dict[str, Any]]:
         for name in self._store.names(DONE):
@@ -122,7 +124,8 @@ class Manifest:
         for name, content in shard.files.items():
             self._store.write(name, [content])
         suffix = '-end' if shard.last else ''
-        record = {'images': shard.rows, 'unreadable': shard.unreadable}
+        record = {'images': shard.rows, 'unreadable': shard.unreadable,
+                  'rotated': shard.rotated}
         self._store.write(f'{DONE}/{shard_name(shard.unit, shard.number)}{suffix}.json',
                           [json.dumps(record).encode()])
 

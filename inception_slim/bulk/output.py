@@ -157,6 +157,7 @@ class Shard:
       last: whether it is the last shard of the work unit.
       rows: number of images in it.
       unreadable: name and reason of each image that was skipped.
+      rotated: number of images that were rotated or flipped as their EXIF orientation says.
       files: contents of its files by name; empty if there are no rows.
     """
 
@@ -165,6 +166,7 @@ class Shard:
     last: bool
     rows: int
     unreadable: list[tuple[str, str]]
+    rotated: int
     files: dict[str, bytes] = field(repr=False)
 
 

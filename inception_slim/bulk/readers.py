@@ -42,12 +42,14 @@ class Example:
       encoded: its bytes; None if they are still to be read from the file, or cannot be read.
       error: why it cannot be read; None if that is not known yet.
       listed: whether the file existed when the sources were listed.
+      is_record: whether it is of a TFRecord file.
     """
 
     name: str
     encoded: bytes | None = None
     error: str | None = None
     listed: bool = True
+    is_record: bool = False
 
 
 class UnreadableImage(Exception):
@@ -161,7 +163,7 @@ def _parse_record(record: bytes, name: str) -> Example:
     values = feature[_ENCODED].bytes_list.value if _ENCODED in feature else []
     if not values:
         return Example(name, error=f'the record has no {_ENCODED}')
-    return Example(name, values[0])
+    return Example(name, values[0], is_record=True)
 
 
 @contextlib.contextmanager

@@ -39,6 +39,7 @@ class BulkResult:
       shards: number of shards.
       resumed_images: number of images that earlier runs had written.
       warning: a warning about an assumed background class; None without one.
+      rotated: number of images that were rotated or flipped as their EXIF orientation says.
     """
 
     path: str
@@ -47,6 +48,7 @@ class BulkResult:
     shards: int
     resumed_images: int
     warning: str | None
+    rotated: int = 0
 
 
 def run(
@@ -63,6 +65,7 @@ def run(
     batch_size: int = 32,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    exif: bool | None = None,
     output_type: str = 'predictions',
     format: str = 'parquet',
     dtype: str = 'float32',
@@ -90,6 +93,8 @@ def run(
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
+      exif: rotate and flip images as their EXIF orientation says; None does so for image files and
+        not for TFRecords.
       output_type: 'features', 'predictions' or 'top5'.
       format: 'parquet' or 'npy'.
       dtype: 'float32' or 'float16'.
@@ -132,7 +137,7 @@ def run(
             network = registry.NETWORKS[info.network]
             calibration = []
             if options.precision == 'int8':
-                calibration = _sample_images(manifest, network, options.max_pixels)
+                calibration = _sample_images(manifest, network, options)
             job = Job(options, class_names, network, os.getcwd(), calibration)
             with tqdm(total=manifest.images, initial=resumed.images + resumed.unreadable,
                       unit='image', disable=None) as bar, \
@@ -145,7 +150,7 @@ def run(
         raise DatasetError(f'None of the {totals.unreadable:,} images is readable; '
                            f'{store.path}/{UNREADABLE} lists the reasons.')
     return BulkResult(store.path, totals.images, totals.unreadable, totals.shards, resumed.images,
-                      warning)
+                      warning, totals.rotated)
 
 
 def _select_backend(options: BulkOptions) -> Callable[..., Generator[Shard, None, None]]:
@@ -164,13 +169,13 @@ def _run_locally(job: Job, checkpoint: str, tasks: Iterable[Task],
 
 
 def _sample_images(manifest: Manifest, network: registry.Network,
-                   max_pixels: int) -> list[Example]:
+                   options: BulkOptions) -> list[Example]:
     """Chooses readable images from all parts of the sources to calibrate with, always the same."""
     units = manifest.sample_work_units(_CALIBRATION_UNITS)
     count = -(-CALIBRATION_IMAGES // len(units))
     folder = os.getcwd()
     sample: list[Example] = []
-    with closing(Decoder(network, 1, folder, max_pixels)) as decoder:
+    with closing(Decoder(network, 1, folder, options)) as decoder:
         for unit in units:
             examples = read_examples(unit, folder)
             if unit['kind'] == 'files':  # whose first images may all be of one class

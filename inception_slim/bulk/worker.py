@@ -22,6 +22,7 @@ from inception_slim.bulk.readers import (
     read_bytes,
     read_examples,
 )
+from inception_slim.data.exif import apply_orientation, read_orientation
 from inception_slim.data.filesystem import is_remote
 from inception_slim.data.image_header import problem_with_pixels
 from inception_slim.errors import DatasetError
@@ -82,13 +83,16 @@ class Decoder:
     known, the number of threads is given, and remote files are read in threads of their own.
     """
 
-    def __init__(self, network: registry.Network, threads: int, folder: str, max_pixels: int):
-        self._folder, self._max_pixels = folder, max_pixels
+    def __init__(self, network: registry.Network, threads: int, folder: str,
+                 options: BulkOptions):
+        self._folder, self._options = folder, options
+        self._rotated: set[str] = set()
         with tf.Graph().as_default() as graph:
-            encoded = tf.placeholder(tf.string, ())
-            image = network.prepare(data.decode(encoded), network.image_size)
+            encoded, orientation = tf.placeholder(tf.string, ()), tf.placeholder(tf.int32, ())
+            image = network.prepare(apply_orientation(data.decode(encoded), orientation),
+                                    network.image_size)
         self._session = tf.Session(graph=graph, config=single_thread_config(1))
-        self._run = self._session.make_callable(image, [encoded])
+        self._run = self._session.make_callable(image, [encoded, orientation])
         self._decoders = ThreadPoolExecutor(threads, 'inception_slim')
         self._readers = ThreadPoolExecutor(_REMOTE_READS, 'inception_slim')
 
@@ -125,25 +129,39 @@ class Decoder:
         Raises:
           UnreadableImage, DatasetError: see `read_bytes`.
         """
-        return self._decode_bytes(read_bytes(example, self._folder))
+        return self._decode_bytes(example, read_bytes(example, self._folder))
 
     def _submit(self, example: Example) -> Future:
         if example.encoded is None and is_remote(example.name):
             reading = self._readers.submit(read_bytes, example, self._folder)
-            return self._decoders.submit(lambda: self._decode_bytes(reading.result()))
+            return self._decoders.submit(lambda: self._decode_bytes(example, reading.result()))
         return self._decoders.submit(self.decode, example)
 
-    def _decode_bytes(self, encoded: bytes) -> np.ndarray:
-        problem = problem_with_pixels(encoded, self._max_pixels)
+    def _decode_bytes(self, example: Example, encoded: bytes) -> np.ndarray:
+        problem = problem_with_pixels(encoded, self._options.max_pixels)
         if problem is not None:
             raise UnreadableImage(problem)
+        exif = self._options.exif
+        orientation = 1
+        if not example.is_record if exif is None else exif:
+            orientation = read_orientation(encoded)
         try:
-            return self._run(encoded)
+            image = self._run(encoded, orientation)
         except tf.errors.OpError as error:
             # The last line before the position in the graph is the reason.
             lines = error.message.split('\n\t [[')[0].strip().splitlines()
             raise UnreadableImage(
                 lines[-1].rstrip('.') if lines else 'it cannot be decoded') from None
+        if orientation > 1:
+            self._rotated.add(example.name)
+        return image
+
+    def was_rotated(self, name: str) -> bool:
+        """Whether a decoded image was rotated or flipped; to be asked once for each image."""
+        if name not in self._rotated:
+            return False
+        self._rotated.remove(name)
+        return True
 
 
 def _wait(item: Any, future: Future | None) -> tuple[Any, Any]:
@@ -167,7 +185,7 @@ class Worker:
         """
         self._job = job
         self._decoder = Decoder(job.network, threads or available_cores(), job.folder,
-                                job.options.max_pixels)
+                                job.options)
         calibration_images = None
         if job.options.precision == 'int8':
             calibration_images = np.stack(
@@ -208,6 +226,7 @@ class Worker:
         values: list[np.ndarray] = []
         unreadable: list[tuple[str, str]] = []
         batch: list[np.ndarray] = []
+        rotated = 0
 
         def predict_batch() -> None:
             if batch:
@@ -224,7 +243,8 @@ class Worker:
                     shard_name(item.unit, item.number), names, np.concatenate(values),
                     options.output_type, options.format, options.dtype, self._job.class_names,
                 ) if names else {}
-                return Shard(item.unit, item.number, item.last, len(names), unreadable, files)
+                return Shard(item.unit, item.number, item.last, len(names), unreadable, rotated,
+                             files)
             if isinstance(image, UnreadableImage):
                 if options.strict:
                     raise DatasetError(f'{item.name} is unreadable: {image}. Replace it, or run '
@@ -232,6 +252,7 @@ class Worker:
                 unreadable.append((item.name, str(image)))
                 progress(1)
                 continue
+            rotated += self._decoder.was_rotated(item.name)
             names.append(item.name)
             batch.append(image)
             if len(batch) == options.batch_size:

@@ -96,6 +96,10 @@ def add_options(parser: argparse.ArgumentParser, kind: type,
             parser.add_argument(flag, dest=field.name, help=settings['text'],
                                 action='store_false' if field.default else 'store_true')
             continue
+        if field.type == 'bool | None':
+            parser.add_argument(flag, dest=field.name, help=settings['text'],
+                                action=argparse.BooleanOptionalAction)
+            continue
         default = '' if field.default in (None, ()) else ' (%(default)s)'
         parse = settings['parse'] or (str if field.default is None else type(field.default))
         metavar = settings['metavar'] or ('X' if parse is float else 'N' if parse is int else None)
@@ -245,3 +249,12 @@ def print_warnings(arguments: argparse.Namespace, result: Any) -> None:
         print_line(f'Skipped unreadable images: {len(result.unreadable):,}', sys.stderr)
     for name in result.unreadable:
         print_line(f'  {name}', sys.stderr)
+    print_rotated(result.rotated)
+
+
+def print_rotated(count: int) -> None:
+    """Prints the number of rotated images, if there are any, to standard error."""
+    if count:
+        print_line(f'Rotated or flipped as EXIF says: {count:,} '
+                   f'{"image" if count == 1 else "images"}; --no-exif leaves them as stored',
+                   sys.stderr)

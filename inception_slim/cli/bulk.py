@@ -17,6 +17,7 @@ from inception_slim.cli.arguments import (
     options_of,
     print_json,
     print_line,
+    print_rotated,
 )
 
 
@@ -38,6 +39,7 @@ def run_bulk(arguments: argparse.Namespace) -> None:
     if result.unreadable:
         print_line(f'Skipped unreadable images: {result.unreadable:,}, listed in '
                    f'{result.path.rstrip("/")}/{UNREADABLE}', sys.stderr)
+    print_rotated(result.rotated)
 
 
 def add(add_command: AddCommand) -> None:

@@ -21,6 +21,7 @@ from inception_slim.cli.arguments import (
     positive_int,
     print_json,
     print_line,
+    print_rotated,
     print_warnings,
     write_csv,
 )
@@ -120,6 +121,8 @@ def _evaluate_pairs(arguments: argparse.Namespace) -> None:
                f'{result.validation_rate_deviation:.5f} at FAR {result.false_accept_rate:.5f}')
     print_line(f'area under curve (AUC)   {result.auc:.5f}')
     print_line(f'equal error rate (EER)   {result.eer:.5f}')
+    if not getattr(arguments, 'quiet', False):
+        print_rotated(result.rotated)
 
 
 def _report_arguments(arguments: argparse.Namespace) -> dict:

@@ -15,6 +15,7 @@ import warnings
 from inception_slim._special_files import special_kind
 from inception_slim.data import preprocessing
 from inception_slim.data.dataset import Dataset
+from inception_slim.data.exif import apply_orientation, read_orientation
 from inception_slim.data.image_header import MAX_PIXELS, problem_with_pixels
 from inception_slim.data.labels import LABELS
 from inception_slim.errors import DatasetError
@@ -46,7 +47,9 @@ def batches(
         prepare: Prepare = preprocessing.for_evaluation,
         shuffle_buffer: int = 4096,
         part: tuple[int, int] = (0, 1),
-        max_pixels: int = MAX_PIXELS) -> tf.data.Dataset:
+        max_pixels: int = MAX_PIXELS,
+        exif: bool | None = None,
+        rotated: set[str] | None = None) -> tf.data.Dataset:
     """Returns the images of a dataset in batches, decoded in parallel and ahead of their use.
 
     Works in eager mode, and in a graph with an iterator of `tf.compat.v1.data`.
@@ -72,6 +75,9 @@ def batches(
         TFRecords of this part are read.
       max_pixels: an image with more pixels, all frames of a GIF together, is not decoded: it is
         unreadable.
+      exif: rotate and flip images as their EXIF orientation says. None does so for image files and
+        not for TFRecords, whose images slim wrote and read as they are stored.
+      rotated: a set to which the name of each image is added that was rotated or flipped.
 
     Returns:
       Batches `{'image': float32 [B, image_size, image_size, 3] in [-1, 1], 'label': int64 [B],
@@ -110,8 +116,9 @@ def batches(
     if repeat:
         examples = examples.repeat()
     pipeline = _Pipeline(fetch, image_size, None if training and distort else prepare,
-                         _Report(total, strict, unreadable, max_pixels, dataset.num_classes,
-                                 dataset.path))
+                         _Report(total, strict, unreadable, max_pixels,
+                                 dataset.kind == 'folder' if exif is None else exif, rotated,
+                                 dataset.num_classes, dataset.path))
     return pipeline.batches(examples, batch_size, seed)
 
 
@@ -123,7 +130,9 @@ def image_batches(
         strict: bool = False,
         unreadable: list[str] | None = None,
         prepare: Prepare = preprocessing.for_evaluation,
-        max_pixels: int = MAX_PIXELS) -> tf.data.Dataset:
+        max_pixels: int = MAX_PIXELS,
+        exif: bool | None = None,
+        rotated: set[str] | None = None) -> tf.data.Dataset:
     """Returns the images of files in batches without labels, `{'image': ..., 'name': ...}`.
 
     Args:
@@ -134,6 +143,8 @@ def image_batches(
       unreadable: see `batches`.
       prepare: see `batches`.
       max_pixels: see `batches`.
+      exif: see `batches`; None is True.
+      rotated: see `batches`.
 
     Raises:
       ValueError: an argument is out of its range.
@@ -141,7 +152,8 @@ def image_batches(
     examples = tf.data.Dataset.from_tensor_slices(
         (_encode_paths(files), np.zeros(len(files), np.int64)))
     pipeline = _Pipeline(_fetch_file, image_size, prepare,
-                         _Report(len(files), strict, unreadable, max_pixels))
+                         _Report(len(files), strict, unreadable, max_pixels,
+                                 exif is not False, rotated))
     return pipeline.batches(examples, batch_size, seed=None).map(
         lambda batch: {key: batch[key] for key in ('image', 'name')})
 
@@ -195,7 +207,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes a JPEG, PNG or BMP image, or the first frame of a GIF.
 
     WebP too, if this TensorFlow decodes it. Grey images become RGB, transparency is dropped, and an
-    orientation in EXIF is ignored.
+    orientation in EXIF is not applied.
 
     Args:
       encoded: the bytes of the file, a scalar string.
@@ -216,16 +228,21 @@ class _Report:
       strict: raise an error for an unreadable image.
       unreadable: a list to which the name of each unreadable image is added once.
       max_pixels: see `batches`.
+      exif: whether to apply the EXIF orientation.
+      rotated: a set to which the name of each rotated image is added.
       num_classes: the number of classes; None if there are no labels.
       path: the dataset, for the error message.
     """
 
     def __init__(self, total: int, strict: bool, unreadable: list[str] | None, max_pixels: int,
-                 num_classes: int | None = None, path: str = ''):
+                 exif: bool, rotated: set[str] | None, num_classes: int | None = None,
+                 path: str = ''):
         self._total = total
         self._strict = strict
         self._unreadable = unreadable
         self._max_pixels = max_pixels
+        self._exif = exif
+        self._rotated = set() if rotated is None else rotated
         self._num_classes = num_classes
         self._path = path
         self._reported: set[str] = set()
@@ -233,16 +250,22 @@ class _Report:
         self._too_large: dict[bytes, str] = {}  # the names of images -> their sizes
 
     @_no_autograph
-    def decodable(self, name: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
-        """Returns the encoded image; an empty one, which no decoder takes, if it is too large."""
-        small = tf.numpy_function(self._check_pixels, [name, encoded], tf.bool)
-        return tf.where(small, encoded, '')
+    def decode(self, name: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+        """Decodes an image and applies its orientation; an error of TensorFlow if that fails."""
+        small, orientation = tf.numpy_function(
+            self._read_header, [name, encoded], [tf.bool, tf.int32])
+        # No decoder takes the empty one.
+        return apply_orientation(decode(tf.where(small, encoded, '')), orientation)
 
-    def _check_pixels(self, name: bytes, encoded: bytes) -> bool:
+    def _read_header(self, name: bytes, encoded: bytes) -> tuple[np.bool_, np.int32]:
         problem = problem_with_pixels(encoded, self._max_pixels)
         if problem is not None:
             self._too_large[name] = problem
-        return problem is None
+            return np.bool_(False), np.int32(1)
+        orientation = read_orientation(encoded) if self._exif else 1
+        if orientation > 1:
+            self._rotated.add(os.fsdecode(name))
+        return np.bool_(True), np.int32(orientation)
 
     @_no_autograph
     def check(self, group: dict[str, tf.Tensor], names: tf.Tensor,
@@ -270,6 +293,7 @@ class _Report:
                     f'{self._num_classes} classes, 0 to {self._num_classes - 1}; correct the '
                     f'record, or {LABELS}.')
         for name in np.delete(np.asarray(names, object), decoded):
+            self._rotated.discard(name)
             problem = self._problem(name)
             if self._strict:
                 raise DatasetError(f'{name} is unreadable: {problem}. Replace it, or leave out '
@@ -349,7 +373,7 @@ class _Pipeline:
     def _decode_example(self, index: tf.Tensor, first: tf.Tensor, second: tf.Tensor,
                         seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         encoded, label = self._fetch(first, second)
-        image = decode(self._report.decodable(first, encoded))
+        image = self._report.decode(first, encoded)
         if self._prepare is None:
             image = preprocessing.for_training(image, self._image_size, seed)
         else:

@@ -49,6 +49,7 @@ def classify(
     batch_size: int = 32,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    exif: bool | None = None,
 ) -> Classification:
     """Predicts the classes of images.
 
@@ -71,6 +72,7 @@ def classify(
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
+      exif: rotate and flip images as their EXIF orientation says; False does not.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -94,17 +96,16 @@ def classify(
     names, warning = resolve_class_names(info, labels)
     predictions: list[Prediction] = []
     unreadable: list[str] = []
+    rotated: set[str] = set()
     with contextlib.ExitStack() as stack:
         predictor = stack.enter_context(
             open_predictor(checkpoint, options, lambda: calibration_sample(
-                info, files, options.max_pixels)))
+                info, files, options)))
         gallery = None if report is None else stack.enter_context(Gallery(len(files)))
         heatmaps = stack.enter_context(
             Heatmaps(info.path, **as_dict(options, HEATMAP_OPTIONS))) if heatmap else None
         for batch in progress(
-                load_images(info, files, options.batch_size, options.strict, unreadable,
-                            options.max_pixels),
-                len(files), unreadable):
+                load_images(info, files, options, unreadable, rotated), len(files), unreadable):
             probabilities = predictor.predict(batch['image'], batch['name'])
             best = np.argsort(-probabilities, axis=1, kind='stable')[:, :top]
             for name, classes, row in zip(batch['name'], best.tolist(), probabilities):
@@ -116,7 +117,8 @@ def classify(
                 if heatmaps is not None and shown:
                     gallery.add_heatmaps(heatmaps.compute(
                         batch['image'][shown], best[shown, 0], batch['name'][shown]))
-    result = Classification(predictions, unreadable, warning, info.head.activation)
+    result = Classification(predictions, unreadable, warning, info.head.activation,
+                            len(rotated))
     if report is not None and gallery is not None:
         write_classification(report, result, gallery.jpegs, ReportHeader(
             f'Predictions of {os.path.basename(info.path)}',

@@ -51,6 +51,7 @@ def evaluate(
     batch_size: int = 32,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    exif: bool | None = None,
 ) -> Evaluation:
     """Computes the accuracy and the confusion matrix of a checkpoint on a dataset.
 
@@ -72,6 +73,8 @@ def evaluate(
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
+      exif: rotate and flip images as their EXIF orientation says; None does so for image files and
+        not for TFRecords.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -100,24 +103,27 @@ def evaluate(
     counts = np.zeros((classes, classes + 1), np.int64)
     top_5, image_size = 0, registry.NETWORKS[info.network].image_size
     unreadable: list[str] = []
+    rotated: set[str] = set()
 
-    def batches(batch_size: int, unreadable: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
+    def batches(batch_size: int, unreadable: list[str] | None = None,
+                rotated: set[str] | None = None) -> Iterator[dict[str, np.ndarray]]:
         return data.as_numpy_batches(lambda: data.batches(
             dataset, batch_size, image_size=image_size, strict=options.strict,
-            unreadable=unreadable, max_pixels=options.max_pixels))
+            unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif,
+            rotated=rotated))
 
     def calibration_images() -> np.ndarray:
         if dataset.kind == 'folder':  # its first images are all of one class
-            return calibration_sample(info, dataset.files, options.max_pixels)
-        return next(batches(CALIBRATION_IMAGES, None))['image']
+            return calibration_sample(info, dataset.files, options)
+        return next(batches(CALIBRATION_IMAGES))['image']
 
     no_report: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     with no_report if report is None else ExampleStore(
             keep_images=heatmap, activation=info.head.activation) as examples:
         with open_predictor(checkpoint, options, calibration_images) as predictor:
             start = time.perf_counter()
-            for batch in progress(batches(options.batch_size, unreadable), dataset.num_examples,
-                                  unreadable):
+            for batch in progress(batches(options.batch_size, unreadable, rotated),
+                                  dataset.num_examples, unreadable):
                 logits = predictor.logits(batch['image'], batch['name'])
                 predictions = logits.argmax(axis=1) - offset
                 predictions[(predictions < 0) | (predictions >= classes)] = classes
@@ -131,7 +137,8 @@ def evaluate(
         if offset <= 0:
             counts = counts[:, :classes]
         result = Evaluation(dataset.class_names, total, int(np.trace(counts)) / total,
-                            top_5 / total, counts, unreadable, warning, total / seconds)
+                            top_5 / total, counts, unreadable, warning, total / seconds,
+                            len(rotated))
         if confusion is not None:
             write_confusion(result, confusion)
         if report is not None and examples is not None:

@@ -45,6 +45,7 @@ def features(
     batch_size: int = 32,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    exif: bool | None = None,
 ) -> FeaturesResult:
     """Computes the pre-logits of images, and optionally writes them to a .npy file.
 
@@ -64,6 +65,7 @@ def features(
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
+      exif: rotate and flip images as their EXIF orientation says; False does not.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -91,24 +93,23 @@ def features(
     info = inspect_checkpoint(checkpoint, options)
     vectors, names = [], []
     unreadable: list[str] = []
+    rotated: set[str] = set()
     with open_predictor(checkpoint, options, lambda: calibration_sample(
-            info, files, options.max_pixels)) as predictor:
+            info, files, options)) as predictor:
         for batch in progress(
-                load_images(info, files, options.batch_size, options.strict, unreadable,
-                            options.max_pixels),
-                len(files), unreadable):
+                load_images(info, files, options, unreadable, rotated), len(files), unreadable):
             vectors.append(predictor.features(batch['image'], batch['name']))
             names += [os.fsdecode(name) for name in batch['name']]
     result = np.concatenate(vectors)
     if normalize:
         result = normalize_length(result)
     if output is None:
-        return FeaturesResult(result, names, unreadable)
+        return FeaturesResult(result, names, unreadable, rotated=len(rotated))
     with replace_together(output) as folder:
         np.save(os.path.join(folder, os.path.basename(output)), result)
         with open(os.path.join(folder, os.path.basename(list_path)), 'wb') as file:
             write_names(file, names)
-    return FeaturesResult(result, names, unreadable, output, list_path)
+    return FeaturesResult(result, names, unreadable, output, list_path, len(rotated))
 
 
 def normalize_length(vectors: np.ndarray) -> np.ndarray:

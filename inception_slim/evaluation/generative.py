@@ -67,6 +67,7 @@ class GenerativeMetrics(Result):
       resize: how the images were resized.
       notes: what makes the values differ from what one may expect.
       unreadable: the image files that could not be read.
+      rotated: the number of images that were rotated or flipped as their EXIF orientation says.
     """
 
     fid: float | None = None
@@ -85,6 +86,7 @@ class GenerativeMetrics(Result):
     resize: str = 'original'
     notes: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    rotated: int = 0
 
 
 def compute_metrics(
@@ -106,6 +108,7 @@ def compute_metrics(
     batch_size: int = 32,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    exif: bool | None = None,
     resize: str = 'original',
     split: str | None = None,
 ) -> GenerativeMetrics:
@@ -137,6 +140,8 @@ def compute_metrics(
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
+      exif: rotate and flip images as their EXIF orientation says; None does so for image files and
+        not for TFRecords.
       resize: 'original' (TensorFlow 1's), 'clean' (with anti-aliasing) or 'pytorch' (with pixel
         centers, without anti-aliasing).
       split: the split of a folder of TFRecords.
@@ -175,7 +180,8 @@ def compute_metrics(
     return GenerativeMetrics(
         **values, sample_count=collected[0].count,
         reference_count=collected[1].count if len(collected) > 1 else None, protocol=protocol,
-        resize=conventions.resize, notes=notes, unreadable=collector.unreadable)
+        resize=conventions.resize, notes=notes, unreadable=collector.unreadable,
+        rotated=len(collector.rotated))
 
 
 def write_statistics(checkpoint: Checkpoint, images: Images, output: str, options: MetricOptions,
@@ -418,6 +424,7 @@ class _Collector:
         self._biases: np.ndarray | None = None
         self._resize: dict[tuple[int, ...], object] = {}
         self.unreadable: list[str] = []
+        self.rotated: set[str] = set()
 
     def close(self) -> None:
         self._context.close()
@@ -434,16 +441,18 @@ class _Collector:
             self._image_size = registry.NETWORKS[info.network].image_size
             self._predictor = self._context.enter_context(open_predictor(
                 self._checkpoint, self._options, lambda: next(self._read(
-                    source, CALIBRATION_IMAGES, None))['image'],
+                    source, CALIBRATION_IMAGES))['image'],
                 spatial='sfid' in self._metrics))
         return self._predictor
 
     def _read(self, source: ImageSource | None, batch_size: int,
-              unreadable: list[str] | None) -> Iterator[dict[str, np.ndarray]]:
+              unreadable: list[str] | None = None,
+              rotated: set[str] | None = None) -> Iterator[dict[str, np.ndarray]]:
         assert source is not None  # images that are calibrated on, or collected
         return source.read(
             batch_size, image_size=self._image_size, strict=self._options.strict,
             unreadable=unreadable, max_pixels=self._options.max_pixels,
+            exif=self._options.exif, rotated=rotated,
             prepare=RESIZE_FUNCTIONS[self._conventions.resize])
 
     def has_classifier(self, images: ImageSet) -> bool:
@@ -465,7 +474,8 @@ class _Collector:
             return collected
         predictor = self._load(images.images)
         assert images.images is not None  # `_problem` has looked
-        batches = self._read(images.images, self._options.batch_size, self.unreadable)
+        batches = self._read(images.images, self._options.batch_size, self.unreadable,
+                             self.rotated)
         for batch in progress(batches, images.images.count, self.unreadable):
             self._run(predictor, collected, batch['image'], batch['name'], is_reference)
         return collected

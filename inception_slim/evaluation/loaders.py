@@ -24,13 +24,15 @@ Images: TypeAlias = str | os.PathLike | Iterable[str | os.PathLike]
 Checkpoint: TypeAlias = str | os.PathLike | Predictor
 
 
-def load_images(info: CheckpointInfo, files: list[str], batch_size: int, strict: bool,
-                unreadable: list[str] | None, max_pixels: int) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of preprocessed images of the network's input size."""
+def load_images(info: CheckpointInfo, files: list[str], options: EvaluationOptions,
+                unreadable: list[str] | None = None, rotated: set[str] | None = None
+                ) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of preprocessed images of the network's input size; see `data.image_batches`."""
     network = registry.NETWORKS[info.network]
     return data.as_numpy_batches(lambda: data.image_batches(
-        files, batch_size, image_size=network.image_size, strict=strict, unreadable=unreadable,
-        max_pixels=max_pixels, prepare=network.prepare))
+        files, options.batch_size, image_size=network.image_size, strict=options.strict,
+        unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif, rotated=rotated,
+        prepare=network.prepare))
 
 
 def inspect_checkpoint(checkpoint: Checkpoint, options: EvaluationOptions) -> CheckpointInfo:
@@ -70,10 +72,12 @@ def open_predictor(checkpoint: Checkpoint, options: EvaluationOptions,
         yield predictor
 
 
-def calibration_sample(info: CheckpointInfo, files: list[str], max_pixels: int) -> np.ndarray:
+def calibration_sample(info: CheckpointInfo, files: list[str],
+                       options: EvaluationOptions) -> np.ndarray:
     """Images for calibration, evenly spaced in a list of files."""
     sample = files[::max(1, len(files) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES]
-    return next(load_images(info, sample, len(sample), False, None, max_pixels))['image']
+    options = dataclasses.replace(options, batch_size=len(sample), strict=False)
+    return next(load_images(info, sample, options))['image']
 
 
 def progress(batches: Iterator[dict[str, np.ndarray]], total: int,

@@ -31,6 +31,7 @@ def fid(
     batch_size: int = 32,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    exif: bool | None = None,
     resize: str = 'original',
     split: str | None = None,
 ) -> FIDResult:
@@ -54,6 +55,8 @@ def fid(
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
+      exif: rotate and flip images as their EXIF orientation says; None does so for image files and
+        not for TFRecords.
       resize: 'original', or 'clean' for anti-aliasing.
       split: the split of a folder of TFRecords.
 
@@ -69,7 +72,8 @@ def fid(
         kid_subsets=kid_subsets, kid_subset_size=kid_subset_size, **as_dict(options))
     assert result.fid is not None  # it was asked for
     return FIDResult(result.fid, result.kid, result.kid_deviation,
-                     (result.sample_count, result.reference_count), result.unreadable)
+                     (result.sample_count, result.reference_count), result.unreadable,
+                     result.rotated)
 
 
 def inception_score(
@@ -85,6 +89,7 @@ def inception_score(
     batch_size: int = 32,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    exif: bool | None = None,
     resize: str = 'original',
     split: str | None = None,
 ) -> InceptionScore:
@@ -98,7 +103,7 @@ def inception_score(
       images: image files and folders, or a folder of TFRecords.
       splits: the number of parts that are scored separately, at least 1.
       use_ema, checkpoint_scope, precision, engine, cache: see `fid`.
-      batch_size, strict, max_pixels, resize, split: see `fid`.
+      batch_size, strict, max_pixels, exif, resize, split: see `fid`.
 
     Raises:
       CheckpointError: the checkpoint cannot be read, or has no classifier.
@@ -112,7 +117,7 @@ def inception_score(
     assert result.inception_score is not None  # it was asked for
     assert result.inception_score_deviation is not None and result.sample_count is not None
     return InceptionScore(result.inception_score, result.inception_score_deviation,
-                          result.sample_count, result.unreadable)
+                          result.sample_count, result.unreadable, result.rotated)
 
 
 def compute_statistics(
@@ -129,6 +134,7 @@ def compute_statistics(
     batch_size: int = 32,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    exif: bool | None = None,
     resize: str = 'original',
     split: str | None = None,
 ) -> Statistics:
@@ -140,7 +146,7 @@ def compute_statistics(
       output: the .npz file to write, with `mu` and `sigma`.
       spatial: also write `mu_s` and `sigma_s`, the statistics of the spatial features, for sFID.
       use_ema, checkpoint_scope, precision, engine, cache: see `fid`.
-      batch_size, strict, max_pixels, resize, split: see `fid`.
+      batch_size, strict, max_pixels, exif, resize, split: see `fid`.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.

@@ -8,6 +8,9 @@ from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.inference.options import InferenceOptions
 from inception_slim.options import option
 
+EXIF_HELP = ('rotate and flip images as their EXIF orientation says, also in TFRecords; or take '
+             'all pixels as they are stored, as TensorFlow 1.15.5 does (image files are rotated, '
+             'TFRecords are not)')
 RESIZES = ('original', 'clean', 'pytorch')
 
 
@@ -20,12 +23,15 @@ class EvaluationOptions(InferenceOptions):
       strict: stop at an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable; decoding takes about 15 bytes of
         memory for each.
+      exif: rotate and flip images as their EXIF orientation says. None does so for image files and
+        not for TFRecords; False takes all pixels as they are stored, as TensorFlow 1.15.5 does.
     """
 
     batch_size: int = option(32, 'images per batch', at_least=1)
     strict: bool = option(False, 'stop at an unreadable image instead of skipping it')
     max_pixels: int = option(
         MAX_PIXELS, 'skip an image with more pixels as unreadable', at_least=1)
+    exif: bool | None = option(None, EXIF_HELP)
 
 
 @dataclass(frozen=True)

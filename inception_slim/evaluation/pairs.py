@@ -6,6 +6,7 @@ squared distance of their embeddings, at length 1, is below a threshold.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 import os
 
@@ -43,6 +44,7 @@ class PairsResult(Result):
       threshold: mean of the folds' thresholds of the squared distance.
       num_pairs: number of pairs.
       skipped: the pairs whose images are missing or unreadable, as in the list.
+      rotated: the number of images that were rotated or flipped as their EXIF orientation says.
     """
 
     accuracy: float
@@ -55,6 +57,7 @@ class PairsResult(Result):
     threshold: float
     num_pairs: int
     skipped: list[str]
+    rotated: int = 0
 
 
 def evaluate_pairs(
@@ -71,6 +74,7 @@ def evaluate_pairs(
     batch_size: int = 32,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    exif: bool | None = None,
 ) -> PairsResult:
     """Evaluates the embeddings of a checkpoint on pairs of faces.
 
@@ -88,6 +92,7 @@ def evaluate_pairs(
       batch_size: images per batch.
       strict: raise an error for a missing or unreadable image instead of skipping its pairs.
       max_pixels: an image with more pixels counts as unreadable.
+      exif: rotate and flip images as their EXIF orientation says; False does not.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -124,7 +129,8 @@ def evaluate_pairs(
             same.append(first[0] == second[0])
     vectors = normalize_length(computed.features)
     left, right = (vectors[[pair[side] for pair in indices]] for side in (0, 1))
-    return _measure(np.sum((left - right) ** 2, axis=1), np.array(same), folds, skipped)
+    result = _measure(np.sum((left - right) ** 2, axis=1), np.array(same), folds, skipped)
+    return dataclasses.replace(result, rotated=computed.rotated)
 
 
 def read_pairs(path: str | os.PathLike) -> list[tuple[tuple[str, str], tuple[str, str]]]:

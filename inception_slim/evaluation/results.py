@@ -91,12 +91,14 @@ class Classification(Result):
       warning: an assumption about the class names or a background class; None if there is none.
       activation: of the network's head: of 'softmax', the probabilities of an image sum to 1; of
         'sigmoid', each class has its own; of 'linear', they are the outputs as they are.
+      rotated: the number of images that were rotated or flipped as their EXIF orientation says.
     """
 
     predictions: list[Prediction]
     unreadable: list[str]
     warning: str | None
     activation: str = 'softmax'
+    rotated: int = 0
 
     def to_pandas(self) -> pandas.DataFrame:
         """A row for each image and class: name, rank (from 1), class, label, probability."""
@@ -126,6 +128,7 @@ class Evaluation(Result):
       unreadable: the image files that could not be read.
       warning: an assumption about a background class; None if there is none.
       images_per_second: the throughput, including reading and preprocessing.
+      rotated: the number of images that were rotated or flipped as their EXIF orientation says.
     """
 
     class_names: list[str]
@@ -136,6 +139,7 @@ class Evaluation(Result):
     unreadable: list[str]
     warning: str | None
     images_per_second: float
+    rotated: int = 0
 
     @property
     def prediction_names(self) -> list[str]:
@@ -173,6 +177,7 @@ class FeaturesResult(Result):
       unreadable: the image files that could not be read.
       path: the .npy file that was written, if any.
       list_path: the file beside it with the image file of each row; see `read_features`.
+      rotated: the number of images that were rotated or flipped as their EXIF orientation says.
     """
 
     features: np.ndarray
@@ -180,6 +185,7 @@ class FeaturesResult(Result):
     unreadable: list[str]
     path: str | None = None
     list_path: str | None = None
+    rotated: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -208,6 +214,7 @@ class FIDResult(Result):
         subsets; None if it was not requested.
       counts: the number of images of each set; None for statistics, which do not record it.
       unreadable: the image files that could not be read.
+      rotated: the number of images that were rotated or flipped as their EXIF orientation says.
     """
 
     fid: float
@@ -215,6 +222,7 @@ class FIDResult(Result):
     kid_deviation: float | None
     counts: tuple[int | None, int | None]
     unreadable: list[str]
+    rotated: int = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -225,9 +233,11 @@ class InceptionScore(Result):
       mean, deviation: mean and standard deviation of the score over the splits.
       count: the number of images.
       unreadable: the image files that could not be read.
+      rotated: the number of images that were rotated or flipped as their EXIF orientation says.
     """
 
     mean: float
     deviation: float
     count: int
     unreadable: list[str]
+    rotated: int = 0

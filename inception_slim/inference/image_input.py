@@ -13,6 +13,7 @@ import warnings
 from inception_slim import data
 from inception_slim._special_files import check_regular
 from inception_slim.data import filesystem, preprocessing
+from inception_slim.data.exif import apply_orientation, read_orientation
 from inception_slim.data.image_header import MAX_PIXELS, problem_with_pixels
 from inception_slim.errors import DatasetError, error_summary
 from inception_slim.inference.engines.session import single_thread_config
@@ -76,11 +77,13 @@ class ImagePreparer:
       image_size: side of the network's input in pixels.
       threads: images to prepare at the same time.
       prepare: from `Network.prepare`.
+      exif: apply the EXIF orientation of files and PIL images.
     """
 
     def __init__(self, image_size: int, threads: int,
-                 prepare: Callable[..., Any] = preprocessing.for_evaluation):
+                 prepare: Callable[..., Any] = preprocessing.for_evaluation, exif: bool = True):
         self._image_size, self._threads, self._prepare_image = image_size, threads, prepare
+        self._exif = exif
         self._lock = threading.Lock()
         self._session: tf.Session | None = None
 
@@ -119,7 +122,7 @@ class ImagePreparer:
         if isinstance(image, (str, bytes, os.PathLike)):
             return self._from_file(os.fsdecode(image))
         if _is_pil(image):
-            return self._run('pixels', _pil_pixels(image))
+            return self._run('pixels', _pil_pixels(image, self._exif))
         array = np.asarray(image)
         if array.dtype.kind not in 'uf' or array.dtype.kind == 'u' and array.dtype != np.uint8:
             raise ValueError(
@@ -150,29 +153,31 @@ class ImagePreparer:
         if problem is not None:
             raise DatasetError(f'{path} is not decoded: {problem}; resize it, or give its pixels.')
         try:
-            return self._run('encoded', encoded)
+            return self._run('encoded', encoded, read_orientation(encoded) if self._exif else 1)
         except tf.errors.OpError as error:
             raise DatasetError(f'{path} cannot be decoded ({error_summary(error)}); give a JPEG, '
                                'PNG, GIF, BMP or WebP file.') from None
 
-    def _run(self, source: str, value: Any) -> np.ndarray:
+    def _run(self, source: str, *values: Any) -> np.ndarray:
         with self._lock:
             if self._session is None:
                 self._build()
-        return self._calls[source](value)
+        return self._calls[source](*values)
 
     def _build(self) -> None:
         with tf.Graph().as_default() as graph:
-            sources = {'encoded': tf.placeholder(tf.string, ()),
-                       'pixels': tf.placeholder(tf.uint8, (None, None, 3)),
-                       'fractions': tf.placeholder(tf.float32, (None, None, 3))}
-            decoded = {**sources, 'encoded': data.decode(sources['encoded'])}
+            sources = {'encoded': [tf.placeholder(tf.string, ()), tf.placeholder(tf.int32, ())],
+                       'pixels': [tf.placeholder(tf.uint8, (None, None, 3))],
+                       'fractions': [tf.placeholder(tf.float32, (None, None, 3))]}
+            encoded, orientation = sources['encoded']
+            decoded = {**{name: tensors[0] for name, tensors in sources.items()},
+                       'encoded': apply_orientation(data.decode(encoded), orientation)}
             outputs = {name: self._prepare_image(image, self._image_size)
                        for name, image in decoded.items()}
         # One image a thread: more threads for one image only get in each other's way.
         self._session = tf.Session(graph=graph, config=single_thread_config(1))
-        self._calls = {name: self._session.make_callable(outputs[name], [sources[name]])
-                       for name in sources}
+        self._calls = {name: self._session.make_callable(outputs[name], tensors)
+                       for name, tensors in sources.items()}
 
 
 def _is_pil(image: Any) -> bool:
@@ -181,8 +186,11 @@ def _is_pil(image: Any) -> bool:
     return module is not None and isinstance(image, module.Image)
 
 
-def _pil_pixels(image: Any) -> np.ndarray:
+def _pil_pixels(image: Any, exif: bool) -> np.ndarray:
     """`[height, width, 3]` uint8 of a PIL image, as the decoder reads a file of its mode."""
+    if exif:
+        from PIL import ImageOps
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith('I;16'):  # 16-bit grayscale: the decoder keeps the high byte
         return _rgb((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if image.mode == 'CMYK':  # the decoder's formula, which is not that of PIL

@@ -55,7 +55,8 @@ class Predictor:
     """
 
     def __init__(self, info: CheckpointInfo, precision: str, engine_name: str, engine: Engine,
-                 head: ClassifierHead | None, threads: int, has_spatial: bool = False):
+                 head: ClassifierHead | None, threads: int, has_spatial: bool = False,
+                 exif: bool = True):
         self.info = info
         self.precision = precision
         self.engine = engine_name
@@ -65,7 +66,7 @@ class Predictor:
         network = registry.NETWORKS[info.network]
         self._image_size = network.image_size
         self._input_shape = (self._image_size, self._image_size, 3)
-        self._preparer = ImagePreparer(self._image_size, threads, network.prepare)
+        self._preparer = ImagePreparer(self._image_size, threads, network.prepare, exif)
         self._process = os.getpid()
 
     def predict(self, images: ImageInput | Sequence[ImageInput],
@@ -81,7 +82,8 @@ class Predictor:
             or a batch as one array, `[N, height, width, 3]`. All of these are prepared as
             `evaluation.classify` prepares files (`preprocessing.for_evaluation`: the central
             87.5 % is cropped and resized): equal pixels give equal results. Grayscale is
-            replicated, alpha is dropped, an EXIF orientation is ignored. (PIL decodes JPEG files to
+            replicated, alpha is dropped, and the EXIF orientation of files and PIL images is
+            applied, unless the predictor was loaded with `exif=False`. (PIL decodes JPEG files to
             slightly different pixels than TensorFlow, which decodes paths.)
 
             Exception: a floating-point array of exactly the network's input size,
@@ -218,6 +220,7 @@ def load(
     calibration_images: np.ndarray | Callable[[], np.ndarray] | None = None,
     num_threads: int | None = None,
     spatial: bool = False,
+    exif: bool = True,
     use_ema: bool = False,
     checkpoint_scope: str | None = None,
     precision: Literal['float32', 'bfloat16', 'int8'] = 'float32',
@@ -238,6 +241,8 @@ def load(
       num_threads: threads to run on; by default the number of available cores.
       spatial: compute spatial features too, for sFID: of Inception V3, in float32 or bfloat16, in
         the engine 'session'.
+      exif: rotate and flip images that are given as files or PIL images as their EXIF orientation
+        says; False takes the pixels as they are stored, as TensorFlow 1.15.5 does.
       use_ema: read the moving averages of the weights, where the checkpoint has them.
       checkpoint_scope: the scope of the network to read, if the file holds more than one.
       precision: the dtype of the multiplications; see `InferenceOptions`.
@@ -302,7 +307,7 @@ def load(
         built = build_int8_engine(engine_name, quantized, threads, batch_size)
     else:
         built = build_float_engine(engine_name, info, values, dtype, threads, batch_size, spatial)
-    return Predictor(info, dtype, engine_name, built, head, threads, spatial)
+    return Predictor(info, dtype, engine_name, built, head, threads, spatial, exif)
 
 
 def _is_given(images: np.ndarray | Callable[[], np.ndarray] | None) -> bool:

@@ -38,6 +38,7 @@ class TrainResult:
       loss: the total loss of the last step; None if this run made no step.
       interrupted: whether a signal ended the run before its last step.
       unreadable: the names of the unreadable images that were skipped.
+      rotated: the number of images that were rotated or flipped as their EXIF orientation says.
     """
 
     checkpoint: str | None
@@ -46,6 +47,7 @@ class TrainResult:
     loss: float | None
     interrupted: bool
     unreadable: list[str]
+    rotated: int = 0
 
 
 def train(
@@ -84,6 +86,7 @@ def train(
     seed: int | None = None,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    exif: bool | None = None,
     shuffle_buffer: int = 4096,
     worker_timeout: float = 30.0,
     worker_wait: float = 10.0,
@@ -120,6 +123,8 @@ def train(
       seed: seed of weights, dropout and order of the images.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
+      exif: rotate and flip images as their EXIF orientation says; None does so for image files and
+        not for TFRecords.
       shuffle_buffer: TFRecord examples in the shuffle buffer.
       worker_timeout: seconds without a response after which a worker counts as lost.
       worker_wait: minutes to wait for the other workers to start.
@@ -237,6 +242,7 @@ class Trainer:
         self._network = registry.NETWORKS[options.network]
         self._images_per_step = options.batch_size * options.num_clones * workers.count
         self._unreadable: list[str] = []
+        self._rotated: set[str] = set()
         self._checkpoint = inputs.checkpoints.newest if inputs.checkpoints else None
         self._step = self._saved_step = 0
         self._loss: float | None = None
@@ -281,6 +287,7 @@ class Trainer:
             # A resumed run gets the images in another order.
             seed=None if seed is None else seed + self._inputs.step,
             strict=options.strict, unreadable=self._unreadable, max_pixels=options.max_pixels,
+            exif=options.exif, rotated=self._rotated,
             shuffle_buffer=options.shuffle_buffer,
             part=(self._workers.index, self._workers.count)))
 
@@ -332,7 +339,8 @@ class Trainer:
                 self._journal.close()
         return TrainResult(self._checkpoint, self._step, start,
                            None if self._loss is None else float(self._loss),
-                           self._step < self._options.steps, self._unreadable)
+                           self._step < self._options.steps, self._unreadable,
+                           len(self._rotated.difference(self._unreadable)))
 
     def _run_step(self, session: tf.Session) -> bool:
         """Runs one step; returns whether the run shall end after it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import os
 
 from inception_slim.data.image_header import MAX_PIXELS
-from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation.options import EXIF_HELP, EvaluationOptions
 from inception_slim.nets import registry
 from inception_slim.options import option
 
@@ -117,6 +117,8 @@ class TrainingOptions(LearningOptions):
         as tf.data's threads allow.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
+      exif: rotate and flip images as their EXIF orientation says. None does so for image files and
+        not for TFRecords; False takes all pixels as they are stored.
       shuffle_buffer: number of TFRecord examples in the shuffle buffer; image folders are shuffled
         completely.
       worker_timeout: seconds without a response after which a worker counts as lost, at least 5.
@@ -147,6 +149,7 @@ class TrainingOptions(LearningOptions):
     strict: bool = option(False, 'stop at an unreadable image instead of skipping it')
     max_pixels: int = option(
         MAX_PIXELS, 'skip an image with more pixels as unreadable', at_least=1)
+    exif: bool | None = option(None, EXIF_HELP)
     shuffle_buffer: int = option(
         4096, 'TFRecord examples in the shuffle buffer', at_least=1)
     worker_timeout: float = option(

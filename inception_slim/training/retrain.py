@@ -44,6 +44,8 @@ class RetrainResult(Result):
       accuracy: top-1 accuracy by part, in [0, 1]; None for a part without images.
       loss: cross-entropy of the training images at the end.
       unreadable: the image files that could not be read.
+      rotated: the number of images that were rotated or flipped as their EXIF orientation says, of
+        those whose features were computed.
     """
 
     checkpoint: str
@@ -52,6 +54,7 @@ class RetrainResult(Result):
     accuracy: dict[str, float | None]
     loss: float
     unreadable: list[str]
+    rotated: int = 0
 
 
 def retrain(
@@ -76,6 +79,7 @@ def retrain(
     batch_size: int = 32,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    exif: bool | None = None,
 ) -> RetrainResult:
     """Trains a classifier for the classes of an image folder on the features of a checkpoint.
 
@@ -107,6 +111,7 @@ def retrain(
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
+      exif: rotate and flip images as their EXIF orientation says; False does not.
 
     Raises:
       CheckpointError: the checkpoint cannot be read, or the new one exists or cannot be written.
@@ -131,7 +136,7 @@ def retrain(
     if network.has_embedding:
         raise TrainingError(f'{info.path} is of {network.title}, which has an embedding and no '
                             'classifier; train a classifier on what "features" writes.')
-    features, unreadable = _compute_features(
+    features, unreadable, rotated = _compute_features(
         images.files, checkpoint, info, weights, options,
         os.fsdecode(options.features_cache or os.path.join(output, 'features')))
     labels = {path: label for path, label in zip(images.files, images.labels) if path in features}
@@ -162,7 +167,7 @@ def retrain(
     loss, _ = _cross_entropy(logits['training'], arrays['training'][1])
     return RetrainResult(destination, list(images.class_names),
                          {part: len(members) for part, members in paths.items()}, accuracy, loss,
-                         unreadable)
+                         unreadable, rotated)
 
 
 def _open_folder(path: str | os.PathLike, split: str | None) -> data.Dataset:
@@ -178,28 +183,28 @@ def _open_folder(path: str | os.PathLike, split: str | None) -> data.Dataset:
 def _compute_features(files: list[str], checkpoint: str | os.PathLike,
                       info: checkpoints.CheckpointInfo, weights: dict[str, np.ndarray],
                       options: RetrainOptions, folder: str
-                      ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The features of the readable images by path, and the other images."""
+                      ) -> tuple[dict[str, np.ndarray], list[str], int]:
+    """The features of the readable images by path, the other images, and how many it rotated."""
     stored = FeatureCache(folder, cache_key(weights, network=info.network, pooling=info.pooling,
                                             precision=options.precision,
+                                            exif=options.exif is not False,
                                             **({} if info.head.pool == 'average'
                                                else {'head': info.head.pool})))
     missing = stored.missing(files)
     unreadable: list[str] = []
+    rotated: set[str] = set()
     if missing:
         with open_predictor(
                 checkpoint, EvaluationOptions(**as_dict(options, option_names(EvaluationOptions))),
-                lambda: calibration_sample(info, files, options.max_pixels)) as predictor:
-            for batch in progress(
-                    load_images(info, missing, options.batch_size, options.strict, unreadable,
-                                options.max_pixels),
-                    len(missing), unreadable):
+                lambda: calibration_sample(info, files, options)) as predictor:
+            for batch in progress(load_images(info, missing, options, unreadable, rotated),
+                                  len(missing), unreadable):
                 vectors = predictor.features(batch['image'], batch['name'])
                 for name, row in zip(batch['name'], vectors):
                     stored.add(os.fsdecode(name), row)
         stored.flush()
     return ({path: value for path in files if (value := stored.get(path)) is not None},
-            unreadable)
+            unreadable, len(rotated))
 
 
 def _part(path: str, options: RetrainOptions) -> str:

@@ -162,7 +162,8 @@ def test_command_prints_summary(capsys, image_folder, tmp_path):
     assert capsys.readouterr().out == (
         f'Wrote {tmp_path}/out: 29 images (29 by earlier runs) in 2 shards\n')
     with open(tmp_path / 'out' / '_manifest.json') as file:
-        assert json.load(file)['finished'] == {'images': 29, 'unreadable': 1, 'shards': 2}
+        assert json.load(file)['finished'] == {'images': 29, 'unreadable': 1, 'shards': 2,
+                                             'rotated': 0}
 
 
 def test_command_rejects_bad_arguments(capsys, image_folder, tmp_path):
