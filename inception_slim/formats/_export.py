@@ -104,7 +104,8 @@ def export(
       'keras': a Keras 3 model with the layers of keras.applications (Inception V3 and
         Inception-ResNet V2 only). `.h5` is the HDF5 format of Keras 2, `.weights.h5` has the
         weights alone.
-      'onnx': needs tf2onnx and onnxruntime; int8 uses the QDQ representation.
+      'onnx': needs onnx and onnxruntime; in float16 the weights are stored so, and in int8 each
+        quantization is a pair of nodes (QDQ).
       'openvino': a folder with OpenVINO's intermediate representation, from `input` to `logits`
         and `predictions`; needs openvino.
       'torch', 'safetensors': a state dict of torchvision's or timm's network, for
@@ -118,7 +119,7 @@ def export(
         and 'tfjs'.
       format: one of `FORMATS`.
       precision: the dtype of the weights, one of `PRECISIONS`. 'tflite' and 'openvino' support
-        all, 'onnx' float32 and int8, 'tfjs' float32 and float16, the others float32.
+        all, as does 'onnx'; 'tfjs' supports float32 and float16, the others float32.
       labels: for 'saved-model', the class names: a list, or a file. Without them, those of a
         `labels.txt` beside the checkpoint are used if their number fits.
       calibration_images: a folder of images, or `[N, 299, 299, 3]` in [-1, 1], like those that

@@ -1,6 +1,6 @@
-"""ONNX files, in float32 or int8 (QDQ).
+"""ONNX files, in float32, with weights in float16, or in int8 (QDQ).
 
-Reads the float32 files of this package, by the names of their nodes. Needs
+Reads the floating-point files of this package, by the names of their nodes. Needs
 `inception_slim[onnx]`.
 """
 
@@ -17,9 +17,8 @@ from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTenso
 from inception_slim.checkpoint.head import detect_head
 from inception_slim.checkpoint.naming import recognize
 from inception_slim.checkpoint.weight_sources import check_tensor_size
-from inception_slim.errors import CheckpointError, ExportError, error_summary
-from inception_slim.formats.frozen_graph import classic_frozen_graph
-from inception_slim.formats.lazy_tensors import to_hwio
+from inception_slim.errors import CheckpointError, ExportError
+from inception_slim.formats.lazy_tensors import as_convolution, to_hwio
 from inception_slim.formats.node_names import (
     detect_input_range,
     detect_pooling,
@@ -42,7 +41,6 @@ from inception_slim.inference.engines import warm_up
 from inception_slim.inference.graph import graph_with_placeholders, output_names
 from inception_slim.nets import registry
 import numpy as np
-import tensorflow
 
 if TYPE_CHECKING:
     from inception_slim.formats.registry import ExportSettings, PredictFn
@@ -69,10 +67,12 @@ def read_weights(path: str) -> ImportedWeights:
         if initializer.data_location == onnx.TensorProto.EXTERNAL or initializer.external_data:
             raise CheckpointError(f'{path} stores {name} in another file, which is not read; save '
                                   'the model with its weights inside.')
-        if initializer.data_type == onnx.TensorProto.FLOAT:
+        if initializer.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16):
             check_tensor_size(path, name, initializer.dims, np.dtype(np.float32))
             constants[name] = LazyTensor(tuple(initializer.dims), np.dtype(np.float32),
-                                         partial(numpy_helper.to_array, initializer))
+                                         partial(_load, numpy_helper, initializer))
+    constants.update((node.output[0], constants[node.input[0]]) for node in graph.node
+                     if node.op_type == 'Cast' and node.input[0] in constants)
     tensors: dict[str, LazyTensor] = {}
     for node in graph.node:
         if node.op_type == 'DequantizeLinear':
@@ -91,6 +91,10 @@ def read_weights(path: str) -> ImportedWeights:
                         node.name for node in graph.node
                         if node.op_type in ('Conv', 'Gemm', 'MatMul')), weights.head)
     return weights
+
+
+def _load(numpy_helper: Any, initializer: Any) -> np.ndarray:
+    return numpy_helper.to_array(initializer).astype(np.float32)
 
 
 _ACTIVATIONS = frozenset(('Clip', 'Elu', 'HardSigmoid', 'HardSwish', 'LeakyRelu', 'Relu', 'Selu',
@@ -172,7 +176,9 @@ def _add_weights(tensors: dict[str, LazyTensor], layer: str, parameter: str, nod
         if len(constant.shape) == 1:
             tensors[f'{layer}/biases'] = constant
         elif node.op_type in ('MatMul', 'Gemm') and len(constant.shape) == 2:
-            tensors[f'{layer}/{parameter}'] = constant
+            # The classifier of some networks is a convolution, and a dense layer in the file.
+            tensors[f'{layer}/{parameter}'] = (
+                as_convolution(constant) if node.name.endswith('/Conv2D') else constant)
         elif node.op_type == 'Conv' and len(constant.shape) == 4:
             tensors[f'{layer}/{parameter}'] = to_hwio(
                 constant, groups if parameter == 'depthwise_weights' else None)
@@ -182,10 +188,7 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
           settings: ExportSettings) -> PredictFn:
     """Writes an ONNX file; see `registry.Writer`."""
     onnxruntime = _optional.require('onnxruntime', 'Export to ONNX', ExportError, extra='onnx')
-    if settings.precision == 'int8':
-        _write_int8(info, weights, path, settings.calibration_images)
-    else:
-        _write_float(info, weights, path)
+    _write_model(info, weights, path, settings)
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
     inputs = session.get_inputs()[0]
 
@@ -196,34 +199,22 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     return predict
 
 
-def _write_float(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str) -> None:
-    try:
-        tf2onnx = _optional.require('tf2onnx', 'Export to ONNX', ExportError, extra='onnx')
-        definition, output = classic_frozen_graph(info, weights)
-        tf2onnx.convert.from_graph_def(definition, input_names=['input:0'],
-                                       output_names=[f'{output}:0'], output_path=path)
-    except ExportError:
-        raise
-    except (AttributeError, TypeError, ImportError, ValueError) as error:
-        raise ExportError('The installed tf2onnx does not work with TensorFlow '
-                          f'{tensorflow.__version__} ({error_summary(error)}); choose another '
-                          'format.') from None
-
-
-def _write_int8(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
-                images: np.ndarray) -> None:
-    """Writes each quantization as a pair of nodes (QDQ), which runtimes fuse into int8 ops."""
+def _write_model(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
+                 settings: ExportSettings) -> None:
+    """Writes the ops of a network; in int8 with a pair of nodes for each quantization (QDQ)."""
     _optional.require('onnx', 'Export to ONNX', ExportError, extra='onnx')
     from inception_slim.inference.engines.onnxruntime_engine import build_model
 
     values = fold_batch_norm(weights)
     result = output_names(info)[-1]
-    name = result
-    if info.num_classes is not None:  # the same as in float32
+    name = f'{result}:0'
+    if info.num_classes is not None:  # as in TF-Slim's frozen graphs
         graph, _ = graph_with_placeholders(info, dict(values), classify=True)
         name = graph.get_operation_by_name(result).inputs[0].name
+    images = settings.calibration_images if settings.precision == 'int8' else None
     network, head = export_ops(info, values, 'onnxruntime', images)
     model = build_model(network, registry.NETWORKS[info.network].image_size, head=head,
-                        input_name='input:0', output=result, output_name=name)
+                        input_name='input:0', output=result, output_name=name,
+                        weights_dtype=np.float16 if settings.precision == 'float16' else np.float32)
     with open(path, 'wb') as file:
         file.write(model)

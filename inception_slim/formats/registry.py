@@ -113,7 +113,8 @@ def _is_safetensors(path: str, head: bytes) -> bool:
 
 
 def _is_onnx(path: str, head: bytes) -> bool:
-    return path.endswith('.onnx') or (head[:1] == b'\x08' and b'tf2onnx' in head[:40])
+    return path.endswith('.onnx') or (
+        head[:1] == b'\x08' and (b'inception_slim' in head[:40] or b'tf2onnx' in head[:40]))
 
 
 def _is_openvino(path: str, head: bytes) -> bool:
@@ -148,7 +149,7 @@ TABLE = (
                safetensors_format.read_weights, safetensors_format.write_timm,
                safetensors_format.check_timm, needs_classifier=True),
     FileFormat('onnx', _is_onnx, read=onnx_format.read_weights, write=onnx_format.write,
-               precisions=('float32', 'int8')),
+               precisions=PRECISIONS),
     FileFormat('tfjs', _is_tfjs, tfjs.FILE, (tfjs.SHARDS,), tfjs.read_weights, tfjs.write,
                keras_writer.check, ('float32', 'float16'), needs_classifier=True),
     FileFormat('openvino', _is_openvino, openvino_format.FILE, ('openvino_model.bin',),

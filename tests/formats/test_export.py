@@ -125,11 +125,24 @@ class TestFormats:
         model = tf2.keras.models.load_model(tmp_path / 'model.keras')
         np.testing.assert_allclose(model(images(2), training=False), golden[name], atol=1e-5)
 
-    def test_onnx(self, tmp_path, golden):
-        formats.export(path_of('slim_v2'), tmp_path / 'model.onnx', format='onnx')
-        session = onnxruntime.InferenceSession(tmp_path / 'model.onnx')
-        np.testing.assert_allclose(session.run(None, {'input:0': images(2)})[0],
-                                   golden['slim_v2'], atol=1e-4)
+    @pytest.mark.parametrize('precision, tolerance', [('float32', 1e-5), ('float16', 1e-2)])
+    def test_onnx(self, tmp_path, golden, precision, tolerance):
+        file = tmp_path / 'model.onnx'
+        formats.export(path_of('slim_v2'), file, format='onnx', precision=precision)
+        session = onnxruntime.InferenceSession(file)
+        for count in (1, 2):
+            actual = session.run(
+                ['InceptionV3/Predictions/Reshape_1:0'], {'input:0': images(2)[:count]})[0]
+            np.testing.assert_allclose(actual, golden['slim_v2'][:count], atol=tolerance)
+        kinds = {item.data_type for item in onnx.load(file).graph.initializer
+                 if len(item.dims) == 4}
+        assert kinds == {onnx.TensorProto.FLOAT if precision == 'float32'
+                         else onnx.TensorProto.FLOAT16}
+        _, expected = checkpoint.read(path_of('slim_v2'))
+        _, weights = checkpoint.read(file)
+        np.testing.assert_allclose(weights['Logits/Conv2d_1c_1x1/weights'],
+                                   expected['Logits/Conv2d_1c_1x1/weights'],
+                                   rtol=0 if precision == 'float32' else 1e-3)
 
     @pytest.mark.slow
     def test_onnx_int8(self, tmp_path, golden, png_folder):
@@ -194,7 +207,7 @@ class TestFormats:
         formats.export(path_of('gamma'), tmp_path / 'model', format='tfjs', overwrite=True)
 
     def test_missing_package_error(self, tmp_path, monkeypatch):
-        monkeypatch.setitem(sys.modules, 'tf2onnx', None)
+        monkeypatch.setitem(sys.modules, 'onnx', None)
         with pytest.raises(ExportError, match=r"pip install 'inception_slim\[onnx\]'"):
             formats.export(path_of('slim_v2'), tmp_path / 'model.onnx', format='onnx')
         assert os.listdir(tmp_path) == []
@@ -211,7 +224,8 @@ class TestErrors:
         ({'format': 'tflite', 'precision': 'int4'}, 'must be one of float32, float16, int8'),
         ({'format': 'frozen', 'precision': 'int8'},
          'cannot be written in int8; formats that can: onnx, openvino, tflite'),
-        ({'format': 'onnx', 'precision': 'float16'}, 'formats that can: tfjs, openvino, tflite'),
+        ({'format': 'frozen', 'precision': 'float16'},
+         'formats that can: onnx, tfjs, openvino, tflite'),
         ({'format': 'tflite', 'precision': 'int8'}, 'int8 needs calibration images'),
         ({'format': 'keras', 'labels': ['a']}, 'keras cannot store labels'),
         ({'format': 'frozen', 'calibration_images': np.zeros((2, 5, 5, 3))},

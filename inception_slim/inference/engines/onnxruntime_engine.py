@@ -71,7 +71,8 @@ class ONNXRuntimeEngine:
 
 def build_model(network: Sequence[Op] | QuantizedNetwork, image_size: int, *,
                 head: Sequence[Op] = (), input_name: str = INPUTS, output: str = 'features',
-                output_name: str | None = None, channels_last: bool = True) -> bytes:
+                output_name: str | None = None, channels_last: bool = True,
+                weights_dtype: type[np.floating] = np.float32) -> bytes:
     """Builds an ONNX model from float32 images to `[N, channels]`.
 
     Args:
@@ -83,6 +84,7 @@ def build_model(network: Sequence[Op] | QuantizedNetwork, image_size: int, *,
       output: name of the value to return.
       output_name: its name in the model, if different.
       channels_last: False takes images `[N, 3, image_size, image_size]`.
+      weights_dtype: float16 halves the file; all is computed in float32.
 
     Returns:
       The serialized model.
@@ -91,7 +93,7 @@ def build_model(network: Sequence[Op] | QuantizedNetwork, image_size: int, *,
 
     ops, ranges = ((network.ops, network.ranges) if isinstance(network, QuantizedNetwork)
                    else (network, {}))
-    builder = _ModelBuilder(ranges)
+    builder = _ModelBuilder(ranges, weights_dtype)
     builder.names[INPUTS] = input_name
     if channels_last:
         builder.add('Transpose', [input_name], 'channels_first', perm=(0, 3, 1, 2))
@@ -106,7 +108,8 @@ def build_model(network: Sequence[Op] | QuantizedNetwork, image_size: int, *,
             [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info(output_name or output, TensorProto.FLOAT, ('N', None))],
             builder.constants),
-        opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
+        opset_imports=[helper.make_opsetid('', 13)], ir_version=8,
+        producer_name='inception_slim')
     checker.check_model(model)
     return model.SerializeToString()
 
@@ -118,11 +121,12 @@ class _ModelBuilder:
       names: of each value of the ops, its name in the graph.
     """
 
-    def __init__(self, ranges: dict[str, float]):
+    def __init__(self, ranges: dict[str, float], weights_dtype: type[np.floating]):
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.names: dict[str, str] = {}
         self._ranges = ranges
+        self._weights_dtype = weights_dtype
 
     def add(self, operator: str, inputs: list[str], output: str, name: str | None = None,
             **attributes: Any) -> None:
@@ -178,11 +182,18 @@ class _ModelBuilder:
             return [self._dequantize(weights, op.weights, op.scales),
                     self._dequantize(biases, quantized_biases, scales)]
         if op.kind in ('conv', 'dense'):
-            return [self._constant(weights, op.weights), self._constant(biases, op.biases)]
+            return [self._weights(weights, op.weights), self._constant(biases, op.biases)]
         if op.kind in ('shift', 'scale'):
             return [self._constant(f'{op.output}:constant',
                                    1 if op.kind == 'shift' else op.factor)]
         return []
+
+    def _weights(self, name: str, value: np.ndarray) -> str:
+        if self._weights_dtype == np.float32:
+            return self._constant(name, value)
+        self.add('Cast', [self._constant(f'{name}:stored', value, self._weights_dtype)], name,
+                 to=1)  # TensorProto.FLOAT
+        return name
 
     def _constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
         from onnx import numpy_helper
