@@ -41,14 +41,14 @@ def test_to_dict_of_evaluation():
 
 def test_to_dict_of_written_features_has_no_array():
     written = FeaturesResult(np.zeros((2, 5)), ['1', '2'], [], 'a.npy', 'a.txt')
-    assert written.to_dict() == {'names': ['1', '2'], 'unreadable': [], 'path': 'a.npy',
-                                 'list_path': 'a.txt', 'shape': [2, 5]}
+    assert written.to_dict() == {'names': ['1', '2'], 'unreadable': [], 'rotated': 0,
+                                 'path': 'a.npy', 'list_path': 'a.txt', 'shape': [2, 5]}
 
 
 def test_repr_is_short():
     assert repr(RESULTS[1]) == (
         "Classification(predictions=<list of 4>, unreadable=['bad.png'], warning=None, "
-        "activation='softmax')")
+        "activation='softmax', rotated=0)")
     assert 'features=<float32 array [2, 5]>' in repr(RESULTS[3])
     assert 'top_1=0.666667' in repr(RESULTS[2])
 
