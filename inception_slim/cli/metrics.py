@@ -36,13 +36,15 @@ def fid(arguments: argparse.Namespace) -> None:
     result = evaluation.fid(
         arguments.checkpoint, _images([arguments.first]), _images([arguments.second]),
         kid=arguments.kid, kid_subsets=arguments.kid_subsets,
-        kid_subset_size=arguments.kid_subset_size, **options_of(arguments, MetricOptions))
+        kid_subset_size=arguments.kid_subset_size, force=arguments.force,
+        **options_of(arguments, MetricOptions))
     if arguments.json:
         print_json(result)
         return
     print_line(f'FID  {result.fid:.6g}')
     if result.kid is not None:
         print_line(f'KID  {result.kid:.6g} +/- {result.kid_deviation:.2g}')
+    _print_notes(result.notes)
     print_warnings(arguments, result)
 
 
@@ -56,7 +58,8 @@ def metrics(arguments: argparse.Namespace) -> None:
         None if arguments.reference is None else _images([arguments.reference]),
         metrics=[name for name in METRICS if getattr(arguments, name)] or None,
         protocol=arguments.protocol, splits=arguments.splits, kid_subsets=arguments.kid_subsets,
-        kid_subset_size=arguments.kid_subset_size, **options_of(arguments, MetricOptions))
+        kid_subset_size=arguments.kid_subset_size, force=arguments.force,
+        **options_of(arguments, MetricOptions))
     if arguments.json:
         print_json(result)
         return
@@ -69,16 +72,15 @@ def metrics(arguments: argparse.Namespace) -> None:
     if counts:
         print_line(' and '.join(counts))
     for name, value, deviation in (
-            ('FID', result.fid, None), ('sFID', result.sfid, None),
-            ('KID', result.kid, result.kid_deviation),
+            ('FID', result.fid, None), ('FID-infinity', result.fid_infinity, None),
+            ('sFID', result.sfid, None), ('KID', result.kid, result.kid_deviation),
             ('Inception Score', result.inception_score, result.inception_score_deviation),
             ('Precision', result.precision, None), ('Recall', result.recall, None),
             ('Density', result.density, None), ('Coverage', result.coverage, None)):
         if value is not None:
             print_line(f'{name:15}  {value:.6g}'
                        + (f' +/- {deviation:.2g}' if deviation is not None else ''))
-    for note in result.notes:
-        print_line(f'Note: {note}')
+    _print_notes(result.notes)
     print_warnings(arguments, result)
 
 
@@ -110,13 +112,20 @@ def fid_statistics(arguments: argparse.Namespace) -> None:
                f'{result.count:,} images')
 
 
+def _print_notes(notes: list[str]) -> None:
+    for note in notes:
+        print_line(f'Note: {note}')
+
+
 def _images(arguments: list[str]) -> str | list[str]:
     """One path as it is, which may be TFRecords or statistics; or else the paths of images."""
     paths = expand_images(arguments)
     return paths[0] if paths == arguments and len(paths) == 1 else paths
 
 
-def _add_kid_options(command: argparse.ArgumentParser) -> None:
+def _add_comparison_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument('--force', action='store_true',
+                         help='compare statistics of different networks, weights or resizing')
     command.add_argument('--kid-subsets', type=positive_int, default=100, metavar='N',
                          help='random subsets that KID is averaged over (%(default)s)')
     command.add_argument('--kid-subset-size', type=positive_int, default=1000, metavar='N',
@@ -140,16 +149,18 @@ def add(add_command: AddCommand) -> None:
     command.add_argument('reference', metavar='REFERENCE', nargs='?',
                          help='the real images, in the same forms')
     for name, title in (
-            ('fid', 'FID'), ('sfid', 'sFID, of the spatial features'), ('kid', 'KID'),
+            ('fid', 'FID'), ('fid-infinity', 'FID extrapolated to infinitely many samples'),
+            ('sfid', 'sFID, of the spatial features'), ('kid', 'KID'),
             ('isc', 'the Inception Score'), ('prc', 'precision and recall'),
             ('dc', 'density and coverage')):
         command.add_argument(f'--{name}', action='store_true',
-                             help=f'compute {title}; without a choice, all that is possible')
+                             help=f'compute {title}; without a choice, all that is possible but '
+                             'FID-infinity and sFID')
     command.add_argument('--protocol', choices=PROTOCOLS,
                          help='the program whose conventions are followed')
     command.add_argument('--splits', type=positive_int, default=10, metavar='N',
                          help='parts of the images for the Inception Score (%(default)s)')
-    _add_kid_options(command)
+    _add_comparison_options(command)
 
     command = add_metric_command('fid', fid,
                                  'compute the Fréchet Inception Distance of two sets of images')
@@ -157,7 +168,7 @@ def add(add_command: AddCommand) -> None:
         command.add_argument(name, metavar=name.upper(), help=_SET_HELP)
     command.add_argument('--kid', action='store_true',
                          help='compute the Kernel Inception Distance too')
-    _add_kid_options(command)
+    _add_comparison_options(command)
 
     images_help = f'{IMAGES_HELP}; or one folder of TFRecords'
     command = add_metric_command('inception-score', inception_score,

@@ -5,10 +5,27 @@ Sources: ITU T.81 (JPEG), W3C PNG, GIF89a, RFC 9649 (WebP), and Microsoft's BITM
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import struct
 
 # The limit of Pillow, `Image.MAX_IMAGE_PIXELS`: 512 MiB of RGB.
 MAX_PIXELS = 178_956_970
+
+
+def image_size(encoded: bytes) -> tuple[int, int] | None:
+    """Returns the width and height of an image file, from its first bytes.
+
+    Args:
+      encoded: the file's first bytes, with its header.
+
+    Returns:
+      None if the format is unknown, or the header is damaged or longer.
+    """
+    read = next((read for magic, read in _SIZES.items() if encoded.startswith(magic)), None)
+    try:
+        return read(encoded) if read else None
+    except (struct.error, IndexError):  # the bytes end inside of the header
+        return None
 
 
 def count_pixels(encoded: bytes) -> int:
@@ -21,11 +38,9 @@ def count_pixels(encoded: bytes) -> int:
       The number of pixels, at least what the decoder finds; 0 if the format is unknown or the
       header is damaged, so that the image cannot be decoded.
     """
-    count = next((count for magic, count in _COUNTS.items() if encoded.startswith(magic)), None)
-    try:
-        return count(encoded) if count else 0
-    except (struct.error, IndexError):  # the file ends inside of the header
-        return 0
+    width, height = image_size(encoded) or (0, 0)
+    pixels = width * height
+    return max(pixels, _count_gif(encoded)) if encoded.startswith(_GIF) else pixels
 
 
 def problem_with_pixels(encoded: bytes, max_pixels: int) -> str | None:
@@ -36,7 +51,7 @@ def problem_with_pixels(encoded: bytes, max_pixels: int) -> str | None:
     return f'it has {pixels:,} pixels, more than max_pixels, {max_pixels:,}'
 
 
-def _count_jpeg(encoded: bytes) -> int:
+def _jpeg_size(encoded: bytes) -> tuple[int, int] | None:
     position = 2
     while (position := encoded.find(b'\xff', position)) >= 0:
         marker = encoded[position + 1]
@@ -46,23 +61,29 @@ def _count_jpeg(encoded: bytes) -> int:
             position += 2
         elif 0xc0 <= marker <= 0xcf and marker not in (0xc4, 0xc8, 0xcc):  # a start of frame
             height, width = struct.unpack_from('>HH', encoded, position + 5)
-            return height * width
+            return width, height
         else:
             position += 2 + struct.unpack_from('>H', encoded, position + 2)[0]
-    return 0
+    return None
 
 
-def _count_png(encoded: bytes) -> int:
+def _png_size(encoded: bytes) -> tuple[int, int]:
     width, height = struct.unpack_from('>II', encoded, 16)
-    return width * height
+    return width, height
 
 
-def _count_bmp(encoded: bytes) -> int:
+def _bmp_size(encoded: bytes) -> tuple[int, int]:
     width, height = struct.unpack_from('<ii', encoded, 18)
-    return abs(width) * abs(height)
+    return abs(width), abs(height)
+
+
+def _gif_size(encoded: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from('<HH', encoded, 6)
+    return width, height
 
 
 def _count_gif(encoded: bytes) -> int:
+    """The pixels of all frames."""
     def skip_blocks(position: int) -> int:
         while size := encoded[position]:
             position += 1 + size
@@ -71,10 +92,9 @@ def _count_gif(encoded: bytes) -> int:
     def skip_colors(flags: int) -> int:
         return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
-    width, height, flags = struct.unpack_from('<HHB', encoded, 6)
-    pixels = width * height
-    position, frames = 13 + skip_colors(flags), 0
+    frames = 0
     try:
+        position = 13 + skip_colors(encoded[10])
         while encoded[position] in b'!,':
             if encoded[position:position + 1] == b'!':  # an extension
                 position = skip_blocks(position + 2)
@@ -84,10 +104,10 @@ def _count_gif(encoded: bytes) -> int:
             position = skip_blocks(position + 10 + skip_colors(flags) + 1)
     except (struct.error, IndexError):
         pass  # cut short: the decoder may take the frames so far
-    return max(pixels, frames)
+    return frames
 
 
-def _count_webp(encoded: bytes) -> int:
+def _webp_size(encoded: bytes) -> tuple[int, int] | None:
     kind, start = encoded[12:16], encoded[20:30]
     if kind == b'VP8X':
         width, height = (1 + int.from_bytes(start[place:place + 3], 'little') for place in (4, 7))
@@ -97,9 +117,11 @@ def _count_webp(encoded: bytes) -> int:
     elif kind == b'VP8 ':
         width, height = (side & 0x3fff for side in struct.unpack_from('<HH', start, 6))
     else:
-        return 0
-    return width * height
+        return None
+    return width, height
 
 
-_COUNTS = {b'\xff\xd8\xff': _count_jpeg, b'\x89PNG\r\n\x1a\n': _count_png, b'GIF8': _count_gif,
-           b'BM': _count_bmp, b'RIFF': _count_webp}
+_GIF = b'GIF8'
+_SIZES: dict[bytes, Callable[[bytes], tuple[int, int] | None]] = {
+    b'\xff\xd8\xff': _jpeg_size, b'\x89PNG\r\n\x1a\n': _png_size, _GIF: _gif_size,
+    b'BM': _bmp_size, b'RIFF': _webp_size}

@@ -15,6 +15,7 @@ from inception_slim.errors import CheckpointError, DatasetError, InceptionSlimEr
 from inception_slim.evaluation.generative_metrics import (
     RunningMoments,
     Statistics,
+    fid_infinity,
     frechet_distance,
     inception_score_of_logits,
     kernel_inception_distance,
@@ -36,6 +37,7 @@ from inception_slim.evaluation.loaders import (
 )
 from inception_slim.evaluation.manifold import density_coverage, precision_recall
 from inception_slim.evaluation.options import MetricOptions
+from inception_slim.evaluation.origin import Origin, origin_of
 from inception_slim.evaluation.protocols import METRICS, PROTOCOLS, Protocol
 from inception_slim.evaluation.results import Result
 from inception_slim.inference.predictor import Predictor
@@ -46,9 +48,14 @@ import numpy as np
 RESIZE_FUNCTIONS = {'original': preprocessing.resize_tf1,
                     'clean': preprocessing.resize_antialiased,
                     'pytorch': preprocessing.resize_half_pixel}
-_WITH_FEATURES = frozenset({'kid', 'prc', 'dc'})  # metrics that keep all features in memory
-_WITH_REFERENCE = frozenset({'fid', 'sfid', 'kid', 'prc', 'dc'})
+# Metrics that keep all features in memory.
+_WITH_FEATURES = frozenset({'fid_infinity', 'kid', 'prc', 'dc'})
+_WITH_REFERENCE = frozenset({'fid', 'fid_infinity', 'sfid', 'kid', 'prc', 'dc'})
+_OF_SAMPLES = frozenset({'fid_infinity', 'isc'})  # that compute nothing of the reference
+_ON_REQUEST = frozenset({'fid_infinity', 'sfid'})  # sFID needs a slower engine
 _KID_SUBSETS, _KID_SUBSET_SIZE = 100, 1000
+_NETWORK_SIZES = frozenset(
+    (network.image_size, network.image_size) for network in registry.NETWORKS.values())
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,6 +64,7 @@ class GenerativeMetrics(Result):
 
     Attributes:
       fid: the Fréchet Inception Distance.
+      fid_infinity: FID extrapolated to infinitely many samples, see `fid_infinity`.
       sfid: the same of the spatial features.
       kid, kid_deviation: mean and standard deviation of the Kernel Inception Distance.
       inception_score, inception_score_deviation: mean and standard deviation over the splits.
@@ -71,6 +79,7 @@ class GenerativeMetrics(Result):
     """
 
     fid: float | None = None
+    fid_infinity: float | None = None
     sfid: float | None = None
     kid: float | None = None
     kid_deviation: float | None = None
@@ -111,6 +120,7 @@ def compute_metrics(
     exif: bool | None = None,
     resize: str = 'original',
     split: str | None = None,
+    force: bool = False,
 ) -> GenerativeMetrics:
     """Computes all metrics of generated images from one pass over them.
 
@@ -123,9 +133,9 @@ def compute_metrics(
         `mu_s`, `sigma_s`).
       reference: the real images, in the same forms; a file that holds statistics and images, as
         those of ADM, is used for both. None for the Inception Score alone.
-      metrics: of 'fid', 'sfid', 'kid', 'isc' (Inception Score), 'prc' (precision and recall) and
-        'dc' (density and coverage). None computes those of the protocol, or else all but sFID,
-        as far as the inputs allow.
+      metrics: of 'fid', 'fid_infinity', 'sfid', 'kid', 'isc' (Inception Score), 'prc' (precision
+        and recall) and 'dc' (density and coverage). None computes those of the protocol, or else
+        all but sFID and FID-infinity, as far as the inputs allow.
       protocol: the program whose conventions are followed, one of `PROTOCOLS`; it sets `resize`
         and `splits`.
       splits: the number of parts for the Inception Score, at least 1.
@@ -145,11 +155,13 @@ def compute_metrics(
       resize: 'original' (TensorFlow 1's), 'clean' (with anti-aliasing) or 'pytorch' (with pixel
         centers, without anti-aliasing).
       split: the split of a folder of TFRecords.
+      force: compare even if the files of statistics say that they are of another network, other
+        weights or another resizing.
 
     Raises:
       CheckpointError: the checkpoint cannot be read, or a metric needs its classifier.
-      DatasetError: the images cannot be read, there are too few, or a metric that was asked for
-        cannot be computed from the inputs.
+      DatasetError: the images cannot be read, there are too few, statistics cannot be compared,
+        or a metric that was asked for cannot be computed from the inputs.
       InceptionSlimError: an argument is out of its range.
 
     Example:
@@ -171,6 +183,7 @@ def compute_metrics(
     notes += _notes_on_inputs(samples, reference, sets)
     collector = _Collector(checkpoint, options, conventions, chosen)
     with contextlib.closing(collector):
+        notes += collector.compare_origins(sets, force)
         collected = [collector.collect(images, is_reference=number == 1)
                      for number, images in enumerate(sets)]
         if metrics is None and 'isc' in chosen and not collector.has_classifier(sets[0]):
@@ -195,8 +208,10 @@ def write_statistics(checkpoint: Checkpoint, images: Images, output: str, option
     with contextlib.closing(collector):
         collected = collector.collect(dataclasses.replace(source, statistics=None, spatial=None),
                                       is_reference=True)
-    save_statistics(collected.statistics, output, collected.spatial if spatial else None)
-    return collected.statistics
+        statistics = dataclasses.replace(
+            collected.statistics, origin=collector.origin(source, collected.count))
+    save_statistics(statistics, output, collected.spatial if spatial else None)
+    return statistics
 
 
 class MetricAccumulator:
@@ -208,6 +223,7 @@ class MetricAccumulator:
       metrics: see `compute_metrics`; None computes FID if there is a reference, else the
         Inception Score.
       protocol: see `compute_metrics`.
+      force: see `compute_metrics`.
 
     Example:
       >>> import numpy as np
@@ -221,7 +237,8 @@ class MetricAccumulator:
     """
 
     def __init__(self, predictor: Predictor, reference: Images | None = None, *,
-                 metrics: Collection[str] | None = None, protocol: str | None = None):
+                 metrics: Collection[str] | None = None, protocol: str | None = None,
+                 force: bool = False):
         options = MetricOptions()
         self._conventions = _conventions(protocol, 'original', 10)
         self._protocol = protocol
@@ -235,6 +252,7 @@ class MetricAccumulator:
         self._chosen, self._notes = _choose(metrics, self._conventions, protocol, sets,
                                             _KID_SUBSET_SIZE)
         self._collector = _Collector(predictor, options, self._conventions, self._chosen)
+        self._notes += self._collector.compare_origins(sets, force)
         self._reference = (None if reference is None else
                            self._collector.collect(sets[1], is_reference=True))
         self.reset()
@@ -285,10 +303,12 @@ def _choose(metrics: Collection[str] | None, conventions: Protocol, protocol: st
     """
     chosen = set(metrics if metrics is not None else conventions.metrics)
     if metrics is None and protocol is None:
-        chosen -= {'sfid'}  # which needs a slower engine
+        chosen -= _ON_REQUEST
     if unknown := chosen - set(METRICS):
         raise InceptionSlimError(f'There is no metric {", ".join(sorted(unknown))}; choose from '
                                  f'{", ".join(METRICS)}.')
+    if 'fid_infinity' in chosen:
+        chosen.add('fid')
     notes = []
     for name in sorted(chosen):
         problem = _problem(name, sets, kid_subset_size)
@@ -305,15 +325,16 @@ def _choose(metrics: Collection[str] | None, conventions: Protocol, protocol: st
     return chosen, notes
 
 
-_TITLES = {'fid': 'FID', 'sfid': 'sFID', 'kid': 'KID', 'isc': 'The Inception Score',
-           'prc': 'Precision and recall', 'dc': 'Density and coverage'}
+_TITLES = {'fid': 'FID', 'fid_infinity': 'FID-infinity', 'sfid': 'sFID', 'kid': 'KID',
+           'isc': 'The Inception Score', 'prc': 'Precision and recall',
+           'dc': 'Density and coverage'}
 
 
 def _problem(name: str, sets: list[ImageSet], kid_subset_size: int) -> str | None:
     """Why a metric cannot be computed of the inputs."""
     if name in _WITH_REFERENCE and len(sets) < 2:
         return 'it needs a reference'
-    used = sets[:1] if name == 'isc' else sets
+    used = sets[:1] if name in _OF_SAMPLES else sets
     for images in used:
         stored = images.features is not None
         if name == 'fid' and not (images.statistics or images.images or stored):
@@ -340,7 +361,20 @@ def _notes_on_inputs(samples: Images, reference: Images | None,
     if sets[0].suffixes & {'.jpg', '.jpeg', '.jfif'}:
         notes.append('The samples are JPEG files: their compression changes FID; keep generated '
                      'images as PNG or in arrays.')
+    for title, images in zip(('samples', 'reference images'), sets):
+        if len(images.sizes) > 1:
+            sizes = sorted(images.sizes)
+            notes.append(f'The {title} have several sizes, such as {_show_size(sizes[0])} and '
+                         f'{_show_size(sizes[-1])}: programs that read them in batches need one.')
+        elif images.sizes & _NETWORK_SIZES:
+            notes.append(f'The {title} are {_show_size(min(images.sizes))}, an input size of these '
+                         'networks: if they were resized to it, give them as they were before, '
+                         'since FID depends on how.')
     return notes
+
+
+def _show_size(size: tuple[int, int]) -> str:
+    return f'{size[0]}x{size[1]}'
 
 
 class _Rows:
@@ -401,7 +435,7 @@ class _Collected:
 
     @property
     def count(self) -> int | None:
-        return self._count or None
+        return self._count or (self._stored.count if self._stored else None)
 
     @property
     def statistics(self) -> Statistics:
@@ -458,14 +492,51 @@ class _Collector:
     def has_classifier(self, images: ImageSet) -> bool:
         return self._load(images.images).info.num_classes is not None
 
+    def origin(self, images: ImageSet, count: int | None = None) -> Origin | None:
+        """What the features of images are computed of; None for stored features."""
+        if images.features is not None:
+            return None
+        return origin_of(self._load(images.images), self._conventions.resize, count)
+
+    def compare_origins(self, sets: list[ImageSet], force: bool) -> list[str]:
+        """Compares what stored statistics say they were computed of with the other set.
+
+        Returns:
+          Notes on statistics that do not say it, and on differences that `force` allows.
+
+        Raises:
+          DatasetError: they differ.
+        """
+        if len(sets) < 2 or not self._metrics & {'fid', 'sfid'}:
+            return []
+        notes = [f'It is not known what {images.path} was computed of: its network and resizing '
+                 'must be those of the other set.'
+                 for images in sets if images.statistics and images.statistics.origin is None]
+        if notes or not any(images.statistics for images in sets):
+            return notes
+        first, second = (images.statistics.origin if images.statistics else self.origin(images)
+                         for images in sets)
+        if first is None or second is None:
+            return notes
+        for name, value, other in first.differences(second):
+            message = (f'{sets[0].path} has the {name} {value}, {sets[1].path} {other}')
+            if not force:
+                raise DatasetError(f'{message}: compute both alike, or give force to compare them '
+                                   'nevertheless.')
+            notes.append(f'{message}, so the values say little.')
+        if first.precision != second.precision:
+            notes.append(f'{sets[0].path} was computed in {first.precision}, {sets[1].path} in '
+                         f'{second.precision}.')
+        return notes
+
     def collect(self, images: ImageSet, is_reference: bool) -> _Collected:
         """Computes the features of a set of images that its metrics need."""
-        collected = _Collected(self._metrics, images)
+        metrics = self._metrics - (_OF_SAMPLES if is_reference else frozenset())
+        collected = _Collected(metrics, images)
         needs_images = (
-            self._metrics & _WITH_FEATURES
-            or 'isc' in self._metrics and not is_reference
-            or 'fid' in self._metrics and images.statistics is None
-            or 'sfid' in self._metrics and images.spatial is None)
+            metrics & (_WITH_FEATURES | {'isc'})
+            or 'fid' in metrics and images.statistics is None
+            or 'sfid' in metrics and images.spatial is None)
         if not needs_images:
             return collected
         if images.features is not None:
@@ -522,9 +593,14 @@ def _compute(collected: list[_Collected], chosen: Collection[str], conventions: 
     if 'fid' in chosen:
         values['fid'] = frechet_distance(samples.statistics, reference.statistics)
         channels = len(samples.statistics.mu)
-        if samples.count is not None and samples.count < channels:
-            notes.append(f'{samples.count:,} samples are fewer than the {channels:,} features: FID '
-                         'is too high, and can only be compared with that of as many samples.')
+        for title, count in (('samples', samples.count), ('reference images', reference.count)):
+            if count is not None and count < channels:
+                notes.append(f'{count:,} {title} are fewer than the {channels:,} features: FID is '
+                             'too high, and can only be compared with that of as many.'
+                             + (' FID-infinity is less biased.' if title == 'samples'
+                                and 'fid_infinity' not in chosen else ''))
+    if 'fid_infinity' in chosen:
+        values['fid_infinity'] = fid_infinity(samples.features.array, reference.statistics)
     if 'sfid' in chosen:
         values['sfid'] = frechet_distance(samples.spatial, reference.spatial)
     if 'isc' in chosen:

@@ -9,8 +9,11 @@ import os
 from inception_slim._atomic_write import atomic_write
 from inception_slim._special_files import check_regular
 from inception_slim.errors import DatasetError, error_summary
+from inception_slim.evaluation.origin import Origin, read_origin
 from inception_slim.evaluation.results import Result
 import numpy as np
+
+_ORIGIN = 'origin'  # in an .npz file
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,12 +23,14 @@ class Statistics(Result):
     Attributes:
       mu: `[channels]` float64.
       sigma: `[channels, channels]` float64, with the denominator N - 1.
-      count: the number of images; None if it was read from a file, which does not record it.
+      count: the number of images; None if it was read from a file that does not record it.
+      origin: what they were computed of; None if that is not known.
     """
 
     mu: np.ndarray
     sigma: np.ndarray
     count: int | None = None
+    origin: Origin | None = None
 
 
 class RunningMoments:
@@ -52,11 +57,14 @@ class RunningMoments:
         """Returns the statistics of all vectors.
 
         Raises:
-          DatasetError: there are fewer than two vectors.
+          DatasetError: there are fewer than two vectors, or they are not finite.
         """
         if self.count < 2:
             raise DatasetError('A covariance needs at least two images, but there is '
                                f'{self.count}. A meaningful FID needs thousands.')
+        if not np.isfinite(self._scatter).all():
+            raise DatasetError('The mean or the covariance of the features is not finite; look for '
+                               'features that are not, or too large.')
         return Statistics(self._mean, self._scatter / (self.count - 1), self.count)
 
 
@@ -65,13 +73,15 @@ def save_statistics(statistics: Statistics, path: str | os.PathLike,
     """Writes `mu` and `sigma` to an .npz file, the format that other FID programs read.
 
     Args:
-      statistics: of the features.
+      statistics: of the features; their origin is written as `origin`, JSON text.
       path: the file to write.
       spatial: of the spatial features, written as `mu_s` and `sigma_s`.
     """
     arrays = {'mu': statistics.mu, 'sigma': statistics.sigma}
     if spatial is not None:
         arrays.update(mu_s=spatial.mu, sigma_s=spatial.sigma)
+    if statistics.origin is not None:
+        arrays[_ORIGIN] = np.array(statistics.origin.to_json())
     with atomic_write(os.fsdecode(path)) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
@@ -95,6 +105,7 @@ def load_statistics(path: str | os.PathLike, spatial: bool = False) -> Statistic
                 raise DatasetError(f'{path} contains {", ".join(file.files[:5]) or "no arrays"}, '
                                    f'but statistics are {mean} and {covariance}.')
             mu, sigma = (np.asarray(file[name], np.float64) for name in (mean, covariance))
+            text = str(file[_ORIGIN]) if _ORIGIN in file.files else None
     except (DatasetError, MemoryError):
         raise
     except OSError as error:
@@ -102,11 +113,14 @@ def load_statistics(path: str | os.PathLike, spatial: bool = False) -> Statistic
     except Exception:  # zipfile and NumPy have many for damaged files
         raise DatasetError(f'{path} is not an .npz file of numbers, or is damaged; compute the '
                            'statistics again.') from None
-    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)) or not (
-            np.isfinite(mu).all() and np.isfinite(sigma).all()):
+    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
         raise DatasetError(f'{path} has mu {list(mu.shape)} and sigma {list(sigma.shape)}, which '
                            'are not a mean and a covariance; compute the statistics again.')
-    return Statistics(mu, sigma)
+    if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
+        raise DatasetError(f'{path} has a {mean} or {covariance} with values that are not finite; '
+                           'compute the statistics again.')
+    origin = None if text is None else read_origin(path, text)
+    return Statistics(mu, sigma, None if origin is None else origin.count, origin)
 
 
 def frechet_distance(first: Statistics, second: Statistics) -> float:
@@ -120,16 +134,64 @@ def frechet_distance(first: Statistics, second: Statistics) -> float:
 
     Source: https://arxiv.org/abs/1706.08500, equation 6.
     """
+    _check_channels(first, second)
+    if np.array_equal(first.mu, second.mu) and np.array_equal(first.sigma, second.sigma):
+        return 0.0
+    return _distance(first, _symmetric_root(first.sigma), second)
+
+
+def fid_infinity(features: np.ndarray, reference: Statistics, points: int = 15,
+                 seed: int = 0) -> float:
+    """Extrapolates FID to infinitely many samples.
+
+    FID is too high by about a constant divided by the number of samples. It is computed of
+    random subsets of 5,000 samples (or half of the samples, if that is fewer) up to all of them;
+    the result is the intercept of the line that fits them best.
+
+    Args:
+      features: `[N, channels]` of the samples, N at least 4.
+      reference: of the real images.
+      points: the number of subsets.
+      seed: of the random subsets.
+
+    Raises:
+      DatasetError: there are too few samples, or the reference has other channels.
+
+    Source: https://arxiv.org/abs/1911.07023, section 4.
+    """
+    if len(features) < 4:
+        raise DatasetError(f'FID-infinity needs at least four samples, but there are '
+                           f'{len(features)}. A meaningful one needs thousands.')
+    root, distances = _symmetric_root(reference.sigma), []
+    sizes = np.linspace(min(5000, len(features) // 2), len(features), points).astype(int)
+    rng = np.random.RandomState(seed)
+    for size in sizes:
+        moments = RunningMoments()
+        rows = rng.permutation(len(features))[:size]
+        for start in range(0, size, 1024):
+            moments.add(features[rows[start:start + 1024]])
+        samples = moments.statistics()
+        _check_channels(reference, samples)
+        distances.append(_distance(reference, root, samples))
+    return float(np.polyfit(1 / sizes, distances, 1)[1])
+
+
+def _check_channels(first: Statistics, second: Statistics) -> None:
     if first.mu.shape != second.mu.shape:
         raise DatasetError(f'One set of statistics has {len(first.mu):,} channels, the other '
                            f'{len(second.mu):,}, so they are from different networks; compute '
                            'both with the same checkpoint.')
-    if np.array_equal(first.mu, second.mu) and np.array_equal(first.sigma, second.sigma):
-        return 0.0
+
+
+def _symmetric_root(sigma: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(sigma)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+
+
+def _distance(first: Statistics, root: np.ndarray, second: Statistics) -> float:
+    """The Fréchet distance, given the symmetric root of the first covariance."""
     # The trace of the root of sigma_1 sigma_2 is that of the root of r sigma_2 r, where r is the
     # symmetric root of sigma_1. That product is symmetric with eigenvalues >= 0, up to rounding.
-    values, vectors = np.linalg.eigh(first.sigma)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     product = np.linalg.eigvalsh(root @ second.sigma @ root)
     difference = first.mu - second.mu
     distance = (difference @ difference + np.trace(first.sigma) + np.trace(second.sigma)

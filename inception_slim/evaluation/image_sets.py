@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import contextlib
+import dataclasses
 from dataclasses import dataclass
 import os
 from typing import IO, Any
@@ -14,6 +15,7 @@ from inception_slim._npy_header import read_header
 from inception_slim._optional import require
 from inception_slim._special_files import check_regular
 from inception_slim.data.filesystem import wrap_io_errors
+from inception_slim.data.image_header import image_size
 from inception_slim.errors import DatasetError
 from inception_slim.evaluation.features import read_features
 from inception_slim.evaluation.generative_metrics import Statistics, load_statistics
@@ -23,6 +25,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 _IMAGES = 'arr_0'  # in an .npz file
+_SIZED_FILES, _HEADER_BYTES = 100, 2**16
 Read = Callable[..., Iterator[dict[str, np.ndarray]]]
 
 
@@ -52,6 +55,7 @@ class ImageSet:
       spatial: statistics of the spatial features, if they are stored.
       features: `[N, channels]`, if they are stored.
       suffixes: the suffixes of the image files.
+      sizes: width and height of the images; of files, those of a hundred of them.
     """
 
     path: str
@@ -60,6 +64,7 @@ class ImageSet:
     spatial: Statistics | None = None
     features: np.ndarray | None = None
     suffixes: frozenset[str] = frozenset()
+    sizes: frozenset[tuple[int, int]] = frozenset()
 
 
 def open_image_set(images: Images, options: MetricOptions) -> ImageSet:
@@ -94,7 +99,16 @@ def open_image_set(images: Images, options: MetricOptions) -> ImageSet:
     return ImageSet(
         path, ImageSource(len(files), lambda batch_size, **arguments: data.as_numpy_batches(
             lambda: data.image_batches(files, batch_size, **arguments))),
-        suffixes=frozenset(os.path.splitext(file)[1].lower() for file in files))
+        suffixes=frozenset(os.path.splitext(file)[1].lower() for file in files),
+        sizes=_read_sizes(files[::-(-len(files) // _SIZED_FILES)]))
+
+
+def _read_sizes(files: list[str]) -> frozenset[tuple[int, int]]:
+    sizes = set()
+    for path in files:
+        with contextlib.suppress(OSError), open(path, 'rb') as file:  # it counts as unreadable
+            sizes.add(image_size(file.read(_HEADER_BYTES)))
+    return frozenset(size for size in sizes if size is not None)
 
 
 def _open_npz(path: str) -> ImageSet:
@@ -103,11 +117,14 @@ def _open_npz(path: str) -> ImageSet:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = {name.removesuffix('.npy') for name in archive.namelist()}
-    images = _array_source(path, lambda: _open_member(path)) if _IMAGES in names else None
-    if images is not None and not {'mu', 'sigma'} <= names:
-        return ImageSet(path, images)
-    return ImageSet(path, images, load_statistics(path),
-                    load_statistics(path, spatial=True) if 'mu_s' in names else None)
+    images = ImageSet(path)
+    if _IMAGES in names:
+        images = _open_array(path, lambda: _open_member(path))
+        if not {'mu', 'sigma'} <= names:
+            return images
+    return dataclasses.replace(
+        images, statistics=load_statistics(path),
+        spatial=load_statistics(path, spatial=True) if 'mu_s' in names else None)
 
 
 def _open_npy(path: str) -> ImageSet:
@@ -115,7 +132,7 @@ def _open_npy(path: str) -> ImageSet:
     with wrap_io_errors(path), open(path, 'rb') as file:
         shape = read_header(file)[0]
     if len(shape) == 4:
-        return ImageSet(path, _array_source(path, lambda: open(path, 'rb')))
+        return _open_array(path, lambda: open(path, 'rb'))
     return ImageSet(path, features=_check_features(path, read_features(path)[1]))
 
 
@@ -148,7 +165,7 @@ def _open_member(path: str) -> IO[bytes]:
     return zipfile.ZipFile(path).open(f'{_IMAGES}.npy')
 
 
-def _array_source(path: str, open_array: Callable[[], IO[bytes]]) -> ImageSource:
+def _open_array(path: str, open_array: Callable[[], IO[bytes]]) -> ImageSet:
     """Images in an array, which is read as a stream."""
     with wrap_io_errors(path), open_array() as file:
         shape, is_fortran, dtype = read_header(file)
@@ -173,7 +190,7 @@ def _array_source(path: str, open_array: Callable[[], IO[bytes]]) -> ImageSource
                     'name': np.array([os.fsencode(f'{path}[{number}]')
                                       for number in range(start, start + count)])}
 
-    return ImageSource(shape[0], read)
+    return ImageSet(path, ImageSource(shape[0], read), sizes=frozenset({(shape[2], shape[1])}))
 
 
 @contextlib.contextmanager

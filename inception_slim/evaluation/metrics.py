@@ -34,6 +34,7 @@ def fid(
     exif: bool | None = None,
     resize: str = 'original',
     split: str | None = None,
+    force: bool = False,
 ) -> FIDResult:
     """Computes the Fréchet Inception Distance, and optionally KID, of two sets of images.
 
@@ -59,21 +60,23 @@ def fid(
         not for TFRecords.
       resize: 'original', or 'clean' for anti-aliasing.
       split: the split of a folder of TFRecords.
+      force: compare statistics of different networks, weights or resizing.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
-      DatasetError: the images or statistics cannot be read, or there are too few.
+      DatasetError: the images or statistics cannot be read or compared, or there are too few.
       InceptionSlimError: an argument is out of its range, or an option for loading is given
         together with a predictor.
     """
     options = build_options(MetricOptions, locals(), InceptionSlimError)
     result = compute_metrics(
         checkpoint, first, second, metrics=('fid', 'kid') if kid else ('fid',),
-        kid_subsets=kid_subsets, kid_subset_size=kid_subset_size, **as_dict(options))
+        kid_subsets=kid_subsets, kid_subset_size=kid_subset_size, force=force,
+        **as_dict(options))
     assert result.fid is not None  # it was asked for
     return FIDResult(result.fid, result.kid, result.kid_deviation,
                      (result.sample_count, result.reference_count), result.unreadable,
-                     result.rotated)
+                     result.rotated, result.notes)
 
 
 def inception_score(
@@ -143,7 +146,7 @@ def compute_statistics(
     Args:
       checkpoint: see `fid`.
       images: image files and folders, or a folder of TFRecords.
-      output: the .npz file to write, with `mu` and `sigma`.
+      output: the .npz file to write, with `mu` and `sigma`, and `origin`, what they are of.
       spatial: also write `mu_s` and `sigma_s`, the statistics of the spatial features, for sFID.
       use_ema, checkpoint_scope, precision, engine, cache: see `fid`.
       batch_size, strict, max_pixels, exif, resize, split: see `fid`.

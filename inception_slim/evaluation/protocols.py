@@ -34,7 +34,7 @@ class Protocol:
     weights: str = 'classify_image_graph_def.pb'
 
 
-METRICS = ('fid', 'sfid', 'kid', 'isc', 'prc', 'dc')
+METRICS = ('fid', 'fid_infinity', 'sfid', 'kid', 'isc', 'prc', 'dc')
 PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('adm', "the evaluator of OpenAI's guided-diffusion", 'original',
              ('fid', 'sfid', 'isc', 'prc'), split_size=5000, distances='float16'),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from inception_slim._optional import require
@@ -212,9 +212,10 @@ class FIDResult(Result):
       fid: the Fréchet Inception Distance; at least 0.
       kid, kid_deviation: mean and standard deviation of the Kernel Inception Distance over its
         subsets; None if it was not requested.
-      counts: the number of images of each set; None for statistics, which do not record it.
+      counts: the number of images of each set; None for statistics that do not record it.
       unreadable: the image files that could not be read.
       rotated: the number of images that were rotated or flipped as their EXIF orientation says.
+      notes: see `GenerativeMetrics`.
     """
 
     fid: float
@@ -223,6 +224,7 @@ class FIDResult(Result):
     counts: tuple[int | None, int | None]
     unreadable: list[str]
     rotated: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,4 +1,4 @@
-"""FID, KID and the Inception Score compared with torch-fidelity and pytorch-fid.
+"""The protocols compared with torch-fidelity, pytorch-fid and clean-fid.
 
 The weights of December 2015 cannot be shipped, so all programs get the same random weights. This
 tests names, arithmetic and resizing; it says nothing about image quality.
@@ -17,7 +17,9 @@ from sklearn.datasets import load_digits, load_sample_images
 
 pytestmark = pytest.mark.acceptance
 IMAGES = int(os.environ.get('METRIC_IMAGES', 100))  # in each folder
-TOLERANCES = {'FID': 1e-3, 'KID': 1e-4, 'Inception Score': 1e-4, 'FID of 299x299': 1e-3}
+# Relative; of precision and recall, one image.
+TOLERANCES = {'fid': 1e-3, 'kid': 1e-3, 'inception_score': 1e-4,
+              'precision': 1.01 / IMAGES, 'recall': 1.01 / IMAGES}
 
 
 def write_images(folder: str, count: int) -> list[str]:
@@ -41,42 +43,29 @@ def write_images(folder: str, count: int) -> list[str]:
     return folders
 
 
-def resize_folders(folders: list[str]) -> list[str]:
-    """Writes a copy of each folder with all images resized to 299x299."""
-    for folder in folders:
-        os.mkdir(f'{folder}-299')
-        for name in os.listdir(folder):
-            Image.open(os.path.join(folder, name)).resize((299, 299)).save(
-                os.path.join(f'{folder}-299', name))
-    return [f'{folder}-299' for folder in folders]
-
-
-def compute_metrics(weights: str, prefix: str, input_range: str, folders: list[str]) -> dict:
-    checkpoint.convert(weights, prefix, input_range=input_range)
-    result = evaluation.fid(prefix, *folders, kid=True, kid_subset_size=IMAGES // 2)
-    return {'FID': result.fid, 'FID of 299x299': result.fid, 'KID': result.kid,
-            'Inception Score': evaluation.inception_score(prefix, folders[0]).mean}
+def compute_metrics(weights: str, prefix: str, protocol: str, folders: list[str]) -> dict:
+    checkpoint.convert(weights, prefix, input_range=(
+        '2015' if protocol == 'torch-fidelity' else 'inception'))
+    return evaluation.compute_metrics(prefix, *folders, protocol=protocol, kid_subset_size=(
+        IMAGES // 2 if protocol == 'torch-fidelity' else IMAGES)).to_dict()
 
 
 def test_agrees_with_other_programs(tmp_path):
     folders = write_images(str(tmp_path), IMAGES)
-    square = resize_folders(folders)
     weights = str(tmp_path / 'random.pth')
     # In a process of its own: torchvision cannot be loaded beside TensorFlow.
     worker = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'metrics_worker.py')
-    process = subprocess.run([sys.executable, worker, weights, str(IMAGES // 2), *folders, *square],
+    process = subprocess.run([sys.executable, worker, weights, str(IMAGES // 2), *folders],
                              stdout=subprocess.PIPE, check=True)
-    torch_fidelity, pytorch_fid = json.loads(process.stdout.splitlines()[-1])
     failures = []
-    for program, expected, input_range, images in (
-            ('torch-fidelity', torch_fidelity, '2015', folders),
-            ('pytorch-fid', pytorch_fid, 'inception', square)):
-        metrics = compute_metrics(weights, str(tmp_path / f'{input_range}.ckpt'), input_range,
-                                  images)
+    for protocol, expected in json.loads(process.stdout.splitlines()[-1]).items():
+        metrics = compute_metrics(weights, str(tmp_path / f'{protocol}.ckpt'), protocol, folders)
         for name, value in expected.items():
-            difference = abs(metrics[name] - value) / abs(value)
-            print(f'{name:16} {program:15} {value:14.8g}   here {metrics[name]:14.8g}   relative '
-                  f'difference {difference:.1e}, at most {TOLERANCES[name]:g}')
-            if difference > TOLERANCES[name]:
-                failures.append((program, name))
+            difference, tolerance = abs(metrics[name] - value), TOLERANCES[name]
+            if name not in ('precision', 'recall'):
+                difference /= abs(value)
+            print(f'{protocol:15} {name:16} {value:14.8g}   here {metrics[name]:14.8g}   '
+                  f'difference {difference:.1e}, at most {tolerance:g}')
+            if difference > tolerance:
+                failures.append((protocol, name))
     assert not failures

@@ -9,6 +9,7 @@ import os
 
 import fork_server
 from helpers import GOLDEN, golden_arrays
+import inception_slim
 from inception_slim import evaluation, inception_v3, inception_v3_arg_scope, inference
 from inception_slim.errors import CheckpointError, DatasetError, InceptionSlimError
 from inception_slim.evaluation import generative_metrics, manifold
@@ -195,6 +196,15 @@ class TestInputs:
         with pytest.raises(ValueError, match='images must be uint8'):
             accumulator.update(images.astype(np.float32))
 
+    def test_notes_on_sizes(self, folder, predictor, tmp_path):
+        for number, size in enumerate(((64, 48), (299, 299))):
+            Image.new('RGB', size).save(tmp_path / f'{number}.png')
+        for paths, note in (
+                (tmp_path, 'The samples have several sizes, such as 64x48 and 299x299'),
+                ([tmp_path / '1.png'] * 2, 'The samples are 299x299, an input size of these')):
+            notes = evaluation.compute_metrics(predictor, paths, metrics=['isc'], splits=1).notes
+            assert len(notes) == 1 and notes[0].startswith(note)
+
     def test_without_a_choice_all_that_is_possible(self, folder, predictor, tmp_path):
         actual = evaluation.compute_metrics(predictor, folder / 'samples')
         assert actual.inception_score is not None and actual.fid is None and not actual.notes
@@ -248,6 +258,62 @@ def test_spatial_features_are_of_the_layer(predictor):
         tf.train.Saver(slim.get_model_variables()).restore(session, NARROW)
         expected = session.run(ends['Mixed_6d'], {inputs: images})[..., :7]
     np.testing.assert_allclose(spatial.reshape(expected.shape), expected, atol=1e-4)
+
+
+class TestOrigin:
+
+    @pytest.fixture(scope='class')
+    def path(self, folder, predictor):
+        path = folder / 'statistics.npz'
+        evaluation.compute_statistics(predictor, folder / 'reference.npz', path)
+        return path
+
+    def test_the_file_says_what_it_is_of(self, folder, predictor, path):
+        with np.load(path) as file:
+            origin = json.loads(str(file['origin']))
+        assert origin == {
+            'network': 'inception_v3', 'weights': predictor.weights_digest,
+            'layer': 'pre-logits', 'input_range': 'inception', 'resize': 'original',
+            'precision': 'float32', 'count': 20, 'version': inception_slim.__version__}
+        result = evaluation.compute_metrics(
+            predictor, folder / 'samples.npz', path, metrics=['fid_infinity'])
+        assert result.reference_count == 20 and 0 < result.fid_infinity != result.fid
+        assert not any('not known' in note for note in result.notes)
+
+    @pytest.mark.parametrize('name, value', [
+        ('network', 'inception_v4'), ('weights', 'f' * 16), ('layer', 'embedding'),
+        ('resize', 'clean')])
+    def test_a_difference_is_an_error_unless_forced(self, path, tmp_path, name, value):
+        with np.load(path) as file:
+            arrays = dict(file)
+        origin = {**json.loads(str(arrays['origin'])), name: value}
+        other = tmp_path / 'other.npz'
+        np.savez(other, **{**arrays, 'origin': np.array(json.dumps(origin))})
+        with pytest.raises(DatasetError, match=f'statistics.npz has the {name} .*other.npz {value}'
+                           ': compute both alike, or give force'):
+            evaluation.fid(NARROW, path, other)
+        result = evaluation.fid(NARROW, path, other, force=True)
+        assert result.fid == 0 and 'so the values say little' in result.notes[0]
+
+    def test_other_weights_than_those_of_the_samples(self, folder, path):
+        other = os.path.join(GOLDEN, 'legacy_scripts')
+        with pytest.raises(DatasetError, match='samples.npz has the weights .*statistics.npz'):
+            evaluation.fid(other, folder / 'samples.npz', path)
+
+    def test_files_of_other_programs_and_damaged_records(self, path, tmp_path):
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in ('mu', 'sigma')}
+        np.savez(tmp_path / 'other.npz', **arrays)
+        process = fork_server.command('fid', NARROW, str(path), str(tmp_path / 'other.npz'))
+        assert process.stdout.splitlines() == [
+            'FID  0', f'Note: It is not known what {tmp_path}/other.npz was computed of: its '
+            'network and resizing must be those of the other set.',
+            'Note: 20 samples are fewer than the 101 features: FID is too high, and can only be '
+            'compared with that of as many. FID-infinity is less biased.']
+        for text in ('{', '{}', '[1]'):
+            np.savez(tmp_path / 'damaged.npz', **arrays, origin=np.array(text))
+            with pytest.raises(DatasetError, match='damaged record of what it was computed of'):
+                evaluation.fid(NARROW, path, tmp_path / 'damaged.npz')
 
 
 class TestProtocols:

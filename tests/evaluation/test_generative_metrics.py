@@ -67,6 +67,25 @@ def test_frechet_distance():
         generative_metrics.frechet_distance(first, compute_statistics(np.ones((3, 5))))
 
 
+def test_fid_infinity_is_nearer_to_the_distance_of_the_distributions():
+    random = np.random.RandomState(0)
+    samples = random.normal(0.1, size=(3000, 60))
+    reference = generative_metrics.Statistics(np.zeros(60), np.eye(60))
+    expected = 60 * 0.1 ** 2
+    fid = generative_metrics.frechet_distance(compute_statistics(samples), reference)
+    infinity = generative_metrics.fid_infinity(samples, reference)
+    assert abs(infinity - expected) < 0.2 * (fid - expected)
+    with pytest.raises(DatasetError, match='at least four samples, but there are 3'):
+        generative_metrics.fid_infinity(samples[:3], reference)
+    with pytest.raises(DatasetError, match='has 60 channels, the other 5'):
+        generative_metrics.fid_infinity(samples[:, :5], reference)
+
+
+def test_moments_that_are_not_finite():
+    with pytest.raises(DatasetError, match='of the features is not finite'):
+        compute_statistics(np.array([[1.0], [np.inf]]))
+
+
 def test_frechet_distance_is_zero_for_equal_statistics():
     values = vectors()[0]
     # With fewer vectors than channels, the covariance is singular.
@@ -125,8 +144,9 @@ def test_metrics_of_images(folders, tmp_path):
     written = evaluation.compute_statistics(NARROW, folders / 'records', tmp_path / 'first.npz')
     np.testing.assert_allclose(written.mu, expected['first'].mean(axis=0), rtol=1e-4, atol=1e-6)
     same = evaluation.fid(NARROW, tmp_path / 'first.npz', folders / 'second')
-    assert same.fid == pytest.approx(found.fid, rel=1e-6) and same.counts == (None, 30)
-    clean = evaluation.fid(NARROW, tmp_path / 'first.npz', folders / 'second', resize='clean')
+    assert same.fid == pytest.approx(found.fid, rel=1e-6) and same.counts == (40, 30)
+    clean = evaluation.fid(NARROW, tmp_path / 'first.npz', folders / 'second', resize='clean',
+                           force=True)
     assert clean.fid != pytest.approx(found.fid, rel=1e-3)
     scored = evaluation.inception_score(NARROW, folders / 'first', splits=4)
     classifier = read(NARROW)[1]['Logits/Conv2d_1c_1x1/weights'][0, 0]
@@ -143,10 +163,12 @@ def test_rejects_bad_input(folders, tmp_path):
     np.savez(tmp_path / 'other.npz', a=np.ones(3))
     np.savez(tmp_path / 'square.npz', mu=np.ones(3), sigma=np.ones((3, 4)))
     np.savez(tmp_path / 'pickle.npz', mu=np.array([{}], object), sigma=np.ones((1, 1)))
+    np.savez(tmp_path / 'infinite.npz', mu=np.full(101, np.inf), sigma=np.eye(101))
     np.savez(tmp_path / 'good.npz', mu=np.zeros(101), sigma=np.eye(101))
     for name, says in (('other', 'contains a, but statistics are mu and sigma'),
                        ('square', 'are not a mean and a covariance'),
                        ('pickle', 'is not an .npz file'),
+                       ('infinite', 'mu or sigma with values that are not finite'),
                        ('missing', 'cannot be read: No such file')):
         with pytest.raises(DatasetError, match=says):
             evaluation.fid(NARROW, first, tmp_path / f'{name}.npz')
