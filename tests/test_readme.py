@@ -58,6 +58,13 @@ def test_targets_exist():
     assert not [each for each in named if each[1] not in targets]
 
 
+def test_commands_for_published_numbers_are_complete():
+    found = COMMAND.findall(PAGES[os.path.join('docs', 'reproduce.md')])
+    assert len(found) >= 12
+    for command in found:
+        cli.parser().parse_args(shlex.split(command))  # exits with an error
+
+
 def test_verbs_and_their_flags_exist():
     known, unknown, seen = verbs(), [], 0
     for page, text in PAGES.items():

@@ -43,14 +43,15 @@ class RunningMoments:
     def add(self, vectors: np.ndarray) -> None:
         """Adds `[N, channels]`, N at least 1."""
         vectors = vectors.astype(np.float64)
-        mean = vectors.mean(axis=0)
-        centred = vectors - mean
-        # The update of Chan, Golub and LeVeque, which subtracts no large sums of one another.
-        difference = mean - self._mean
-        total = self.count + len(vectors)
-        self._scatter = self._scatter + centred.T @ centred + np.outer(difference, difference) * (
-            self.count * len(vectors) / total)
-        self._mean = self._mean + difference * (len(vectors) / total)
+        with np.errstate(invalid='ignore'):  # `statistics` looks for values that are not finite
+            mean = vectors.mean(axis=0)
+            centred = vectors - mean
+            # The update of Chan, Golub and LeVeque, which subtracts no large sums of one another.
+            difference = mean - self._mean
+            total = self.count + len(vectors)
+            self._scatter = (self._scatter + centred.T @ centred + np.outer(difference, difference)
+                             * (self.count * len(vectors) / total))
+            self._mean = self._mean + difference * (len(vectors) / total)
         self.count = total
 
     def statistics(self) -> Statistics:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 import json
+from typing import TYPE_CHECKING
 
 import inception_slim
 from inception_slim.errors import DatasetError
 from inception_slim.evaluation.results import Result
-from inception_slim.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    from inception_slim.inference.predictor import Predictor
 
 _COMPARED = ('network', 'weights', 'layer', 'input_range', 'resize')
 
