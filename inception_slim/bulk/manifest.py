@@ -3,7 +3,7 @@
 `_manifest.json` holds the options and a summary of the sources, `_work_units.jsonl` one work unit
 per line. After a shard is written, its record is added to `_done`; a shard without a record is
 computed again and overwritten. At the end the records are merged into `_unreadable.csv`, and the
-manifest gets the totals.
+manifest gets the totals. For statistics, the moments of each shard are in `_done` too.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import json
 import re
 from typing import Any
 
-from inception_slim.bulk.options import UNREADABLE
-from inception_slim.bulk.output import DONE, OutputStore, Shard, shard_name
+from inception_slim.bulk.options import STATISTICS, UNREADABLE
+from inception_slim.bulk.output import DONE, OutputStore, Shard, merge_statistics, shard_name
 from inception_slim.bulk.readers import WorkUnit
 from inception_slim.bulk.sources import to_json_line
 from inception_slim.bulk.worker import Task
@@ -130,8 +130,10 @@ class Manifest:
                           [json.dumps(record).encode()])
 
     def finish(self) -> Totals:
-        """Replaces the records by `_unreadable.csv` and the totals."""
+        """Replaces the records by `_unreadable.csv`, the statistics and the totals."""
         totals = self.partial_totals()
+        if totals.images and self._content['output_type'] == 'statistics':
+            self._store.write(STATISTICS, [merge_statistics(self._store)])
         self._store.write(UNREADABLE, _to_csv(
             row for record in self._records() for row in record['unreadable']))
         self._content = {**self._content, 'finished': vars(totals)}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation.options import RESIZES, EvaluationOptions
 from inception_slim.options import option
 
-OUTPUT_TYPES = ('features', 'predictions', 'top5')
+OUTPUT_TYPES = ('features', 'predictions', 'top5', 'statistics')
 FORMATS = ('parquet', 'npy')
 DTYPES = ('float32', 'float16')
 BACKENDS = ('local', 'ray')
 UNREADABLE = '_unreadable.csv'  # file of the output that lists the skipped images
+STATISTICS = 'statistics.npz'  # file of the output of that type
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,10 @@ class BulkOptions(EvaluationOptions):
 
     Attributes:
       output_type: 'features', the pre-logits features; 'predictions', the top-1 class and the
-        probabilities of all classes; or 'top5', the five most probable classes.
+        probabilities of all classes; 'top5', the five most probable classes; or 'statistics',
+        one file with the mean and covariance of the features, see `evaluation.compute_statistics`.
+      resize: how images are resized for statistics; see `MetricOptions`. For other outputs they
+        are prepared as by `classify`.
       format: output format, 'parquet' (needs pyarrow) or 'npy'.
       dtype: dtype of features and probabilities; 'float16' halves the size of the files.
       shard_size: images per output shard, at least 1. An interrupted run repeats at most the
@@ -35,6 +39,7 @@ class BulkOptions(EvaluationOptions):
 
     output_type: str = option(
         'predictions', 'what to write for each image', choices=OUTPUT_TYPES)
+    resize: str = option('original', 'how images are resized for statistics', choices=RESIZES)
     format: str = option('parquet', 'output format', choices=FORMATS)
     dtype: str = option('float32', 'dtype of features and probabilities', choices=DTYPES)
     shard_size: int = option(1024, 'images per output shard', at_least=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 import contextlib
+import dataclasses
 from dataclasses import dataclass, field
 import io
 import os
@@ -19,6 +20,8 @@ from inception_slim._optional import require
 from inception_slim.data.filesystem import is_remote, open_filesystem, wrap_io_errors
 from inception_slim.data.name_list import escape_name, write_names
 from inception_slim.errors import DatasetError
+from inception_slim.evaluation.generative_metrics import RunningMoments, dump_statistics
+from inception_slim.evaluation.origin import Origin, read_origin
 import numpy as np
 
 DONE = '_done'  # folder of the records of finished shards
@@ -182,6 +185,7 @@ def serialize_shard(
     format: str,
     dtype: str,
     class_names: Sequence[str],
+    origin: Origin | None = None,
 ) -> dict[str, bytes]:
     """Serializes one shard.
 
@@ -191,10 +195,14 @@ def serialize_shard(
       values: `[images, width]` features or probabilities.
       output_type, format, dtype: see `BulkOptions`.
       class_names: the names of the classes.
+      origin: what features are computed of, for statistics.
 
     Returns:
       The contents of the files by name.
     """
+    if output_type == 'statistics':
+        assert origin is not None
+        return {f'{DONE}/{name}.npz': _serialize_moments(values, origin)}
     if output_type != 'features':
         count = TOP_K if output_type == 'top5' else 1
         classes = np.argsort(-values, axis=1, kind='stable')[:, :count].astype(np.int32)
@@ -230,6 +238,37 @@ def serialize_shard(
     arrow.parquet.write_table(arrow.table(columns), buffer, compression='zstd',
                               use_dictionary=['label', 'labels.list.element'])
     return {f'{name}.parquet': buffer.getvalue()}
+
+
+def _serialize_moments(values: np.ndarray, origin: Origin) -> bytes:
+    moments = RunningMoments()
+    moments.add(values)
+    buffer = io.BytesIO()
+    np.savez(buffer, *moments.moments(), origin=np.array(origin.to_json()))
+    return buffer.getvalue()
+
+
+def merge_statistics(store: OutputStore) -> bytes:
+    """Merges the moments of all shards in their order, so always to the same numbers.
+
+    Returns:
+      The content of the file of statistics.
+
+    Raises:
+      DatasetError: there are fewer than two images.
+    """
+    moments, origin = RunningMoments(), ''
+    for name in store.names(DONE):
+        if name.endswith('.npz'):
+            with store.open(f'{DONE}/{name}') as file, np.load(file) as arrays:
+                moments.merge(int(arrays['arr_0']), arrays['arr_1'], arrays['arr_2'])
+                origin = origin or str(arrays['origin'])
+    statistics = moments.statistics()
+    buffer = io.BytesIO()
+    dump_statistics(buffer, dataclasses.replace(
+        statistics, origin=dataclasses.replace(read_origin(store.path, origin),
+                                               count=statistics.count)))
+    return buffer.getvalue()
 
 
 def require_pyarrow() -> Any:

@@ -18,6 +18,7 @@ from inception_slim.bulk.worker import Decoder, Job, Task, Worker
 from inception_slim.checkpoint.class_names import resolve_class_names
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import DatasetError, InceptionSlimError
+from inception_slim.evaluation.generative import check_head
 from inception_slim.evaluation.loaders import CALIBRATION_IMAGES
 from inception_slim.nets import registry
 from inception_slim.options import as_dict, build_options, option_names
@@ -67,6 +68,7 @@ def run(
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
     output_type: str = 'predictions',
+    resize: str = 'original',
     format: str = 'parquet',
     dtype: str = 'float32',
     shard_size: int = 1024,
@@ -95,7 +97,8 @@ def run(
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says; None does so for image files and
         not for TFRecords.
-      output_type: 'features', 'predictions' or 'top5'.
+      output_type: 'features', 'predictions', 'top5' or 'statistics'.
+      resize: how images are resized for statistics; see `evaluation.compute_statistics`.
       format: 'parquet' or 'npy'.
       dtype: 'float32' or 'float16'.
       shard_size: images per output shard.
@@ -115,19 +118,23 @@ def run(
       InceptionSlimError: an option is out of range, or a package is missing.
     """
     options = build_options(BulkOptions, locals(), InceptionSlimError)
-    if options.format == 'parquet':
+    statistics = options.output_type == 'statistics'
+    if options.format == 'parquet' and not statistics:
         require_pyarrow()
     run_job = _select_backend(options)
     paths = [os.fsdecode(source) for source in (
         [sources] if isinstance(sources, (str, bytes, os.PathLike)) else sources)]
     info = checkpoints.inspect(checkpoint, checkpoint_scope=options.checkpoint_scope)
+    if statistics:
+        check_head(info, {'fid'})
+    needs_classes = options.output_type not in ('features', 'statistics')
     class_names, warning = ([], None) if (
-        info.num_classes is None and options.output_type == 'features'
+        info.num_classes is None and not needs_classes
     ) else resolve_class_names(info, labels)
     store = open_output(output)
     names = [name for name in option_names(BulkOptions) if name not in _EXECUTION_OPTIONS]
     request = {**as_dict(options, names), 'checkpoint': checkpoint_sha256(info.path),
-               'labels': None if options.output_type == 'features' else class_names}
+               'labels': class_names if needs_classes else None}
     units = work_units(paths, options.shard_size, Columns(options.image_column,
                                                           options.name_column))
     with store.lock():

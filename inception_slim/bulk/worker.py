@@ -26,6 +26,8 @@ from inception_slim.data.exif import apply_orientation, read_orientation
 from inception_slim.data.filesystem import is_remote
 from inception_slim.data.image_header import problem_with_pixels
 from inception_slim.errors import DatasetError
+from inception_slim.evaluation.generative import RESIZE_FUNCTIONS
+from inception_slim.evaluation.origin import origin_of
 from inception_slim.inference import InferenceOptions
 from inception_slim.inference.cpu_features import available_cores
 from inception_slim.inference.engines.session import single_thread_config
@@ -89,8 +91,10 @@ class Decoder:
         self._rotated: set[str] = set()
         with tf.Graph().as_default() as graph:
             encoded, orientation = tf.placeholder(tf.string, ()), tf.placeholder(tf.int32, ())
-            image = network.prepare(apply_orientation(data.decode(encoded), orientation),
-                                    network.image_size)
+            prepare = (RESIZE_FUNCTIONS[options.resize] if options.output_type == 'statistics'
+                       else network.prepare)
+            image = prepare(apply_orientation(data.decode(encoded), orientation),
+                            network.image_size)
         self._session = tf.Session(graph=graph, config=single_thread_config(1))
         self._run = self._session.make_callable(image, [encoded, orientation])
         self._decoders = ThreadPoolExecutor(threads, 'inception_slim')
@@ -194,8 +198,11 @@ class Worker:
             checkpoint, batch_size=_MICRO_BATCH, num_threads=threads,
             calibration_images=calibration_images,
             **as_dict(job.options, option_names(InferenceOptions)))
-        self._predict = (self._predictor.features if job.options.output_type == 'features'
+        self._predict = (self._predictor.features
+                         if job.options.output_type in ('features', 'statistics')
                          else self._predictor.predict)
+        self._origin = (origin_of(self._predictor, job.options.resize)
+                        if job.options.output_type == 'statistics' else None)
 
     def close(self) -> None:
         self._decoder.close()
@@ -242,6 +249,7 @@ class Worker:
                 files = serialize_shard(
                     shard_name(item.unit, item.number), names, np.concatenate(values),
                     options.output_type, options.format, options.dtype, self._job.class_names,
+                    self._origin,
                 ) if names else {}
                 return Shard(item.unit, item.number, item.last, len(names), unreadable, rotated,
                              files)

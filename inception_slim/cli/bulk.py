@@ -45,8 +45,8 @@ def run_bulk(arguments: argparse.Namespace) -> None:
 def add(add_command: AddCommand) -> None:
     """Adds the command."""
     added = add_command(
-        'bulk', run_bulk, 'compute features or predictions of any number of images, in shards; '
-        'the same command resumes an interrupted run')
+        'bulk', run_bulk, 'compute features, predictions or statistics of any number of images, in '
+        'shards; the same command resumes an interrupted run')
     added.add_argument('checkpoint', metavar='CKPT',
                        help='a checkpoint: its prefix, one of its files, or its folder')
     added.add_argument('sources', nargs='+', metavar='SOURCE',

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import os
 from typing import Any
 
+from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.data import preprocessing
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import CheckpointError, DatasetError, InceptionSlimError
@@ -284,6 +285,16 @@ class MetricAccumulator:
         self._samples = _Collected(self._chosen, self._samples_set)
 
 
+def check_head(info: CheckpointInfo, metrics: Collection[str]) -> None:
+    """Raises a CheckpointError if metrics cannot be computed with a network."""
+    if info.head.pool != 'average':
+        raise CheckpointError(f'{info.path} has the head {info.head}; generative metrics need the '
+                              'average of the last grid.')
+    if 'isc' in metrics and info.head.hidden:
+        raise CheckpointError(f'{info.path} has the head {info.head}; the Inception Score needs '
+                              'one dense layer.')
+
+
 def _conventions(protocol: str | None, resize: str, splits: int) -> Protocol:
     if protocol is None:
         return Protocol('', '', resize, METRICS, splits=splits, seed=2020)
@@ -466,12 +477,7 @@ class _Collector:
     def _load(self, source: ImageSource | None) -> Predictor:
         if self._predictor is None:
             info = inspect_checkpoint(self._checkpoint, self._options)
-            if info.head.pool != 'average':
-                raise CheckpointError(f'{info.path} has the head {info.head}; generative metrics '
-                                      'need the average of the last grid.')
-            if 'isc' in self._metrics and info.head.hidden:
-                raise CheckpointError(f'{info.path} has the head {info.head}; the Inception Score '
-                                      'needs one dense layer.')
+            check_head(info, self._metrics)
             self._image_size = registry.NETWORKS[info.network].image_size
             self._predictor = self._context.enter_context(open_predictor(
                 self._checkpoint, self._options, lambda: next(self._read(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 import os
+from typing import BinaryIO
 
 from inception_slim._atomic_write import atomic_write
 from inception_slim._special_files import check_regular
@@ -46,13 +47,21 @@ class RunningMoments:
         with np.errstate(invalid='ignore'):  # `statistics` looks for values that are not finite
             mean = vectors.mean(axis=0)
             centred = vectors - mean
-            # The update of Chan, Golub and LeVeque, which subtracts no large sums of one another.
-            difference = mean - self._mean
-            total = self.count + len(vectors)
-            self._scatter = (self._scatter + centred.T @ centred + np.outer(difference, difference)
-                             * (self.count * len(vectors) / total))
-            self._mean = self._mean + difference * (len(vectors) / total)
+            self.merge(len(vectors), mean, centred.T @ centred)
+
+    def merge(self, count: int, mean: np.ndarray, scatter: np.ndarray) -> None:
+        """Adds the moments of other vectors: those of `moments`."""
+        # The update of Chan, Golub and LeVeque, which subtracts no large sums of one another.
+        difference = mean - self._mean
+        total = self.count + count
+        self._scatter = self._scatter + scatter + np.outer(difference, difference) * (
+            self.count * count / total)
+        self._mean = self._mean + difference * (count / total)
         self.count = total
+
+    def moments(self) -> tuple[int, np.ndarray, np.ndarray]:
+        """Returns the number of vectors, their mean, and their covariance times that number."""
+        return self.count, self._mean, self._scatter
 
     def statistics(self) -> Statistics:
         """Returns the statistics of all vectors.
@@ -78,13 +87,19 @@ def save_statistics(statistics: Statistics, path: str | os.PathLike,
       path: the file to write.
       spatial: of the spatial features, written as `mu_s` and `sigma_s`.
     """
+    with atomic_write(os.fsdecode(path)) as file:
+        dump_statistics(file, statistics, spatial)
+
+
+def dump_statistics(file: BinaryIO, statistics: Statistics,
+                     spatial: Statistics | None = None) -> None:
+    """Writes to an open file; see `save_statistics`."""
     arrays = {'mu': statistics.mu, 'sigma': statistics.sigma}
     if spatial is not None:
         arrays.update(mu_s=spatial.mu, sigma_s=spatial.sigma)
     if statistics.origin is not None:
         arrays[_ORIGIN] = np.array(statistics.origin.to_json())
-    with atomic_write(os.fsdecode(path)) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+    np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def load_statistics(path: str | os.PathLike, spatial: bool = False) -> Statistics:

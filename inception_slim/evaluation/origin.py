@@ -67,7 +67,7 @@ def read_origin(path: str, text: str) -> Origin:
     try:
         values = json.loads(text)
         origin = Origin(**values)
-        if not isinstance(origin.count, int):
+        if origin.count is not None and not isinstance(origin.count, int):
             raise TypeError
     except (TypeError, ValueError):
         names = ', '.join(field.name for field in dataclasses.fields(Origin))

@@ -20,6 +20,8 @@ class _SharedPredictor:
 
     def __init__(self, predictor):
         self.features, self.predict = predictor.features, predictor.predict
+        self.info, self.precision = predictor.info, predictor.precision
+        self.weights_digest = predictor.weights_digest
 
     def close(self):
         pass

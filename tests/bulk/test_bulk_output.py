@@ -19,6 +19,7 @@ from bulk_images import (
 )
 from inception_slim import cli, data, evaluation, inference
 from inception_slim.errors import DatasetError, InceptionSlimError
+from inception_slim.evaluation.generative_metrics import load_statistics
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -40,6 +41,18 @@ def test_features(image_folder, tmp_path, dtype):
     np.testing.assert_allclose(values, expected()['features'], atol=tolerance)
     (name, reason), = read_unreadable(result.path)
     assert name == str(image_folder / file_name(UNREADABLE)) and 'PNG' in reason
+
+
+@pytest.mark.parametrize('resize', ['original', 'clean'])
+def test_statistics_equal_those_of_compute_statistics(image_folder, tmp_path, resize):
+    result = run(image_folder, tmp_path / 'out', output_type='statistics', resize=resize)
+    assert (result.images, result.unreadable, result.shards) == (COUNT - 1, 1, 4)
+    expected = evaluation.compute_statistics(CHECKPOINT, image_folder, tmp_path / 'expected.npz',
+                                             resize=resize)
+    actual = load_statistics(os.path.join(result.path, 'statistics.npz'))
+    np.testing.assert_allclose(actual.mu, expected.mu, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(actual.sigma, expected.sigma, rtol=1e-3, atol=1e-7)
+    assert actual.origin == expected.origin and actual.count == COUNT - 1
 
 
 def test_predictions(image_folder, tmp_path):

@@ -76,8 +76,9 @@ def test_resumes_after_sigkill(image_folder, finished, tmp_path):
     assert read_unreadable(output) == read_unreadable(finished)
 
 
-@pytest.mark.parametrize('format', ['parquet', 'npy'])
-def test_resumes_after_a_stop_between_any_two_files(image_folder, tmp_path, monkeypatch, format):
+@pytest.mark.parametrize('options', [
+    {'format': 'parquet'}, {'format': 'npy'}, {'output_type': 'statistics'}])
+def test_resumes_after_a_stop_between_any_two_files(image_folder, tmp_path, monkeypatch, options):
     replace, written = os.replace, []
 
     def replace_or_stop(source, target):
@@ -91,7 +92,7 @@ def test_resumes_after_a_stop_between_any_two_files(image_folder, tmp_path, monk
     while True:
         written.clear()
         try:
-            result = run(image_folder, tmp_path / 'out', format=format)
+            result = run(image_folder, tmp_path / 'out', **options)
             break
         except Stopped:
             stops += 1
@@ -100,7 +101,7 @@ def test_resumes_after_a_stop_between_any_two_files(image_folder, tmp_path, monk
     assert stops > 4
     assert (result.images, result.unreadable, result.shards) == (COUNT - 1, 1, 4)
     monkeypatch.setattr(os, 'replace', replace)
-    run(image_folder, tmp_path / 'once', format=format)
+    run(image_folder, tmp_path / 'once', **options)
     assert sorted(os.listdir(result.path)) == sorted(os.listdir(tmp_path / 'once'))
     for name in os.listdir(result.path):
         assert ((tmp_path / 'out' / name).read_bytes()
@@ -153,8 +154,8 @@ def test_rejects_another_request(image_folder, finished):
 @pytest.mark.parametrize('content, message', [
     ('{"version": 2', '_manifest.json is damaged or not a manifest'),
     ('[]', '_manifest.json is damaged or not a manifest'),
-    ('{"version": 3}', '_manifest.json is damaged: it has no'),
-    ('{"version": 1}', 'has version 1, but this inception_slim supports only version 3')])
+    ('{"version": 4}', '_manifest.json is damaged: it has no'),
+    ('{"version": 1}', 'has version 1, but this inception_slim supports only version 4')])
 def test_rejects_manifests_that_it_cannot_read(image_folder, tmp_path, content, message):
     (tmp_path / '_manifest.json').write_text(content)
     with pytest.raises(DatasetError, match=message):
