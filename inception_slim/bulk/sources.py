@@ -23,11 +23,11 @@ from inception_slim.data.filesystem import (
     wrap_io_errors,
 )
 from inception_slim.data.image_folder import SUFFIXES
+from inception_slim.data.image_list import LIST_SUFFIXES
 from inception_slim.data.tfrecord import RECORD_FILE
 from inception_slim.errors import DatasetError
 
 _IMAGE, _RECORDS, _PARQUET = 'image', 'tfrecord', 'parquet'
-_LIST_SUFFIXES = ('.txt', '.lst', '.list')
 _MAGIC = {b'PAR1': _PARQUET, b'\xff\xd8': _IMAGE, b'\x89PNG': _IMAGE, b'GIF8': _IMAGE,
           b'BM': _IMAGE, b'RIFF': _IMAGE}
 _ADVICE = ('give images, TFRecord files, Parquet files, folders of these, or text files that list '
@@ -142,7 +142,7 @@ def _require_images(source: str, files: Iterable[_File]) -> Iterator[_File]:
 
 def _list_file(path: str, size: int | None) -> Iterator[_File]:
     kind = _kind_by_name(path)
-    if kind is None and (path.lower().endswith(_LIST_SUFFIXES)
+    if kind is None and (path.lower().endswith(LIST_SUFFIXES)
                          or special_kind(path) and is_inherited_stream(path)):
         yield from _require_images(path, _read_list(path))
         return
@@ -152,7 +152,7 @@ def _list_file(path: str, size: int | None) -> Iterator[_File]:
         kind = next((item for magic, item in _MAGIC.items() if head.startswith(magic)), None)
     if kind is None:
         raise DatasetError(f'{path} has no known file type; {_ADVICE} '
-                           f'({", ".join(_LIST_SUFFIXES)}).')
+                           f'({", ".join(LIST_SUFFIXES)}).')
     yield kind, path, size
 
 

@@ -11,10 +11,12 @@ import re
 from inception_slim.data import filesystem
 from inception_slim.data.filesystem import list_visible
 from inception_slim.data.image_folder import list_images
+from inception_slim.data.image_list import read_image_list
 from inception_slim.data.labels import LABELS, read_labels
 from inception_slim.data.tfrecord import RECORD_FILE, count_records
 from inception_slim.errors import DatasetError
 
+_MAX_CLASSES = 100_000  # of numbers in a table
 _SPLITS = ('train', 'training', 'validation', 'valid', 'val', 'test', 'eval')
 
 
@@ -57,7 +59,9 @@ def open_dataset(path: str | os.PathLike, split: str | None = None, *,
       path: a folder of TFRecords in the format of TF-Slim's tools
         (`flowers_train_00000-of-00005.tfrecord` and so on, with `labels.txt`), or a folder with a
         sub-folder for each class, whose sorted names are the classes. Local, or a URL that
-        TensorFlow reads, such as `gs://bucket/folder`.
+        TensorFlow reads, such as `gs://bucket/folder`. Or a .csv file of paths and labels, see
+        `read_image_list`: a label is a class in the `labels.txt` beside it, by name or number;
+        without one, numbers are the classes from 0 on, and of names, the sorted ones are.
       split: the split, such as 'train' or 'validation': part of the TFRecords' names, or a
         sub-folder with class folders. Required if there are several.
       part: `(index, count)` counts only the records of this part of the files; the counts of the
@@ -74,10 +78,12 @@ def open_dataset(path: str | os.PathLike, split: str | None = None, *,
     """
     path = os.fsdecode(path)
     filesystem.check_tensorflow_reads(path)
+    if path.lower().endswith('.csv') and filesystem.is_file(path):
+        return _open_table(path, split)
     if not filesystem.is_dir(path):
         problem = 'is a file' if filesystem.exists(path) else 'does not exist'
-        raise DatasetError(f'{path} {problem}; give a folder of TFRecords, or a folder with a '
-                           'sub-folder for each class.')
+        raise DatasetError(f'{path} {problem}; give a folder of TFRecords, a folder with a '
+                           'sub-folder for each class, or a .csv file of paths and labels.')
     records = _record_files(path)
     if records:
         return _open_tfrecords(path, records, split, part)
@@ -156,6 +162,33 @@ def _open_image_folder(path: str, split: str | None) -> Dataset:
                            'flowers_train_00000-of-00005.tfrecord) nor images in a sub-folder for '
                            'each class; give a folder with one of them.')
     return Dataset(path, 'folder', files, folders, len(files), labels=labels)
+
+
+def _open_table(path: str, split: str | None) -> Dataset:
+    files, labels = read_image_list(path)
+    if labels is None:
+        raise DatasetError(f'{path} has no column of labels; name it label in the first line.')
+    if split is not None:
+        raise DatasetError(f'{path} is a list of images without splits; leave out split.')
+    names_file = os.path.join(os.path.dirname(path), LABELS)
+    if filesystem.is_file(names_file):
+        class_names = read_labels(names_file)
+    elif all(label.isdecimal() for label in labels):
+        count = 1 + max(map(int, labels))
+        if count > _MAX_CLASSES:
+            raise DatasetError(f'{path} has the label {count - 1:,}; a label is a number below '
+                               f'{_MAX_CLASSES:,}, or the name of a class.')
+        class_names = [str(number) for number in range(count)]
+    else:
+        class_names = sorted(set(labels))
+    numbers = {str(number): number for number in range(len(class_names))}
+    numbers.update((name, number) for number, name in enumerate(class_names))
+    for label in labels:
+        if label not in numbers:
+            raise DatasetError(f'{path} has the label {label!r}, which is no class of '
+                               f'{names_file}; add it there, or correct the label.')
+    return Dataset(path, 'folder', files, class_names, len(files),
+                   labels=[numbers[label] for label in labels])
 
 
 def _subfolders(path: str) -> list[str]:

@@ -8,6 +8,7 @@ import os
 import warnings
 
 from inception_slim.data import filesystem
+from inception_slim.data.image_list import is_image_list, read_image_list
 from inception_slim.errors import DatasetError
 
 SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.gif', '.bmp', '.webp')
@@ -38,13 +39,15 @@ def _warn_of_other_images(folder: str, names: Iterable[str]) -> None:
 def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[str]:
     """Lists image files: given files as they are, given folders with all their sub-folders.
 
+    A file that ends in .txt, .lst, .list or .csv is a list of them; see `read_image_list`.
+
     Links to folders are followed, and each folder is searched once; see `filesystem.walk`.
 
     Args:
       paths: a local file or folder, or several.
 
     Raises:
-      DatasetError: a path does not exist, or a folder holds no images.
+      DatasetError: a path does not exist, a folder holds no images, or a list cannot be read.
 
     Example:
       >>> from inception_slim import data
@@ -58,7 +61,7 @@ def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
         if not os.path.isdir(path):
             if not os.path.exists(path):
                 raise DatasetError(f'{path} does not exist; give an image, or a folder of images.')
-            files.append(path)
+            files += read_image_list(path)[0] if is_image_list(path) else [path]
             continue
         in_folder: list[str] = []
         all_names: list[str] = []

@@ -1,0 +1,69 @@
+"""Lists of image files: text files with a path in each line, and CSV tables of paths and labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+
+from inception_slim.data import filesystem
+from inception_slim.data.name_list import unescape_name
+from inception_slim.errors import DatasetError
+
+LIST_SUFFIXES = ('.txt', '.lst', '.list')
+_PATH_COLUMNS = ('path', 'file', 'filename', 'image')
+_LABEL_COLUMNS = ('label', 'class')
+
+
+def is_image_list(path: str) -> bool:
+    """Whether a file is a list of images, by its name."""
+    return path.lower().endswith((*LIST_SUFFIXES, '.csv'))
+
+
+def read_image_list(path: str) -> tuple[list[str], list[str] | None]:
+    """Reads a list of images.
+
+    Args:
+      path: a text file with a path in each line; or a CSV table, whose name ends in .csv, with a
+        header, a column named path, file, filename or image, and maybe one named label or class.
+
+    Returns:
+      The paths, and their labels, None without such a column. A path is relative to the folder of
+      the list.
+
+    Raises:
+      DatasetError: it cannot be read, or has no paths.
+    """
+    with filesystem.wrap_io_errors(path), filesystem.open_binary(path) as file:
+        content = file.read()
+    labels = None
+    if path.lower().endswith('.csv'):
+        names, labels = _read_table(path, content)
+    else:
+        names = [os.fsdecode(line) for line in content.replace(b'\r\n', b'\n').split(b'\n')
+                 if line.strip()]
+    if not names:
+        raise DatasetError(f'{path} lists no images; write the path of an image in each line.')
+    return [os.path.join(os.path.dirname(path), name) for name in names], labels
+
+
+def _read_table(path: str, content: bytes) -> tuple[list[str], list[str] | None]:
+    try:
+        rows = [row for row in csv.reader(io.StringIO(content.decode('utf-8-sig'), newline=''),
+                                          strict=True) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f'{path} cannot be read as CSV ({error}); write it as UTF-8, separated '
+                           'by commas.') from None
+    columns = [name.strip().lower() for name in rows[0]] if rows else []
+    path_column = next((columns.index(name) for name in _PATH_COLUMNS if name in columns), None)
+    if path_column is None:
+        raise DatasetError(f'{path} has the columns {", ".join(columns)}; name that of the paths '
+                           f'one of {", ".join(_PATH_COLUMNS)} in the first line.')
+    label_column = next((columns.index(name) for name in _LABEL_COLUMNS if name in columns), None)
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(columns):
+            raise DatasetError(f'{path}, row {number}, has {len(row)} columns, but the first has '
+                               f'{len(columns)}.')
+    names = [unescape_name(row[path_column]) for row in rows[1:]]
+    labels = None if label_column is None else [row[label_column].strip() for row in rows[1:]]
+    return names, labels
