@@ -48,6 +48,7 @@ def restore_argument_of_sqrtm() -> None:
 def torch_fidelity_metrics(weights: str, folders: list[str], subset: int) -> dict[str, float]:
     metrics = torch_fidelity.calculate_metrics(
         input1=folders[0], input2=folders[1], cuda=False, isc=True, fid=True, kid=True, prc=True,
+        feature_extractor='inception-v3-compat',  # of precision and recall it is VGG-16 otherwise
         kid_subset_size=subset, feature_extractor_weights_path=weights, verbose=False, cache=False,
         batch_size=1, save_cpu_ram=True)  # one image a batch: sizes differ
     return {'fid': metrics['frechet_inception_distance'],
