@@ -247,6 +247,10 @@ def _check_complete(source: WeightSource, mapping: NameMapping) -> None:
                                 for name in names if name in parameters), None)
                           for names in (('pointwise_weights', 'weights'),
                                         ('BatchNorm/beta', 'biases')))
+        if kernel and len(kernel) not in (2, 4):
+            raise CheckpointError(f'{source.prefix} has a kernel {list(kernel)} in {layer}, which '
+                                  'should have 4 dimensions, or 2 of a dense layer; it is another '
+                                  'network or damaged.')
         if kernel and vector and kernel[-1] != vector[-1]:
             raise CheckpointError(f'{source.prefix} has a kernel {list(kernel)} in {layer}, whose '
                                   f'last dimension should be {vector[-1]}, its number of output '

@@ -48,7 +48,7 @@ from inception_slim.inference import (
     fold_batch_norm,
     frozen_graph,
 )
-from inception_slim.inference.graph import output_names
+from inception_slim.inference.graph import EMBEDDING_EPSILON, output_names
 from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -133,10 +133,23 @@ def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Imported
         mapping = recognize(weights)
         if classifier is not None:
             replace_classifier(tensors, mapping.network, mapping.scope, classifier)
+        if mapping.network.has_embedding:
+            _check_length(path, by_name)
         _check_structure(path, mapping.network, weights.pooling, by_name, {
             constant: name.rpartition('/')[0] for name, constant in mapping.tensors.items()
             if name.endswith('/weights')}, weights.head)
     return weights
+
+
+def _check_length(path: str, nodes: Mapping[str, tf.NodeDef]) -> None:
+    """Refuses a graph of FaceNet that does not bring embeddings to length 1."""
+    name = 'embeddings/Maximum/y'
+    epsilon = _value(nodes, name) if name in nodes else None
+    # Smaller ones than this do not change an embedding.
+    if epsilon is not None and not epsilon.max() < 1e-6:
+        raise CheckpointError(f'{path} divides embeddings by a length with the epsilon '
+                              f'{epsilon.max():g} ({name}), where FaceNet has {EMBEDDING_EPSILON:g}'
+                              ': it is another network. Run it with the program that wrote it.')
 
 
 def check_variables_structure(path: str, weights: ImportedWeights,
@@ -175,10 +188,11 @@ _ACTIVATIONS = frozenset(('Relu', 'Relu6', 'LeakyRelu', 'Elu', 'Selu', 'Sigmoid'
 _POOLS = {'MaxPool': 'max', 'MaxPoolV2': 'max', 'AvgPool': 'avg'}
 _ARITHMETIC = {'Add': 'add', 'AddV2': 'add', 'BiasAdd': 'add', 'Div': 'div', 'Mul': 'mul',
                'RealDiv': 'div', 'Sub': 'sub'}
+# Of the two branches of `phase_train`, a Merge takes that of inference first.
 _KINDS = {'Mean': 'mean', 'Squeeze': 'flatten', 'Reshape': 'flatten',
           **dict.fromkeys(_NORMS, 'norm'), **dict.fromkeys((
               'Identity', 'Cast', 'CheckNumerics', 'PlaceholderWithDefault', 'StopGradient',
-              'Switch', 'FakeQuantWithMinMaxArgs', 'FakeQuantWithMinMaxVars',
+              'Merge', 'Switch', 'FakeQuantWithMinMaxArgs', 'FakeQuantWithMinMaxVars',
               'FakeQuantWithMinMaxVarsPerChannel'), 'identity')}
 _VARIABLES = frozenset(('Const', 'ReadVariableOp', 'VarHandleOp', 'Variable', 'VariableV2'))
 

@@ -133,7 +133,7 @@ def _variables(path: str, network: str, state: Mapping[str, LazyTensor], prefix:
         if layer == known.classifier and not known.has_embedding:
             notes += _classifier(left, layer, tensors)
         elif f'{convolution}.weight' in left:
-            tensors[f'{layer}/weights'] = _kernel(path, left.pop(f'{convolution}.weight'))
+            tensors[f'{layer}/weights'] = _kernel(path, left, f'{convolution}.weight')
             for torch_name, slim_name in _BATCH_NORM.items():
                 value = left.pop(f'{norm}.{torch_name}', None)
                 if value is not None:
@@ -142,7 +142,7 @@ def _variables(path: str, network: str, state: Mapping[str, LazyTensor], prefix:
                 scales[f'{layer}/BatchNorm/gamma'] = _as_float32(left.pop(f'{norm}.weight'))
         elif f'{module}.weight' in left and f'{module}.bias' in left:
             tensors[f'{layer}/weights'] = _kernel(
-                path, left.pop(f'{module}.weight'), layer == known.aux_classifier)
+                path, left, f'{module}.weight', layer == known.aux_classifier)
             tensors[f'{layer}/biases'] = _as_float32(left.pop(f'{module}.bias'))
         elif not layer.startswith(_AUX):
             raise CheckpointError(f'{path} is incomplete: {module} of {known.title} is missing; '
@@ -181,7 +181,7 @@ def _classifier(
         bias = rows[0].removesuffix('weight') + 'bias' if rows else None
         if bias in left:
             tensors[f'{layer}/weights'] = _kernel(
-                '', left.pop(rows[0]), layer.startswith('Logits/Conv2d'))
+                '', left, rows[0], layer.startswith('Logits/Conv2d'))
             tensors[f'{layer}/biases'] = _as_float32(left.pop(bias))
             return []
     return ['There is no classifier; only the base network is read.']
@@ -191,20 +191,23 @@ def _as_float32(tensor: LazyTensor) -> LazyTensor:
     return transform(tensor, tensor.shape, lambda value: value)
 
 
-def _kernel(path: str, tensor: LazyTensor, is_convolution: bool = False) -> LazyTensor:
-    """A kernel in TensorFlow's order.
+def _kernel(path: str, left: dict[str, LazyTensor], name: str,
+            is_convolution: bool = False) -> LazyTensor:
+    """Takes a kernel out of `left`, in TensorFlow's order.
 
     Args:
       path: the file, for messages.
-      tensor: `[out, in, height, width]`, or `[out, in]` of a dense layer.
+      left: tensors by name.
+      name: of `[out, in, height, width]`, or of `[out, in]` of a dense layer.
       is_convolution: whether the dense layer is a 1×1 convolution in TF-Slim.
     """
+    tensor = left.pop(name)
     if len(tensor.shape) == 2:
         dense = transform(tensor, tensor.shape[::-1], np.transpose)
         return as_convolution(dense) if is_convolution else dense
     if len(tensor.shape) != 4:
-        raise CheckpointError(f'{path} has a convolution with {len(tensor.shape)} instead of 4 '
-                              'dimensions; it is another network.')
+        raise CheckpointError(f'{path} has a convolution, {name}, with {len(tensor.shape)} '
+                              'instead of 4 dimensions; it is another network.')
     return to_hwio(tensor)
 
 

@@ -1,8 +1,8 @@
 """Prints a table of the Inception networks, with AlexNet and VGG-16 of tf_slim.nets.
 
-Layers, parameters and multiply-adds are counted in graphs with 1,000 classes. Seconds are those of
-a forward pass of random images, by the original graph in a Session and by
-`inception_slim.inference` in each precision.
+Layers, parameters and multiply-adds are counted in graphs with 1,000 classes, or of FaceNet's
+Inception-ResNet V1 with an embedding of 512 numbers. Seconds are those of a forward pass of random
+images, by the original graph in a Session and by `inception_slim.inference` in each precision.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from tqdm import tqdm
 from scripts.benchmarks._common import fill_with_random_weights, machine
 
 CLASSES = 1000
+EMBEDDING = 512
 GRAPH = 'original graph'
 REFERENCE = 'inception_v3'
 
@@ -48,8 +49,9 @@ class Row:
 
 def inception_row(name: str, top_5_error: str, note: str) -> Row:
     network = registry.NETWORKS[name]
-    return Row(network.title, registry.get_network_fn(name, CLASSES), network.image_size,
-               top_5_error, note)
+    size = EMBEDDING if network.has_embedding else CLASSES
+    return Row(network.title, registry.get_network_fn(name, size), network.image_size, top_5_error,
+               note)
 
 
 def tf_slim_row(title: str, function: Callable, arg_scope: Callable, top_5_error: str,
@@ -83,6 +85,9 @@ ROWS = {
         'inception_resnet_v2',
         '3.08',
         "the stem is V3's, blocks scaled 0.17, 0.10, 0.20; the error is the ensemble's",
+    ),
+    'inception_resnet_v1': inception_row(
+        'inception_resnet_v1', '', "FaceNet's, with an embedding instead of a classifier"
     ),
 }
 
@@ -129,7 +134,8 @@ def count(built: SessionNetwork) -> dict[str, int]:
     """Layers, parameters (with and without the auxiliary head) and multiply-adds of an image."""
     with built.session.graph.as_default():
         sizes = {variable.op.name: variable.shape.num_elements()
-                 for variable in tf.trainable_variables()}
+                 for variable in tf.trainable_variables()
+                 if '/moving_' not in variable.op.name}  # FaceNet's arg scope adds them
     return {
         'layers': depth(built.logits),
         'parameters': sum(size for name, size in sizes.items() if 'AuxLogits' not in name),
@@ -159,7 +165,9 @@ def contestants(
             # Only speed is measured, so int8 may be calibrated on the same images.
             predictor = stack.enter_context(inference.load(
                 path, precision=precision, calibration_images=images[:4]))
-            calls[precision] = partial(predictor.logits, images)
+            outputs = (predictor.features if registry.NETWORKS[name].has_embedding
+                       else predictor.logits)
+            calls[precision] = partial(outputs, images)
         yield calls
 
 
@@ -216,7 +224,7 @@ def build_table(counted: dict, seconds: dict, batch_size: int) -> list[str]:
                 f'{counts["with_aux"] / 1e6:.2f} M',
                 f'{counts["parameters"] / 1e6:.2f} M',
                 f'{counts["multiply_adds"] / 1e9:.2f} G',
-                f'{row.top_5_error} %',
+                f'{row.top_5_error} %' if row.top_5_error else '-',
                 f'{medians[GRAPH]:.3f}',
                 f'{to_v3:.2f}',
                 *(
