@@ -372,6 +372,9 @@ def _notes_on_inputs(samples: Images, reference: Images | None,
     if sets[0].suffixes & {'.jpg', '.jpeg', '.jfif'}:
         notes.append('The samples are JPEG files: their compression changes FID; keep generated '
                      'images as PNG or in arrays.')
+    if len({images.features is None for images in sets}) > 1:
+        notes.append('Only one of the sets is stored features. Those of features and bulk are of '
+                     'cropped images, and can only be compared with each other.')
     for title, images in zip(('samples', 'reference images'), sets):
         if len(images.sizes) > 1:
             sizes = sorted(images.sizes)

@@ -177,6 +177,11 @@ class TestInputs:
         assert (actual.precision, actual.recall) == (expected.precision, expected.recall)
         assert evaluation.compute_metrics(NARROW, tmp_path / 'features.npy',
                                           tmp_path / 'part-0.parquet', metrics=['fid']).fid == 0
+        note = 'Only one of the sets is stored features'
+        assert not any(line.startswith(note) for line in actual.notes)
+        mixed = evaluation.compute_metrics(predictor, folder / 'samples.npz',
+                                           tmp_path / 'half.parquet', metrics=['fid'])
+        assert any(line.startswith(note) for line in mixed.notes)
 
     def test_streaming(self, folder, predictor):
         images = np.load(folder / 'samples.npz')['arr_0']
