@@ -87,7 +87,7 @@ def build_imported_weights(path: str, version: str, layers: Mapping[str, Layer],
             raise CheckpointError(f'{path} has {counts[name]} layers with the name {name}, in '
                                   'models inside each other; rename one of them and save it again.')
     own = _match_own_names(layers)
-    network, base = own or _match_facenet(layers) or _match_keras_applications(
+    network, base = own or _match_facenet(path, layers) or _match_keras_applications(
         path, layers, configs)
     tensors, notes = _base_tensors(path, network.name, base, configs)
     pooling = _pooling(configs)
@@ -125,7 +125,8 @@ def _match_own_names(layers: Mapping[str, Layer]) -> tuple[registry.Network, Bas
     return None
 
 
-def _match_facenet(layers: Mapping[str, Layer]) -> tuple[registry.Network, BaseLayers] | None:
+def _match_facenet(path: str, layers: Mapping[str, Layer],
+                   ) -> tuple[registry.Network, BaseLayers] | None:
     """Finds the layers of FaceNet's network in Keras (facenet_keras, deepface)."""
     network = registry.NETWORKS['inception_resnet_v1']
     # The stacks of blocks have no scope, and the last block is the sixth of its kind.
@@ -135,8 +136,12 @@ def _match_facenet(layers: Mapping[str, Layer]) -> tuple[registry.Network, BaseL
     # deepface numbers the second branch of some blocks like the block.
     by_name = {re.sub(r'^(Block(?:17|8)_(\d+)_Branch_)\2(?=_Conv2d_0)', r'\g<1>1', name): layer
                for name, layer in layers.items()}
-    if not all(name in by_name for name in keras_names.values()):
+    missing = [name for name in keras_names.values() if name not in by_name]
+    if len(missing) > len(keras_names) / 2:
         return None
+    if missing:
+        raise CheckpointError(f'{path} lacks {len(missing)} layers of {network.title}, such as '
+                              f'{missing[0]}; copy it again.')
     return network, {name: _present(by_name, keras_name, f'{keras_name}_BatchNorm')
                      for name, keras_name in keras_names.items()}
 

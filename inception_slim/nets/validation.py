@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from inception_slim.errors import InceptionSlimError
 import tensorflow.compat.v1 as tf
 
 # A layer without padding, which reduces the grid: (end point, kernel size, stride).
@@ -110,8 +111,9 @@ def check_size(network: str, inputs: tf.Tensor, min_size: int, suffix: str = '',
     shape = tf.TensorShape(inputs.shape)
     height, width = shape[data_format.index('H')], shape[data_format.index('W')]
     if any(side is not None and side < min_size for side in (height, width)):
-        raise ValueError(f'{network}: images of {height}x{width} are too small; the smallest '
-                         f'supported size is {min_size}x{min_size}{suffix}.')
+        raise InceptionSlimError(
+            f'{network}: images of {height}x{width} are too small; the smallest supported size is '
+            f'{min_size}x{min_size}{suffix}.')
 
 
 def check_known_size(network: str, inputs: tf.Tensor) -> None:
@@ -126,9 +128,9 @@ def check_single_output(network: str, inputs: tf.Tensor, max_size: int) -> None:
     """Checks that height and width, if known, are at most `max_size`."""
     height, width = tf.TensorShape(inputs.shape).as_list()[1:3]
     if any(side is not None and side > max_size for side in (height, width)):
-        raise ValueError(f'{network}: images of {height}x{width} give more than one output; use '
-                         'global_pool=True, spatial_squeeze=False, or images of at most '
-                         f'{max_size}x{max_size}.')
+        raise InceptionSlimError(
+            f'{network}: images of {height}x{width} give more than one output; use '
+            f'global_pool=True, spatial_squeeze=False, or images of at most {max_size}x{max_size}.')
 
 
 def check_size_with_aux(network: str, inputs: tf.Tensor, valid_layers: Sequence[ValidLayer],

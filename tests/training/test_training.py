@@ -14,6 +14,7 @@ import fork_server
 from golden.weights import patchwork
 from helpers import GOLDEN, NARROW, golden_arrays, load_golden_weights, quick_session
 from inception_slim import checkpoint, training
+from inception_slim.errors import InceptionSlimError
 from inception_slim.nets import registry
 from inception_slim.training import TrainingError
 from inception_slim.training.checkpoint_dir import CheckpointDir, save
@@ -245,6 +246,11 @@ def test_rejects_options_out_of_range(tmp_path, arguments, message):
     with pytest.raises(TrainingError, match=message):
         training.train(tmp_path, tmp_path / 'dir', **arguments)
     assert not (tmp_path / 'dir').exists()
+
+
+def test_rejects_images_too_small_for_the_network(dataset, tmp_path):
+    with pytest.raises(InceptionSlimError, match='80x80 are too small; .* 107x107'):
+        training.train(dataset, tmp_path / 'dir', **{**SMALL, 'image_size': 80})
 
 
 def test_trainable_scopes():
