@@ -6,7 +6,6 @@ OPTIONS is JSON: `steps`, `batch` (images of all workers in a step), `batch_norm
 `moving_average_decay`. OUT gets the losses, and the variables by name.
 """
 
-import functools
 import json
 import os
 import sys
@@ -16,7 +15,6 @@ sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from golden.weights import patchwork
 from helpers import load_golden_weights
 from inception_slim import training
-from inception_slim.nets import inception_v2
 from inception_slim.training.distributed import join_cluster
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -26,9 +24,6 @@ def main(out, options):
     given = {'steps': 2, 'batch': 8, 'batch_norm': True, 'num_clones': 1,
              'moving_average_decay': 0.9999, **json.loads(options)}
     workers = join_cluster(os.environ.get('TF_CONFIG'), given, timeout=30, wait_minutes=1, log=None)
-    if not given['batch_norm']:
-        inception_v2.inception_v2_arg_scope = functools.partial(
-            inception_v2.inception_v2_arg_scope, use_batch_norm=False)
     images = patchwork(160, 64)  # whatever the batch, or the first would be others
     labels = np.arange(len(images)) % 7
     share = given['batch'] // workers.count
@@ -38,7 +33,8 @@ def main(out, options):
         wanted = tf.placeholder(tf.int64, (share,))
         step = training.build_step(
             inputs, wanted, 7, network='inception_v2', depth_multiplier=0.25, dropout_keep_prob=1.0,
-            clip_gradients=0.5, batch_norm_decay=0.9, num_clones=given['num_clones'],
+            clip_gradients=0.5, batch_norm_decay=0.9, use_batch_norm=given['batch_norm'],
+            num_clones=given['num_clones'],
             moving_average_decay=given['moving_average_decay'], workers=workers)
         as_chief = workers.broadcast(tf.global_variables())
         with workers.session() as session:
