@@ -59,9 +59,9 @@ def test_targets_exist():
 
 
 def test_commands_for_published_numbers_are_complete():
-    found = COMMAND.findall(PAGES[os.path.join('docs', 'reproduce.md')])
-    assert len(found) >= 12
-    for command in found:
+    commands = COMMAND.findall(PAGES[os.path.join('docs', 'reproduce.md')])
+    assert len(commands) >= 12
+    for command in commands:
         cli.parser().parse_args(shlex.split(command))  # exits with an error
 
 

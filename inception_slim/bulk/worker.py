@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from inception_slim import data, inference
 from inception_slim.bulk.options import BulkOptions
@@ -78,6 +78,18 @@ class _EndOfShard:
     last: bool
 
 
+class DecodedImage(NamedTuple):
+    """A decoded image.
+
+    Attributes:
+      pixels: `[image_size, image_size, 3]` float32 in [-1, 1].
+      is_rotated: whether it was rotated or flipped as its EXIF orientation says.
+    """
+
+    pixels: np.ndarray
+    is_rotated: bool
+
+
 class Decoder:
     """Decodes and resizes images in threads, as `evaluation.classify` does.
 
@@ -88,7 +100,6 @@ class Decoder:
     def __init__(self, network: registry.Network, threads: int, folder: str,
                  options: BulkOptions):
         self._folder, self._options = folder, options
-        self._rotated: set[str] = set()
         with tf.Graph().as_default() as graph:
             encoded, orientation = tf.placeholder(tf.string, ()), tf.placeholder(tf.int32, ())
             prepare = (RESIZE_FUNCTIONS[options.resize] if options.output_type == 'statistics'
@@ -113,8 +124,8 @@ class Decoder:
           prefetch: number of items that are decoded ahead.
 
         Yields:
-          Each item with its image, `[image_size, image_size, 3]` float32 in [-1, 1], or with an
-          `UnreadableImage`; with None if it is not an example.
+          Each item with its `DecodedImage`, or with an `UnreadableImage`; with None if it is not
+          an example.
 
         Raises:
           DatasetError: the storage of an image failed.
@@ -127,7 +138,7 @@ class Decoder:
         while pending:
             yield _wait(*pending.popleft())
 
-    def decode(self, example: Example) -> np.ndarray:
+    def decode(self, example: Example) -> DecodedImage:
         """Decodes one image in the calling thread.
 
         Raises:
@@ -141,7 +152,7 @@ class Decoder:
             return self._decoders.submit(lambda: self._decode_bytes(example, reading.result()))
         return self._decoders.submit(self.decode, example)
 
-    def _decode_bytes(self, example: Example, encoded: bytes) -> np.ndarray:
+    def _decode_bytes(self, example: Example, encoded: bytes) -> DecodedImage:
         problem = problem_with_pixels(encoded, self._options.max_pixels)
         if problem is not None:
             raise UnreadableImage(problem)
@@ -150,22 +161,12 @@ class Decoder:
         if not example.is_record if exif is None else exif:
             orientation = read_orientation(encoded)
         try:
-            image = self._run(encoded, orientation)
+            return DecodedImage(self._run(encoded, orientation), orientation > 1)
         except tf.errors.OpError as error:
             # The last line before the position in the graph is the reason.
             lines = error.message.split('\n\t [[')[0].strip().splitlines()
             raise UnreadableImage(
                 lines[-1].rstrip('.') if lines else 'it cannot be decoded') from None
-        if orientation > 1:
-            self._rotated.add(example.name)
-        return image
-
-    def was_rotated(self, name: str) -> bool:
-        """Whether a decoded image was rotated or flipped; to be asked once for each image."""
-        if name not in self._rotated:
-            return False
-        self._rotated.remove(name)
-        return True
 
 
 def _wait(item: Any, future: Future | None) -> tuple[Any, Any]:
@@ -193,7 +194,7 @@ class Worker:
         calibration_images = None
         if job.options.precision == 'int8':
             calibration_images = np.stack(
-                [self._decoder.decode(example) for example in job.calibration])
+                [self._decoder.decode(example).pixels for example in job.calibration])
         self._predictor = inference.load(
             checkpoint, batch_size=_MICRO_BATCH, num_threads=threads,
             calibration_images=calibration_images,
@@ -260,9 +261,9 @@ class Worker:
                 unreadable.append((item.name, str(image)))
                 progress(1)
                 continue
-            rotated += self._decoder.was_rotated(item.name)
+            rotated += image.is_rotated
             names.append(item.name)
-            batch.append(image)
+            batch.append(image.pixels)
             if len(batch) == options.batch_size:
                 predict_batch()
         return None

@@ -140,10 +140,12 @@ def expand_images(arguments: Iterable[str]) -> list[str]:
     Raises:
       DatasetError: no file matches a pattern, or standard input names none.
     """
+    from inception_slim.data.image_list import split_lines
+
     paths: list[str] = []
     for argument in arguments:
         if argument == '-':
-            listed = [os.fsdecode(line) for line in _split_lines(sys.stdin.buffer.read()) if line]
+            listed = [os.fsdecode(line) for line in split_lines(sys.stdin.buffer.read()) if line]
             if not listed:
                 raise DatasetError('Standard input is empty; write the path of an image in each '
                                    'line.')
@@ -156,13 +158,6 @@ def expand_images(arguments: Iterable[str]) -> list[str]:
         else:
             paths.append(argument)
     return paths
-
-
-def _split_lines(content: bytes) -> list[bytes]:
-    """Splits a list of paths, which ends each with NUL if it is of `find -print0`."""
-    if b'\0' in content:
-        return content.split(b'\0')
-    return content.replace(b'\r\n', b'\n').split(b'\n')
 
 
 _CHECKPOINT_FILE = re.compile(

@@ -40,11 +40,17 @@ def read_image_list(path: str) -> tuple[list[str], list[str] | None]:
     if path.lower().endswith('.csv'):
         names, labels = _read_table(path, content)
     else:
-        names = [os.fsdecode(line) for line in content.replace(b'\r\n', b'\n').split(b'\n')
-                 if line.strip()]
+        names = [os.fsdecode(line) for line in split_lines(content) if line.strip()]
     if not names:
         raise DatasetError(f'{path} lists no images; write the path of an image in each line.')
     return [os.path.join(os.path.dirname(path), name) for name in names], labels
+
+
+def split_lines(content: bytes) -> list[bytes]:
+    """Splits a list of paths, which ends each with NUL if it is of `find -print0`."""
+    if b'\0' in content:
+        return content.split(b'\0')
+    return content.replace(b'\r\n', b'\n').split(b'\n')
 
 
 def _read_table(path: str, content: bytes) -> tuple[list[str], list[str] | None]:

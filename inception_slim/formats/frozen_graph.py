@@ -228,12 +228,12 @@ def _structure_node(node: tf.NodeDef, nodes: Mapping[str, tf.NodeDef],
     if node.op in _CONVOLUTIONS:
         fused = [item.decode() for item in node.attr['fused_ops'].list.s]
         functions = [item.lower() for item in fused if item in _ACTIVATIONS]
-        return Node('conv', inputs[:1], strides=_spatial(node, 'strides'),
-                    dilations=_spatial(node, 'dilations'), padding=_padding(node), layout=layout,
-                    function=functions[0] if functions else 'linear')
+        return Node('conv', inputs[:1], strides=spatial_sides(node, 'strides'),
+                    dilations=spatial_sides(node, 'dilations'), padding=_padding(node),
+                    layout=layout, function=functions[0] if functions else 'linear')
     if node.op in _POOLS:
-        return Node(_POOLS[node.op], inputs[:1], _spatial(node, 'ksize'),
-                    _spatial(node, 'strides'), padding=_padding(node), layout=layout)
+        return Node(_POOLS[node.op], inputs[:1], spatial_sides(node, 'ksize'),
+                    spatial_sides(node, 'strides'), padding=_padding(node), layout=layout)
     if node.op in _ACTIVATIONS:
         return Node('activation', inputs, function=node.op.lower())
     if node.op in ('Concat', 'ConcatV2'):
@@ -266,7 +266,8 @@ def _value(nodes: Mapping[str, tf.NodeDef], name: str) -> np.ndarray | None:
     return tf.make_ndarray(node.attr['value'].tensor)
 
 
-def _spatial(node: tf.NodeDef, attribute: str) -> tuple[int, ...]:
+def spatial_sides(node: tf.NodeDef, attribute: str) -> tuple[int, ...]:
+    """Height and width of an attribute for four dimensions, such as `strides`."""
     sides = tuple(node.attr[attribute].list.i) or (1, 1, 1, 1)
     return sides[2:] if node.attr['data_format'].s == b'NCHW' else sides[1:3]
 

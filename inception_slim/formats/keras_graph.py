@@ -14,6 +14,7 @@ import re
 from typing import Any
 
 from inception_slim.errors import CheckpointError
+from inception_slim.formats.frozen_graph import spatial_sides
 from inception_slim.formats.object_checkpoint import layer_parameter
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -194,7 +195,8 @@ class _Translation:
             self._add('Activation', name, sources, activation=_ACTIVATIONS[node.op])
         elif node.op in _POOLS and node.attr['padding'].s in (b'SAME', b'VALID'):
             self._add(_POOLS[node.op], name, sources, data_format=layout,
-                      pool_size=_spatial(node, 'ksize'), strides=_spatial(node, 'strides'),
+                      pool_size=spatial_sides(node, 'ksize'),
+                      strides=spatial_sides(node, 'strides'),
                       padding=node.attr['padding'].s.decode().lower())
         elif node.op in _GLOBAL_POOLS and first_only and self._axes(inputs[1]) == [1, 2]:
             self._add(_GLOBAL_POOLS[node.op], name, sources, data_format='channels_last')
@@ -222,8 +224,8 @@ class _Translation:
         if node.attr['padding'].s not in (b'SAME', b'VALID'):
             return False
         self._add('Conv2D', name, sources, layer=layer, activation='linear', data_format=layout,
-                  kernel_size=None, strides=_spatial(node, 'strides'),
-                  dilation_rate=_spatial(node, 'dilations'),
+                  kernel_size=None, strides=spatial_sides(node, 'strides'),
+                  dilation_rate=spatial_sides(node, 'dilations'),
                   padding=node.attr['padding'].s.decode().lower())
         return True
 
@@ -387,9 +389,3 @@ class _Translation:
         mean = second if first == inverse else first
         return (inverse in (first, second) and self._parameter(mean) == (layer, 'moving_mean')
                 and self._is_parameter(beta, layer, 'beta', 0))
-
-
-def _spatial(node: tf.NodeDef, attribute: str) -> list[int]:
-    """Height and width of an attribute for four dimensions."""
-    sides = list(node.attr[attribute].list.i) or [1, 1, 1, 1]
-    return sides[2:] if node.attr['data_format'].s == b'NCHW' else sides[1:3]

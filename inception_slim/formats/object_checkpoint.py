@@ -47,16 +47,16 @@ def slim_weights(file: TFCheckpoint, path: str, version: str) -> ImportedWeights
 
 def keras_layers(file: TFCheckpoint) -> dict[str, Layer]:
     """Returns the layers of a Keras model by name; empty if there is no convolution."""
-    # Optimizers name their variables after the model's, such as `Adam/m/conv2d/kernel`.
-    shortest: dict[str, str] = {}
-    for name in sorted(_variables(file), key=lambda name: (name.count('/'), name)):
-        if (parsed := layer_parameter(name)) and file.dtypes[_variables(file)[name][0]].is_floating:
-            shortest.setdefault('/'.join(parsed), name)
+    # Optimizers name their variables after the model's, such as `Adam/m/conv2d/kernel`: the
+    # shortest name is the model's.
+    variables = _variables(file)
     layers: dict[str, Layer] = {}
-    for short, name in shortest.items():
-        layer, parameter = short.split('/')
-        layers.setdefault(layer, Layer(layer, {})).values[parameter] = _tensor(
-            file, name, _variables(file)[name])
+    for name in sorted(variables, key=lambda name: (name.count('/'), name)):
+        if (parsed := layer_parameter(name)) and file.dtypes[variables[name][0]].is_floating:
+            layer, parameter = parsed
+            values = layers.setdefault(layer, Layer(layer, {})).values
+            if parameter not in values:
+                values[parameter] = _tensor(file, name, variables[name])
     has_convolution = any(len(layer.values['kernel'].shape) == 4 for layer in layers.values()
                           if 'kernel' in layer.values)
     return layers if has_convolution else {}

@@ -127,19 +127,19 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     """Writes a folder with a layers model in the layers of Keras; see `registry.Writer`."""
     os.mkdir(path)
     model = keras_writer.keras_model(info, weights)
-    dtype = np.dtype(settings.precision)
+    dtype = np.dtype(_DTYPES[settings.precision])
     entries: list[dict[str, Any]] = []
-    values: list[np.ndarray] = []
+    parts: list[bytes] = []
     for layer in model.layers:
         for variable in layer.weights:
-            value = np.asarray(variable.numpy(), np.float32)
+            value = variable.numpy()
             entry: dict[str, Any] = {'name': f'{layer.name}/{variable.name}',
                                      'shape': list(value.shape), 'dtype': 'float32'}
-            if dtype != np.float32:
-                entry['quantization'] = {'dtype': dtype.name, 'original_dtype': 'float32'}
+            if settings.precision != 'float32':
+                entry['quantization'] = {'dtype': settings.precision, 'original_dtype': 'float32'}
             entries.append(entry)
-            values.append(value.astype(dtype))
-    content = b''.join(value.astype(value.dtype.newbyteorder('<')).tobytes() for value in values)
+            parts.append(value.astype(dtype).tobytes())
+    content = b''.join(parts)
     count = -(-len(content) // _SHARD_BYTES)
     shards = [SHARDS.replace('*', f'{number}of{count}') for number in range(1, count + 1)]
     for number, name in enumerate(shards):

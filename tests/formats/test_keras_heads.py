@@ -8,7 +8,6 @@ import helpers
 from helpers import GOLDEN, some_slow
 from inception_slim import checkpoint, cli, formats, inference
 from inception_slim.errors import CheckpointError
-from inception_slim.formats import keras_writer
 import keras
 from keras import layers
 import numpy as np
@@ -43,13 +42,6 @@ HEADS = {
         layers.BatchNormalization(), layers.Flatten(), layers.BatchNormalization(),
         layers.Dense(12, 'relu'), layers.Dense(5), layers.Softmax()],
 }
-
-
-@pytest.fixture(scope='module')
-def base():
-    """A narrow Inception V3 up to its last grid, with trained layers' ranges of values."""
-    model = keras_writer.keras_model(*checkpoint.read(ELEVEN))
-    return keras.Model(model.input, model.get_layer('PreLogits').input)
 
 
 def build(base, head):

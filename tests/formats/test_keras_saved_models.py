@@ -6,7 +6,6 @@ from golden.weights import images
 from helpers import GOLDEN, some_slow
 from inception_slim import checkpoint, inference
 from inception_slim.errors import CheckpointError
-from inception_slim.formats import keras_writer
 import keras
 from keras import layers
 import numpy as np
@@ -22,13 +21,6 @@ SAVERS = {
     'checkpoint': lambda model, path: tf.train.Checkpoint(model=model).save(f'{path}/model'),
 }
 EXACT = {'export': 'SavedModel of Keras', 'saved_model': 'SavedModel of Keras'}
-
-
-@pytest.fixture(scope='module')
-def base():
-    """A narrow Inception V3 up to its last grid."""
-    model = keras_writer.keras_model(*checkpoint.read(ELEVEN))
-    return keras.Model(model.input, model.get_layer('PreLogits').input)
 
 
 def build(base, head, prepare=lambda net: net):

@@ -191,8 +191,10 @@ class _ModelBuilder:
     def _weights(self, name: str, value: np.ndarray) -> str:
         if self._weights_dtype == np.float32:
             return self._constant(name, value)
+        from onnx import TensorProto
+
         self.add('Cast', [self._constant(f'{name}:stored', value, self._weights_dtype)], name,
-                 to=1)  # TensorProto.FLOAT
+                 to=TensorProto.FLOAT)
         return name
 
     def _constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
