@@ -2,14 +2,16 @@
 
 Random weights are set in the networks of torchvision, timm and keras.applications. Predictions of
 these networks are compared with those of this package for the files that the libraries saved, and
-exported files are loaded strictly by the libraries. The last part uses trained weights: the
-Inception V3 that the npm package `nsfwjs` ships for TensorFlow.js.
+exported files are loaded strictly by the libraries. TensorFlow runs the graphs of FaceNet and
+of `retrain.py`. One part uses trained weights: the Inception V3 that the npm package `nsfwjs` ships
+for TensorFlow.js.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import gzip
 import json
 import logging
 import os
@@ -27,6 +29,7 @@ import numpy as np
 
 # Before TensorFlow, beside which PyTorch cannot be loaded after.
 import timm  # isort: skip
+import facenet_pytorch  # isort: skip
 from inception_slim import _tf_logging  # noqa: E402
 import torch
 import torchvision
@@ -35,6 +38,14 @@ _tf_logging.import_tensorflow_quietly()
 import inception_slim  # noqa: E402
 from inception_slim import checkpoint, formats, inference  # noqa: E402
 from inception_slim.formats import frozen_graph  # noqa: E402
+from inception_slim.formats.name_maps import inception_2015_names  # noqa: E402
+import tensorflow.compat.v1 as tf  # noqa: E402
+import tf_slim as slim  # noqa: E402
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path.append(str(TESTS))
+from golden import graph_of_2015  # noqa: E402
+from golden.weights import weights_for  # noqa: E402
 
 CLOSE = 1e-4  # of the largest logit
 NSFWJS, TENSORFLOW_JS = 'nsfwjs@4.2.1', '@tensorflow/tfjs@4.22.0'
@@ -60,8 +71,8 @@ tf.loadLayersModel(tf.io.fromMemory({
 '''
 
 
-def images() -> np.ndarray:
-    return np.random.RandomState(0).uniform(-1, 1, (2, 299, 299, 3)).astype(np.float32)
+def images(side: int = 299) -> np.ndarray:
+    return np.random.RandomState(0).uniform(-1, 1, (2, side, side, 3)).astype(np.float32)
 
 
 def assert_close(title: str, actual: np.ndarray, expected: np.ndarray,
@@ -211,12 +222,150 @@ def check_keras(folder: str) -> None:
             np.array_equal(actual[name], value) for name, value in weights.items()))
 
 
+def check_keras_sigmoid(folder: str) -> None:
+    """Probabilities of classifiers that end in a sigmoid, as Keras predicts them."""
+    import keras
+
+    base = randomize_keras(keras.applications.InceptionV3(
+        weights=None, include_top=False, input_shape=(299, 299, 3)))
+    for classes, hidden in ((1, ()), (5, ()), (5, (64,))):
+        model = keras.Sequential([
+            keras.Input((299, 299, 3)), base, keras.layers.GlobalAveragePooling2D(),
+            *(keras.layers.Dense(units, activation='relu') for units in hidden),
+            keras.layers.Dense(classes, activation='sigmoid')])
+        expected = np.asarray(model(images(), training=False))
+        if classes == 1:
+            expected = np.concatenate([1 - expected, expected], axis=1)
+        title = f'Keras, {len(hidden)} hidden layers, {classes} outputs with a sigmoid'
+        for name in ('m.keras', 'm.h5', 'exported'):
+            path = os.path.join(folder, name)
+            if name == 'exported':
+                shutil.rmtree(path, ignore_errors=True)
+                model.export(path, verbose=False)
+            else:
+                model.save(path)
+            converted = os.path.join(folder, 'slim.ckpt')
+            checkpoint.convert(path, converted, overwrite=True)
+            for source, words in ((path, name), (converted, f'{name}, converted')):
+                with inference.load(source) as predictor:
+                    assert_close(f'{title}, {words}', predictor.predict(images()), expected)
+
+
+def run_graph(path: str, output: str, inputs: dict[str, object]) -> np.ndarray:
+    """The value of a tensor of a frozen graph, as TensorFlow computes it."""
+    definition = tf.GraphDef.FromString(Path(path).read_bytes())
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.import_graph_def(definition, name='')
+        return session.run(output, inputs)
+
+
+def golden_shapes(name: str) -> dict[str, list[int]]:
+    """The shapes of a network's variables in TensorFlow 1.15.5."""
+    with gzip.open(TESTS / 'golden' / f'{name}.json.gz', 'rt') as file:
+        variables = json.load(file)['inference']['variables']
+    return {variable: shape for variable, shape, *_ in variables}
+
+
+def write_retrained_2015(path: str) -> np.ndarray:
+    """Over the graph of December 2015, which takes images in [0, 255]."""
+    shapes = golden_shapes('inception_v3')
+    widths = {name: shapes[f'InceptionV3/{layer}/weights'][-1]
+              for layer, name in inception_2015_names().items() if not layer.startswith('Logits')}
+    with tf.Graph().as_default(), tf.Session() as session:
+        features, = tf.import_graph_def(graph_of_2015.draw(widths=widths), name='',
+                                        return_elements=['pool_3/_reshape:0'])
+        write_retrained(path, session, features)
+    return run_graph(path, 'final_result:0', {'ResizeBilinear:0': (images() + 1) * 127.5})
+
+
+def write_retrained_slim(path: str) -> np.ndarray:
+    """Over TF-Slim's network, as `inception_v3_2016_08_28_frozen.pb` has it."""
+    with tf.Graph().as_default(), tf.Session() as session, slim.arg_scope(
+            inception_slim.inception_v3_arg_scope()):
+        inputs = tf.placeholder(tf.float32, (None, 299, 299, 3), 'input')
+        inception_slim.inception_v3(inputs, num_classes=1001, is_training=False)
+        for variable in tf.model_variables():
+            variable.load(weights_for(variable.op.name, variable.shape.as_list()), session)
+        features = session.graph.get_tensor_by_name('InceptionV3/Logits/AvgPool_1a_8x8/AvgPool:0')
+        write_retrained(path, session, tf.squeeze(features, [1, 2]))
+    return run_graph(path, 'final_result:0', {'input:0': images()})
+
+
+def write_retrained(path: str, session: tf.Session, features: tf.Tensor) -> None:
+    """Adds the classifier of `retrain.py` to pooled features, and freezes the graph."""
+    features = tf.placeholder_with_default(features, (None, 2048),
+                                           'input/BottleneckInputPlaceholder')
+    with tf.variable_scope('final_training_ops'):
+        weights = tf.Variable(weights_for('head/weights', (2048, 5)), name='weights/final_weights')
+        biases = tf.Variable(weights_for('head/biases', (5,)), name='biases/final_biases')
+        with tf.name_scope('Wx_plus_b'):
+            logits = tf.matmul(features, weights) + biases
+    tf.nn.softmax(logits, name='final_result')
+    session.run([weights.initializer, biases.initializer])
+    Path(path).write_bytes(tf.graph_util.convert_variables_to_constants(
+        session, session.graph.as_graph_def(), ['final_result']).SerializeToString())
+
+
+def check_retrained(folder: str) -> None:
+    """Graphs of `retrain.py`, which TensorFlow itself runs."""
+    for name, write in (('2015', write_retrained_2015), ('slim', write_retrained_slim)):
+        path = os.path.join(folder, f'{name}.pb')
+        expected = write(path)
+        converted = os.path.join(folder, f'{name}.ckpt')
+        checkpoint.convert(path, converted)
+        for source in (path, converted):
+            with inference.load(source) as predictor:
+                assert_close(f'retrain.py over the network of {name}, {Path(source).suffix}',
+                             predictor.predict(images()), expected)
+
+
+def normalized(embeddings: np.ndarray) -> np.ndarray:
+    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+
+
+def check_facenet(folder: str) -> None:
+    torch.manual_seed(0)
+    network = randomize(facenet_pytorch.InceptionResnetV1(classify=True, num_classes=7))
+    network.classify = False
+    state = network.state_dict()
+    path = os.path.join(folder, 'facenet.pt')
+    torch.save(state, path)
+    pixels = (images(160) + 1) * 127.5
+    with torch.no_grad():
+        expected = network(facenet_pytorch.fixed_image_standardization(
+            torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy()))).numpy()
+    for engine in ('session', 'onnxruntime'):
+        with inference.load(path, engine=engine) as predictor:
+            assert_close(f'facenet-pytorch, embeddings, {engine}',
+                         normalized(predictor.features(images(160))), expected, 1e-5)
+    written = os.path.join(folder, 'written.pt')
+    formats.export(path, written, format='torch')
+    again = facenet_pytorch.InceptionResnetV1()
+    again.load_state_dict(torch.load(written, weights_only=True), strict=True)
+    assert_equal('facenet-pytorch, loaded strictly from an exported file', all(
+        torch.equal(value, again.state_dict()[key]) for key, value in state.items()
+        if not key.startswith('logits.') and not key.endswith('num_batches_tracked')))
+
+    frozen = os.path.join(folder, '20180402-114759.pb')
+    with gzip.open(TESTS / 'golden' / 'facenet_graph.pb.gz') as file:
+        definition = tf.GraphDef.FromString(file.read())
+    shapes = golden_shapes('inception_resnet_v1')
+    for node in definition.node:
+        if node.op == 'Const' and node.name in shapes:
+            shape = [side.size for side in node.attr['value'].tensor.tensor_shape.dim]
+            node.attr['value'].tensor.CopyFrom(
+                tf.make_tensor_proto(weights_for(node.name, shape)))
+    Path(frozen).write_bytes(definition.SerializeToString())
+    expected = run_graph(frozen, 'embeddings:0', {
+        'input:0': images(160) * 127.5 / 128, 'phase_train:0': False})
+    with inference.load(frozen) as predictor:
+        assert_close("FaceNet's frozen graph with phase_train, embeddings",
+                     normalized(predictor.features(images(160))), expected, 1e-5)
+
+
 def check_tensorflow_js(folder: str) -> None:
     """Compares the features of trained, quantized weights with those of keras.applications."""
     import keras
-    import tensorflow.compat.v1 as tf
-    import tf_slim as slim
-
     packed = subprocess.run(['npm', 'pack', '--silent', NSFWJS], cwd=folder, check=True, text=True,
                             capture_output=True).stdout.split()[-1]
     inside = 'package/dist/models/inception_v3/'
@@ -308,13 +457,16 @@ def check_tensorflow_js_export(folder: str) -> None:
 
 
 def main() -> None:
-    parts = {'pytorch': check_pytorch, 'keras': check_keras, 'tensorflow-js': check_tensorflow_js,
+    parts = {'pytorch': check_pytorch, 'keras': check_keras, 'keras-sigmoid': check_keras_sigmoid,
+             'facenet': check_facenet, 'retrained': check_retrained,
+             'tensorflow-js': check_tensorflow_js,
              'tensorflow-js-export': check_tensorflow_js_export}
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('part', nargs='*', help=f'one of {", ".join(parts)} (default: all)')
     chosen = parser.parse_args().part or list(parts)
     warnings.simplefilter('ignore')
     logging.getLogger('absl').setLevel(logging.ERROR)  # Keras warns about HDF5
+    tf.logging.set_verbosity(tf.logging.ERROR)  # and TensorFlow about what it deprecates
     for part in chosen:
         if part not in parts:
             parser.error(f'unknown part {part!r}')

@@ -13,6 +13,8 @@ pytestmark = pytest.mark.acceptance
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'format_owners.py')
 
 
-@pytest.mark.parametrize('part', ['pytorch', 'keras', 'tensorflow-js', 'tensorflow-js-export'])
+@pytest.mark.parametrize('part', [
+    'pytorch', 'keras', 'keras-sigmoid', 'facenet', 'retrained', 'tensorflow-js',
+    'tensorflow-js-export'])
 def test_agrees_with_its_owner(part):
     assert subprocess.run([sys.executable, PROGRAM, part]).returncode == 0

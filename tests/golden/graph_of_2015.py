@@ -18,10 +18,11 @@ import tensorflow.compat.v1 as tf
 
 class Graph:
 
-    def __init__(self, channels, classes):
+    def __init__(self, channels, classes, widths):
         self.definition = tf.GraphDef()
         self.definition.versions.producer = 8
         self._channels = channels
+        self._widths = widths
         self._classes = classes
         self._depth = {}
 
@@ -51,7 +52,7 @@ class Graph:
 
     def conv(self, net, name, size, stride=1, padding='SAME'):
         height, width = size
-        out = self._channels
+        out = self._widths.get(name, self._channels)
         shape = (height, width, self._depth[net], out)
         self.constant(f'{name}/conv2d_params', weights_for(f'{name}/weights', shape))
         convolved = self.node(f'{name}/Conv2D', 'Conv2D', net, f'{name}/conv2d_params',
@@ -141,6 +142,12 @@ class Graph:
         return self.definition
 
 
-def draw(channels=4, classes=1008):
-    """A GraphDef from `ResizeBilinear:0`, `[N, 299, 299, 3]` in [0, 255], to `softmax/logits:0`."""
-    return Graph(channels, classes).build()
+def draw(channels=4, classes=1008, widths=None):
+    """A GraphDef from `ResizeBilinear:0`, `[N, 299, 299, 3]` in [0, 255], to `softmax/logits:0`.
+
+    Args:
+      channels: of every convolution.
+      classes: outputs of the classifier.
+      widths: the channels of some convolutions, by name.
+    """
+    return Graph(channels, classes, widths or {}).build()
