@@ -22,9 +22,9 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help bench bench-1.15 bench-restore bench-start bench-train bench-train-all bench-workers \
-    bench-input bench-bulk bench-script bench-models compare compare-all demo test test-slow \
-    test-engines test-oldest test-accuracy test-threads test-formats test-metrics test-bulk \
-    test-tf1-scripts test-training-accuracy test-training-faults test-workers slim-suite \
+    bench-input bench-fid bench-bulk bench-script bench-models compare compare-all demo test \
+    test-slow test-engines test-oldest test-accuracy test-threads test-formats test-metrics \
+    test-bulk test-tf1-scripts test-training-accuracy test-training-faults test-workers slim-suite \
     contrib-table lint docs clean
 
 help:  ## list the targets
@@ -53,6 +53,9 @@ bench-workers: $(INSTALLED)  ## time distributed training compared with one proc
 
 bench-input: $(INSTALLED)  ## time classifying a folder of JPEGs compared with the network alone
 	@.venv/bin/python -m scripts.benchmarks.input $(ARGS)
+
+bench-fid: $(METRICS)  ## time FID of folders compared with two other programs (minutes)
+	@.venv/bin/python -m scripts.benchmarks.fid $(ARGS)
 
 bench-bulk: $(BULK)  ## time bulk compared with classify, and its memory (minutes)
 	@.venv/bin/python -m scripts.benchmarks.bulk $(ARGS)

@@ -6,6 +6,7 @@ load has less effect.
 """
 
 import argparse
+from collections.abc import Callable
 import os
 import statistics
 import sys
@@ -24,10 +25,12 @@ from tqdm import tqdm
 from scripts.benchmarks._common import random_checkpoint
 
 
-def write_images(folder: str, count: int, width: int, height: int) -> list[str]:
+def write_images(folder: str, count: int, width: int, height: int,
+                 encode: Callable[..., tf.Tensor] = tf.io.encode_jpeg, seed: int = 0) -> list[str]:
     """Writes images with edges and noise, so that their files are as large as photos."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     os.makedirs(folder)
+    suffix, options = ('.jpg', {'quality': 90}) if encode is tf.io.encode_jpeg else ('.png', {})
     files = []
     for number in range(count):
         layers = []
@@ -36,10 +39,9 @@ def write_images(folder: str, count: int, width: int, height: int) -> list[str]:
             rows = np.arange(height) * patches // height
             layers.append(coarse[rows][:, np.arange(width) * patches // width])
         image = np.mean(layers, axis=0) + random.normal(0, 4, (height, width, 3))
-        files.append(os.path.join(folder, f'{number:05d}.jpg'))
+        files.append(os.path.join(folder, f'{number:05d}{suffix}'))
         with open(files[-1], 'wb') as file:
-            file.write(tf.io.encode_jpeg(np.clip(image, 0, 255).astype(np.uint8), quality=90)
-                       .numpy())
+            file.write(encode(np.clip(image, 0, 255).astype(np.uint8), **options).numpy())
     return files
 
 

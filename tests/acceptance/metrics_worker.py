@@ -9,40 +9,10 @@ import json
 import sys
 
 from cleanfid import fid as clean_fid
+from fid_programs import prepare, write_weights
 from pytorch_fid import fid_score, inception
-import scipy.linalg
 import torch
 import torch_fidelity
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-
-def write_weights(path: str) -> None:
-    """Writes random weights with the PyTorch names of the Inception network of 2015."""
-    torch.manual_seed(0)
-    # The library cannot build its network without a file of weights.
-    load, torch.nn.Module.load_state_dict = torch.nn.Module.load_state_dict, lambda *_, **__: None
-    try:
-        torch.save({}, path)
-        network = FeatureExtractorInceptionV3('random', ['2048'],
-                                              feature_extractor_weights_path=path)
-    finally:
-        torch.nn.Module.load_state_dict = load
-    for name, value in network.state_dict().items():
-        if value.ndim == 4:
-            torch.nn.init.normal_(value, std=(2 / value[0].numel()) ** 0.5)
-        elif name.endswith('bn.weight') or name.endswith('running_var'):
-            torch.nn.init.uniform_(value, 0.6, 1.6)
-        elif name.endswith(('bn.bias', 'running_mean')):
-            torch.nn.init.normal_(value, std=0.1)
-    torch.save(network.state_dict(), path)
-
-
-def restore_argument_of_sqrtm() -> None:
-    """Adds `disp` to SciPy's function, which pytorch-fid and clean-fid give: 1.18 removed it."""
-    sqrtm = scipy.linalg.sqrtm
-    # The second of two results is an estimate of the error, which both ignore.
-    scipy.linalg.sqrtm = lambda matrix, disp=True: (
-        sqrtm(matrix) if disp else (sqrtm(matrix), None))
 
 
 def torch_fidelity_metrics(weights: str, folders: list[str], subset: int) -> dict[str, float]:
@@ -77,9 +47,8 @@ def clean_fid_metrics(folders: list[str]) -> dict[str, float]:
 
 
 weights, subset, *folders = sys.argv[1:]
-restore_argument_of_sqrtm()
 write_weights(weights)
-inception.load_state_dict_from_url = lambda *_, **__: torch.load(weights, weights_only=True)
+prepare(weights)
 print(json.dumps({'torch-fidelity': torch_fidelity_metrics(weights, folders, int(subset)),
                   'pytorch-fid': pytorch_fid_metrics(folders),
                   'clean-fid': clean_fid_metrics(folders)}))

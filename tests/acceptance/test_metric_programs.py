@@ -15,6 +15,8 @@ from PIL import Image
 import pytest
 from sklearn.datasets import load_digits, load_sample_images
 
+BENCHMARKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), *2 * (os.pardir,), 'scripts',
+                          'benchmarks')
 pytestmark = pytest.mark.acceptance
 IMAGES = int(os.environ.get('METRIC_IMAGES', 100))  # in each folder
 # Relative; of precision and recall, one image.
@@ -56,7 +58,8 @@ def test_agrees_with_other_programs(tmp_path):
     # In a process of its own: torchvision cannot be loaded beside TensorFlow.
     worker = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'metrics_worker.py')
     process = subprocess.run([sys.executable, worker, weights, str(IMAGES // 2), *folders],
-                             stdout=subprocess.PIPE, check=True)
+                             stdout=subprocess.PIPE, check=True,
+                             env={**os.environ, 'PYTHONPATH': BENCHMARKS})
     failures = []
     for protocol, expected in json.loads(process.stdout.splitlines()[-1]).items():
         metrics = compute_metrics(weights, str(tmp_path / f'{protocol}.ckpt'), protocol, folders)
