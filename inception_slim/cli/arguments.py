@@ -79,14 +79,16 @@ def _suggestion(word: str, words: Iterable[str]) -> str:
 
 
 def add_options(parser: argparse.ArgumentParser, kind: type,
-                names: Collection[str] | None = None) -> None:
+                names: Collection[str] | None = None, *, only_given: bool = False) -> None:
     """Adds a command-line option for each field of an options dataclass that has a help text.
 
     Args:
       parser: the parser of a command.
       kind: the dataclass, whose fields `inception_slim.options.option` made.
       names: the fields to add; by default all.
+      only_given: whether the parsed arguments have only those that were given, without defaults.
     """
+    absent: dict[str, Any] = {'default': argparse.SUPPRESS} if only_given else {}
     for field in dataclasses.fields(kind):
         settings = field.metadata
         if not settings.get('text') or (names is not None and field.name not in names):
@@ -94,16 +96,16 @@ def add_options(parser: argparse.ArgumentParser, kind: type,
         flag = settings['flag'] or '--' + field.name.replace('_', '-')
         if isinstance(field.default, bool):
             parser.add_argument(flag, dest=field.name, help=settings['text'],
-                                action='store_false' if field.default else 'store_true')
+                                action='store_false' if field.default else 'store_true', **absent)
             continue
         if field.type == 'bool | None':
             parser.add_argument(flag, dest=field.name, help=settings['text'],
-                                action=argparse.BooleanOptionalAction)
+                                action=argparse.BooleanOptionalAction, **absent)
             continue
-        default = '' if field.default in (None, ()) else ' (%(default)s)'
+        default = '' if field.default in (None, ()) else f' ({field.default})'
         parse = settings['parse'] or (str if field.default is None else type(field.default))
         metavar = settings['metavar'] or ('X' if parse is float else 'N' if parse is int else None)
-        parser.add_argument(flag, dest=field.name, default=field.default,
+        parser.add_argument(flag, dest=field.name, **{'default': field.default, **absent},
                             type=_checked(parse, settings) if parse in (int, float) else parse,
                             choices=settings['choices'], metavar=metavar,
                             help=settings['text'] + default)

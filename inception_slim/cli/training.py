@@ -28,8 +28,13 @@ def train(arguments: argparse.Namespace) -> int | None:
     log = None if sys.stderr.isatty() or getattr(arguments, 'quiet', False) else (
         lambda line: print_line(line, sys.stderr if arguments.json else sys.stdout))
     try:
-        result = training.train(arguments.dataset, arguments.train_dir, log=log,
-                                **options_of(arguments, training.TrainingOptions))
+        options = options_of(arguments, training.TrainingOptions)
+        if arguments.resume:
+            result = training.resume(arguments.train_dir, arguments.dataset, log=log, **options)
+        elif arguments.dataset is None:
+            arguments.parser.error('give DATASET, or --resume for that of the run')
+        else:
+            result = training.train(arguments.dataset, arguments.train_dir, log=log, **options)
     except WorkerLostError as error:
         # The process is replaced or ended at once: TensorFlow's server cannot be stopped in any
         # other way, and TensorFlow may hang while it cleans up the interrupted session.
@@ -86,12 +91,16 @@ def _launch_workers(arguments: argparse.Namespace) -> int:
 def add(add_command: AddCommand) -> None:
     """Adds the commands."""
     added = add_command('train', train, 'train a network, or fine-tune a checkpoint')
-    added.add_argument('dataset', metavar='DATASET',
-                       help='a folder of TFRecords, or a folder with a sub-folder for each class')
+    added.add_argument('dataset', metavar='DATASET', nargs='?',
+                       help='a folder of TFRecords, a folder with a sub-folder for each class, or '
+                       'a .csv file of paths and labels')
     added.add_argument('--train-dir', required=True, metavar='DIR',
                        help='directory for checkpoints and summaries; training resumes from the '
                        'latest one')
-    add_options(added, training.TrainingOptions)
+    added.add_argument('--resume', action='store_true',
+                       help='use the dataset and the options of the run in DIR (training.json), '
+                       'but for those given')
+    add_options(added, training.TrainingOptions, only_given=True)
     add_json(added)
     added.add_argument('--workers', type=positive_int, metavar='N',
                        help='train in N processes on this machine, each with its share of the '

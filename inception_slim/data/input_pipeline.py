@@ -72,7 +72,7 @@ def batches(
       shuffle_buffer: the number of records in the shuffle buffer; image files are shuffled
         completely.
       part: `(index, count)` returns only this one of `count` equal parts of the images. Only the
-        TFRecords of this part are read.
+        TFRecords of this part are read. Each part distorts its images by random numbers of its own.
       max_pixels: an image with more pixels, all frames of a GIF together, is not decoded: it is
         unreadable.
       exif: rotate and flip images as their EXIF orientation says. None does so for image files and
@@ -93,6 +93,8 @@ def batches(
                            f'{count} workers; use fewer workers.')
     total = (dataset.num_examples * (index + 1) // count
              - dataset.num_examples * index // count)
+    if seed is not None:
+        seed += index << 32  # more than the steps by which seeds of resumed runs differ
     shuffle = {'seed': seed, 'reshuffle_each_iteration': True}
     if dataset.kind == 'folder':
         examples = tf.data.Dataset.from_tensor_slices(

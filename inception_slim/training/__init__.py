@@ -15,7 +15,11 @@ if TYPE_CHECKING:
         WorkerLostError as WorkerLostError,
     )
     from inception_slim.training.local_launcher import launch as launch
-    from inception_slim.training.loop import TrainResult as TrainResult, train as train
+    from inception_slim.training.loop import (
+        TrainResult as TrainResult,
+        resume as resume,
+        train as train,
+    )
     from inception_slim.training.options import (
         RetrainOptions as RetrainOptions,
         StepOptions as StepOptions,
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, {
         'local_launcher': 'launch',
-        'loop': 'TrainResult train',
+        'loop': 'TrainResult resume train',
         'options': 'RetrainOptions StepOptions TrainingOptions',
         'retrain': 'RetrainResult retrain',
         'step': 'TrainStep build_step',

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import contextlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 import os
 import signal
 import threading
@@ -21,10 +21,12 @@ from inception_slim.training.checkpoint_dir import CheckpointDir, ensure_writabl
 from inception_slim.training.distributed import WorkerGroup, join_cluster
 from inception_slim.training.journal import Journal
 from inception_slim.training.options import LearningOptions, TrainingOptions
+from inception_slim.training.run_file import StoredRun, read_run, write_run
 from inception_slim.training.step import build_step
 import tensorflow.compat.v1 as tf
 
 _MAX_CHECKPOINTS = 5
+_DEFAULT_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def train(
     checkpoint: str | os.PathLike | None = None,
     checkpoint_scope: str | None = None,
     exclude_scopes: Iterable[str] = (),
-    steps: int = 10000,
+    steps: int | None = None,
+    epochs: float | None = None,
     batch_size: int = 32,
     image_size: int | None = None,
     distort: bool = True,
@@ -113,14 +116,16 @@ def train(
       checkpoint: initial weights of the first run; None initializes randomly.
       checkpoint_scope: the network to use if `checkpoint` contains several.
       exclude_scopes: scopes that are not restored from `checkpoint`, such as 'Logits'.
-      steps: number of the last step, counted from the first run.
+      steps: number of the last step, counted from the first run; None means 10,000, or what
+        `epochs` makes.
+      epochs: how often all images of the dataset are used, instead of `steps`.
       batch_size: images per step for each clone of each worker.
       image_size: height and width of the input; None means the network's own.
       distort: augment the images; False preprocesses them as for evaluation.
       epochs_per_decay: epochs after which the learning rate decays.
       save_minutes: minutes between checkpoints; the last five are kept.
       summary_steps: steps between summaries, and between lines to `log`.
-      seed: seed of weights, dropout and order of the images.
+      seed: seed of weights, dropout, order and distortion of the images.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says; None does so for image files and
@@ -139,8 +144,43 @@ def train(
       CheckpointError: `checkpoint` cannot be read or does not match the network.
       DatasetError: the dataset cannot be read.
     """
-    options = build_options(TrainingOptions, locals(), TrainingError)
-    train_dir = os.fsdecode(train_dir)
+    return _run(dataset, os.fsdecode(train_dir), locals(), log, stored=False)
+
+
+def resume(
+    train_dir: str | os.PathLike,
+    dataset: str | os.PathLike | data.Dataset | None = None,
+    *,
+    log: Callable[[str], None] | None = None,
+    **options: Any,
+) -> TrainResult:
+    """Resumes the run in `train_dir` with its own options, from `training.json` in it.
+
+    Args:
+      train_dir: the folder of the run.
+      dataset: another dataset, of the same number of classes; None means that of the run.
+      log: called with a line of text now and then.
+      **options: options of `train` to change, such as `steps`.
+
+    Returns:
+      A `TrainResult`.
+
+    Raises:
+      TrainingError: there is no such file, an option contradicts the checkpoints (network,
+        depth_multiplier, min_depth); and as of `train`.
+      TypeError: `train` has no such option.
+    """
+    unknown = set(options).difference(option_names(TrainingOptions))
+    if unknown:
+        raise TypeError(f'train has no option {min(unknown)!r}')
+    return _run(dataset, os.fsdecode(train_dir), options, log, stored=True)
+
+
+def _run(dataset: str | os.PathLike | data.Dataset | None, train_dir: str,
+         given: Mapping[str, Any], log: Callable[[str], None] | None, *,
+         stored: bool) -> TrainResult:
+    """Trains with the given options; if `stored`, with those in `train_dir` where none is given."""
+    options = build_options(TrainingOptions, given, TrainingError)
     if is_remote(train_dir):
         raise TrainingError(
             f'train_dir must be a local folder, not {train_dir}; train into a local '
@@ -149,6 +189,16 @@ def train(
     with join_cluster(os.environ.get('TF_CONFIG'), _common_options(options),
                       timeout=options.worker_timeout, wait_minutes=options.worker_wait,
                       log=log) as workers:
+        if stored:
+            # The chief alone has the folder.
+            run = StoredRun(**workers.all_gather(lambda: asdict(
+                read_run(train_dir)) if workers.is_chief else {})[0])
+            options = build_options(TrainingOptions, run.merge(train_dir, given), TrainingError)
+            dataset = run.dataset if dataset is None else dataset
+        if dataset is None:
+            raise TrainingError(f'The dataset of the run in {train_dir} was no path; give it.')
+        if options.steps is not None and options.epochs is not None:
+            raise TrainingError('steps and epochs both say how long to train; give one of them.')
         inputs = _open_inputs(workers, dataset, train_dir, options)
         with tf.Graph().as_default(), _record_signals() as signals:
             trainer = Trainer(inputs, train_dir, options, workers, signals, log)
@@ -174,6 +224,7 @@ class _Inputs:
 
     Attributes:
       dataset: the images, with the record counts of all files.
+      source: the path of the dataset; None if it was given as an object.
       checkpoints: the chief's checkpoint directory; None in other workers.
       step: the step of the newest checkpoint, 0 without one.
       has_batch_norm: whether there is batch norm in the checkpoint to start from, if any.
@@ -181,6 +232,7 @@ class _Inputs:
     """
 
     dataset: data.Dataset
+    source: str | None
     checkpoints: CheckpointDir | None
     step: int
     has_batch_norm: bool
@@ -215,8 +267,13 @@ def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset,
     assert dataset is not None
     if dataset.kind == 'tfrecord' and dataset is not source:
         dataset = dataset.with_counts(workers.all_reduce_sum(dataset.counts))
-    return _Inputs(dataset, directory, *(
+    path = None if isinstance(source, data.Dataset) else _absolute(os.fsdecode(source))
+    return _Inputs(dataset, path, directory, *(
         results[0][name] for name in ('step', 'has_batch_norm', 'has_gammas')))
+
+
+def _absolute(path: str) -> str:
+    return path if is_remote(path) else os.path.abspath(path)
 
 
 class Trainer:
@@ -241,6 +298,8 @@ class Trainer:
         self._workers, self._signals, self._log = workers, signals, log
         self._network = registry.NETWORKS[options.network]
         self._images_per_step = options.batch_size * options.num_clones * workers.count
+        self._last_step = self._count_steps(options.epochs) if options.epochs is not None else (
+            options.steps or _DEFAULT_STEPS)
         self._unreadable: list[str] = []
         self._rotated: set[str] = set()
         self._checkpoint = inputs.checkpoints.newest if inputs.checkpoints else None
@@ -257,10 +316,9 @@ class Trainer:
         batch = self._batches.get_next()
         shared = as_dict(options, option_names(LearningOptions))
         shared['end_learning_rate'] = min(options.end_learning_rate, options.learning_rate)
-        steps_per_decay = (inputs.dataset.num_examples * options.epochs_per_decay
-                           / self._images_per_step)
         self._train = build_step(batch['image'], batch['label'], inputs.dataset.num_classes,
-                                 workers=workers, decay_steps=max(1, round(steps_per_decay)),
+                                 workers=workers,
+                                 decay_steps=self._count_steps(options.epochs_per_decay),
                                  use_batch_norm=inputs.has_batch_norm,
                                  batch_norm_scale=inputs.has_gammas, **shared)
         self._saver = tf.train.Saver(max_to_keep=_MAX_CHECKPOINTS, save_relative_paths=True)
@@ -277,6 +335,10 @@ class Trainer:
         self._end_requested = tf.placeholder_with_default(0.0, [])
         self._any_end_requested = workers.all_reduce_mean(self._end_requested)
         self._broadcast = workers.broadcast(tf.global_variables())
+
+    def _count_steps(self, epochs: float) -> int:
+        images = self._inputs.dataset.num_examples * epochs
+        return max(1, round(images / self._images_per_step))
 
     def _build_input(self) -> tf.data.Iterator:
         options, seed = self._options, self._options.seed
@@ -315,18 +377,20 @@ class Trainer:
                           'network is trained with biases instead')
             data.write_labels(os.path.join(self._train_dir, data.LABELS),
                               self._inputs.dataset.class_names, TrainingError)
+            write_run(self._train_dir, self._inputs.source, self._inputs.dataset.num_classes,
+                      options)
 
     def run(self, session: tf.Session) -> TrainResult:
         """Trains to the last step, a signal or an error; saves at intervals and at the end."""
         workers = self._workers
         start = self._step = self._saved_step = int(session.run(self._train.global_step))
         if workers.is_chief:
-            self._journal = Journal(self._train_dir, start, self._options.steps,
+            self._journal = Journal(self._train_dir, start, self._last_step,
                                     self._images_per_step, self._log)
         self._next_save = time.monotonic() + 60 * self._options.save_minutes
         stopping = False
         try:
-            while self._step < self._options.steps and not stopping:
+            while self._step < self._last_step and not stopping:
                 stopping = self._run_step(session)
                 self._save_if_due(session)
             if workers.is_chief and (self._saved_step != self._step or self._checkpoint is None):
@@ -339,13 +403,13 @@ class Trainer:
                 self._journal.close()
         return TrainResult(self._checkpoint, self._step, start,
                            None if self._loss is None else float(self._loss),
-                           self._step < self._options.steps, self._unreadable,
+                           self._step < self._last_step, self._unreadable,
                            len(self._rotated.difference(self._unreadable)))
 
     def _run_step(self, session: tf.Session) -> bool:
         """Runs one step; returns whether the run shall end after it."""
         number = self._step + 1
-        with_summary = number % self._options.summary_steps == 0 or number == self._options.steps
+        with_summary = number % self._options.summary_steps == 0 or number == self._last_step
         try:
             with self._workers.raise_on_worker_loss(session):
                 loss, summary, end_requested = session.run(

@@ -105,7 +105,9 @@ class TrainingOptions(LearningOptions):
       checkpoint_scope: the network to use if `checkpoint` contains several.
       exclude_scopes: scopes that are not restored from `checkpoint`, such as 'Logits' and
         'AuxLogits' if the dataset has other classes.
-      steps: number of the last step, counted from the start of the first run.
+      steps: number of the last step, counted from the start of the first run; None means 10,000,
+        or what `epochs` makes.
+      epochs: how often all images of the dataset are used, instead of `steps`.
       batch_size: images per step for each clone of each worker.
       image_size: height and width of the input in pixels; None means the network's own.
       distort: augment the images (crops, flips, colors; see `preprocessing.for_training`); False
@@ -113,8 +115,8 @@ class TrainingOptions(LearningOptions):
       epochs_per_decay: epochs between decays of the learning rate.
       save_minutes: minutes between checkpoints; the last five are kept.
       summary_steps: steps between summaries, and between lines to `log`.
-      seed: seed of weights, dropout and order of the images; the order is reproducible only as far
-        as tf.data's threads allow.
+      seed: seed of weights, dropout, order and distortion of the images. Two runs with the same one
+        have the same losses on the same machine.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says. None does so for image files and
@@ -135,7 +137,10 @@ class TrainingOptions(LearningOptions):
     exclude_scopes: Iterable[str] = option(
         (), 'scopes not to restore from the checkpoint, such as Logits,AuxLogits', metavar='A,B',
         parse=_parse_scopes)
-    steps: int = option(10_000, 'number of steps, including those of earlier runs', at_least=1)
+    steps: int | None = option(
+        None, 'number of steps, including those of earlier runs (10000)', at_least=1, parse=int)
+    epochs: float | None = option(
+        None, 'how often all images are used, instead of --steps', above=0, parse=float)
     batch_size: int = option(32, 'images per step for each clone of each worker', at_least=1)
     image_size: int | None = option(
         None, "height and width of the input in pixels (the network's own)", at_least=1, parse=int)

@@ -8,6 +8,7 @@ from inception_slim import data
 from inception_slim.data.dataset import Dataset
 from inception_slim.data.input_pipeline import _record_spans
 from inception_slim.errors import DatasetError
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -52,6 +53,19 @@ class TestParts:
                  for index in range(3)]
         assert sorted(sum(names, [])) == sorted(names_of(dataset))
         assert [len(part) for part in names] == [5, 6, 6]
+
+    def test_parts_distort_an_image_differently(self, records):
+        """All images are the same; the same seed gives a part the same images again."""
+        dataset = data.open_dataset(records)
+
+        def images(index):
+            return next(data.as_numpy_batches(lambda: data.batches(
+                dataset, 4, image_size=8, training=True, seed=1, part=(index, 3))))['image']
+
+        first = images(0)
+        np.testing.assert_array_equal(images(0), first)
+        for image in images(1):
+            assert np.abs(first - image).max(axis=(1, 2, 3)).min() > 0.01
 
     def test_reads_only_the_files_of_its_part(self, records, tmp_path):
         """The files of other parts need not exist."""

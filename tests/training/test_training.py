@@ -3,6 +3,7 @@
 All on the narrow network and small images: what counts is what is written, and when.
 """
 
+import json
 import os
 import re
 import shutil
@@ -171,6 +172,58 @@ class TestTrain:
         assert (after[name + '/RMSProp'] != before[name + '/RMSProp']).any()
 
 
+class TestResume:
+
+    def test_options_of_the_run(self, shallow_network, dataset, tmp_path):
+        """Half an epoch of 12 images is 1.5 steps of 4; then a third step with the same options."""
+        folder = tmp_path / 'dir'
+        options = {**shallow_network, 'image_size': 40}
+        first = training.train(dataset, folder, epochs=0.5, trainable_scopes=('Logits',), **options)
+        stored = json.loads((folder / 'training.json').read_text())
+        assert first.step == 2
+        assert (stored['dataset'], stored['num_classes']) == (str(dataset), 3)
+        assert stored['options'].items() >= {**options, 'epochs': 0.5, 'steps': None,
+                                             'trainable_scopes': ['Logits']}.items()
+        with pytest.raises(TrainingError, match="network is 'inception_v2' in .*training.json and "
+                                                "cannot become 'inception_v3'; give another"):
+            training.resume(folder, network='inception_v3')
+        second = training.resume(folder, steps=3)
+        assert (second.started_at, second.step) == (2, 3)
+        stored = json.loads((folder / 'training.json').read_text())['options']
+        assert stored.items() >= {**options, 'epochs': None, 'steps': 3}.items()
+        for name in ('a', 'b'):
+            (tmp_path / 'two' / name).mkdir(parents=True)
+            (tmp_path / 'two' / name / 'one.png').write_bytes(b'')
+        with pytest.raises(TrainingError, match='with 3 classes, not of inception_v2 with 2; give'):
+            training.resume(folder, tmp_path / 'two')
+
+    @pytest.mark.parametrize('content, message', [
+        (None, 'cannot be read .No such file or directory.; give the dataset and the options'),
+        ('[1]', 'is not a file of training options'), ('{', 'is not a file of training options')])
+    def test_no_options(self, tmp_path, content, message):
+        if content is not None:
+            (tmp_path / 'training.json').write_text(content)
+        with pytest.raises(TrainingError, match=message):
+            training.resume(tmp_path)
+
+    def test_unknown_option(self, tmp_path):
+        with pytest.raises(TypeError, match="train has no option 'stepz'"):
+            training.resume(tmp_path, stepz=3)
+
+
+def test_same_seed_gives_the_same_losses(shallow_network, dataset, tmp_path):
+    def losses(name, seed):
+        folder = tmp_path / name
+        training.train(dataset, folder, steps=3, **{**shallow_network, 'seed': seed})
+        events, = folder.glob('*tfevents*')
+        return [value.simple_value for event in tf.train.summary_iterator(str(events))
+                for value in event.summary.value if value.tag == 'losses/total']
+
+    first = losses('first', 5)
+    assert len(first) == 3 and losses('second', 5) == first
+    assert losses('third', 6) != first
+
+
 class TestFolder:
 
     def test_the_newest_that_is_whole(self, trained, tmp_path):
@@ -237,7 +290,8 @@ class TestFolder:
 
 
 @pytest.mark.parametrize('arguments, message', [
-    ({'steps': 0}, 'steps must be at least 1'),
+    ({'steps': 0}, 'steps must be at least 1'), ({'epochs': 0}, 'epochs must be greater than 0'),
+    ({'steps': 1, 'epochs': 1}, 'steps and epochs both say how long'),
     ({'network': 'resnet'}, 'network must be one of inception_v1, .*, not .resnet.'),
     ({'learning_rate': 0}, 'learning_rate must be greater than 0'),
     ({'label_smoothing': 1}, 'label_smoothing must be at least 0 and less than 1'),

@@ -127,11 +127,11 @@ def test_group_of_one_without_tf_config():
 @pytest.mark.slow
 def test_command_trains_and_resumes_with_workers_on_this_machine(dataset, tmp_path):
     folder = tmp_path / 'train'
-    for last in (2, 4):
+    commands = {2: train_command(dataset, folder), 4: ['train', '--train-dir', folder, '--resume']}
+    for last, command in commands.items():
         result = subprocess.run(
-            [sys.executable, '-m', 'inception_slim',
-             *train_command(dataset, folder, '--workers', '2', '--steps', str(last))],
-            capture_output=True, text=True)
+            [sys.executable, '-m', 'inception_slim', *command, '--workers', '2', '--steps',
+             str(last)], capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
         lines = [line for line in result.stdout.splitlines() if not line.startswith('Waiting')]
         if last == 4:
