@@ -77,12 +77,14 @@ def test_keeps_other_attributes(operation, name, value):
 
 
 @pytest.mark.parametrize('format', ['frozen', 'saved-model'])
+@pytest.mark.slow
 def test_exports_have_none(format, tmp_path):
     path = str(tmp_path / 'exported')
     formats.export(CHECKPOINT, path, format=format)
     assert not unknown_attributes(read(path))
 
 
+@pytest.mark.slow
 def test_files_of_scripts_have_none(tmp_path):
     os.symlink(os.path.join(GOLDEN, 'legacy_scripts'), tmp_path / 'data')
     process = fork_server.module('inception_slim', 'run', SCRIPTS['write_graphs'].path,

@@ -41,6 +41,7 @@ USER_CODE = '''
 '''
 
 
+@pytest.mark.slow
 def test_mypy_checks_user_code(tmp_path):
     path = tmp_path / 'user_code.py'
     path.write_text(textwrap.dedent(USER_CODE))

@@ -246,6 +246,7 @@ class TestInspect:
 
 class TestDiagnosis:
 
+    @pytest.mark.slow
     def test_outside_the_arg_scope(self):
         with tf.Graph().as_default(), tf.Session() as session:
             inception_slim.inception_v3(tf.zeros((1, 299, 299, 3)), **NARROW)
@@ -262,10 +263,12 @@ class TestDiagnosis:
                 r"num_classes=11, or .* exclude=\['Logits', 'AuxLogits'\]")
         checkpoint.restore(session, path_of('first_release'), exclude=['Logits', 'AuxLogits'])
 
+    @pytest.mark.slow
     def test_width(self):
         session, _, _ = network(depth_multiplier=0.1)
         refused(session, path_of('slim_v2'), r'another width .* about 0\.05 .* about 0\.1')
 
+    @pytest.mark.slow
     def test_aux_head(self, narrow, tmp_path):
         session, _, _ = network(create_aux_logits=False)
         restored = checkpoint.restore(session, path_of('slim_v2'))
@@ -381,7 +384,7 @@ class TestDiagnosis:
 
 class TestDamage:
 
-    @pytest.mark.parametrize('name', some_slow(FILES, 2))
+    @pytest.mark.parametrize('name', some_slow(FILES, 1))
     def test_truncated_or_flipped(self, request, tmp_path, name):
         session = request.getfixturevalue('with_gammas' if name == 'gamma' else 'narrow')[0]
         checkpoint.restore(session, path_of(name))
@@ -414,7 +417,7 @@ class TestDamage:
 
 class TestConvert:
 
-    @pytest.mark.parametrize('name', PLAIN)
+    @pytest.mark.parametrize('name', some_slow(PLAIN, 2))
     @pytest.mark.parametrize('use_ema', [False, True])
     def test_golden(self, tmp_path, golden, narrow, name, use_ema):
         if use_ema and name not in ('trained', 'first_release'):
@@ -471,6 +474,7 @@ class TestConvert:
         with pytest.raises(CheckpointError, match='incomplete: the layer Mixed_6c/Branch_1'):
             checkpoint.convert(path, tmp_path / 'new')
 
+    @pytest.mark.slow
     def test_killed_at_any_moment(self, tmp_path):
         code = textwrap.dedent('''
             import os, sys

@@ -419,6 +419,7 @@ DRAWN = {'scope': SCOPES, 'classes': st.sampled_from([1, 2, 11, 1000, 1001, 1500
 
 @settings(max_examples=2, deadline=None, derandomize=True)
 @given(name=st.sampled_from(OF_1_15_5), **DRAWN)
+@pytest.mark.slow
 def test_save_inspect_convert_restore(tmp_path_factory, **drawn):
     round_trip(folder=tmp_path_factory.mktemp('saved'), **drawn)
 

@@ -55,6 +55,7 @@ def real_process(*argv, **streams):
 
 class TestStart:
 
+    @pytest.mark.slow
     def test_tensorflow_is_silent(self):
         done = real_process('inspect', FIRST_RELEASE)
         assert (done.returncode, done.stderr) == (0, '')

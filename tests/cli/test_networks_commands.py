@@ -18,6 +18,7 @@ from helpers import (
     golden_arrays,
     golden_graphs,
     softmax,
+    some_slow,
     thin,
     write_golden_checkpoint,
 )
@@ -32,7 +33,7 @@ import tensorflow.compat.v1 as tf
 
 NARROW = ('inception_v1', 'inception_v2')
 FULL_WIDTH = ('inception_v4', 'inception_resnet_v2')
-FAMILY = [*NARROW, *(pytest.param(name, marks=pytest.mark.slow) for name in FULL_WIDTH)]
+FAMILY = some_slow([*NARROW, *FULL_WIDTH], 1)
 
 
 real_load = inference.load

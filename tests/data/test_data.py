@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 import sys
 
+from helpers import some_slow
 from inception_slim import data
 from inception_slim.data import DatasetError, filesystem, preprocessing
 from inception_slim.errors import CheckpointError
@@ -266,7 +267,7 @@ class TestBatches:
         np.testing.assert_array_equal(result[0]['image'][1],
                                       preprocessing.for_evaluation(drawing(3), SIZE))
 
-    @pytest.mark.parametrize('kind', ['folder', 'records'])
+    @pytest.mark.parametrize('kind', some_slow(['folder', 'records'], 1))
     def test_training(self, request, kind):
         path, unreadable = request.getfixturevalue(kind), []
         dataset = data.open_dataset(path, 'train' if kind == 'records' else None)
@@ -282,7 +283,7 @@ class TestBatches:
         assert len(unreadable) == (kind == 'folder')
 
     @pytest.mark.parametrize('kind', ['folder', 'records'])
-    @pytest.mark.parametrize('maker', ['one_shot', 'initializable'])
+    @pytest.mark.parametrize('maker', some_slow(['initializable', 'one_shot'], 1))
     def test_in_a_graph(self, request, kind, maker):
         unreadable, dataset = [], data.open_dataset(request.getfixturevalue(kind),
                                              'train' if kind == 'records' else None)

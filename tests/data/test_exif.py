@@ -126,6 +126,7 @@ def predictor():
         yield loaded
 
 
+@pytest.mark.slow
 def test_functions_and_report(predictor, folder, tmp_path):
     turned, upright = (str(folder / 'a' / name) for name in ('turned.png', 'upright.png'))
     result = evaluation.features(predictor, [turned, upright])
@@ -153,6 +154,7 @@ def test_predictor_rotates_files_and_pil_images(predictor, folder):
         np.testing.assert_array_equal(stored.predict(Image.open(turned)), expected)
 
 
+@pytest.mark.slow
 def test_command_line(folder, capsys):
     arguments = ['classify', CHECKPOINT, str(folder / 'a'), '--csv', '-']
     assert cli.main(arguments) == 0

@@ -92,6 +92,7 @@ def test_large_images_are_named_by_bulk(folder, tmp_path):
     assert 'it has 400,000,000 pixels' in (tmp_path / 'out' / '_unreadable.csv').read_text()
 
 
+@pytest.mark.slow
 def test_limit_is_an_option(predictor, folder, tmp_path):
     good = folder / 'good.png'
     assert not evaluation.classify(predictor, good, max_pixels=600).unreadable

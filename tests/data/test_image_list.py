@@ -63,6 +63,7 @@ def test_dataset(folder):
         data.open_dataset(write(table, 'file,label\none.png,ant\n'), 'train')
 
 
+@pytest.mark.slow
 def test_commands(folder, capsys):
     table = write(folder / 'set.csv', 'path,label\n' + ''.join(
         f'one.png,{name}\n' for name in 'abcde'))

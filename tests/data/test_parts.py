@@ -3,6 +3,7 @@
 import os
 
 from golden.weights import drawings
+from helpers import some_slow
 from hypothesis import given, settings, strategies as st
 from inception_slim import data
 from inception_slim.data.dataset import Dataset
@@ -46,7 +47,7 @@ class TestParts:
         sizes = [len(part) for part in records]
         assert max(sizes) - min(sizes) <= 1
 
-    @pytest.mark.parametrize('training', [False, True])
+    @pytest.mark.parametrize('training', some_slow([True, False], 1))
     def test_parts_of_tfrecords_are_disjoint_and_complete(self, records, training):
         dataset = data.open_dataset(records)
         names = [names_of(dataset, part=(index, 3), training=training, distort=False)

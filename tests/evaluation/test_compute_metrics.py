@@ -132,6 +132,7 @@ class TestManifold:
 
 class TestInputs:
 
+    @pytest.mark.slow
     def test_arrays_equal_files(self, folder, predictor):
         results = [evaluation.compute_metrics(
             predictor, folder / f'samples{suffix}', folder / f'reference{suffix}',
@@ -337,6 +338,7 @@ class TestProtocols:
         # With biases; the narrow network has almost none.
         assert results['tfgan'].inception_score != results['adm'].inception_score
 
+    @pytest.mark.slow
     def test_command(self, folder):
         process = fork_server.command('metrics', NARROW, str(folder / 'samples'),
                                       str(folder / 'reference.npz'), '--protocol', 'ttur')

@@ -162,6 +162,7 @@ class TestClassify:
         assert set(names[1:1001]) == {name for _, name in data.imagenet_classes()}
         assert resolve_class_names(info, 'imagenet') == (names, None)
 
+    @pytest.mark.slow
     def test_moving_averages(self, folder):
         plain, averaged = (evaluation.classify(AVERAGED, folder / '0', use_ema=use_ema)
                            for use_ema in (False, True))
@@ -292,6 +293,7 @@ class TestEvaluate:
         assert ("label 0 of the dataset, 'background', is not a class of the checkpoint"
                 in found.warning)
 
+    @pytest.mark.slow
     def test_int8(self, folder):
         """Calibrated on the images themselves."""
         exact = evaluation.evaluate(ELEVEN, folder)
@@ -345,6 +347,7 @@ class TestCommands:
             return code, printed.out, printed.err
         return calling
 
+    @pytest.mark.slow
     def test_classify(self, folder, tmp_path):
         (tmp_path / 'labels.txt').write_text('\n'.join(f'{n}:name {n}' for n in range(11)))
         done = fork_server.command('classify', ELEVEN, folder / '0', folder / '1', '--top', 2,

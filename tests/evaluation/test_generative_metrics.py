@@ -204,6 +204,7 @@ def test_running_moments_use_constant_memory():
     assert peak(200) - before < 4 * unit  # 200 batches are 12 MiB
 
 
+@pytest.mark.slow
 def test_loaded_predictor(folders, tmp_path):
     first = folders / 'first'
     with inference.load(NARROW) as predictor:
@@ -218,6 +219,7 @@ def test_loaded_predictor(folders, tmp_path):
     assert score.mean == evaluation.inception_score(NARROW, first, splits=4).mean
 
 
+@pytest.mark.slow
 def test_commands(folders, tmp_path):
     done = fork_server.command('fid-statistics', NARROW, folders / 'first', '--output',
                                tmp_path / 'first.npz')

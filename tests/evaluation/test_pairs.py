@@ -86,6 +86,7 @@ class TestCommand:
         (tmp_path / 'pairs.txt').write_text('10\t2\n' + block * 10 + 'Cy 1 7\n')
         return tmp_path
 
+    @pytest.mark.slow
     def test_evaluate_pairs(self, faces, capsys):
         arguments = ['evaluate', SLIM_V2, str(faces / 'faces'), '--pairs', str(faces / 'pairs.txt')]
         assert cli.main([*arguments, '--json']) == 0

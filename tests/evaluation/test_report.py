@@ -192,6 +192,7 @@ class TestPage:
                   for row, column in np.argwhere(counts)}
         assert shown_cells == expected
 
+    @pytest.mark.slow
     def test_size_of_the_examples_is_bounded(self, tmp_path):
         """Examples of all cells, more of those with high counts."""
         result, examples, *_ = random_evaluation(3_000, 12, noise(20, 96), margin=2)
@@ -290,6 +291,7 @@ class TestFunctions:
             with pytest.raises(InceptionSlimError, match='give report too'):
                 call('nowhere', 'nothing', heatmap=True)
 
+    @pytest.mark.slow
     def test_an_error_leaves_an_old_report_unchanged(self, digits, tmp_path):
         (tmp_path / 'a.html').write_text('old')
         (tmp_path / 'unreadable.png').write_bytes(b'no image')

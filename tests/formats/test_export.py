@@ -99,6 +99,7 @@ class TestFormats:
                                    atol=tolerance)
 
     @pytest.mark.filterwarnings(r'ignore:\s*Warning. tf.lite.Interpreter is deprecated')
+    @pytest.mark.slow
     def test_tflite_int8_with_a_thousand_similar_probabilities(self, tmp_path):
         """A probability of one in a thousand is less than the step of an int8 probability."""
         write_wide_classifier(tmp_path / 'model.ckpt', 0.05)
@@ -107,6 +108,7 @@ class TestFormats:
         assert result.same_top1 >= 0.8 * result.images == 0.8 * 16
 
     @pytest.mark.filterwarnings(r'ignore:\s*Warning. tf.lite.Interpreter is deprecated')
+    @pytest.mark.slow
     def test_int8_that_predicts_other_classes_is_written_only_if_accepted(self, tmp_path):
         write_wide_classifier(tmp_path / 'model.ckpt', 1e-7)  # as good as equal probabilities
         arguments = {'format': 'tflite', 'precision': 'int8',

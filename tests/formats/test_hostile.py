@@ -369,6 +369,7 @@ class TestKeras:
         assert_refused(tmp_path / 'model.h5', 'has more groups than any supported network')
 
     @pytest.mark.parametrize('in_zip', [False, True])
+    @pytest.mark.slow
     def test_ends_reading_that_does_not_end(self, tmp_path, monkeypatch, in_zip):
         """In a heap of attributes, an empty space of 0 bytes, which the library skips for ever."""
         monkeypatch.setattr(hdf5, 'TIME_LIMIT', 1.0)
@@ -555,7 +556,8 @@ def good(tmp_path_factory):
 
 
 @pytest.mark.parametrize('name', ['model.pth', 'model.safetensors', 'model.pb', 'model.keras',
-                                  'model.onnx', 'model.h5', 'model.tar.gz'])
+                                  'model.onnx', 'model.tar.gz',
+                                  pytest.param('model.h5', marks=pytest.mark.slow)])
 def test_damaged_and_truncated(good, tmp_path, name):
     """Damage anywhere gives a one-line CheckpointError or goes unnoticed; no other error."""
     content = (good / name).read_bytes()

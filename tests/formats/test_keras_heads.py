@@ -207,6 +207,7 @@ def test_exports(base, head, format, tmp_path):
                 np.testing.assert_allclose(weights[name], expected[name], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_models_in_memory(base, tmp_path):
     model = build(base, HEADS['average-relu-sigmoid']())
     expected = answers(model)

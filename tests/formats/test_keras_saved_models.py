@@ -116,6 +116,7 @@ def keras_checkpoint(base, folder, activation='softmax'):
     return model
 
 
+@pytest.mark.slow
 def test_checkpoints_predict_as_keras(base, tmp_path):
     model = keras_checkpoint(base, tmp_path / 'run')
     for path in ('run', 'run/model-1', 'run/model-1.index'):
@@ -128,6 +129,7 @@ def test_checkpoints_predict_as_keras(base, tmp_path):
     assert_predicts(tmp_path / 'slim.ckpt', model)
 
 
+@pytest.mark.slow
 def test_refuses_two_layers_of_one_name(base, tmp_path):
     """Which of them belongs to the network is not known."""
     name = next(layer.name for layer in base.layers if 'BatchNorm' in layer.name)

@@ -539,6 +539,7 @@ class TestArchives:
 
 class TestRestoring:
 
+    @pytest.mark.slow
     def test_warns_of_different_pooling(self, tmp_path, narrow):
         checkpoint.convert(SLIM_V2, tmp_path / 'slim', pooling='padded')
         with pytest.warns(UserWarning, match="pooling='padded' and the graph has 'average'"):

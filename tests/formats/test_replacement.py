@@ -92,6 +92,7 @@ def test_convert_replaces_only_regular_files(tmp_path, name, kind):
     assert os.listdir(tmp_path) == [name]
 
 
+@pytest.mark.slow
 def test_export_replaces_only_its_own(tmp_path):
     def export(path):
         formats.export(SOURCES[0], path, format='frozen', overwrite=True)

@@ -121,6 +121,7 @@ class TestFile:
 
 class TestPredictors:
 
+    @pytest.mark.slow
     def test_second_load_does_not_calibrate(self, tmp_path, calibrations):
         first = int8_logits(calibration_images=images(4), cache=tmp_path)
         again = int8_logits(calibration_images=images(4), cache=tmp_path)

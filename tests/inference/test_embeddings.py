@@ -93,6 +93,7 @@ class TestCommands:
         Image.new('RGB', (160, 160), (40, 90, 200)).save(tmp_path / 'faces' / '2.png')
         return tmp_path
 
+    @pytest.mark.slow
     def test_features(self, folder, monkeypatch, capsys):
         """Whole images, prewhitened because the embedding has 128 numbers; at length 1."""
         thin(monkeypatch)

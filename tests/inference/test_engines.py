@@ -169,6 +169,7 @@ class TestSelection:
         load('float32', 'session').close()
 
 
+@pytest.mark.slow
 def test_command_line_uses_engine_and_cache(tmp_path, capsys):
     from PIL import Image
 

@@ -77,6 +77,7 @@ def test_results_that_overflow(tmp_path):
     assert not {'features.npy', 'frozen.pb'} & set(os.listdir(tmp_path))
 
 
+@pytest.mark.slow
 def test_classifiers_that_overflow(tmp_path):
     """The features are finite, but their logits are not."""
     reader = tf.train.load_checkpoint(SLIM_V2)

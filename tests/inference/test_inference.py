@@ -190,6 +190,7 @@ class TestRejected:
             inference.load(path_of('slim_v2'), use_ema=True)
 
 
+@pytest.mark.slow
 def test_prints_nothing_and_does_not_change_global_state_of_tensorflow():
     code = f'''
 from inception_slim._tf_logging import suppress_stderr

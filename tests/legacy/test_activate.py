@@ -5,6 +5,7 @@ import re
 import sys
 
 import fork_server
+import pytest
 
 DOCS = os.path.join(os.path.dirname(__file__), '..', '..', 'docs', 'scripts.md')
 
@@ -122,6 +123,7 @@ def test_deactivate_restores_the_state(tmp_path):
     ''', folder=str(tmp_path)) == '4 1 True\n'
 
 
+@pytest.mark.slow
 def test_documented_examples():
     """Compares each print in a ```python block with the comment after it."""
     with open(DOCS) as file:

@@ -6,6 +6,7 @@ Only the fastest of them; `make test-tf1-scripts` runs all. The reference output
 
 from acceptance import compare_with_tf1
 from acceptance.compare_with_tf1 import SCRIPTS, Output, compare
+from helpers import some_slow
 import pytest
 
 
@@ -14,10 +15,9 @@ def recorded():
     return compare_with_tf1.read_recorded()
 
 
-@pytest.mark.parametrize('name', [
-    'classify_image', 'estimator_tpu',
-    *(pytest.param(name, marks=pytest.mark.slow)
-      for name in ('warp_images', 'estimator_slim', 'estimator_canned', 'learn_experiment'))])
+@pytest.mark.parametrize('name', some_slow([
+    'classify_image', 'estimator_tpu', 'warp_images', 'estimator_slim', 'estimator_canned',
+    'learn_experiment'], 1))
 def test_prints_the_recorded_output(name, recorded):
     output = compare_with_tf1.run_here(SCRIPTS[name])
     result = compare(recorded[name], output)

@@ -67,6 +67,7 @@ class TestNets:
         with pytest.raises(ValueError, match='Name of network unknown resnet_v3'):
             nets_factory.get_network_fn('resnet_v3', 10)
 
+    @pytest.mark.slow
     def test_argument_order_is_that_of_research_slim(self, graph):
         images = tf.placeholder(tf.float32, (1, 299, 299, 3))
         with slim.arg_scope(inception.inception_v3_arg_scope()):
@@ -175,6 +176,7 @@ MISSING = '''
     '''
 
 
+@pytest.mark.slow
 def test_modules_that_are_not_here_are_named_where_they_are_used(tmp_path):
     (tmp_path / 'script.py').write_text(textwrap.dedent(MISSING))
     process = fork_server.module('inception_slim', 'run', 'script.py', folder=tmp_path)

@@ -230,6 +230,7 @@ estimators run on CPUs and GPUs only (use_tpu=False).
     assert process.stderr == ''
 
 
+@pytest.mark.slow
 def test_estimator_without_its_package_is_an_error(tmp_path):
     write(tmp_path / 'tensorflow_estimator.py', 'raise ModuleNotFoundError')
     write(tmp_path / 'script.py', '''
@@ -541,6 +542,7 @@ def test_graph_equals_that_of_the_library(tmp_path):
     assert output_of(run(tmp_path, 'script.py')) == plain.stdout
 
 
+@pytest.mark.slow
 def test_syntax_errors_show_the_script_only(tmp_path):
     (tmp_path / 'script.py').write_text('x = 1\ndef f(:\n')
     result = subprocess.run([sys.executable, '-m', 'inception_slim', 'run', 'script.py'],

@@ -24,6 +24,7 @@ from helpers import (
     load_golden_weights,
     quick_session,
     reference_variables,
+    some_slow,
     thin,
 )
 import inception_slim
@@ -76,7 +77,7 @@ def golden():
     return functools.cache(golden_graphs)
 
 
-@pytest.fixture(scope='module', params=FAMILY)
+@pytest.fixture(scope='module', params=some_slow(FAMILY, 1))
 def inference_graph(request):
     """(name, session with the golden weights, inputs, end points, description)."""
     graph, inputs, _, end_points, described = build_described(request.param, is_training=False)
@@ -93,8 +94,7 @@ class TestGraph:
         name, _, _, _, described = inference_graph
         check_graph(golden(name)['inference'], described)
 
-    @pytest.mark.parametrize('name', [
-        *OF_CONTRIB, *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILY[2:])])
+    @pytest.mark.parametrize('name', some_slow(FAMILY, 1))
     def test_training_graph_matches(self, golden, name):
         # The golden training graphs of V4 and Inception-ResNet V2 are without dropout.
         arguments = {} if name in OF_CONTRIB else {'dropout_keep_prob': 1.0}
@@ -396,6 +396,7 @@ class TestArguments:
             f'InceptionV2/{block}/Branch_3/Conv2d_0b_1x1/BatchNorm/FusedBatchNormV3'
             for block in ('Mixed_3b', 'Mixed_3c')]
 
+    @pytest.mark.slow
     def test_root_block_data_format_and_separable_convolution(self, graph):
         with slim.arg_scope(inception_slim.inception_v2_arg_scope()):
             net, end_points = inception_slim.inception_v2_base(
@@ -434,6 +435,7 @@ class TestArguments:
         dilated = [op.name for op in graph.get_operations() if op.type == 'SpaceToBatchND']
         assert len(dilated) == 5 and all('dilated/Repeat_1/block17_1/' in name for name in dilated)
 
+    @pytest.mark.slow
     def test_activation_of_the_residual_blocks(self, graph):
         inception_slim.inception_resnet_v2_base(tf.zeros((1, 75, 75, 3)), 'Mixed_6a',
                                                 activation_fn=tf.nn.relu6)
@@ -442,6 +444,7 @@ class TestArguments:
         assert sum('clip_by_value' in op.name and op.type == 'Maximum'
                    for op in graph.get_operations()) == 10
 
+    @pytest.mark.slow
     def test_get_network_fn(self, graph):
         network_fn = registry.get_network_fn('inception_v1', 11, weight_decay=0.5)
         assert network_fn.default_image_size == 224
@@ -490,8 +493,7 @@ class TestUse:
                                     or end_point == 'PreAuxLogits'][:len(end_points)]
         assert list(end_points)[-1] == final and net is end_points[final]
 
-    @pytest.mark.parametrize('name', [
-        *OF_CONTRIB, *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILY[2:])])
+    @pytest.mark.parametrize('name', some_slow(FAMILY, 1))
     def test_prints_and_warns_nothing(self, graph, name, monkeypatch, caplog, capfd):
         thin(monkeypatch)
         with warnings.catch_warnings(record=True) as caught:

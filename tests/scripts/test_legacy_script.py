@@ -20,6 +20,7 @@ print('all three')
 """
 
 
+@pytest.mark.slow
 def test_runs_one_step_for_each_command(tmp_path):
     script, output = tmp_path / 'script.py', tmp_path / 'output'
     script.write_text(SCRIPT)

@@ -67,6 +67,7 @@ def test_loss_is_that_of_tensorflow(images, result):
     assert result.loss == pytest.approx(losses[training_images].mean(), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_computes_the_features_once(images, result, monkeypatch):
     computed = []
     features = Predictor.features
@@ -118,6 +119,7 @@ def test_needs_folders_with_two_classes(images, tmp_path):
         training.retrain(tmp_path / 'one', TRAINED, tmp_path / 'out')
 
 
+@pytest.mark.slow
 def test_command(images, tmp_path):
     completed = subprocess.run(
         [sys.executable, '-m', 'inception_slim', 'retrain', str(images), '--from', TRAINED,

@@ -41,6 +41,7 @@ def trained(dataset, tmp_path_factory):
     return folder, done, lines
 
 
+@pytest.mark.slow
 def test_golden_steps():
     """Losses and variables of three steps; in float64, where rounding is some 1e-12 of them."""
     golden = golden_arrays('training_steps')

@@ -82,6 +82,7 @@ def test_batch_norm_uses_the_images_of_each_worker(tmp_path):
     np.testing.assert_array_equal(chief[weights], worker[weights])
 
 
+@pytest.mark.slow
 def test_two_clones_equal_one_network_with_all_images(single, tmp_path):
     clones, = run_steps(tmp_path, 0, num_clones=2, **TEN_STEPS)
     assert single['regularizers'] == clones['regularizers'] > 0
