@@ -184,6 +184,7 @@ class TestInputs:
                                            tmp_path / 'half.parquet', metrics=['fid'])
         assert any(line.startswith(note) for line in mixed.notes)
 
+    @pytest.mark.slow
     def test_streaming(self, folder, predictor):
         images = np.load(folder / 'samples.npz')['arr_0']
         accumulator = evaluation.MetricAccumulator(predictor, folder / 'reference.npz',

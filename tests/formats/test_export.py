@@ -120,8 +120,8 @@ class TestFormats:
                                 accept_loss=True, **arguments)
         assert result.same_top1 < 0.8 * 8 and (tmp_path / 'model.tflite').exists()
 
-    @pytest.mark.parametrize('name', [
-        pytest.param('slim_v2', marks=pytest.mark.slow), 'gamma'])
+    @pytest.mark.slow
+    @pytest.mark.parametrize('name', ['slim_v2', 'gamma'])
     def test_keras(self, tmp_path, golden, name):
         formats.export(path_of(name), tmp_path / 'model.keras', format='keras')
         model = tf2.keras.models.load_model(tmp_path / 'model.keras')
@@ -185,8 +185,8 @@ class TestFormats:
         for variable, value in actual.items():
             np.testing.assert_array_equal(value, weights[variable], err_msg=variable)
 
-    @pytest.mark.parametrize('precision', [
-        'float32', pytest.param('float16', marks=pytest.mark.slow)])
+    @pytest.mark.slow
+    @pytest.mark.parametrize('precision', ['float32', 'float16'])
     def test_tfjs(self, tmp_path, golden, monkeypatch, precision):
         """`make test-formats` loads such a folder with TensorFlow.js."""
         monkeypatch.setattr(tfjs, '_SHARD_BYTES', 100_000)
@@ -284,6 +284,7 @@ class TestErrors:
             assert (tmp_path / 'model.pb').read_text() == 'the one before'
 
 
+@pytest.mark.slow
 def test_export_command(tmp_path):
     def run(*arguments):
         return fork_server.module('inception_slim', 'export', *arguments)

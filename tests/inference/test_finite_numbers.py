@@ -46,6 +46,7 @@ def test_weights(tmp_path, name, value, message):
             read(path)
 
 
+@pytest.mark.slow
 def test_results_that_overflow(tmp_path):
     """All weights are finite, but what they give is not."""
     path = changed_checkpoint(tmp_path, {f'{LAYER}/BatchNorm/moving_mean': -3e38})

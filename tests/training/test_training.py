@@ -212,6 +212,7 @@ class TestResume:
             training.resume(tmp_path, stepz=3)
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_losses(shallow_network, dataset, tmp_path):
     def losses(name, seed):
         folder = tmp_path / name
