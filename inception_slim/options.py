@@ -12,6 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import dataclasses
 from typing import Any, TypeVar
 
+from inception_slim._optional import require
+from inception_slim.errors import InceptionSlimError
+
 _Options = TypeVar('_Options')
 
 
@@ -77,6 +80,22 @@ def check(name: str, value: Any, limits: Mapping[str, Any], error: type[Exceptio
         ('at least', at_least), ('greater than', above), ('at most', at_most),
         ('less than', below)) if bound is not None]
     raise error(f'{name} must be {" and ".join(bounds)}, but is {value:g}.')
+
+
+def parse_color(text: str | None) -> tuple[int, int, int] | None:
+    """Returns red, green and blue, 0 to 255, of a color as CSS writes it; None for None.
+
+    Raises:
+      InceptionSlimError: it is no color, or Pillow, which knows the names, is not installed.
+    """
+    if text is None:
+        return None
+    colors = require('PIL.ImageColor', 'A background', InceptionSlimError, extra='images')
+    try:
+        return colors.getrgb(text)[:3]
+    except (ValueError, AttributeError):
+        raise InceptionSlimError(f'background is {text!r}, which is no color; give a name such as '
+                                 'white, or #RRGGBB.') from None
 
 
 def as_dict(options: Any, names: Iterable[str] | None = None) -> dict[str, Any]:

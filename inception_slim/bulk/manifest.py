@@ -25,7 +25,7 @@ from inception_slim.data.name_list import to_csv_line
 from inception_slim.errors import DatasetError
 import tensorflow.compat.v1 as tf
 
-VERSION = 4
+VERSION = 5
 MANIFEST, WORK_UNITS = '_manifest.json', '_work_units.jsonl'
 _RECORD_NAME = re.compile(r'part-(\d+)-(\d+)(-end)?\.json')
 _CHUNK_BYTES = 2**20

@@ -19,6 +19,7 @@ from inception_slim.data.filesystem import (
     read_url,
     wrap_io_errors,
 )
+from inception_slim.data.image_formats import UnreadableImage
 from inception_slim.data.input_pipeline import iterate
 from inception_slim.data.tfrecord import scan_record_lengths
 from inception_slim.errors import DatasetError, error_summary
@@ -50,10 +51,6 @@ class Example:
     error: str | None = None
     listed: bool = True
     is_record: bool = False
-
-
-class UnreadableImage(Exception):
-    """An image cannot be read; the message says why."""
 
 
 @dataclass(frozen=True)

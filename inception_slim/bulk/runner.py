@@ -12,10 +12,11 @@ from inception_slim import checkpoint as checkpoints
 from inception_slim.bulk.manifest import Manifest, checkpoint_sha256, open_or_resume
 from inception_slim.bulk.options import UNREADABLE, BulkOptions
 from inception_slim.bulk.output import Shard, open_output, require_pyarrow
-from inception_slim.bulk.readers import Columns, Example, UnreadableImage, read_examples
+from inception_slim.bulk.readers import Columns, Example, read_examples
 from inception_slim.bulk.sources import work_units
 from inception_slim.bulk.worker import Decoder, Job, Task, Worker
 from inception_slim.checkpoint.class_names import resolve_class_names
+from inception_slim.data.image_formats import UnreadableImage
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.generative import check_head
@@ -67,6 +68,7 @@ def run(
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
+    background: str | None = None,
     output_type: str = 'predictions',
     resize: str = 'original',
     format: str = 'parquet',
@@ -97,6 +99,8 @@ def run(
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says; None does so for image files and
         not for TFRecords.
+      background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
+        the transparency, as TensorFlow does.
       output_type: 'features', 'predictions', 'top5' or 'statistics'.
       resize: how images are resized for statistics; see `evaluation.compute_statistics`.
       format: 'parquet' or 'npy'.

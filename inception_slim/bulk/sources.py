@@ -23,13 +23,12 @@ from inception_slim.data.filesystem import (
     wrap_io_errors,
 )
 from inception_slim.data.image_folder import SUFFIXES
+from inception_slim.data.image_formats import HEADER_BYTES, image_format
 from inception_slim.data.image_list import LIST_SUFFIXES
 from inception_slim.data.tfrecord import RECORD_FILE
 from inception_slim.errors import DatasetError
 
 _IMAGE, _RECORDS, _PARQUET = 'image', 'tfrecord', 'parquet'
-_MAGIC = {b'PAR1': _PARQUET, b'\xff\xd8': _IMAGE, b'\x89PNG': _IMAGE, b'GIF8': _IMAGE,
-          b'BM': _IMAGE, b'RIFF': _IMAGE}
 _ADVICE = ('give images, TFRecord files, Parquet files, folders of these, or text files that list '
            'images')
 
@@ -148,8 +147,8 @@ def _list_file(path: str, size: int | None) -> Iterator[_File]:
         return
     if kind is None:
         with _open(path) as file:
-            head = file.read(4)
-        kind = next((item for magic, item in _MAGIC.items() if head.startswith(magic)), None)
+            head = file.read(HEADER_BYTES)
+        kind = _PARQUET if head.startswith(b'PAR1') else _IMAGE if image_format(head) else None
     if kind is None:
         raise DatasetError(f'{path} has no known file type; {_ADVICE} '
                            f'({", ".join(LIST_SUFFIXES)}).')

@@ -11,20 +11,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 import os
 from typing import Any, NamedTuple
+import warnings
 
 from inception_slim import data, inference
 from inception_slim.bulk.options import BulkOptions
 from inception_slim.bulk.output import Shard, serialize_shard, shard_name
 from inception_slim.bulk.readers import (
     Example,
-    UnreadableImage,
     WorkUnit,
     read_bytes,
     read_examples,
 )
-from inception_slim.data.exif import apply_orientation, read_orientation
+from inception_slim.data.exif import apply_orientation
 from inception_slim.data.filesystem import is_remote
-from inception_slim.data.image_header import problem_with_pixels
+from inception_slim.data.image_formats import FIRST_FRAME, UnreadableImage, to_decodable
 from inception_slim.errors import DatasetError
 from inception_slim.evaluation.generative import RESIZE_FUNCTIONS
 from inception_slim.evaluation.origin import origin_of
@@ -32,7 +32,7 @@ from inception_slim.inference import InferenceOptions
 from inception_slim.inference.cpu_features import available_cores
 from inception_slim.inference.engines.session import single_thread_config
 from inception_slim.nets import registry
-from inception_slim.options import as_dict, option_names
+from inception_slim.options import as_dict, option_names, parse_color
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -100,6 +100,8 @@ class Decoder:
     def __init__(self, network: registry.Network, threads: int, folder: str,
                  options: BulkOptions):
         self._folder, self._options = folder, options
+        self._background = parse_color(options.background)
+        self._has_warned = False
         with tf.Graph().as_default() as graph:
             encoded, orientation = tf.placeholder(tf.string, ()), tf.placeholder(tf.int32, ())
             prepare = (RESIZE_FUNCTIONS[options.resize] if options.output_type == 'statistics'
@@ -153,15 +155,15 @@ class Decoder:
         return self._decoders.submit(self.decode, example)
 
     def _decode_bytes(self, example: Example, encoded: bytes) -> DecodedImage:
-        problem = problem_with_pixels(encoded, self._options.max_pixels)
-        if problem is not None:
-            raise UnreadableImage(problem)
         exif = self._options.exif
-        orientation = 1
-        if not example.is_record if exif is None else exif:
-            orientation = read_orientation(encoded)
+        image = to_decodable(
+            encoded, max_pixels=self._options.max_pixels, background=self._background,
+            exif=not example.is_record if exif is None else exif)
+        if image.has_frames and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(f'{example.name} {FIRST_FRAME}.', stacklevel=2)
         try:
-            return DecodedImage(self._run(encoded, orientation), orientation > 1)
+            return DecodedImage(self._run(image.encoded, image.orientation), image.is_rotated)
         except tf.errors.OpError as error:
             # The last line before the position in the graph is the reason.
             lines = error.message.split('\n\t [[')[0].strip().splitlines()

@@ -164,8 +164,8 @@ def expand_images(arguments: Iterable[str]) -> list[str]:
 
 _CHECKPOINT_FILE = re.compile(
     r'.*\.(index|meta|ckpt.*|data-\d+-of-\d+|pb|h5|hdf5|keras|pth|pt|safetensors|onnx|xml|tflite)')
-_IMAGE_FILE = re.compile(r'.*\.(jpe?g?|png|gif|bmp|webp|npz|tfrecords?)|.*-\d{5}-of-\d{5}',
-                         re.IGNORECASE)
+_IMAGE_FILE = re.compile(r'.*\.(jpe?g?|a?png|gif|bmp|webp|tiff?|avif|hei[cf]|jxl|npz|tfrecords?)|'
+                         r'.*-\d{5}-of-\d{5}', re.IGNORECASE)
 
 
 def check_order(arguments: argparse.Namespace, images: Iterable[str]) -> None:

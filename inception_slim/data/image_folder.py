@@ -11,10 +11,11 @@ from inception_slim.data import filesystem
 from inception_slim.data.image_list import is_image_list, read_image_list
 from inception_slim.errors import DatasetError
 
-SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.gif', '.bmp', '.webp')
-# Images that TensorFlow does not decode.
-_OTHER_IMAGES = ('.tif', '.tiff', '.heic', '.heif', '.avif', '.jxl', '.jp2', '.svg', '.psd', '.tga',
-                 '.ico', '.ppm', '.pgm', '.pnm', '.exr', '.cr2', '.nef', '.arw', '.dng')
+SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.apng', '.gif', '.bmp', '.dib', '.webp',
+            '.tif', '.tiff', '.avif', '.heic', '.heif', '.jxl', '.jp2', '.j2k')
+# Images in formats that are not read.
+_OTHER_IMAGES = ('.svg', '.psd', '.tga', '.ico', '.ppm', '.pgm', '.pnm', '.exr', '.cr2', '.nef',
+                 '.arw', '.dng')
 
 
 def list_images(folder: str) -> list[str]:

@@ -1,11 +1,12 @@
 """The size of an encoded image, read from its header before memory is taken for its pixels.
 
-Sources: ITU T.81 (JPEG), W3C PNG, GIF89a, RFC 9649 (WebP), and Microsoft's BITMAPINFOHEADER.
+Sources: ITU T.81 (JPEG), W3C PNG, GIF89a, RFC 9649 (WebP), Microsoft's BITMAPINFOHEADER, and ISO
+18181 (JPEG XL).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import struct
 
 # The limit of Pillow, `Image.MAX_IMAGE_PIXELS`: 512 MiB of RGB.
@@ -40,7 +41,7 @@ def count_pixels(encoded: bytes) -> int:
     """
     width, height = image_size(encoded) or (0, 0)
     pixels = width * height
-    return max(pixels, _count_gif(encoded)) if encoded.startswith(_GIF) else pixels
+    return max(pixels, sum(_gif_frames(encoded))) if encoded.startswith(_GIF) else pixels
 
 
 def problem_with_pixels(encoded: bytes, max_pixels: int) -> str | None:
@@ -49,6 +50,25 @@ def problem_with_pixels(encoded: bytes, max_pixels: int) -> str | None:
     if pixels <= max_pixels:
         return None
     return f'it has {pixels:,} pixels, more than max_pixels, {max_pixels:,}'
+
+
+def count_frames(encoded: bytes) -> int:
+    """Returns the number of frames of a GIF or an animated PNG, of other images 1."""
+    if encoded.startswith(_GIF):
+        return sum(1 for _ in _gif_frames(encoded))
+    if not encoded.startswith(_PNG):
+        return 1
+    position = 8
+    try:
+        while True:  # acTL is before the first pixels
+            size, kind = struct.unpack_from('>I4s', encoded, position)
+            if kind == b'acTL':
+                return struct.unpack_from('>I', encoded, position + 8)[0]
+            if kind == b'IDAT':
+                return 1
+            position += 12 + size
+    except struct.error:
+        return 1
 
 
 def _jpeg_size(encoded: bytes) -> tuple[int, int] | None:
@@ -82,8 +102,8 @@ def _gif_size(encoded: bytes) -> tuple[int, int]:
     return width, height
 
 
-def _count_gif(encoded: bytes) -> int:
-    """The pixels of all frames."""
+def _gif_frames(encoded: bytes) -> Iterator[int]:
+    """The number of pixels of each frame."""
     def skip_blocks(position: int) -> int:
         while size := encoded[position]:
             position += 1 + size
@@ -92,7 +112,6 @@ def _count_gif(encoded: bytes) -> int:
     def skip_colors(flags: int) -> int:
         return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
-    frames = 0
     try:
         position = 13 + skip_colors(encoded[10])
         while encoded[position] in b'!,':
@@ -100,11 +119,10 @@ def _count_gif(encoded: bytes) -> int:
                 position = skip_blocks(position + 2)
                 continue
             width, height, flags = struct.unpack_from('<HHB', encoded, position + 5)
-            frames += width * height
+            yield width * height
             position = skip_blocks(position + 10 + skip_colors(flags) + 1)
     except (struct.error, IndexError):
         pass  # cut short: the decoder may take the frames so far
-    return frames
 
 
 def _webp_size(encoded: bytes) -> tuple[int, int] | None:
@@ -121,7 +139,45 @@ def _webp_size(encoded: bytes) -> tuple[int, int] | None:
     return width, height
 
 
-_GIF = b'GIF8'
+def _jxl_size(encoded: bytes) -> tuple[int, int] | None:
+    position = 0
+    if encoded[:1] == b'\0':  # in a box of a container
+        while True:
+            size, kind = struct.unpack_from('>I4s', encoded, position)
+            head = 16 if size == 1 else 8
+            if size == 1:
+                size, = struct.unpack_from('>Q', encoded, position + 8)
+            if kind in (b'jxlc', b'jxlp'):
+                position += head + (4 if kind == b'jxlp' else 0)
+                break
+            if size < head:  # the last box, or damage
+                return None
+            position += size
+    start = encoded[position:position + 11]  # the longest header has 68 bits
+    if not start.startswith(b'\xff\x0a') or len(start) < 11:
+        return None
+    bits = int.from_bytes(start[2:], 'little')
+
+    def read(count: int) -> int:
+        nonlocal bits
+        value = bits & (1 << count) - 1
+        bits >>= count
+        return value
+
+    def read_side() -> int:
+        return 8 * (1 + read(5)) if is_small else 1 + read((9, 13, 18, 30)[read(2)])
+
+    is_small = read(1)
+    height = read_side()
+    ratio = read(3)
+    if not ratio:
+        return read_side(), height
+    numerator, denominator = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
+    return height * numerator // denominator, height
+
+
+_GIF, _PNG = b'GIF8', b'\x89PNG\r\n\x1a\n'
 _SIZES: dict[bytes, Callable[[bytes], tuple[int, int] | None]] = {
-    b'\xff\xd8\xff': _jpeg_size, b'\x89PNG\r\n\x1a\n': _png_size, _GIF: _gif_size,
-    b'BM': _bmp_size, b'RIFF': _webp_size}
+    b'\xff\xd8\xff': _jpeg_size, _PNG: _png_size, _GIF: _gif_size,
+    b'BM': _bmp_size, b'RIFF': _webp_size,
+    b'\xff\x0a': _jxl_size, b'\0\0\0\x0cJXL \r\n\x87\n': _jxl_size}

@@ -15,10 +15,17 @@ import warnings
 from inception_slim._special_files import special_kind
 from inception_slim.data import preprocessing
 from inception_slim.data.dataset import Dataset
-from inception_slim.data.exif import apply_orientation, read_orientation
-from inception_slim.data.image_header import MAX_PIXELS, problem_with_pixels
+from inception_slim.data.exif import apply_orientation
+from inception_slim.data.image_formats import (
+    DAMAGED,
+    FIRST_FRAME,
+    UnreadableImage,
+    to_decodable,
+)
+from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.data.labels import LABELS
 from inception_slim.errors import DatasetError
+from inception_slim.options import parse_color
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -29,7 +36,6 @@ Prepare = Callable[[tf.Tensor, int], tf.Tensor]
 _Fetch = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 _no_autograph = tf.autograph.experimental.do_not_convert  # the functions need no conversion
 _GROUP_SIZE = 8  # images that are decoded together: a group costs about as much as an image
-_DAMAGED = 'it is not an image, or is damaged'
 _OPEN_FILES = 8  # TFRecord files that are read alternately while shuffling
 
 
@@ -49,6 +55,7 @@ def batches(
         part: tuple[int, int] = (0, 1),
         max_pixels: int = MAX_PIXELS,
         exif: bool | None = None,
+        background: str | None = None,
         rotated: set[str] | None = None) -> tf.data.Dataset:
     """Returns the images of a dataset in batches, decoded in parallel and ahead of their use.
 
@@ -77,6 +84,8 @@ def batches(
         unreadable.
       exif: rotate and flip images as their EXIF orientation says. None does so for image files and
         not for TFRecords, whose images slim wrote and read as they are stored.
+      background: the color behind transparent pixels, such as 'white' or '#808080'. None drops the
+        transparency, as TensorFlow does.
       rotated: a set to which the name of each image is added that was rotated or flipped.
 
     Returns:
@@ -119,8 +128,8 @@ def batches(
         examples = examples.repeat()
     pipeline = _Pipeline(fetch, image_size, None if training and distort else prepare,
                          _Report(total, strict, unreadable, max_pixels,
-                                 dataset.kind == 'folder' if exif is None else exif, rotated,
-                                 dataset.num_classes, dataset.path))
+                                 dataset.kind == 'folder' if exif is None else exif, background,
+                                 rotated, dataset.num_classes, dataset.path))
     return pipeline.batches(examples, batch_size, seed)
 
 
@@ -134,6 +143,7 @@ def image_batches(
         prepare: Prepare = preprocessing.for_evaluation,
         max_pixels: int = MAX_PIXELS,
         exif: bool | None = None,
+        background: str | None = None,
         rotated: set[str] | None = None) -> tf.data.Dataset:
     """Returns the images of files in batches without labels, `{'image': ..., 'name': ...}`.
 
@@ -146,6 +156,7 @@ def image_batches(
       prepare: see `batches`.
       max_pixels: see `batches`.
       exif: see `batches`; None is True.
+      background: see `batches`.
       rotated: see `batches`.
 
     Raises:
@@ -155,7 +166,7 @@ def image_batches(
         (_encode_paths(files), np.zeros(len(files), np.int64)))
     pipeline = _Pipeline(_fetch_file, image_size, prepare,
                          _Report(len(files), strict, unreadable, max_pixels,
-                                 exif is not False, rotated))
+                                 exif is not False, background, rotated))
     return pipeline.batches(examples, batch_size, seed=None).map(
         lambda batch: {key: batch[key] for key in ('image', 'name')})
 
@@ -208,8 +219,8 @@ def _fetch_record(name: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
 def decode(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes a JPEG, PNG or BMP image, or the first frame of a GIF.
 
-    WebP too, if this TensorFlow decodes it. Grey images become RGB, transparency is dropped, and an
-    orientation in EXIF is not applied.
+    WebP too, if this TensorFlow decodes it; `batches` reads more formats. Grey images become RGB,
+    transparency is dropped, and an orientation in EXIF is not applied.
 
     Args:
       encoded: the bytes of the file, a scalar string.
@@ -231,43 +242,59 @@ class _Report:
       unreadable: a list to which the name of each unreadable image is added once.
       max_pixels: see `batches`.
       exif: whether to apply the EXIF orientation.
+      background: see `batches`.
       rotated: a set to which the name of each rotated image is added.
       num_classes: the number of classes; None if there are no labels.
       path: the dataset, for the error message.
     """
 
     def __init__(self, total: int, strict: bool, unreadable: list[str] | None, max_pixels: int,
-                 exif: bool, rotated: set[str] | None, num_classes: int | None = None,
-                 path: str = ''):
+                 exif: bool, background: str | None, rotated: set[str] | None,
+                 num_classes: int | None = None, path: str = ''):
         self._total = total
         self._strict = strict
         self._unreadable = unreadable
         self._max_pixels = max_pixels
         self._exif = exif
+        self._background = parse_color(background)
         self._rotated = set() if rotated is None else rotated
         self._num_classes = num_classes
         self._path = path
         self._reported: set[str] = set()
-        self._warned = False
-        self._too_large: dict[bytes, str] = {}  # the names of images -> their sizes
+        self._warnings: set[str] = set()  # without numbers, so that each is given once
+        self._problems: dict[bytes, str] = {}  # the names of images -> why they are not decoded
 
     @_no_autograph
     def decode(self, name: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
         """Decodes an image and applies its orientation; an error of TensorFlow if that fails."""
-        small, orientation = tf.numpy_function(
-            self._read_header, [name, encoded], [tf.bool, tf.int32])
-        # No decoder takes the empty one.
-        return apply_orientation(decode(tf.where(small, encoded, '')), orientation)
+        replaced, replacement, orientation = tf.numpy_function(
+            self._convert, [name, encoded], [tf.bool, tf.string, tf.int32])
+        return apply_orientation(decode(tf.where(replaced, replacement, encoded)), orientation)
 
-    def _read_header(self, name: bytes, encoded: bytes) -> tuple[np.bool_, np.int32]:
-        problem = problem_with_pixels(encoded, self._max_pixels)
-        if problem is not None:
-            self._too_large[name] = problem
-            return np.bool_(False), np.int32(1)
-        orientation = read_orientation(encoded) if self._exif else 1
-        if orientation > 1:
+    def _convert(self, name: bytes, encoded: bytes) -> tuple[np.bool_, bytes, np.int32]:
+        """Returns whether to replace the image, with what (b'' is no image), and its orientation.
+
+        An image is not returned as it is, since that would copy it.
+        """
+        try:
+            image = to_decodable(encoded, max_pixels=self._max_pixels, exif=self._exif,
+                                 background=self._background)
+        except UnreadableImage as error:
+            self._problems[name] = str(error)
+            return np.bool_(True), b'', np.int32(1)
+        if image.is_rotated:
             self._rotated.add(os.fsdecode(name))
-        return np.bool_(True), np.int32(orientation)
+        if image.has_frames:
+            self._warn(f'{os.fsdecode(name)} {FIRST_FRAME}.', FIRST_FRAME)
+        replaced = image.encoded is not encoded
+        return np.bool_(replaced), image.encoded if replaced else b'', np.int32(image.orientation)
+
+    def _warn(self, message: str, problem: str) -> None:
+        """Gives a warning, unless there was one of the same problem, whatever its numbers."""
+        key = re.sub(r'[\d,]', '', problem)
+        if key not in self._warnings:
+            self._warnings.add(key)
+            warnings.warn(message, stacklevel=2)
 
     @_no_autograph
     def check(self, group: dict[str, tf.Tensor], names: tf.Tensor,
@@ -308,15 +335,15 @@ class _Report:
             # Otherwise a repeated dataset would be searched for a readable image without end.
             if len(self._reported) == self._total:
                 raise DatasetError(f'None of the {self._total} images can be read, the last is '
-                                   f'{name}: {problem}; give JPEG, PNG, GIF, BMP or WebP files.')
-            if problem != _DAMAGED and not self._warned:
-                self._warned = True
-                warnings.warn(f'{name} is skipped: {problem}.', stacklevel=2)
+                                   f'{name}: {problem}; give JPEG, PNG, GIF, BMP, WebP, TIFF or '
+                                   'AVIF files.')
+            if problem != DAMAGED:
+                self._warn(f'{name} is skipped: {problem}.', problem)
         return True
 
     def _problem(self, name: str) -> str:
         kind = special_kind(name)
-        return self._too_large.get(os.fsencode(name)) or (f'it is {kind}' if kind else _DAMAGED)
+        return self._problems.get(os.fsencode(name)) or (f'it is {kind}' if kind else DAMAGED)
 
 
 class _Pipeline:

@@ -50,6 +50,7 @@ def classify(
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
+    background: str | None = None,
 ) -> Classification:
     """Predicts the classes of images.
 
@@ -73,6 +74,8 @@ def classify(
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says; False does not.
+      background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
+        the transparency, as TensorFlow does.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.

@@ -52,6 +52,7 @@ def evaluate(
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
+    background: str | None = None,
 ) -> Evaluation:
     """Computes the accuracy and the confusion matrix of a checkpoint on a dataset.
 
@@ -75,6 +76,8 @@ def evaluate(
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says; None does so for image files and
         not for TFRecords.
+      background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
+        the transparency, as TensorFlow does.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -110,7 +113,7 @@ def evaluate(
         return data.as_numpy_batches(lambda: data.batches(
             dataset, batch_size, image_size=image_size, strict=options.strict,
             unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif,
-            rotated=rotated))
+            background=options.background, rotated=rotated))
 
     def calibration_images() -> np.ndarray:
         if dataset.kind == 'folder':  # its first images are all of one class

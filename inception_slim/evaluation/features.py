@@ -46,6 +46,7 @@ def features(
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
+    background: str | None = None,
 ) -> FeaturesResult:
     """Computes the pre-logits of images, and optionally writes them to a .npy file.
 
@@ -66,6 +67,8 @@ def features(
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says; False does not.
+      background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
+        the transparency, as TensorFlow does.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.

@@ -119,6 +119,7 @@ def compute_metrics(
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
+    background: str | None = None,
     resize: str = 'original',
     split: str | None = None,
     force: bool = False,
@@ -153,6 +154,8 @@ def compute_metrics(
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says; None does so for image files and
         not for TFRecords.
+      background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
+        the transparency, as TensorFlow does.
       resize: 'original' (TensorFlow 1's), 'clean' (with anti-aliasing) or 'pytorch' (with pixel
         centers, without anti-aliasing).
       split: the split of a folder of TFRecords.
@@ -495,7 +498,7 @@ class _Collector:
         return source.read(
             batch_size, image_size=self._image_size, strict=self._options.strict,
             unreadable=unreadable, max_pixels=self._options.max_pixels,
-            exif=self._options.exif, rotated=rotated,
+            exif=self._options.exif, background=self._options.background, rotated=rotated,
             prepare=RESIZE_FUNCTIONS[self._conventions.resize])
 
     def has_classifier(self, images: ImageSet) -> bool:

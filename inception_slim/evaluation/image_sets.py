@@ -36,8 +36,8 @@ class ImageSource:
     Attributes:
       count: how many there are at most.
       read: reads them in batches with the keys 'image' and 'name'. Its arguments are batch_size,
-        image_size, strict, unreadable, max_pixels, exif, rotated and
-        prepare, as of `data.image_batches`.
+        image_size, strict, unreadable, max_pixels, exif, background,
+        rotated and prepare, as of `data.image_batches`.
     """
 
     count: int

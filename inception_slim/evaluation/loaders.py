@@ -31,8 +31,8 @@ def load_images(info: CheckpointInfo, files: list[str], options: EvaluationOptio
     network = registry.NETWORKS[info.network]
     return data.as_numpy_batches(lambda: data.image_batches(
         files, options.batch_size, image_size=network.image_size, strict=options.strict,
-        unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif, rotated=rotated,
-        prepare=network.prepare))
+        unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif,
+        background=options.background, rotated=rotated, prepare=network.prepare))
 
 
 def inspect_checkpoint(checkpoint: Checkpoint, options: EvaluationOptions) -> CheckpointInfo:

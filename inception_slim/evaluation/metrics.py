@@ -32,6 +32,7 @@ def fid(
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
+    background: str | None = None,
     resize: str = 'original',
     split: str | None = None,
     force: bool = False,
@@ -58,6 +59,8 @@ def fid(
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says; None does so for image files and
         not for TFRecords.
+      background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
+        the transparency, as TensorFlow does.
       resize: 'original', or 'clean' for anti-aliasing.
       split: the split of a folder of TFRecords.
       force: compare statistics of different networks, weights or resizing.
@@ -93,6 +96,7 @@ def inception_score(
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
+    background: str | None = None,
     resize: str = 'original',
     split: str | None = None,
 ) -> InceptionScore:
@@ -106,7 +110,7 @@ def inception_score(
       images: image files and folders, or a folder of TFRecords.
       splits: the number of parts that are scored separately, at least 1.
       use_ema, checkpoint_scope, precision, engine, cache: see `fid`.
-      batch_size, strict, max_pixels, exif, resize, split: see `fid`.
+      batch_size, strict, max_pixels, exif, background, resize, split: see `fid`.
 
     Raises:
       CheckpointError: the checkpoint cannot be read, or has no classifier.
@@ -138,6 +142,7 @@ def compute_statistics(
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
+    background: str | None = None,
     resize: str = 'original',
     split: str | None = None,
 ) -> Statistics:
@@ -149,7 +154,7 @@ def compute_statistics(
       output: the .npz file to write, with `mu` and `sigma`, and `origin`, what they are of.
       spatial: also write `mu_s` and `sigma_s`, the statistics of the spatial features, for sFID.
       use_ema, checkpoint_scope, precision, engine, cache: see `fid`.
-      batch_size, strict, max_pixels, exif, resize, split: see `fid`.
+      batch_size, strict, max_pixels, exif, background, resize, split: see `fid`.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.inference.options import InferenceOptions
-from inception_slim.options import option
+from inception_slim.options import option, parse_color
 
 EXIF_HELP = ('rotate and flip images as their EXIF orientation says, also in TFRecords; or take '
              'all pixels as they are stored, as TensorFlow 1.15.5 does (image files are rotated, '
              'TFRecords are not)')
+BACKGROUND_HELP = ('color behind transparent pixels, such as white or #808080 (transparency is '
+                   'dropped, as TensorFlow does)')
 RESIZES = ('original', 'clean', 'pytorch')
 
 
@@ -25,6 +27,8 @@ class EvaluationOptions(InferenceOptions):
         memory for each.
       exif: rotate and flip images as their EXIF orientation says. None does so for image files and
         not for TFRecords; False takes all pixels as they are stored, as TensorFlow 1.15.5 does.
+      background: the color behind transparent pixels, as CSS writes it. None drops the
+        transparency, as TensorFlow does: the colors of transparent pixels are used.
     """
 
     batch_size: int = option(32, 'images per batch', at_least=1)
@@ -32,6 +36,10 @@ class EvaluationOptions(InferenceOptions):
     max_pixels: int = option(
         MAX_PIXELS, 'skip an image with more pixels as unreadable', at_least=1)
     exif: bool | None = option(None, EXIF_HELP)
+    background: str | None = option(None, BACKGROUND_HELP, metavar='COLOR')
+
+    def __post_init__(self) -> None:
+        parse_color(self.background)
 
 
 @dataclass(frozen=True)

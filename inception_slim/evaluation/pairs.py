@@ -75,6 +75,7 @@ def evaluate_pairs(
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
+    background: str | None = None,
 ) -> PairsResult:
     """Evaluates the embeddings of a checkpoint on pairs of faces.
 
@@ -93,6 +94,8 @@ def evaluate_pairs(
       strict: raise an error for a missing or unreadable image instead of skipping its pairs.
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says; False does not.
+      background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
+        the transparency, as TensorFlow does.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.

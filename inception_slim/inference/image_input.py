@@ -13,10 +13,17 @@ import warnings
 from inception_slim import data
 from inception_slim._special_files import check_regular
 from inception_slim.data import filesystem, preprocessing
-from inception_slim.data.exif import apply_orientation, read_orientation
-from inception_slim.data.image_header import MAX_PIXELS, problem_with_pixels
+from inception_slim.data.exif import apply_orientation
+from inception_slim.data.image_formats import (
+    FIRST_FRAME,
+    UnreadableImage,
+    to_decodable,
+    to_rgb,
+)
+from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import DatasetError, error_summary
 from inception_slim.inference.engines.session import single_thread_config
+from inception_slim.options import parse_color
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -26,8 +33,6 @@ if TYPE_CHECKING:
 ImageInput: TypeAlias = Union[str, os.PathLike, np.ndarray, 'Image']
 # Images that are prepared before the network runs: bounds the memory of a long list.
 BATCH_SIZE = 32
-# Modes of PIL whose conversion to RGB gives what the decoder gives for a file of that kind.
-_RGB_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX')
 
 
 def validate_images(images: np.ndarray, image_size: int) -> np.ndarray:
@@ -78,12 +83,16 @@ class ImagePreparer:
       threads: images to prepare at the same time.
       prepare: from `Network.prepare`.
       exif: apply the EXIF orientation of files and PIL images.
+      background: the color behind transparent pixels of files and PIL images; None drops the
+        transparency.
     """
 
     def __init__(self, image_size: int, threads: int,
-                 prepare: Callable[..., Any] = preprocessing.for_evaluation, exif: bool = True):
+                 prepare: Callable[..., Any] = preprocessing.for_evaluation, exif: bool = True,
+                 background: str | None = None):
         self._image_size, self._threads, self._prepare_image = image_size, threads, prepare
-        self._exif = exif
+        self._exif, self._background = exif, parse_color(background)
+        self._has_warned = False
         self._lock = threading.Lock()
         self._session: tf.Session | None = None
 
@@ -122,7 +131,10 @@ class ImagePreparer:
         if isinstance(image, (str, bytes, os.PathLike)):
             return self._from_file(os.fsdecode(image))
         if _is_pil(image):
-            return self._run('pixels', _pil_pixels(image, self._exif))
+            if self._exif:
+                from PIL import ImageOps
+                image = ImageOps.exif_transpose(image)
+            return self._run('pixels', to_rgb(image, self._background))
         array = np.asarray(image)
         if array.dtype.kind not in 'uf' or array.dtype.kind == 'u' and array.dtype != np.uint8:
             raise ValueError(
@@ -149,14 +161,20 @@ class ImagePreparer:
         check_regular(path, DatasetError)
         with filesystem.open_binary(path) as file, filesystem.wrap_io_errors(path):
             encoded = file.read()
-        problem = problem_with_pixels(encoded, MAX_PIXELS)
-        if problem is not None:
-            raise DatasetError(f'{path} is not decoded: {problem}; resize it, or give its pixels.')
         try:
-            return self._run('encoded', encoded, read_orientation(encoded) if self._exif else 1)
+            decodable = to_decodable(encoded, max_pixels=MAX_PIXELS, exif=self._exif,
+                                     background=self._background)
+        except UnreadableImage as error:
+            raise DatasetError(f'{path} is not decoded: {error}; resize it, convert it, or give '
+                               'its pixels.') from None
+        if decodable.has_frames and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(f'{path} {FIRST_FRAME}.', stacklevel=2)
+        try:
+            return self._run('encoded', decodable.encoded, decodable.orientation)
         except tf.errors.OpError as error:
             raise DatasetError(f'{path} cannot be decoded ({error_summary(error)}); give a JPEG, '
-                               'PNG, GIF, BMP or WebP file.') from None
+                               'PNG, GIF, BMP, WebP, TIFF or AVIF file.') from None
 
     def _run(self, source: str, *values: Any) -> np.ndarray:
         with self._lock:
@@ -184,22 +202,6 @@ def _is_pil(image: Any) -> bool:
     # A PIL image exists only where its module was imported; so PIL itself stays optional.
     module = sys.modules.get('PIL.Image')
     return module is not None and isinstance(image, module.Image)
-
-
-def _pil_pixels(image: Any, exif: bool) -> np.ndarray:
-    """`[height, width, 3]` uint8 of a PIL image, as the decoder reads a file of its mode."""
-    if exif:
-        from PIL import ImageOps
-        image = ImageOps.exif_transpose(image)
-    if image.mode.startswith('I;16'):  # 16-bit grayscale: the decoder keeps the high byte
-        return _rgb((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    if image.mode == 'CMYK':  # the decoder's formula, which is not that of PIL
-        inverted = 255 - np.asarray(image).astype(np.uint16)
-        return (inverted[..., :3] * inverted[..., 3:] // 255).astype(np.uint8)
-    if image.mode not in _RGB_MODES:
-        raise ValueError(f"a PIL image of mode {image.mode!r} is not supported; convert it with "
-                         "image.convert('RGB').")
-    return _rgb(np.asarray(image.convert('RGB')))
 
 
 def _rgb(array: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ from inception_slim.inference.graph import (
 from inception_slim.inference.image_input import ImageInput, ImagePreparer, validate_images
 from inception_slim.inference.options import InferenceOptions
 from inception_slim.nets import registry
-from inception_slim.options import build_options, check
+from inception_slim.options import build_options, check, parse_color
 import numpy as np
 
 _AT_LEAST_ONE = {'at_least': 1}
@@ -58,7 +58,8 @@ class Predictor:
 
     def __init__(self, info: CheckpointInfo, precision: str, engine_name: str, engine: Engine,
                  head: ClassifierHead | None, threads: int, weights_digest: str,
-                 has_spatial: bool = False, exif: bool = True):
+                 has_spatial: bool = False, exif: bool = True,
+                 background: str | None = None):
         self.info = info
         self.precision = precision
         self.engine = engine_name
@@ -69,7 +70,8 @@ class Predictor:
         network = registry.NETWORKS[info.network]
         self._image_size = network.image_size
         self._input_shape = (self._image_size, self._image_size, 3)
-        self._preparer = ImagePreparer(self._image_size, threads, network.prepare, exif)
+        self._preparer = ImagePreparer(self._image_size, threads, network.prepare, exif,
+                                       background)
         self._process = os.getpid()
 
     def predict(self, images: ImageInput | Sequence[ImageInput],
@@ -224,6 +226,7 @@ def load(
     num_threads: int | None = None,
     spatial: bool = False,
     exif: bool = True,
+    background: str | None = None,
     use_ema: bool = False,
     checkpoint_scope: str | None = None,
     precision: Literal['float32', 'bfloat16', 'int8'] = 'float32',
@@ -246,6 +249,8 @@ def load(
         the engine 'session'.
       exif: rotate and flip images that are given as files or PIL images as their EXIF orientation
         says; False takes the pixels as they are stored, as TensorFlow 1.15.5 does.
+      background: the color behind transparent pixels of these, such as 'white' or '#808080'; None
+        drops the transparency, as TensorFlow does.
       use_ema: read the moving averages of the weights, where the checkpoint has them.
       checkpoint_scope: the scope of the network to read, if the file holds more than one.
       precision: the dtype of the multiplications; see `InferenceOptions`.
@@ -269,6 +274,7 @@ def load(
     options = build_options(InferenceOptions, locals(), InceptionSlimError)
     for name, value in (('batch_size', batch_size), ('num_threads', num_threads)):
         check(name, value, _AT_LEAST_ONE, InceptionSlimError)
+    parse_color(background)
     dtype = options.precision
     if dtype == 'int8' and options.cache is None and not _is_given(calibration_images):
         raise InceptionSlimError('int8 needs calibration_images: real images, from which the range '
@@ -311,7 +317,8 @@ def load(
         built = build_int8_engine(engine_name, quantized, threads, batch_size)
     else:
         built = build_float_engine(engine_name, info, values, dtype, threads, batch_size, spatial)
-    return Predictor(info, dtype, engine_name, built, head, threads, digest, spatial, exif)
+    return Predictor(info, dtype, engine_name, built, head, threads, digest, spatial, exif,
+                     background)
 
 
 def _digest(values: dict[str, np.ndarray]) -> str:

@@ -90,6 +90,7 @@ def train(
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
+    background: str | None = None,
     shuffle_buffer: int = 4096,
     worker_timeout: float = 30.0,
     worker_wait: float = 10.0,
@@ -130,6 +131,8 @@ def train(
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says; None does so for image files and
         not for TFRecords.
+      background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
+        the transparency, as TensorFlow does.
       shuffle_buffer: TFRecord examples in the shuffle buffer.
       worker_timeout: seconds without a response after which a worker counts as lost.
       worker_wait: minutes to wait for the other workers to start.
@@ -349,7 +352,7 @@ class Trainer:
             # A resumed run gets the images in another order.
             seed=None if seed is None else seed + self._inputs.step,
             strict=options.strict, unreadable=self._unreadable, max_pixels=options.max_pixels,
-            exif=options.exif, rotated=self._rotated,
+            exif=options.exif, background=options.background, rotated=self._rotated,
             shuffle_buffer=options.shuffle_buffer,
             part=(self._workers.index, self._workers.count)))
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import os
 
 from inception_slim.data.image_header import MAX_PIXELS
-from inception_slim.evaluation.options import EXIF_HELP, EvaluationOptions
+from inception_slim.evaluation.options import BACKGROUND_HELP, EXIF_HELP, EvaluationOptions
 from inception_slim.nets import registry
-from inception_slim.options import option
+from inception_slim.options import option, parse_color
 
 PRECISIONS = ('float32', 'bfloat16')
 
@@ -121,6 +121,7 @@ class TrainingOptions(LearningOptions):
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says. None does so for image files and
         not for TFRecords; False takes all pixels as they are stored.
+      background: the color behind transparent pixels; see `EvaluationOptions`.
       shuffle_buffer: number of TFRecord examples in the shuffle buffer; image folders are shuffled
         completely.
       worker_timeout: seconds without a response after which a worker counts as lost, at least 5.
@@ -155,12 +156,16 @@ class TrainingOptions(LearningOptions):
     max_pixels: int = option(
         MAX_PIXELS, 'skip an image with more pixels as unreadable', at_least=1)
     exif: bool | None = option(None, EXIF_HELP)
+    background: str | None = option(None, BACKGROUND_HELP, metavar='COLOR')
     shuffle_buffer: int = option(
         4096, 'TFRecord examples in the shuffle buffer', at_least=1)
     worker_timeout: float = option(
         30.0, 'seconds without a response after which another worker counts as lost', at_least=5)
     worker_wait: float = option(
         10.0, 'minutes to wait for the other workers to start', above=0)
+
+    def __post_init__(self) -> None:
+        parse_color(self.background)
 
 
 @dataclass(frozen=True)

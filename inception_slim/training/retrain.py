@@ -80,6 +80,7 @@ def retrain(
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
+    background: str | None = None,
 ) -> RetrainResult:
     """Trains a classifier for the classes of an image folder on the features of a checkpoint.
 
@@ -112,6 +113,8 @@ def retrain(
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
       exif: rotate and flip images as their EXIF orientation says; False does not.
+      background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
+        the transparency, as TensorFlow does.
 
     Raises:
       CheckpointError: the checkpoint cannot be read, or the new one exists or cannot be written.
@@ -188,6 +191,8 @@ def _compute_features(files: list[str], checkpoint: str | os.PathLike,
     stored = FeatureCache(folder, cache_key(weights, network=info.network, pooling=info.pooling,
                                             precision=options.precision,
                                             exif=options.exif is not False,
+                                            **({} if options.background is None
+                                               else {'background': options.background}),
                                             **({} if info.head.pool == 'average'
                                                else {'head': info.head.pool})))
     missing = stored.missing(files)

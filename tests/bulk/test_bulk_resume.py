@@ -154,8 +154,8 @@ def test_rejects_another_request(image_folder, finished):
 @pytest.mark.parametrize('content, message', [
     ('{"version": 2', '_manifest.json is damaged or not a manifest'),
     ('[]', '_manifest.json is damaged or not a manifest'),
-    ('{"version": 4}', '_manifest.json is damaged: it has no'),
-    ('{"version": 1}', 'has version 1, but this inception_slim supports only version 4')])
+    ('{"version": 5}', '_manifest.json is damaged: it has no'),
+    ('{"version": 1}', 'has version 1, but this inception_slim supports only version 5')])
 def test_rejects_manifests_that_it_cannot_read(image_folder, tmp_path, content, message):
     (tmp_path / '_manifest.json').write_text(content)
     with pytest.raises(DatasetError, match=message):
