@@ -56,7 +56,7 @@ OPTIONS = {
     'bulk.options.BulkOptions': ('bulk.run',),
     'checkpoint.options.SourceOptions': (
         'checkpoint.read', 'checkpoint.convert', 'formats.export'),
-    'evaluation.options.EvaluationOptions': (
+    'evaluation.options.PredictionOptions': (
         'evaluation.classify', 'evaluation.evaluate', 'evaluation.evaluate_pairs',
         'evaluation.features'),
     'evaluation.options.MetricOptions': (

@@ -6,7 +6,8 @@ of March 2016, either of them under another scope, with or without moving averag
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, field
 import os
 import re
 
@@ -65,6 +66,8 @@ class CheckpointInfo:
       has_structure: whether the file declares the structure of its network, which was compared;
         else it holds weights only, of which shapes alone are compared.
       has_batch_norm: whether there is batch norm; exported graphs have it folded into the weights.
+      image_size: height and width of the images to run it on: the network's own, unless
+        `with_image_size` chose others.
     """
 
     path: str
@@ -89,6 +92,7 @@ class CheckpointInfo:
     head: Head = SLIM_HEAD
     has_structure: bool = False
     has_batch_norm: bool = True
+    image_size: int = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -229,7 +233,24 @@ def build_info(source: WeightSource, mapping: NameMapping) -> CheckpointInfo:
         embedding_size=embedding_size, input_range=_input_range(network, source, embedding_size),
         head=source.head if num_classes is not None else SLIM_HEAD,
         has_structure=source.has_structure,
-        has_batch_norm=any(name.endswith('/moving_variance') for name in mapping.tensors))
+        has_batch_norm=any(name.endswith('/moving_variance') for name in mapping.tensors),
+        image_size=network.image_size)
+
+
+def with_image_size(info: CheckpointInfo, image_size: int | None) -> CheckpointInfo:
+    """The description of a checkpoint that is run on images of another size; None changes nothing.
+
+    Raises:
+      CheckpointError: its head takes the positions of one size only.
+    """
+    if image_size in (None, info.image_size):
+        return info
+    if info.head.pool == 'flatten':
+        raise CheckpointError(
+            f'{info.path} has a classifier of each position of the last grid, so it only takes '
+            f'images of {info.image_size}x{info.image_size}, not {image_size}x{image_size}; leave '
+            'out image_size.')
+    return dataclasses.replace(info, image_size=image_size)
 
 
 def _input_range(network: registry.Network, source: WeightSource, size: int | None) -> str:

@@ -132,12 +132,14 @@ def convert(arguments: argparse.Namespace) -> None:
             arguments.source, arguments.destination, format=arguments.to,
             precision=arguments.precision, labels=arguments.labels,
             calibration_images=arguments.calibration_images, accept_loss=arguments.accept_loss,
-            overwrite=arguments.overwrite,
+            overwrite=arguments.overwrite, image_size=arguments.image_size,
             **options))
         return
-    if arguments.precision != 'float32' or arguments.labels or arguments.calibration_images:
-        raise InceptionSlimError('A TensorFlow checkpoint has no labels and is always float32; '
-                                 'leave out --labels, --calibration-images and --precision.')
+    if (arguments.precision != 'float32' or arguments.labels or arguments.calibration_images
+            or arguments.image_size):
+        raise InceptionSlimError('A TensorFlow checkpoint has no labels and no image size, and is '
+                                 'always float32; leave out --labels, --image-size, '
+                                 '--calibration-images and --precision.')
     info = checkpoint.convert(arguments.source, arguments.destination,
                               overwrite=arguments.overwrite, **options)
     if arguments.json:

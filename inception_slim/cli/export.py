@@ -11,9 +11,11 @@ from inception_slim.cli.arguments import (
     add_json,
     add_options,
     options_of,
+    positive_int,
     print_json,
     print_line,
 )
+from inception_slim.evaluation.options import IMAGE_SIZE_HELP
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -21,7 +23,7 @@ def export(arguments: argparse.Namespace) -> None:
         arguments.checkpoint, arguments.output, format=arguments.format,
         precision=arguments.precision, labels=arguments.labels,
         calibration_images=arguments.calibration_images, accept_loss=arguments.accept_loss,
-        overwrite=arguments.overwrite,
+        overwrite=arguments.overwrite, image_size=arguments.image_size,
         **options_of(arguments, SourceOptions)))
 
 
@@ -66,6 +68,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
                         'some of them are compared with the checkpoint')
     parser.add_argument('--precision', choices=formats.PRECISIONS, default='float32',
                         help='tflite, onnx and openvino: dtype of the weights (%(default)s)')
+    parser.add_argument('--image-size', type=positive_int, metavar='N', help=IMAGE_SIZE_HELP)
     parser.add_argument('--accept-loss', action='store_true',
                         help='float16 and int8: write the file although its predictions differ '
                         'much from those of the checkpoint')

@@ -25,7 +25,7 @@ from inception_slim.cli.arguments import (
     print_warnings,
     write_csv,
 )
-from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation.options import PredictionOptions
 
 
 def classify(arguments: argparse.Namespace) -> None:
@@ -35,7 +35,7 @@ def classify(arguments: argparse.Namespace) -> None:
     check_csv(arguments.csv)
     result = evaluation.classify(
         arguments.checkpoint, expand_images(arguments.images), labels=arguments.labels,
-        top=arguments.top, **report, **options_of(arguments, EvaluationOptions))
+        top=arguments.top, **report, **options_of(arguments, PredictionOptions))
     if arguments.csv:
         write_csv(arguments.csv, ('image', 'rank', 'class', 'label', 'probability'), (
             (prediction.name, rank, *values) for prediction in result.predictions
@@ -59,7 +59,7 @@ def features(arguments: argparse.Namespace) -> None:
     check_order(arguments, arguments.images)
     result = evaluation.features(arguments.checkpoint, expand_images(arguments.images),
                                  arguments.output, normalize=arguments.normalize,
-                                 **options_of(arguments, EvaluationOptions))
+                                 **options_of(arguments, PredictionOptions))
     if arguments.json:
         print_json(result)
     else:
@@ -79,7 +79,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     check_csv(arguments.csv)
     result = evaluation.evaluate(
         arguments.checkpoint, arguments.dataset, split=arguments.split,
-        confusion=arguments.confusion, **report, **options_of(arguments, EvaluationOptions))
+        confusion=arguments.confusion, **report, **options_of(arguments, PredictionOptions))
     if arguments.csv:
         columns = ('label', 'name', 'images', 'correct', 'accuracy')
         write_csv(arguments.csv, columns,
@@ -108,7 +108,7 @@ def _evaluate_pairs(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name):
             arguments.parser.error(f'--{name} is for classes; leave it out with --pairs')
     result = evaluation.evaluate_pairs(arguments.checkpoint, arguments.dataset, arguments.pairs,
-                                       **options_of(arguments, EvaluationOptions))
+                                       **options_of(arguments, PredictionOptions))
     if arguments.json:
         print_json(result)
         return
@@ -148,7 +148,7 @@ def add(add_command: AddCommand) -> None:
     def add_predict_command(name: str, function: Run, help: str) -> argparse.ArgumentParser:
         command = add_command(name, function, help)
         command.add_argument('checkpoint', metavar='CKPT', help=CHECKPOINT_HELP)
-        add_options(command, EvaluationOptions)
+        add_options(command, PredictionOptions)
         add_json(command)
         return command
 

@@ -20,7 +20,7 @@ from inception_slim.evaluation.loaders import (
     open_predictor,
     progress,
 )
-from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation.options import PredictionOptions
 from inception_slim.evaluation.report.thumbnails import Gallery
 from inception_slim.evaluation.report.writer import (
     ReportHeader,
@@ -51,6 +51,7 @@ def classify(
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
     background: str | None = None,
+    image_size: int | None = None,
 ) -> Classification:
     """Predicts the classes of images.
 
@@ -76,6 +77,7 @@ def classify(
       exif: rotate and flip images as their EXIF orientation says; False does not.
       background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
         the transparency, as TensorFlow does.
+      image_size: height and width of the images; None means the network's own, or the predictor's.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -91,11 +93,11 @@ def classify(
       >>> len(result.predictions), len(result.predictions[0].classes), result.unreadable
       (8, 3, [])
     """
-    options = build_options(EvaluationOptions, locals(), InceptionSlimError)
+    options = build_options(PredictionOptions, locals(), InceptionSlimError)
     check('top', top, {'at_least': 1}, InceptionSlimError)
     check_report_options(report, heatmap, checkpoint)
     files = data.image_files(images)
-    info = inspect_checkpoint(checkpoint, options)
+    info = inspect_checkpoint(checkpoint, options, options.image_size)
     names, warning = resolve_class_names(info, labels)
     predictions: list[Prediction] = []
     unreadable: list[str] = []
@@ -103,10 +105,11 @@ def classify(
     with contextlib.ExitStack() as stack:
         predictor = stack.enter_context(
             open_predictor(checkpoint, options, lambda: calibration_sample(
-                info, files, options)))
+                info, files, options), image_size=info.image_size))
         gallery = None if report is None else stack.enter_context(Gallery(len(files)))
-        heatmaps = stack.enter_context(
-            Heatmaps(info.path, **as_dict(options, HEATMAP_OPTIONS))) if heatmap else None
+        heatmaps = stack.enter_context(Heatmaps(
+            info.path, image_size=info.image_size,
+            **as_dict(options, HEATMAP_OPTIONS))) if heatmap else None
         for batch in progress(
                 load_images(info, files, options, unreadable, rotated), len(files), unreadable):
             probabilities = predictor.predict(batch['image'], batch['name'])

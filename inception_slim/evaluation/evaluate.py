@@ -21,7 +21,7 @@ from inception_slim.evaluation.loaders import (
     open_predictor,
     progress,
 )
-from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation.options import PredictionOptions
 from inception_slim.evaluation.report.example_store import ExampleStore
 from inception_slim.evaluation.report.writer import (
     ReportHeader,
@@ -30,7 +30,6 @@ from inception_slim.evaluation.report.writer import (
     write_evaluation,
 )
 from inception_slim.evaluation.results import Evaluation
-from inception_slim.nets import registry
 from inception_slim.options import as_dict, build_options
 import numpy as np
 
@@ -53,6 +52,7 @@ def evaluate(
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
     background: str | None = None,
+    image_size: int | None = None,
 ) -> Evaluation:
     """Computes the accuracy and the confusion matrix of a checkpoint on a dataset.
 
@@ -78,6 +78,7 @@ def evaluate(
         not for TFRecords.
       background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
         the transparency, as TensorFlow does.
+      image_size: height and width of the images; None means the network's own, or the predictor's.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -93,25 +94,25 @@ def evaluate(
       >>> result.num_examples, result.unreadable
       (25, [])
     """
-    options = build_options(EvaluationOptions, locals(), InceptionSlimError)
+    options = build_options(PredictionOptions, locals(), InceptionSlimError)
     if confusion is not None:
         check_confusion_path(os.fsdecode(confusion))
     check_report_options(report, heatmap, checkpoint)
     if not isinstance(dataset, data.Dataset):
         dataset = data.open_dataset(dataset, split)
-    info = inspect_checkpoint(checkpoint, options)
+    info = inspect_checkpoint(checkpoint, options, options.image_size)
     offset, warning = label_offset(info, dataset)
     classes = dataset.num_classes
     # The last column counts the predictions that are no class of the dataset.
     counts = np.zeros((classes, classes + 1), np.int64)
-    top_5, image_size = 0, registry.NETWORKS[info.network].image_size
+    top_5 = 0
     unreadable: list[str] = []
     rotated: set[str] = set()
 
     def batches(batch_size: int, unreadable: list[str] | None = None,
                 rotated: set[str] | None = None) -> Iterator[dict[str, np.ndarray]]:
         return data.as_numpy_batches(lambda: data.batches(
-            dataset, batch_size, image_size=image_size, strict=options.strict,
+            dataset, batch_size, image_size=info.image_size, strict=options.strict,
             unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif,
             background=options.background, rotated=rotated))
 
@@ -123,7 +124,8 @@ def evaluate(
     no_report: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     with no_report if report is None else ExampleStore(
             keep_images=heatmap, activation=info.head.activation) as examples:
-        with open_predictor(checkpoint, options, calibration_images) as predictor:
+        with open_predictor(checkpoint, options, calibration_images,
+                            image_size=info.image_size) as predictor:
             start = time.perf_counter()
             for batch in progress(batches(options.batch_size, unreadable, rotated),
                                   dataset.num_examples, unreadable):
@@ -147,7 +149,8 @@ def evaluate(
         if report is not None and examples is not None:
             heatmap_pngs = {}
             if heatmap and examples.misclassifications:
-                with Heatmaps(info.path, **as_dict(options, HEATMAP_OPTIONS)) as heatmaps:
+                with Heatmaps(info.path, image_size=info.image_size,
+                              **as_dict(options, HEATMAP_OPTIONS)) as heatmaps:
                     heatmap_pngs = examples.heatmap_pngs(heatmaps)
             name = dataset.path if split is None else f'{dataset.path}, {split}'
             write_evaluation(report, result, examples, ReportHeader(

@@ -24,7 +24,7 @@ from inception_slim.evaluation.loaders import (
     open_predictor,
     progress,
 )
-from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation.options import PredictionOptions
 from inception_slim.evaluation.results import FeaturesResult
 from inception_slim.inference.graph import EMBEDDING_EPSILON
 from inception_slim.options import build_options
@@ -47,6 +47,7 @@ def features(
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
     background: str | None = None,
+    image_size: int | None = None,
 ) -> FeaturesResult:
     """Computes the pre-logits of images, and optionally writes them to a .npy file.
 
@@ -69,6 +70,7 @@ def features(
       exif: rotate and flip images as their EXIF orientation says; False does not.
       background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
         the transparency, as TensorFlow does.
+      image_size: height and width of the images; None means the network's own, or the predictor's.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -83,7 +85,7 @@ def features(
       >>> result.features.shape
       (8, 101)
     """
-    options = build_options(EvaluationOptions, locals(), InceptionSlimError)
+    options = build_options(PredictionOptions, locals(), InceptionSlimError)
     if output is not None:
         output = os.fsdecode(output)
         if not output.endswith('.npy'):
@@ -93,12 +95,12 @@ def features(
         for path in (output, list_path):
             check_replaceable(path)
     files = data.image_files(images)
-    info = inspect_checkpoint(checkpoint, options)
+    info = inspect_checkpoint(checkpoint, options, options.image_size)
     vectors, names = [], []
     unreadable: list[str] = []
     rotated: set[str] = set()
     with open_predictor(checkpoint, options, lambda: calibration_sample(
-            info, files, options)) as predictor:
+            info, files, options), image_size=info.image_size) as predictor:
         for batch in progress(
                 load_images(info, files, options, unreadable, rotated), len(files), unreadable):
             vectors.append(predictor.features(batch['image'], batch['name']))

@@ -7,6 +7,7 @@ import os
 
 from inception_slim import checkpoint as checkpoints, inference
 from inception_slim.checkpoint.class_names import check_has_classifier
+from inception_slim.checkpoint.naming import with_image_size
 from inception_slim.inference.graph import ImageNames, check_finite_output, last_grid
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -24,15 +25,17 @@ class Heatmaps:
       checkpoint: any that `inception_slim.checkpoint` reads.
       use_ema: load the moving averages of the weights.
       checkpoint_scope: which network to load, if the file contains several.
+      image_size: of the images; None means the network's own.
 
     Raises:
       CheckpointError: the checkpoint cannot be read, or has no classifier.
     """
 
     def __init__(self, checkpoint: str | os.PathLike, *, use_ema: bool = False,
-                 checkpoint_scope: str | None = None):
+                 checkpoint_scope: str | None = None, image_size: int | None = None):
         info, weights = checkpoints.read(checkpoint, use_ema=use_ema,
                                          checkpoint_scope=checkpoint_scope)
+        info = with_image_size(info, image_size)
         check_has_classifier(info)
         self._path = info.path
         graph = inference.constant_graph(info, inference.fold_batch_norm(weights))
@@ -52,7 +55,7 @@ class Heatmaps:
         """Computes a heatmap for each image.
 
         Args:
-          images: `[N, side, side, 3]` float32 in [-1, 1], of the network's input size.
+          images: `[N, side, side, 3]` float32 in [-1, 1], of that size.
           classes: `[N]` integers: the class of the checkpoint to explain in each image.
           names: their files, for error messages.
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from inception_slim import checkpoint as checkpoints, data, inference
 from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.checkpoint.naming import with_image_size
 from inception_slim.errors import InceptionSlimError
 from inception_slim.evaluation.options import EvaluationOptions
 from inception_slim.inference.options import InferenceOptions
@@ -27,35 +28,45 @@ Checkpoint: TypeAlias = str | os.PathLike | Predictor
 def load_images(info: CheckpointInfo, files: list[str], options: EvaluationOptions,
                 unreadable: list[str] | None = None, rotated: set[str] | None = None
                 ) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of preprocessed images of the network's input size; see `data.image_batches`."""
+    """Batches of preprocessed images of the size of `info`; see `data.image_batches`."""
     network = registry.NETWORKS[info.network]
     return data.as_numpy_batches(lambda: data.image_batches(
-        files, options.batch_size, image_size=network.image_size, strict=options.strict,
+        files, options.batch_size, image_size=info.image_size, strict=options.strict,
         unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif,
         background=options.background, rotated=rotated, prepare=network.prepare))
 
 
-def inspect_checkpoint(checkpoint: Checkpoint, options: EvaluationOptions) -> CheckpointInfo:
+def inspect_checkpoint(checkpoint: Checkpoint, options: EvaluationOptions,
+                       image_size: int | None = None) -> CheckpointInfo:
     """The description of a checkpoint, or of the one that a predictor has loaded.
 
+    Args:
+      checkpoint: a path, or a predictor.
+      options: for loading.
+      image_size: of the images; None means the network's own, or the predictor's.
+
     Raises:
-      CheckpointError: the checkpoint cannot be read.
+      CheckpointError: the checkpoint cannot be read, or takes images of another size.
       InceptionSlimError: a predictor was given with options that only apply to loading.
     """
     if not isinstance(checkpoint, Predictor):
-        return checkpoints.inspect(checkpoint, checkpoint_scope=options.checkpoint_scope)
-    for field in dataclasses.fields(InferenceOptions):
-        if getattr(options, field.name) != field.default:
-            raise InceptionSlimError(
-                f'{field.name} has no effect on a predictor that is already loaded; give '
-                f'{field.name} to inference.load, or give the path of the checkpoint.')
+        return with_image_size(
+            checkpoints.inspect(checkpoint, checkpoint_scope=options.checkpoint_scope), image_size)
+    changed = [field.name for field in dataclasses.fields(InferenceOptions)
+               if getattr(options, field.name) != field.default]
+    if image_size not in (None, checkpoint.info.image_size):
+        changed.append('image_size')
+    if changed:
+        raise InceptionSlimError(
+            f'{changed[0]} has no effect on a predictor that is already loaded; give '
+            f'{changed[0]} to inference.load, or give the path of the checkpoint.')
     return checkpoint.info
 
 
 @contextlib.contextmanager
 def open_predictor(checkpoint: Checkpoint, options: EvaluationOptions,
-                   calibration_images: Callable[[], np.ndarray], spatial: bool = False
-                   ) -> Iterator[Predictor]:
+                   calibration_images: Callable[[], np.ndarray], spatial: bool = False,
+                   image_size: int | None = None) -> Iterator[Predictor]:
     """A context with a predictor: loads a checkpoint and closes it; a given predictor stays open.
 
     Args:
@@ -63,11 +74,13 @@ def open_predictor(checkpoint: Checkpoint, options: EvaluationOptions,
       options: for loading.
       calibration_images: returns images for int8; called only if it has to be calibrated.
       spatial: whether it computes spatial features, see `inference.load`.
+      image_size: of the images, see `inference.load`.
     """
     if isinstance(checkpoint, Predictor):
         yield checkpoint
         return
     with inference.load(checkpoint, calibration_images=calibration_images, spatial=spatial,
+                        image_size=image_size,
                         **as_dict(options, option_names(InferenceOptions))) as predictor:
         yield predictor
 

@@ -13,12 +13,13 @@ EXIF_HELP = ('rotate and flip images as their EXIF orientation says, also in TFR
              'TFRecords are not)')
 BACKGROUND_HELP = ('color behind transparent pixels, such as white or #808080 (transparency is '
                    'dropped, as TensorFlow does)')
+IMAGE_SIZE_HELP = "height and width of the images in pixels (the network's own)"
 RESIZES = ('original', 'clean', 'pytorch')
 
 
 @dataclass(frozen=True)
 class EvaluationOptions(InferenceOptions):
-    """Options of `classify`, `features` and `evaluate`, with those of `InferenceOptions`.
+    """Options of the functions that run a checkpoint on images, with those of `InferenceOptions`.
 
     Attributes:
       batch_size: images per batch, at least 1.
@@ -40,6 +41,17 @@ class EvaluationOptions(InferenceOptions):
 
     def __post_init__(self) -> None:
         parse_color(self.background)
+
+
+@dataclass(frozen=True)
+class PredictionOptions(EvaluationOptions):
+    """Options of `classify`, `features`, `evaluate` and `evaluate_pairs`.
+
+    Attributes:
+      image_size: height and width of the images in pixels; None means the network's own.
+    """
+
+    image_size: int | None = option(None, IMAGE_SIZE_HELP, at_least=1, parse=int)
 
 
 @dataclass(frozen=True)

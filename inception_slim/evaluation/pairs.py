@@ -16,7 +16,7 @@ from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.features import features, normalize_length
 from inception_slim.evaluation.loaders import Checkpoint
-from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation.options import PredictionOptions
 from inception_slim.evaluation.results import Result
 from inception_slim.options import as_dict, build_options, check, option_names
 import numpy as np
@@ -76,6 +76,7 @@ def evaluate_pairs(
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
     background: str | None = None,
+    image_size: int | None = None,
 ) -> PairsResult:
     """Evaluates the embeddings of a checkpoint on pairs of faces.
 
@@ -96,6 +97,7 @@ def evaluate_pairs(
       exif: rotate and flip images as their EXIF orientation says; False does not.
       background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
         the transparency, as TensorFlow does.
+      image_size: height and width of the images; None means the network's own, or the predictor's.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -104,7 +106,7 @@ def evaluate_pairs(
 
     Source: http://vis-www.cs.umass.edu/lfw; the thresholds and folds are FaceNet's.
     """
-    options = build_options(EvaluationOptions, locals(), InceptionSlimError)
+    options = build_options(PredictionOptions, locals(), InceptionSlimError)
     images, pairs = os.fsdecode(images), os.fsdecode(pairs)
     check('folds', folds, {'at_least': 2}, InceptionSlimError)
     listed = read_pairs(pairs)
@@ -118,7 +120,7 @@ def evaluate_pairs(
     if not files:
         raise DatasetError(f'{images} has none of the images of {pairs}; the '
                            f'first would be {_image_stem(*listed[0][0])}.jpg.')
-    computed = features(checkpoint, files, **as_dict(options, option_names(EvaluationOptions)))
+    computed = features(checkpoint, files, **as_dict(options, option_names(PredictionOptions)))
     rows = {name: row for row, name in enumerate(computed.names)}
     indices: list[tuple[int, int]] = []
     same: list[bool] = []

@@ -24,13 +24,14 @@ from inception_slim._special_files import check_utf8
 from inception_slim._tf_logging import suppress_stderr
 from inception_slim.checkpoint import CheckpointInfo, SourceOptions
 from inception_slim.checkpoint.class_names import resolve_class_names
+from inception_slim.checkpoint.naming import with_image_size
 from inception_slim.errors import CheckpointError, ExportError, error_summary
 from inception_slim.formats import FORMATS, PRECISIONS
 from inception_slim.formats.frozen_graph import predict
 from inception_slim.formats.registry import WRITABLE, ExportSettings, FileFormat
 from inception_slim.inference.graph import check_finite_output, has_last_layer
 from inception_slim.nets import registry
-from inception_slim.options import build_options
+from inception_slim.options import build_options, check
 import numpy as np
 import tensorflow
 import tensorflow.compat.v1 as tf
@@ -87,6 +88,7 @@ def export(
     checkpoint_scope: str | None = None,
     input_range: str | None = None,
     pooling: str | None = None,
+    image_size: int | None = None,
 ) -> ExportResult:
     """Writes a checkpoint in another format and compares its predictions with the checkpoint's.
 
@@ -122,10 +124,10 @@ def export(
         all, as does 'onnx'; 'tfjs' supports float32 and float16, the others float32.
       labels: for 'saved-model', the class names: a list, or a file. Without them, those of a
         `labels.txt` beside the checkpoint are used if their number fits.
-      calibration_images: a folder of images, or `[N, 299, 299, 3]` in [-1, 1], like those that
-        the network will see. Required for int8, which calibrates the range of each layer with
-        up to 256 of them. Up to 32 are used to compare predictions; without any, generated
-        images are.
+      calibration_images: a folder of images, or `[N, 299, 299, 3]` (of `image_size`) in [-1, 1],
+        like those that the network will see. Required for int8, which calibrates the range of each
+        layer with up to 256 of them. Up to 32 are used to compare predictions; without any,
+        generated images are.
       accept_loss: keep a file in float16 or int8 although fewer than 80 % of the compared images
         keep their top-1 class, or a probability differs by more than `TOLERANCES`.
       overwrite: replace an existing destination.
@@ -133,6 +135,8 @@ def export(
       checkpoint_scope: which network to take, if the file holds more than one.
       input_range: the range of the images that the network was trained on; see `SourceOptions`.
       pooling: how its pooled branches pool; see `SourceOptions`.
+      image_size: height and width of the images that the file takes; None means the network's own.
+        State dicts ('torch' and 'safetensors') hold weights only, which fit all sizes.
 
     Raises:
       ExportError: an argument is invalid, the destination exists or cannot be written, or the
@@ -153,9 +157,11 @@ def export(
     destination = os.fsdecode(destination).rstrip('/')
     _check_destination(destination, overwrite)
     build_options(SourceOptions, locals(), ExportError)
+    check('image_size', image_size, {'at_least': 1}, ExportError)
     info, weights = checkpoints.read(checkpoint, use_ema=use_ema,
                                      checkpoint_scope=checkpoint_scope, input_range=input_range,
                                      pooling=pooling)
+    info = with_image_size(info, image_size)
     if file_format.check is not None:
         file_format.check(info)
     if file_format.needs_classifier and not has_last_layer(info):
@@ -164,7 +170,7 @@ def export(
             f'{info.path} has no classifier, so it cannot be written as {format}, only as '
             f'{", ".join(others)}.', *info.notes]))
     class_names = _class_names(labels, info) if file_format.stores_class_names else None
-    images = _load_images(calibration_images, registry.NETWORKS[info.network])
+    images = _load_images(calibration_images, info)
     settings = ExportSettings(precision, _spread(images, _CALIBRATION_IMAGES), class_names)
     compared = _spread(images, _COMPARED_IMAGES)
     first_output, expected = predict(info, weights, compared)
@@ -250,13 +256,13 @@ def _class_names(labels: Any, info: CheckpointInfo) -> list[str] | None:
 
 
 def _load_images(given: np.ndarray | str | os.PathLike | None,
-                 network: registry.Network) -> np.ndarray:
+                 info: CheckpointInfo) -> np.ndarray:
     """Returns the given images; without any, four fixed ones with detail at every scale."""
-    side = network.image_size
+    side = info.image_size
     if isinstance(given, (str, bytes, os.PathLike)):
         files = _spread(data.image_files(given), _CALIBRATION_IMAGES)
         batches = data.as_numpy_batches(lambda: data.image_batches(
-            files, 32, image_size=side, prepare=network.prepare))
+            files, 32, image_size=side, prepare=registry.NETWORKS[info.network].prepare))
         return np.concatenate([batch['image'] for batch in batches])
     if given is not None:
         given = np.asarray(given)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from inception_slim._graph_attributes import leave_out_new_attributes
 from inception_slim.checkpoint import CheckpointInfo, ImportedWeights, LazyTensor
 from inception_slim.checkpoint.head import SLIM_HEAD, Head, detect_head
-from inception_slim.checkpoint.naming import is_model_tensor, recognize
+from inception_slim.checkpoint.naming import is_model_tensor, recognize, with_image_size
 from inception_slim.checkpoint.weight_sources import check_tensor_size
 from inception_slim.errors import CheckpointError
 from inception_slim.formats.lazy_tensors import epsilon_note, shift_epsilon
@@ -387,7 +387,7 @@ def predict(info: CheckpointInfo, weights: dict[str, np.ndarray],
       The first and the last of `output_names`, such as logits and probabilities.
     """
     names = output_names(info)
-    graph = constant_graph(info, fold_batch_norm({
+    graph = constant_graph(with_image_size(info, images.shape[1]), fold_batch_norm({
         name: value.copy() for name, value in weights.items()}))
     with graph.as_default(), tf.Session() as session:
         batches = [session.run((f'{names[0]}:0', f'{names[-1]}:0'),

@@ -227,7 +227,7 @@ def keras_model(info: CheckpointInfo, weights: dict[str, np.ndarray]) -> keras.M
 
     network = registry.NETWORKS[info.network]
     builder = _Builder(weights, info.pooling)
-    images = keras.Input((network.image_size, network.image_size, 3), name='images')
+    images = keras.Input((info.image_size, info.image_size, 3), name='images')
     net = builder.head(BASE_NETWORKS[info.network](builder, images), info.head,
                        network.classifier)
     model = keras.Model(images, net, name=network.scope)

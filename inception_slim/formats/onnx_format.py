@@ -39,7 +39,6 @@ from inception_slim.inference import fold_batch_norm
 from inception_slim.inference.calibration import export_ops
 from inception_slim.inference.engines import warm_up
 from inception_slim.inference.graph import graph_with_placeholders, output_names
-from inception_slim.nets import registry
 import numpy as np
 
 if TYPE_CHECKING:
@@ -213,7 +212,7 @@ def _write_model(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str
         name = graph.get_operation_by_name(result).inputs[0].name
     images = settings.calibration_images if settings.precision == 'int8' else None
     network, head = export_ops(info, values, 'onnxruntime', images)
-    model = build_model(network, registry.NETWORKS[info.network].image_size, head=head,
+    model = build_model(network, info.image_size, head=head,
                         input_name='input:0', output=result, output_name=name,
                         weights_dtype=np.float16 if settings.precision == 'float16' else np.float32)
     with open(path, 'wb') as file:

@@ -36,7 +36,6 @@ from inception_slim.inference import fold_batch_norm
 from inception_slim.inference.calibration import export_ops
 from inception_slim.inference.engines import warm_up
 from inception_slim.inference.graph import output_names
-from inception_slim.nets import registry
 import numpy as np
 
 if TYPE_CHECKING:
@@ -171,8 +170,7 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     images = settings.calibration_images if settings.precision == 'int8' else None
     names = output_names(info)
     network, head = export_ops(info, fold_batch_norm(weights), 'openvino', images)
-    image_size = registry.NETWORKS[info.network].image_size
-    model = build_model(network, image_size, head=head, input_name='input',
+    model = build_model(network, info.image_size, head=head, input_name='input',
                         outputs=dict(zip(names, [op.output for op in head[-2:]] or names)))
     os.mkdir(path)
     file = os.path.join(path, FILE)
@@ -185,5 +183,5 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     def predict(batch: np.ndarray) -> np.ndarray:
         return compiled(batch)[names[-1]]
 
-    warm_up('openvino', lambda: predict(np.zeros((1, image_size, image_size, 3), np.float32)))
+    warm_up('openvino', lambda: predict(np.zeros((1, *[info.image_size] * 2, 3), np.float32)))
     return predict

@@ -155,7 +155,7 @@ def write_timm(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
          state_dicts.state_dict(info, weights, aux=False),
          _metadata(info))
     network = registry.NETWORKS[info.network]
-    side, half = network.image_size, [0.5] * 3
+    side, half = info.image_size, [0.5] * 3
     config = {
         'architecture': info.network, 'num_classes': info.num_classes,
         'pretrained_cfg': {

@@ -62,8 +62,7 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     """Writes a SavedModel; see `registry.Writer`."""
     definition = folded_graph(info, weights)
     names = output_names(info)
-    prepare, side = (registry.NETWORKS[info.network].prepare,
-                     registry.NETWORKS[info.network].image_size)
+    prepare, side = registry.NETWORKS[info.network].prepare, info.image_size
     class_names = settings.class_names
     images_spec = tensorflow.TensorSpec((None, side, side, 3), tensorflow.float32, 'images')
     encoded_spec = tensorflow.TensorSpec((None,), tensorflow.string, 'encoded')

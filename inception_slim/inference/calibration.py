@@ -18,6 +18,7 @@ from inception_slim.inference.graph import (
 )
 from inception_slim.inference.ir import Op, head_ops, to_ops
 from inception_slim.inference.quantization import CalibrationStats, QuantizedNetwork, calibrate
+from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -57,7 +58,9 @@ def load_or_calibrate(info: CheckpointInfo, values: dict[str, np.ndarray],
         tensorflow=tf.__version__, calibrated_in=_calibration_dtype().name, vnni=has_vnni(),
         pool_first=pool_first,
         **({} if info.input_range == 'inception' else {'input_range': info.input_range}),
-        **({} if info.head.pool == 'average' else {'head': info.head.pool}))
+        **({} if info.head.pool == 'average' else {'head': info.head.pool}),
+        **({} if info.image_size == registry.NETWORKS[info.network].image_size else
+           {'image_size': info.image_size}))
     path = calibration_cache.cache_path(cache, info.network, key)
     network = calibration_cache.load(
         path, key, calibration_cache.images_digest(images()) if same_images else None)

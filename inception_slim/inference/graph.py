@@ -144,7 +144,7 @@ def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
         arguments = {'depth_multiplier': info.depth_multiplier, 'min_depth': info.min_depth}
     if network.aux_classifier:
         arguments['create_aux_logits'] = False
-    image_size = network.image_size
+    arguments.update(network.size_arguments(info.image_size))
     if info.input_range not in ('inception', PREWHITEN):
         fold_input_scaling(values, INPUT_SCALINGS[info.input_range], info.path)
 
@@ -161,7 +161,7 @@ def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
         return make_tensor(name, value)
 
     with _build_lock, tf.Graph().as_default() as graph:
-        images = tf.placeholder(tf.float32, (None, image_size, image_size, 3), name='inputs')
+        images = tf.placeholder(tf.float32, (None, *[info.image_size] * 2, 3), name='inputs')
         is_classic = info.head == SLIM_HEAD
         with _inference_scopes(network, get_variable, pool_first, info.pooling):
             if info.input_range == PREWHITEN:

@@ -106,14 +106,14 @@ def head_ops(layers: Sequence[tuple[np.ndarray, np.ndarray]], activation: str,
     return [*ops, Op(activation, [ops[-1].output], 'predictions')]
 
 
-def pooled_grid(ops: Sequence[Op]) -> tuple[str, str]:
-    """The last grid of a network, and the kind of op by which it becomes 'features'.
+def pooled_grid(ops: Sequence[Op]) -> tuple[str, Op]:
+    """The last grid of a network, and the op by which it becomes 'features'.
 
     Args:
       ops: from `to_ops`.
 
     Returns:
-      The name of the grid's value; 'avg_pool', 'max_pool' or 'flatten'.
+      The name of the grid's value; an op of the kind 'avg_pool', 'max_pool' or 'flatten'.
     """
     producers = {op.output: op for op in ops}
     op = ops[-1]
@@ -121,7 +121,7 @@ def pooled_grid(ops: Sequence[Op]) -> tuple[str, str]:
         source = op.inputs[0]
         op = producers[source]
     is_pool = op.kind in ('avg_pool', 'max_pool') and not any(op.padding)
-    return (op.inputs[0], op.kind) if is_pool else (source, 'flatten')
+    return (op.inputs[0], op) if is_pool else (source, ops[-1])
 
 
 class _GraphReader:

@@ -17,6 +17,7 @@ from inception_slim import checkpoint as checkpoints
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.checkpoint.class_names import check_has_classifier
 from inception_slim.checkpoint.keras_model import KerasModel, accepts_keras_models
+from inception_slim.checkpoint.naming import with_image_size
 from inception_slim.errors import InceptionSlimError
 from inception_slim.inference.calibration import load_or_calibrate, pool_before_conv
 from inception_slim.inference.cpu_features import available_cores, has_bfloat16
@@ -68,7 +69,7 @@ class Predictor:
         self._head = head
         self._has_spatial = has_spatial
         network = registry.NETWORKS[info.network]
-        self._image_size = network.image_size
+        self._image_size = info.image_size
         self._input_shape = (self._image_size, self._image_size, 3)
         self._preparer = ImagePreparer(self._image_size, threads, network.prepare, exif,
                                        background)
@@ -91,7 +92,7 @@ class Predictor:
             applied, unless the predictor was loaded with `exif=False`. (PIL decodes JPEG files to
             slightly different pixels than TensorFlow, which decodes paths.)
 
-            Exception: a floating-point array of exactly the network's input size,
+            Exception: a floating-point array of exactly the input size, `info.image_size`,
             `[N, 299, 299, 3]` or `[299, 299, 3]` (224 for some networks), is taken as prepared
             already, in [-1, 1]. It goes to the network unchanged, and N may be 0; this is the
             fastest path. A warning is given if its values look like [0, 1] or [0, 255].
@@ -225,6 +226,7 @@ def load(
     calibration_images: np.ndarray | Callable[[], np.ndarray] | None = None,
     num_threads: int | None = None,
     spatial: bool = False,
+    image_size: int | None = None,
     exif: bool = True,
     background: str | None = None,
     use_ema: bool = False,
@@ -241,12 +243,16 @@ def load(
       batch_size: maximum number of images in one run of the network. The session engine pads
         smaller runs to it; TFLite ignores it and runs single images. None uses a few images, as
         many as suit the threads.
-      calibration_images: for int8, `[N, 299, 299, 3]` in [-1, 1]: about a hundred real images
-        like those to come, from which the range of each layer is found; or a function that
-        returns them, called only if `cache` has no calibrated network. Not needed if it has one.
+      calibration_images: for int8, `[N, 299, 299, 3]` (of `image_size`) in [-1, 1]: about a
+        hundred real images like those to come, from which the range of each layer is found; or a
+        function that returns them, called only if `cache` has no calibrated network. Not needed if
+        it has one.
       num_threads: threads to run on; by default the number of available cores.
       spatial: compute spatial features too, for sFID: of Inception V3, in float32 or bfloat16, in
         the engine 'session'.
+      image_size: height and width of the images; None means the network's own, such as 299. The
+        features are averages over the whole last grid of any size. (V2 at 225 to 256 averages 7×7
+        positions of 8×8, as in TensorFlow 1.15.5.)
       exif: rotate and flip images that are given as files or PIL images as their EXIF orientation
         says; False takes the pixels as they are stored, as TensorFlow 1.15.5 does.
       background: the color behind transparent pixels of these, such as 'white' or '#808080'; None
@@ -272,7 +278,8 @@ def load(
       (1, 11)
     """
     options = build_options(InferenceOptions, locals(), InceptionSlimError)
-    for name, value in (('batch_size', batch_size), ('num_threads', num_threads)):
+    for name, value in (('batch_size', batch_size), ('num_threads', num_threads),
+                        ('image_size', image_size)):
         check(name, value, _AT_LEAST_ONE, InceptionSlimError)
     parse_color(background)
     dtype = options.precision
@@ -291,10 +298,12 @@ def load(
     info, weights = checkpoints.read(
         cast('str | os.PathLike', checkpoint), use_ema=options.use_ema,
         checkpoint_scope=options.checkpoint_scope)
+    info = with_image_size(info, image_size)
     network = registry.NETWORKS[info.network]
-    if spatial and info.network != 'inception_v3':
-        raise InceptionSlimError(f'{info.path} is {network.title}, but spatial features are of a '
-                                 'layer of Inception V3.')
+    if spatial and (info.network, info.image_size) != ('inception_v3', network.image_size):
+        raise InceptionSlimError(
+            f'{info.path} is {network.title} on images of {info.image_size}x{info.image_size}, but '
+            'spatial features are of a layer of Inception V3 on 299x299.')
     values = fold_batch_norm(weights)
     threads = num_threads or available_cores()
     head: ClassifierHead | None = None
@@ -309,7 +318,7 @@ def load(
                 raise InceptionSlimError(
                     f'int8 needs calibration_images: {options.cache} has no network calibrated for '
                     f'{info.path}; pass real images, from which the range of each layer is found.')
-            return validate_images(given, network.image_size)
+            return validate_images(given, info.image_size)
 
         same_images = _is_given(calibration_images) and not callable(calibration_images)
         quantized = load_or_calibrate(info, values, images, same_images, options.cache, threads,

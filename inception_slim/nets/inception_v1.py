@@ -161,6 +161,7 @@ def inception_v1(
 
 
 inception_v1.default_image_size = 224  # type: ignore[attr-defined]
+inception_v1.max_image_size = _MAX_IMAGE_SIZE  # type: ignore[attr-defined]
 
 
 def inception_v1_arg_scope(

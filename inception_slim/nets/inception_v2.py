@@ -233,6 +233,7 @@ def inception_v2(
 
 
 inception_v2.default_image_size = 224  # type: ignore[attr-defined]
+inception_v2.max_image_size = _MAX_IMAGE_SIZE  # type: ignore[attr-defined]
 
 
 def inception_v2_arg_scope(

@@ -231,6 +231,7 @@ def inception_v3(
 
 
 inception_v3.default_image_size = 299  # type: ignore[attr-defined]
+inception_v3.max_image_size = _MAX_IMAGE_SIZE  # type: ignore[attr-defined]
 
 
 def inception_v3_arg_scope(

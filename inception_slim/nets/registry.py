@@ -60,6 +60,17 @@ class Network:
         """Height and width of the images that published weights expect."""
         return self.function.default_image_size  # type: ignore[attr-defined]
 
+    def size_arguments(self, image_size: int | None) -> dict[str, Any]:
+        """Arguments of `function` for a classifier of images of any size.
+
+        The heads of V1 to V3 pool windows, of which there are several in images above a size:
+        there they average over the whole grid, as the other networks do at all sizes.
+        """
+        largest = getattr(self.function, 'max_image_size', None)
+        if largest is None or image_size is None or image_size <= largest:
+            return {}
+        return {'global_pool': True}
+
     @property
     def heads(self) -> tuple[str, ...]:
         """The scopes of the classifiers, whose weights depend on the number of classes."""

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import os
 
 from inception_slim.data.image_header import MAX_PIXELS
-from inception_slim.evaluation.options import BACKGROUND_HELP, EXIF_HELP, EvaluationOptions
+from inception_slim.evaluation.options import (
+    BACKGROUND_HELP,
+    EXIF_HELP,
+    IMAGE_SIZE_HELP,
+    EvaluationOptions,
+)
 from inception_slim.nets import registry
 from inception_slim.options import option, parse_color
 
@@ -144,7 +149,7 @@ class TrainingOptions(LearningOptions):
         None, 'how often all images are used, instead of --steps', above=0, parse=float)
     batch_size: int = option(32, 'images per step for each clone of each worker', at_least=1)
     image_size: int | None = option(
-        None, "height and width of the input in pixels (the network's own)", at_least=1, parse=int)
+        None, IMAGE_SIZE_HELP, at_least=1, parse=int)
     distort: bool = option(
         True, 'no data augmentation: preprocess images as for evaluation', flag='--no-distort')
     epochs_per_decay: float = option(

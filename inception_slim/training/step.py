@@ -135,7 +135,8 @@ def build_step(
         for clone, (part, part_labels) in enumerate(_split(images, labels, options.num_clones)):
             with _clone_scope(clone, options.num_clones), slim.arg_scope(arg_scope):
                 logits, end_points = definition.function(
-                    part, num_classes=num_classes, is_training=True, **arguments)
+                    part, num_classes=num_classes, is_training=True, **arguments,
+                    **definition.size_arguments(part.shape[1]))
                 clone_losses = _classification_losses(
                     logits, end_points.get('AuxLogits'), tf.one_hot(part_labels, num_classes),
                     options, 1 / options.num_clones)

@@ -241,7 +241,7 @@ class TestInspect:
             'scope': 'InceptionV3', 'num_classes': 11, 'has_background_class': False,
             'global_step': 157585, 'has_moving_averages': False, 'has_gammas': False,
             'has_aux_logits': True, 'optimizer': None, 'parameters': 63069,
-            'depth_multiplier': 0.05, 'min_depth': 4, **expected})
+            'depth_multiplier': 0.05, 'min_depth': 4, 'image_size': 299, **expected})
 
 
 class TestDiagnosis:

@@ -26,7 +26,8 @@ def make_info(name, classes):
         path=name, format='V2', naming=checkpoint.SLIM_NAMES, network=name,
         scope=registry.NETWORKS[name].scope, num_classes=classes, has_background_class=False,
         global_step=None, has_moving_averages=False, has_gammas=False, has_aux_logits=True,
-        optimizer=None, parameters=0, depth_multiplier=None, min_depth=16)
+        optimizer=None, parameters=0, depth_multiplier=None, min_depth=16,
+        image_size=registry.NETWORKS[name].image_size)
 
 
 def set_weights_in_order(model, name, weights):

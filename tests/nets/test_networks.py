@@ -195,7 +195,8 @@ class TestCheckpoint:
             'scope': registry.NETWORKS[name].scope, 'num_classes': 11,
             'has_background_class': False, 'global_step': 157585, 'has_moving_averages': False,
             'has_gammas': False, 'has_aux_logits': False, 'optimizer': None,
-            'parameters': info.parameters, 'depth_multiplier': None, 'min_depth': 16, **thinned})
+            'parameters': info.parameters, 'depth_multiplier': None, 'min_depth': 16,
+            'image_size': registry.NETWORKS[name].image_size, **thinned})
         if name == 'inception_v1':
             thin(monkeypatch)
         expected = golden_arrays('checkpoints_family')[name]

@@ -87,6 +87,7 @@ def header_rows(info: CheckpointInfo, precision: str, options: EvaluationOptions
     averages = ', moving averages of the weights' if options.use_ema else ''
     return [('Checkpoint', info.path),
             ('Network', registry.NETWORKS[info.network].title + averages),
+            ('Image size', f'{info.image_size}×{info.image_size}'),
             ('Precision', precision),
             ('Date', time.strftime('%d %B %Y, %H:%M'))]
 

@@ -11,7 +11,6 @@ from inception_slim.inference.graph import constant_graph, graph_with_placeholde
 from inception_slim.inference.ir import to_ops
 from inception_slim.inference.quantization import QuantizedNetwork
 from inception_slim.inference.tf_graph_builder import quantized_graph
-from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -39,7 +38,7 @@ def build_float_engine(name: str, info: CheckpointInfo, values: dict[str, np.nda
         return SessionEngine(graph, threads, batch_size, _MAX_MICRO_BATCH[precision])
     graph, weights = graph_with_placeholders(info, values)
     ops = to_ops(graph, weights, 'features')
-    image_size = registry.NETWORKS[info.network].image_size
+    image_size = info.image_size
     if name == 'onnxruntime':
         from inception_slim.inference.engines import onnxruntime_engine
 

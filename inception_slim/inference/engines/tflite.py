@@ -19,7 +19,7 @@ import tensorflow.compat.v1 as tf
 
 # How the last grid becomes features, by the kind of its op.
 _POOLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    'avg_pool': lambda grid: grid.mean((1, 2)), 'max_pool': lambda grid: grid.max((1, 2)),
+    'avg_pool': lambda window: window.mean((1, 2)), 'max_pool': lambda window: window.max((1, 2)),
     'flatten': lambda grid: grid.transpose(0, 3, 1, 2).reshape(len(grid), -1)}
 _LARGEST_PREWHITENED = 4  # deviations from the mean of an image; larger values are clipped
 
@@ -33,7 +33,7 @@ class TFLiteEngine:
     def __init__(self, network: QuantizedNetwork, threads: int):
         self._model: bytes | None = build_model(network)
         self._network = network
-        self._pool = _POOLS[pooled_grid(network.ops)[1]]
+        self._last_op = pooled_grid(network.ops)[1]
         self._multi_threaded = self._interpreter(threads)
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
@@ -47,6 +47,12 @@ class TFLiteEngine:
             interpreter = tf.lite.Interpreter(model_content=self._model, num_threads=threads)
             interpreter.allocate_tensors()
         return interpreter
+
+    def _pool(self, grid: np.ndarray) -> np.ndarray:
+        op = self._last_op
+        if op.kind == 'avg_pool':  # V2's window is smaller than the grid of images of 256x256
+            grid = grid[:, :op.kernel[0], :op.kernel[1]]
+        return _POOLS[op.kind](grid)
 
     def features(self, images: np.ndarray) -> np.ndarray:
         images = prepare_images(self._network, images)
