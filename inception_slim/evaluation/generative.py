@@ -485,6 +485,11 @@ class _Collector:
             info = inspect_checkpoint(self._checkpoint, self._options)
             check_head(info, self._metrics)
             self._image_size = registry.NETWORKS[info.network].image_size
+            if info.image_size != self._image_size:
+                raise InceptionSlimError(
+                    f'{info.path} is loaded for images of {info.image_size}x{info.image_size}, but '
+                    f'metrics are of {self._image_size}x{self._image_size}; load it without '
+                    'image_size.')
             self._predictor = self._context.enter_context(open_predictor(
                 self._checkpoint, self._options, lambda: next(self._read(
                     source, CALIBRATION_IMAGES))['image'],
