@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 from dataclasses import dataclass, field
+import hashlib
 import os
 import re
 
@@ -46,9 +47,48 @@ class Dataset:
     def num_classes(self) -> int:
         return len(self.class_names)
 
+    def hold_out(self, fraction: float) -> tuple[Dataset, Dataset]:
+        """Divides the images by the hash of their paths; see `hash_position`.
+
+        Args:
+          fraction: of the images to hold out, in (0, 1).
+
+        Returns:
+          The other images, and those that are held out.
+
+        Raises:
+          DatasetError: the dataset is of TFRecords, or one of the two has no images.
+        """
+        if self.kind != 'folder':
+            raise DatasetError(f'{self.path} holds TFRecords, of which no fraction can be held out; '
+                               'give a split.')
+        held_out = [hash_position(os.path.relpath(file, self.path)) < fraction
+                    for file in self.files]
+        parts = []
+        for choice in (False, True):
+            indices = [index for index, value in enumerate(held_out) if value is choice]
+            if not indices:
+                raise DatasetError(f'A fraction of {fraction:g} of the {len(self.files):,} images '
+                                   f'of {self.path} leaves a part without images; give another '
+                                   'fraction, or a split.')
+            parts.append(dataclasses.replace(
+                self, files=[self.files[index] for index in indices],
+                labels=[self.labels[index] for index in indices], num_examples=len(indices)))
+        return parts[0], parts[1]
+
     def with_counts(self, counts: list[int]) -> Dataset:
         """Returns a copy with these numbers of records."""
         return dataclasses.replace(self, counts=counts, num_examples=sum(counts))
+
+
+def hash_position(path: str) -> float:
+    """A number in [0, 1) from the hash of an image's path in its dataset.
+
+    By it, an image stays in its part when others are added. Files that differ only after `_nohash_`
+    have the same number, as in TensorFlow's `retrain.py`: for example crops of one photograph.
+    """
+    group = path.replace(os.sep, '/').split('_nohash_')[0]
+    return int(hashlib.sha1(os.fsencode(group)).hexdigest(), 16) / 2**160
 
 
 def open_dataset(path: str | os.PathLike, split: str | None = None, *,

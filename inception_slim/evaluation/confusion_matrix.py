@@ -48,25 +48,34 @@ def write_confusion(result: Evaluation, path: str | os.PathLike) -> None:
             file.writelines(to_csv_line([name, *row]) for name, row in zip(
                 result.class_names, result.confusion.tolist()))
         else:
-            _plot(result, file)
+            plot_confusion(result.confusion, result.class_names, result.prediction_names, file)
 
 
-def _plot(result: Evaluation, file: BinaryIO) -> None:
-    rows, columns = result.confusion.shape
+def plot_confusion(confusion: np.ndarray, class_names: list[str], prediction_names: list[str],
+                   file: BinaryIO) -> None:
+    """Plots a confusion matrix as PNG, with matplotlib.
+
+    Args:
+      confusion: `[labels, predictions]` counts.
+      class_names: the names of the rows.
+      prediction_names: the names of the columns.
+      file: to write to.
+    """
+    rows, columns = confusion.shape
     figure = _matplotlib_figure().Figure(figsize=(max(4, min(20, 0.4 * columns + 2)),
                                                   max(3, min(20, 0.4 * rows + 1.5))),
                                          layout='constrained')
     axes = figure.subplots()
-    shares = result.confusion / np.maximum(1, result.confusion.sum(axis=1, keepdims=True))
+    shares = confusion / np.maximum(1, confusion.sum(axis=1, keepdims=True))
     image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     figure.colorbar(image, label='share of the true class')
     axes.set_xlabel('predicted class')
     axes.set_ylabel('true class')
     if columns <= _MOST_NAMES:
-        axes.set_xticks(range(columns), result.prediction_names, rotation=90)
-        axes.set_yticks(range(rows), result.class_names)
+        axes.set_xticks(range(columns), prediction_names, rotation=90)
+        axes.set_yticks(range(rows), class_names)
     if columns <= _MOST_COUNTS:
-        for row, counts in enumerate(result.confusion):
+        for row, counts in enumerate(confusion):
             for column, count in enumerate(counts):
                 axes.text(column, row, str(count), ha='center', va='center', fontsize=8,
                           color='white' if shares[row, column] > 0.5 else 'black')

@@ -36,13 +36,18 @@ def _write_error(path: str, reason: str) -> TrainingError:
                          'free disk space and run the same command to resume.')
 
 
+def checkpoint_prefix(folder: str, step: int) -> str:
+    """The prefix of the checkpoint of a step, as `save` writes it."""
+    return os.path.join(folder, f'{_NAME}-{step}')
+
+
 def save(session: tf.Session, saver: tf.train.Saver, folder: str, step: int) -> str:
     """Writes a checkpoint and returns its prefix; a failed write leaves no files behind.
 
     Raises:
       TrainingError: the checkpoint cannot be written.
     """
-    prefix = os.path.join(folder, f'{_NAME}-{step}')
+    prefix = checkpoint_prefix(folder, step)
     try:
         return saver.save(session, os.path.join(folder, _NAME), global_step=step,
                           write_meta_graph=False)

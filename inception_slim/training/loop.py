@@ -19,14 +19,21 @@ from inception_slim.nets import registry
 from inception_slim.options import as_dict, build_options, option_names
 from inception_slim.training.checkpoint_dir import CheckpointDir, ensure_writable, save
 from inception_slim.training.distributed import WorkerGroup, join_cluster
-from inception_slim.training.journal import Journal
+from inception_slim.training.journal import Journal, StepValues
 from inception_slim.training.options import LearningOptions, TrainingOptions
 from inception_slim.training.run_file import StoredRun, read_run, write_run
 from inception_slim.training.step import build_step
+from inception_slim.training.validation import (
+    ValidationResult,
+    Validator,
+    open_validation,
+    read_best,
+)
 import tensorflow.compat.v1 as tf
 
 _MAX_CHECKPOINTS = 5
 _DEFAULT_STEPS = 10_000
+_SUMMARY_IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,9 @@ class TrainResult:
       interrupted: whether a signal ended the run before its last step.
       unreadable: the names of the unreadable images that were skipped.
       rotated: the number of images that were rotated or flipped as their EXIF orientation says.
+      best: the best result on the validation images, of earlier runs too; None without any.
+      best_checkpoint: the prefix of its checkpoint, in the chief.
+      stopped_early: whether `patience` ended the run before its last step.
     """
 
     checkpoint: str | None
@@ -50,6 +60,9 @@ class TrainResult:
     interrupted: bool
     unreadable: list[str]
     rotated: int = 0
+    best: ValidationResult | None = None
+    best_checkpoint: str | None = None
+    stopped_early: bool = False
 
 
 def train(
@@ -92,6 +105,9 @@ def train(
     exif: bool | None = None,
     background: str | None = None,
     shuffle_buffer: int = 4096,
+    validation: str | float | os.PathLike | None = None,
+    eval_every: int | None = None,
+    patience: int | None = None,
     worker_timeout: float = 30.0,
     worker_wait: float = 10.0,
 ) -> TrainResult:
@@ -134,6 +150,11 @@ def train(
       background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
         the transparency, as TensorFlow does.
       shuffle_buffer: TFRecord examples in the shuffle buffer.
+      validation: images on which the network is evaluated between steps, with the checkpoint of the
+        highest accuracy in `best`: a split of the dataset, the path of another dataset (with a
+        slash), or the fraction of the image files to hold out.
+      eval_every: steps between evaluations; None means an epoch.
+      patience: evaluations without a better one after which training ends; None means never.
       worker_timeout: seconds without a response after which a worker counts as lost.
       worker_wait: minutes to wait for the other workers to start.
 
@@ -202,6 +223,8 @@ def _run(dataset: str | os.PathLike | data.Dataset | None, train_dir: str,
             raise TrainingError(f'The dataset of the run in {train_dir} was no path; give it.')
         if options.steps is not None and options.epochs is not None:
             raise TrainingError('steps and epochs both say how long to train; give one of them.')
+        if options.validation is None and (options.eval_every or options.patience):
+            raise TrainingError('eval_every and patience need validation images; give validation.')
         inputs = _open_inputs(workers, dataset, train_dir, options)
         with tf.Graph().as_default(), _record_signals() as signals:
             trainer = Trainer(inputs, train_dir, options, workers, signals, log)
@@ -227,33 +250,42 @@ class _Inputs:
 
     Attributes:
       dataset: the images, with the record counts of all files.
+      validation: the validation images, likewise; None without any.
       source: the path of the dataset; None if it was given as an object.
       checkpoints: the chief's checkpoint directory; None in other workers.
       step: the step of the newest checkpoint, 0 without one.
       has_batch_norm: whether there is batch norm in the checkpoint to start from, if any.
       has_gammas: whether batch norm has gammas in that checkpoint.
+      best: the best result of earlier runs on the validation images.
     """
 
     dataset: data.Dataset
+    validation: data.Dataset | None
     source: str | None
     checkpoints: CheckpointDir | None
     step: int
     has_batch_norm: bool
     has_gammas: bool
+    best: ValidationResult | None
 
 
 def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset, train_dir: str,
                  options: TrainingOptions) -> _Inputs:
     """Opens the dataset and the checkpoint directory, and checks that all workers agree."""
     dataset: data.Dataset | None = None
+    validation: data.Dataset | None = None
     directory: CheckpointDir | None = None
+    # Each worker counts the records of a part of the files.
+    part = (workers.index, workers.count)
 
     def open_local() -> dict[str, Any]:
-        nonlocal dataset, directory
-        # Each worker counts the records of a part of the files.
+        nonlocal dataset, validation, directory
         dataset = source if isinstance(source, data.Dataset) else data.open_dataset(
-            source, options.split, part=(workers.index, workers.count))
-        result = {'num_classes': dataset.num_classes, 'num_files': len(dataset.files)}
+            source, options.split, part=part)
+        if options.validation is not None:
+            dataset, validation = open_validation(dataset, options.validation, part)
+        result = {'num_classes': dataset.num_classes, 'num_files': len(dataset.files),
+                  'num_validation_files': len(validation.files) if validation else 0}
         if not workers.is_chief:
             return result
         ensure_writable(train_dir)
@@ -263,16 +295,21 @@ def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset,
             checkpoint, checkpoint_scope=None if directory.newest else options.checkpoint_scope)
         return {**result, 'step': directory.step,
                 'has_batch_norm': info.has_batch_norm if info else True,
-                'has_gammas': info.has_gammas if info else False}
+                'has_gammas': info.has_gammas if info else False,
+                'best': asdict(best) if validation and (best := read_best(train_dir)) else None}
 
     results = workers.all_gather(open_local)
-    workers.check_consistent(results, ('num_classes', 'num_files'))
+    workers.check_consistent(results, ('num_classes', 'num_files', 'num_validation_files'))
     assert dataset is not None
     if dataset.kind == 'tfrecord' and dataset is not source:
         dataset = dataset.with_counts(workers.all_reduce_sum(dataset.counts))
+    if validation and validation.kind == 'tfrecord':
+        validation = validation.with_counts(workers.all_reduce_sum(validation.counts))
+    best = results[0]['best']
     path = None if isinstance(source, data.Dataset) else _absolute(os.fsdecode(source))
-    return _Inputs(dataset, path, directory, *(
-        results[0][name] for name in ('step', 'has_batch_norm', 'has_gammas')))
+    return _Inputs(dataset, validation, path, directory, *(
+        results[0][name] for name in ('step', 'has_batch_norm', 'has_gammas')),
+        None if best is None else ValidationResult(**best))
 
 
 def _absolute(path: str) -> str:
@@ -307,7 +344,7 @@ class Trainer:
         self._rotated: set[str] = set()
         self._checkpoint = inputs.checkpoints.newest if inputs.checkpoints else None
         self._step = self._saved_step = 0
-        self._loss: float | None = None
+        self._values: StepValues | None = None
         self._next_save = 0.0
         self._journal: Journal | None = None
 
@@ -330,10 +367,17 @@ class Trainer:
                     for variable in tf.model_variables()}
         self._initializer = tf.variables_initializer([
             variable for variable in tf.global_variables() if variable.op.name not in averages])
+        self._image_summary = tf.summary.image('input', batch['image'], _SUMMARY_IMAGES)
         self._summary = tf.summary.merge([
             tf.summary.scalar('learning_rate', self._train.learning_rate),
             *(tf.summary.scalar(f'losses/{name}', loss)
               for name, loss in self._train.losses.items())])
+        self._validator: Validator | None = None
+        if inputs.validation:
+            self._validator = Validator(
+                self._read(inputs.validation), inputs.dataset.class_names,
+                self._train.build_evaluation, workers, train_dir, inputs.best)
+        self._eval_every = options.eval_every or self._count_steps(1)
         # Whether this worker was asked to end, and (if above 0) whether any worker was.
         self._end_requested = tf.placeholder_with_default(0.0, [])
         self._any_end_requested = workers.all_reduce_mean(self._end_requested)
@@ -345,16 +389,20 @@ class Trainer:
 
     def _build_input(self) -> tf.data.Iterator:
         options, seed = self._options, self._options.seed
-        return tf.data.make_initializable_iterator(data.batches(
-            self._inputs.dataset, options.batch_size * options.num_clones,
-            image_size=options.image_size or self._network.image_size,
-            training=True, distort=options.distort, repeat=True,
+        return tf.data.make_initializable_iterator(self._read(
+            self._inputs.dataset, training=True, distort=options.distort, repeat=True,
             # A resumed run gets the images in another order.
             seed=None if seed is None else seed + self._inputs.step,
+            shuffle_buffer=options.shuffle_buffer))
+
+    def _read(self, dataset: data.Dataset, **settings: Any) -> tf.data.Dataset:
+        options = self._options
+        return data.batches(
+            dataset, options.batch_size * options.num_clones,
+            image_size=options.image_size or self._network.image_size,
             strict=options.strict, unreadable=self._unreadable, max_pixels=options.max_pixels,
             exif=options.exif, background=options.background, rotated=self._rotated,
-            shuffle_buffer=options.shuffle_buffer,
-            part=(self._workers.index, self._workers.count)))
+            part=(self._workers.index, self._workers.count), **settings)
 
     def initialize(self, session: tf.Session) -> None:
         """Restores or initializes the variables in the chief, and broadcasts them."""
@@ -390,11 +438,17 @@ class Trainer:
         if workers.is_chief:
             self._journal = Journal(self._train_dir, start, self._last_step,
                                     self._images_per_step, self._log)
+            if start < self._last_step:
+                # By themselves: to fetch them with a step would optimize its graph once more.
+                self._journal.add_start(as_dict(self._options), session.run(self._image_summary))
         self._next_save = time.monotonic() + 60 * self._options.save_minutes
         stopping = False
         try:
-            while self._step < self._last_step and not stopping:
+            while self._step < self._last_step and not stopping and not self._is_out_of_patience():
                 stopping = self._run_step(session)
+                if not stopping and (self._step % self._eval_every == 0
+                                     or self._step == self._last_step):
+                    self._validate(session)
                 self._save_if_due(session)
             if workers.is_chief and (self._saved_step != self._step or self._checkpoint is None):
                 self._save(session)
@@ -405,9 +459,12 @@ class Trainer:
             if self._journal:
                 self._journal.close()
         return TrainResult(self._checkpoint, self._step, start,
-                           None if self._loss is None else float(self._loss),
-                           self._step < self._last_step, self._unreadable,
-                           len(self._rotated.difference(self._unreadable)))
+                           float(self._values.loss) if self._values else None,
+                           stopping and self._step < self._last_step, self._unreadable,
+                           len(self._rotated.difference(self._unreadable)),
+                           self._validator.best if self._validator else None,
+                           self._validator.best_checkpoint if self._validator else None,
+                           self._is_out_of_patience() and self._step < self._last_step)
 
     def _run_step(self, session: tf.Session) -> bool:
         """Runs one step; returns whether the run shall end after it."""
@@ -415,9 +472,10 @@ class Trainer:
         with_summary = number % self._options.summary_steps == 0 or number == self._last_step
         try:
             with self._workers.raise_on_worker_loss(session):
-                loss, summary, end_requested = session.run(
-                    [self._train.train, self._summary if with_summary else (),
-                     self._any_end_requested],
+                values, summary, end_requested = session.run(
+                    [StepValues(self._train.train, self._train.losses['logits'],
+                                self._train.accuracy),
+                     self._summary if with_summary else (), self._any_end_requested],
                     {self._end_requested: float(bool(self._signals))})
         except tf.errors.InvalidArgumentError as error:
             if 'inf or nan' not in str(error):
@@ -430,11 +488,32 @@ class Trainer:
                                 f'and {advice}.') from None
         except WorkerLostError as error:
             raise self._handle_worker_loss(error) from None
-        self._step, self._loss = number, loss
+        self._step, self._values = number, values
         if self._journal:
-            self._journal.add(number, loss, summary)
+            self._journal.add(number, values, summary)
         # One worker ends after the current step; several end after the next one, when all know.
         return bool(self._signals) if self._workers.count == 1 else end_requested > 0
+
+    def _validate(self, session: tf.Session) -> None:
+        """Evaluates the network on the validation images, if there are any."""
+        if self._validator is None:
+            return
+        start = time.monotonic()
+        try:
+            with self._workers.raise_on_worker_loss(session):
+                result, confusion = self._validator.evaluate(session, self._step)
+        except WorkerLostError as error:
+            raise self._handle_worker_loss(error) from None
+        if self._journal:
+            self._journal.add_validation(result, confusion, self._inputs.dataset.class_names,
+                                         time.monotonic() - start)
+        self._validator.keep_best(session, result)
+
+    def _is_out_of_patience(self) -> bool:
+        # By steps, not by a counter, so that a resumed run needs no state for it.
+        patience = self._options.patience
+        return bool(patience and self._validator and self._validator.best and (
+            self._step - self._validator.best.step) // self._eval_every >= patience)
 
     def _handle_worker_loss(self, error: WorkerLostError) -> WorkerLostError:
         """Saves the last complete step in the chief, and returns the error to raise.

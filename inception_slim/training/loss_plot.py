@@ -1,4 +1,4 @@
-"""A plot of the losses and the learning rate of a training run."""
+"""A plot of the losses, the accuracy and the learning rate of a training run."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import contextlib
 import glob
 import importlib.util
 import os
+from typing import TYPE_CHECKING
 
 from inception_slim._atomic_write import atomic_write
 from inception_slim.errors import DatasetError
 import tensorflow.compat.v1 as tf
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 FILE_NAME = 'loss.png'
 _LOSS = 'losses/'  # prefix of the summary tags of losses
+_ACCURACY = 'accuracy/'
 _RATE = 'learning_rate'
 
 
 class LossPlot:
-    """The losses and the learning rate by step, drawn to `loss.png` in the training folder.
+    """Losses, learning rate and accuracy by step, drawn to `loss.png` in the training folder.
 
     Includes earlier runs in the folder, from their summaries. Does nothing without matplotlib; an
     error while drawing does not stop the training.
@@ -62,30 +67,29 @@ class LossPlot:
 
     def _add(self, step: int, summary: tf.Summary) -> None:
         for value in summary.value:
-            if value.tag.startswith(_LOSS) or value.tag == _RATE:
+            if value.tag.startswith((_LOSS, _ACCURACY)) or value.tag == _RATE:
                 self.points.setdefault(value.tag, {})[step] = value.simple_value
 
-    def add(self, step: int, summary: bytes) -> None:
-        """Adds a serialized summary of this run."""
+    def add(self, step: int, summary: bytes | tf.Summary) -> None:
+        """Adds a summary of this run."""
         if self._enabled:
-            self._add(step, tf.Summary.FromString(summary))
+            self._add(step, tf.Summary.FromString(summary) if isinstance(summary, bytes)
+                      else summary)
 
     def draw(self) -> None:
         """Draws the plot and writes it atomically."""
         if not self._enabled or not self.points:
             return
         from matplotlib import figure, ticker
-        plot = figure.Figure(figsize=(8, 5.5), layout='constrained')
-        axes, rate = plot.subplots(2, sharex=True, height_ratios=[4, 1])
-        for tag in sorted(self.points, key=lambda tag: tag != _LOSS + 'total'):
-            values = self.points[tag]
-            if tag != _RATE:
-                axes.plot(list(values), list(values.values()), label=tag.removeprefix(_LOSS),
-                          linewidth=1.8 if tag == _LOSS + 'total' else 1,
-                          marker='.' if len(values) == 1 else None)
-        axes.set_ylabel('loss')
+        has_accuracy = any(tag.startswith(_ACCURACY) for tag in self.points)
+        plot = figure.Figure(figsize=(8, 5.5 + 2 * has_accuracy), layout='constrained')
+        axes, *more, rate = plot.subplots(2 + has_accuracy, sharex=True,
+                                          height_ratios=[4, *[2] * has_accuracy, 1])
+        self._draw_curves(axes, _LOSS)
         axes.set_ylim(bottom=0)
-        axes.legend()
+        for part in more:
+            self._draw_curves(part, _ACCURACY)
+            part.set_ylim(0, 1.02)
         values = self.points.get(_RATE, {})
         rate.plot(list(values), list(values.values()), color='0.4',
                   marker='.' if len(values) == 1 else None)
@@ -93,8 +97,18 @@ class LossPlot:
         rate.set_ylim(0, 1.1 * max(values.values(), default=1))
         rate.set_xlabel('step')
         rate.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-        for part in (axes, rate):
+        for part in (axes, *more, rate):
             part.grid(alpha=0.3)
         # A full disk is reported when the checkpoint is written.
         with contextlib.suppress(DatasetError), atomic_write(self._path) as file:
             plot.savefig(file, format='png', dpi=120)
+
+    def _draw_curves(self, axes: Axes, prefix: str) -> None:
+        for tag in sorted(self.points, key=lambda tag: tag != _LOSS + 'total'):
+            values = self.points[tag]
+            if tag.startswith(prefix):
+                axes.plot(list(values), list(values.values()), label=tag.removeprefix(prefix),
+                          linewidth=1.8 if tag == _LOSS + 'total' else 1,
+                          marker='.' if len(values) == 1 else None)
+        axes.set_ylabel(prefix.rstrip('/'))
+        axes.legend()

@@ -23,6 +23,13 @@ def _parse_scopes(text: str) -> list[str]:
     return [scope for scope in text.split(',') if scope]
 
 
+def _parse_validation(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 @dataclass(frozen=True)
 class LearningOptions:
     """The options that a single training step and a training run have in common.
@@ -129,6 +136,11 @@ class TrainingOptions(LearningOptions):
       background: the color behind transparent pixels; see `EvaluationOptions`.
       shuffle_buffer: number of TFRecord examples in the shuffle buffer; image folders are shuffled
         completely.
+      validation: images on which the network is evaluated between steps: a split of the dataset,
+        the path of another dataset of the same classes (with a slash), or the fraction of the image
+        files to hold out, by a hash of their paths. None evaluates nothing.
+      eval_every: steps between evaluations; None means an epoch.
+      patience: evaluations without a better one after which training ends; None means never.
       worker_timeout: seconds without a response after which a worker counts as lost, at least 5.
       worker_wait: minutes to wait for the other workers to start.
     """
@@ -164,6 +176,13 @@ class TrainingOptions(LearningOptions):
     background: str | None = option(None, BACKGROUND_HELP, metavar='COLOR')
     shuffle_buffer: int = option(
         4096, 'TFRecord examples in the shuffle buffer', at_least=1)
+    validation: str | float | os.PathLike | None = option(
+        None, 'evaluate on a split, another dataset, or this fraction of the image files',
+        metavar='SPLIT|FRACTION', parse=_parse_validation)
+    eval_every: int | None = option(
+        None, 'steps between evaluations (an epoch)', at_least=1, parse=int)
+    patience: int | None = option(
+        None, 'stop after this many evaluations without a better one', at_least=1, parse=int)
     worker_timeout: float = option(
         30.0, 'seconds without a response after which another worker counts as lost', at_least=5)
     worker_wait: float = option(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from dataclasses import dataclass
-import hashlib
 import os
 
 from inception_slim import checkpoint as checkpoints, data
 from inception_slim.checkpoint.head import Head
+from inception_slim.data.dataset import hash_position
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import TrainingError
 from inception_slim.evaluation.loaders import (
@@ -213,13 +213,8 @@ def _compute_features(files: list[str], checkpoint: str | os.PathLike,
 
 
 def _part(path: str, options: RetrainOptions) -> str:
-    """The part to which an image belongs, by the hash of its path in the dataset.
-
-    Files that differ only after `_nohash_` belong together, as in `retrain.py`: for example crops
-    of one photograph.
-    """
-    group = path.replace(os.sep, '/').split('_nohash_')[0]
-    position = int(hashlib.sha1(os.fsencode(group)).hexdigest(), 16) / 2**160
+    """The part to which an image belongs, by the hash of its path in the dataset."""
+    position = hash_position(path)
     if position < options.validation_fraction:
         return 'validation'
     return 'test' if position < options.validation_fraction + options.test_fraction else 'training'

@@ -7,7 +7,7 @@ batch norm's moving averages with the step, and of the weights' moving averages 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import contextlib
 from dataclasses import dataclass
 
@@ -35,18 +35,23 @@ class TrainStep:
       train: runs the whole step; its value is the total loss before the step.
       losses: the scalar losses by name: 'total', 'logits', 'regularization', and 'aux_logits' if
         there is an auxiliary head.
+      accuracy: the share of the images of this step whose most likely class is their label.
       learning_rate: scalar, of this step.
       global_step: number of steps done, int64.
       averages: the moving averages of the weights; None without them.
       init_averages: sets every moving average to the current value of its variable.
+      build_evaluation: builds the same network for evaluation, from images and labels to the logits
+        and the loss of the classifier.
     """
 
     train: tf.Tensor
     losses: dict[str, tf.Tensor]
+    accuracy: tf.Tensor
     learning_rate: tf.Tensor
     global_step: tf.Variable
     averages: tf.train.ExponentialMovingAverage | None
     init_averages: tf.Operation
+    build_evaluation: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def build_step(
@@ -124,15 +129,28 @@ def build_step(
                                      use_batch_norm=options.use_batch_norm,
                                      batch_norm_decay=options.batch_norm_decay,
                                      batch_norm_scale=options.batch_norm_scale)
-    getter = None
+    getter, dtype = None, images.dtype
     if supported_precision(options.precision) == 'bfloat16':
-        images = tf.cast(images, tf.bfloat16)
+        dtype = tf.bfloat16
         getter, arg_scope = float32_master_getter, regularized_in_float32(arg_scope)
+
+    def build_evaluation(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.variable_scope('', use_resource=True, custom_getter=getter), \
+                tf.name_scope('evaluation'), slim.arg_scope(arg_scope):
+            logits, _ = definition.function(tf.cast(images, dtype), num_classes=num_classes,
+                                            is_training=False, reuse=True, **arguments)
+            logits = to_float32(logits)
+            return logits, tf.losses.softmax_cross_entropy(
+                tf.one_hot(labels, num_classes), logits, label_smoothing=options.label_smoothing,
+                loss_collection=None)
+
     # Resource variables, because their reads and writes are ordered; the names are the same.
     with tf.variable_scope('', use_resource=True, custom_getter=getter):
         global_step = tf.train.get_or_create_global_step()
         losses: dict[str, tf.Tensor] = {}
-        for clone, (part, part_labels) in enumerate(_split(images, labels, options.num_clones)):
+        correct: list[tf.Tensor] = []
+        for clone, (part, part_labels) in enumerate(_split(
+                tf.cast(images, dtype), labels, options.num_clones)):
             with _clone_scope(clone, options.num_clones), slim.arg_scope(arg_scope):
                 logits, end_points = definition.function(
                     part, num_classes=num_classes, is_training=True, **arguments,
@@ -140,16 +158,18 @@ def build_step(
                 clone_losses = _classification_losses(
                     logits, end_points.get('AuxLogits'), tf.one_hot(part_labels, num_classes),
                     options, 1 / options.num_clones)
+                correct.append(tf.equal(tf.argmax(logits, 1), tf.cast(part_labels, tf.int64)))
             for name, loss in clone_losses.items():
                 losses[name] = losses[name] + loss if name in losses else loss
         losses['regularization'] = tf.losses.get_regularization_loss()
         losses['total'] = local_loss = tf.losses.get_total_loss()
+        accuracy = tf.reduce_mean(tf.cast(tf.concat(correct, 0), tf.float32))
         rate = tf.maximum(float(options.end_learning_rate), tf.train.exponential_decay(
             options.learning_rate, global_step, options.decay_steps, options.decay_factor,
             staircase=True), name='decayed_learning_rate')
         optimizer = tf.train.RMSPropOptimizer(rate, decay=0.9, momentum=0.9, epsilon=1.0)
         if workers.count > 1:
-            losses = _average_over_workers(workers, optimizer, losses)
+            losses, accuracy = _average_over_workers(workers, optimizer, losses, accuracy)
         forward = tf.get_default_graph().get_operations()
         train_step = slim.learning.create_train_op(
             local_loss, optimizer, global_step=global_step,
@@ -163,7 +183,8 @@ def build_step(
             with tf.control_dependencies([train_step]):
                 train_step = tf.identity(losses['total'])
         if not options.moving_average_decay:
-            return TrainStep(train_step, losses, rate, global_step, None, tf.no_op())
+            return TrainStep(train_step, losses, accuracy, rate, global_step, None, tf.no_op(),
+                             build_evaluation)
         averages = tf.train.ExponentialMovingAverage(options.moving_average_decay, global_step)
         variables = slim.get_model_variables()
         with tf.control_dependencies([train_step]):
@@ -172,7 +193,8 @@ def build_step(
             train_step = tf.identity(train_step, 'train_step')
         init_averages = tf.group(*(tf.assign(averages.average(variable), variable)
                                    for variable in variables))
-    return TrainStep(train_step, losses, rate, global_step, averages, init_averages)
+    return TrainStep(train_step, losses, accuracy, rate, global_step, averages, init_averages,
+                     build_evaluation)
 
 
 def _classification_losses(logits: tf.Tensor, aux_logits: tf.Tensor | None, one_hot: tf.Tensor,
@@ -220,12 +242,15 @@ def _batch_norm_updates(clones: int) -> list[tf.Operation] | None:
 
 
 def _average_over_workers(workers: WorkerGroup, optimizer: tf.train.Optimizer,
-                          losses: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Makes an optimizer apply gradients averaged over all workers; returns the averaged losses.
+                          losses: dict[str, tf.Tensor], accuracy: tf.Tensor
+                          ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """Makes an optimizer apply gradients averaged over all workers.
 
-    A loss that is not finite in one worker is so in all, and ends all of them at the same step.
+    Returns the averaged losses and accuracy. A loss that is not finite in one worker is so in all,
+    and ends all of them at the same step.
     """
-    means = tf.unstack(workers.all_reduce_mean(tf.stack(list(losses.values()))), len(losses))
+    values = [*losses.values(), accuracy]
+    *means, accuracy = tf.unstack(workers.all_reduce_mean(tf.stack(values)), len(values))
     averaged = dict(zip(losses, means))
     averaged['total'] = tf.check_numerics(averaged['total'], 'LossTensor is inf or nan')
     compute_gradients = optimizer.compute_gradients
@@ -235,7 +260,7 @@ def _average_over_workers(workers: WorkerGroup, optimizer: tf.train.Optimizer,
                                          [averaged['total'].op])
 
     optimizer.compute_gradients = compute_averages
-    return averaged
+    return averaged, accuracy
 
 
 def variables_to_train(
