@@ -60,7 +60,7 @@ class Dataset:
           DatasetError: the dataset is of TFRecords, or one of the two has no images.
         """
         if self.kind != 'folder':
-            raise DatasetError(f'{self.path} holds TFRecords, of which no fraction can be held out; '
+            raise DatasetError(f'{self.path} holds TFRecords, of which no part can be held out; '
                                'give a split.')
         held_out = [hash_position(os.path.relpath(file, self.path)) < fraction
                     for file in self.files]
