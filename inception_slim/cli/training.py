@@ -50,7 +50,7 @@ def train(arguments: argparse.Namespace) -> int | None:
         print_json(result)
     elif result.checkpoint is None:
         print_line(f'Finished after step {result.step:,}; the chief wrote the checkpoint')
-    elif result.stopped_early:
+    elif result.stopped_early and result.best:
         print_line(f'Stopped at step {result.step:,}: no better evaluation since step '
                    f'{result.best.step:,}; a larger --patience resumes from {result.checkpoint}')
     elif result.interrupted:
@@ -60,7 +60,7 @@ def train(arguments: argparse.Namespace) -> int | None:
         print_line(f'Nothing to do: {result.checkpoint} is at step {result.step:,}')
     else:
         print_line(f'Wrote {result.checkpoint}: step {result.step:,}, loss {result.loss:.4f}')
-    if result.best_checkpoint and not arguments.json:
+    if result.best_checkpoint and result.best and not arguments.json:
         print_line(f'Best of the validation: {result.best_checkpoint}: accuracy '
                    f'{result.best.accuracy:.2%}, loss {result.best.loss:.4f}')
     return None

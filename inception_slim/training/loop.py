@@ -121,9 +121,10 @@ def train(
 
     Args:
       dataset: an open dataset, or a path that `data.open_dataset` opens.
-      train_dir: local folder for checkpoints and TensorBoard summaries; created if missing. With
-        matplotlib installed (`pip install "inception_slim[plot]"`), also for `loss.png`, a plot of
-        the losses that is updated with each checkpoint.
+      train_dir: local folder for checkpoints, and summaries for TensorBoard (`pip install
+        "inception_slim[tensorboard]"`); created if missing. With matplotlib installed (`pip install
+        "inception_slim[plot]"`), also for `loss.png`, a plot of the losses that is updated with
+        each checkpoint.
       log: called with a line of text now and then.
       network, trainable_scopes, learning_rate, end_learning_rate, decay_factor, aux_weight,
         label_smoothing, weight_decay, moving_average_decay, clip_gradients, batch_norm_decay,
@@ -305,11 +306,11 @@ def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset,
         dataset = dataset.with_counts(workers.all_reduce_sum(dataset.counts))
     if validation and validation.kind == 'tfrecord':
         validation = validation.with_counts(workers.all_reduce_sum(validation.counts))
-    best = results[0]['best']
     path = None if isinstance(source, data.Dataset) else _absolute(os.fsdecode(source))
-    return _Inputs(dataset, validation, path, directory, *(
-        results[0][name] for name in ('step', 'has_batch_norm', 'has_gammas')),
-        None if best is None else ValidationResult(**best))
+    chief = results[0]
+    best = ValidationResult(**chief['best']) if chief.get('best') else None
+    return _Inputs(dataset, validation, path, directory, chief['step'], chief['has_batch_norm'],
+                   chief['has_gammas'], best)
 
 
 def _absolute(path: str) -> str:
