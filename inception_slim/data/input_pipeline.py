@@ -35,7 +35,7 @@ Prepare = Callable[[tf.Tensor, int], tf.Tensor]
 # encoded image and its label.
 _Fetch = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 _no_autograph = tf.autograph.experimental.do_not_convert  # the functions need no conversion
-_GROUP_SIZE = 8  # images that are decoded together: a group costs about as much as an image
+_KEPT_NAMES = 1024  # of images that were decoded, until their names are forgotten
 _OPEN_FILES = 8  # TFRecord files that are read alternately while shuffling
 
 
@@ -124,13 +124,11 @@ def batches(
         else:
             examples = files.flat_map(_read_records)
         fetch = _fetch_record
-    if repeat:
-        examples = examples.repeat()
     pipeline = _Pipeline(fetch, image_size, None if training and distort else prepare,
                          _Report(total, strict, unreadable, max_pixels,
                                  dataset.kind == 'folder' if exif is None else exif, background,
                                  rotated, dataset.num_classes, dataset.path))
-    return pipeline.batches(examples, batch_size, seed)
+    return pipeline.batches(examples, batch_size, seed, repeat)
 
 
 def image_batches(
@@ -205,8 +203,7 @@ def _read_records(file: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.dat
 
 
 def _fetch_file(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    regular = tf.numpy_function(lambda path: special_kind(path) is None, [path], tf.bool)
-    return tf.io.read_file(tf.where(regular, path, '')), label  # an empty path cannot be read
+    return tf.io.read_file(path), label
 
 
 def _fetch_record(name: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -260,6 +257,7 @@ class _Report:
         self._rotated = set() if rotated is None else rotated
         self._num_classes = num_classes
         self._path = path
+        self._names: dict[int, bytes] = {}  # of images that are being decoded, by index
         self._reported: set[str] = set()
         self._warnings: set[str] = set()  # without numbers, so that each is given once
         self._problems: dict[bytes, str] = {}  # the names of images -> why they are not decoded
@@ -296,50 +294,63 @@ class _Report:
             self._warnings.add(key)
             warnings.warn(message, stacklevel=2)
 
+    def begin(self, index: np.int64, name: bytes) -> np.bool_:
+        """Notes the name of an image to decode; returns whether it may be opened."""
+        self._names[index] = name
+        return np.bool_(special_kind(name) is None)
+
     @_no_autograph
-    def check(self, group: dict[str, tf.Tensor], names: tf.Tensor,
-              decoded: tf.Tensor) -> tf.Tensor:
-        """Calls `_report` if an image of a group is unreadable or a label is wrong; returns True.
+    def check(self, expected: tf.Tensor, example: tuple[tf.Tensor, dict[str, tf.Tensor]]):
+        """Calls `_report` if images before one are missing, or its label is wrong.
 
         Args:
-          group: the decoded images of the group.
-          names: the names of all images of the group.
-          decoded: the indices of the decoded images.
-        """
-        label = group['label']
-        correct = tf.equal(tf.size(names), tf.size(decoded))
-        if self._num_classes is not None:
-            correct &= tf.reduce_all((label >= 0) & (label < self._num_classes))
-        return tf.cond(correct, lambda: tf.constant(True), lambda: tf.ensure_shape(
-            tf.numpy_function(self._report, [names, decoded, label], tf.bool), []))
+          expected: the index after that of the image before, as which the missing ones count.
+          example: the index of a decoded image, and the image. The end of the dataset has no name.
 
-    def _report(self, encoded_names: np.ndarray, decoded: np.ndarray, labels: np.ndarray) -> bool:
-        names = [os.fsdecode(name) for name in encoded_names]
-        for index, label in zip(decoded, labels):
-            if self._num_classes is not None and not 0 <= label < self._num_classes:
-                raise DatasetError(
-                    f'{names[index]} has the label {label}, but {self._path} has '
-                    f'{self._num_classes} classes, 0 to {self._num_classes - 1}; correct the '
-                    f'record, or {LABELS}.')
-        for name in np.delete(np.asarray(names, object), decoded):
-            self._rotated.discard(name)
-            problem = self._problem(name)
-            if self._strict:
-                raise DatasetError(f'{name} is unreadable: {problem}. Replace it, or leave out '
-                                   'strict to skip such images.')
-            if name in self._reported:
-                continue
-            self._reported.add(name)
-            if self._unreadable is not None:
-                self._unreadable.append(name)
-            # Otherwise a repeated dataset would be searched for a readable image without end.
-            if len(self._reported) == self._total:
-                raise DatasetError(f'None of the {self._total} images can be read, the last is '
-                                   f'{name}: {problem}; give JPEG, PNG, GIF, BMP, WebP, TIFF or '
-                                   'AVIF files.')
-            if problem != DAMAGED:
-                self._warn(f'{name} is skipped: {problem}.', problem)
-        return True
+        Returns:
+          The index that is expected next, and the image.
+        """
+        index, image = example
+        label, name = image['label'], image['name']
+        correct = (tf.equal(index, expected) & tf.not_equal(name, '')
+                   & tf.not_equal(index % _KEPT_NAMES, 0))
+        if self._num_classes is not None:
+            correct &= (label >= 0) & (label < self._num_classes)
+        checked = tf.cond(correct, lambda: name, lambda: tf.ensure_shape(
+            tf.numpy_function(self._report, [expected, index, name, label], tf.string), []))
+        return index + 1, {**image, 'name': checked}
+
+    def _report(self, expected: np.int64, index: np.int64, decoded: bytes,
+                label: np.int64) -> bytes:
+        missing = [os.fsdecode(self._names[number]) for number in range(expected, index)]
+        for number in [number for number in list(self._names) if number <= index]:
+            del self._names[number]
+        for name in missing:
+            self._report_unreadable(name)
+        if decoded and self._num_classes is not None and not 0 <= label < self._num_classes:
+            raise DatasetError(
+                f'{os.fsdecode(decoded)} has the label {label}, but {self._path} has '
+                f'{self._num_classes} classes, 0 to {self._num_classes - 1}; correct the record, '
+                f'or {LABELS}.')
+        return decoded
+
+    def _report_unreadable(self, name: str) -> None:
+        self._rotated.discard(name)
+        problem = self._problem(name)
+        if self._strict:
+            raise DatasetError(f'{name} is unreadable: {problem}. Replace it, or leave out strict '
+                               'to skip such images.')
+        if name in self._reported:
+            return
+        self._reported.add(name)
+        if self._unreadable is not None:
+            self._unreadable.append(name)
+        # Otherwise a repeated dataset would be searched for a readable image without end.
+        if len(self._reported) == self._total:
+            raise DatasetError(f'None of the {self._total} images can be read, the last is {name}: '
+                               f'{problem}; give JPEG, PNG, GIF, BMP, WebP, TIFF or AVIF files.')
+        if problem != DAMAGED:
+            self._warn(f'{name} is skipped: {problem}.', problem)
 
     def _problem(self, name: str) -> str:
         kind = special_kind(name)
@@ -347,13 +358,13 @@ class _Report:
 
 
 class _Pipeline:
-    """Decodes examples in groups, leaves out unreadable ones, and batches the others.
+    """Decodes examples, leaves out unreadable ones, and batches the others.
 
     Args:
       fetch: returns the encoded image and the label of an example.
       image_size: side of the images in pixels.
       prepare: crops, resizes and scales a decoded image; None distorts it for training.
-      report: checks each group.
+      report: is given the names of the unreadable images.
     """
 
     def __init__(self, fetch: _Fetch, image_size: int, prepare: Prepare | None, report: _Report):
@@ -364,17 +375,24 @@ class _Pipeline:
         self._prepare = prepare
         self._report = report
 
-    def batches(self, examples: tf.data.Dataset, batch_size: int,
-                seed: int | None) -> tf.data.Dataset:
+    def batches(self, examples: tf.data.Dataset, batch_size: int, seed: int | None,
+                repeat: bool = False) -> tf.data.Dataset:
         if batch_size < 1:
             raise ValueError(f'batch_size must be at least 1, but is {batch_size}.')
+        # An example without a name marks the end, before which images may be missing too.
+        end = tf.nest.map_structure(lambda spec: tf.zeros([], spec.dtype), examples.element_spec)
+        examples = examples.concatenate(tf.data.Dataset.from_tensors(end))
+        if repeat:
+            examples = examples.repeat()
         seeds = tf.data.Dataset.random(seed).batch(2)
-        batched = (tf.data.Dataset.zip((examples, seeds))
-                   .batch(_GROUP_SIZE)
-                   .map(self._decode_group, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-                   .filter(self._report.check)  # sequentially, so that names are in order
-                   .map(lambda group, names, decoded: group)
-                   .unbatch()
+        # An image that cannot be decoded is missing in the stream, since a graph has no try and
+        # except. (An inner dataset for each, to skip it there, costs more than decoding.)
+        batched = (tf.data.Dataset.zip((examples, seeds)).enumerate()
+                   .map(self._decode_example, num_parallel_calls=tf.data.AUTOTUNE,
+                        deterministic=True)
+                   .ignore_errors()
+                   .scan(np.int64(0), self._report.check)
+                   .filter(lambda image: tf.not_equal(image['name'], ''))
                    .batch(batch_size)
                    .prefetch(2))
         options = tf.data.Options()
@@ -383,36 +401,25 @@ class _Pipeline:
         return batched.with_options(options)
 
     @_no_autograph
-    def _decode_group(self, example: tuple[tf.Tensor, tf.Tensor], seeds: tf.Tensor):
-        """Decodes a group: (decoded images, names of all images, indices of the decoded ones).
+    def _decode_example(self, index: tf.Tensor, example: tuple[tuple[tf.Tensor, tf.Tensor],
+                                                               tf.Tensor]):
+        """The index, and the decoded image with its label and name; an error if that fails."""
+        (name, content), seed = example
+        shape = [self._image_size, self._image_size, 3]
 
-        An inner dataset skips the images that fail, since a graph has no try and except.
-        """
-        names, _ = example
-        indices = tf.range(tf.size(names, out_type=tf.int64), dtype=tf.int64)
-        images = tf.data.Dataset.from_tensor_slices((indices, *example, seeds))
-        images = images.map(self._decode_example).ignore_errors().batch(_GROUP_SIZE)
-        if_none = tf.data.Dataset.from_tensors(0).map(self._empty_group)
-        decoded, image, label = images.concatenate(if_none).take(1).get_single_element()
-        image.set_shape((None, self._image_size, self._image_size, 3))
-        group = {'image': image, 'label': label, 'name': tf.gather(names, decoded)}
-        return group, names, decoded
+        def decode_image() -> tuple[tf.Tensor, tf.Tensor]:
+            opens = tf.numpy_function(self._report.begin, [index, name], tf.bool)
+            with tf.control_dependencies([opens]):
+                # An empty path cannot be read.
+                encoded, label = self._fetch(tf.where(opens, name, ''), content)
+            image = self._report.decode(name, encoded)
+            if self._prepare is None:
+                return preprocessing.for_training(image, self._image_size, seed), label
+            return self._prepare(image, self._image_size), label
 
-    @_no_autograph
-    def _decode_example(self, index: tf.Tensor, first: tf.Tensor, second: tf.Tensor,
-                        seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        encoded, label = self._fetch(first, second)
-        image = self._report.decode(first, encoded)
-        if self._prepare is None:
-            image = preprocessing.for_training(image, self._image_size, seed)
-        else:
-            image = self._prepare(image, self._image_size)
-        return index, image, label
-
-    @_no_autograph
-    def _empty_group(self, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return (tf.zeros([0], tf.int64), tf.zeros([0, self._image_size, self._image_size, 3]),
-                tf.zeros([0], tf.int64))
+        image, label = tf.cond(tf.equal(name, ''), lambda: (tf.zeros(shape), np.int64(-1)),
+                               decode_image)
+        return index, {'image': tf.ensure_shape(image, shape), 'label': label, 'name': name}
 
 
 @contextmanager
