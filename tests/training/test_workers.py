@@ -5,12 +5,13 @@ The workers are real processes on this machine, each with a server of TensorFlow
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 
 import fork_server
-from inception_slim import checkpoint, training
+from inception_slim import checkpoint, data, training
 from inception_slim.errors import TrainingError
 from inception_slim.training.distributed import join_cluster
 from inception_slim.training.tf_config import make_tf_config
@@ -142,6 +143,23 @@ def test_command_trains_and_resumes_with_workers_on_this_machine(dataset, tmp_pa
         assert errors == [
             f'worker 1: Finished after step {last}; the chief wrote the checkpoint']
         assert checkpoint.read(folder)[0].global_step == last
+
+
+@pytest.mark.slow
+def test_workers_evaluate_together_and_repeat_their_losses(dataset, tmp_path):
+    """Two runs with one seed; each worker evaluates its part of the images held out."""
+    runs = []
+    for name in ('first', 'second'):
+        command = train_command(dataset, tmp_path / name, '--steps', '4', '--seed', '1',
+                                '--validation', '0.5', '--eval-every', '2')
+        results = run_cluster(fork_server.command, [command] * 2, cluster_environments(2))
+        assert [result.returncode for result in results] == [0, 0], results[1].stderr
+        runs.append([re.sub(r', [\d.]+ images/s', '', line) for line in
+                     results[0].stdout.splitlines() if line.startswith(('step', 'validation'))])
+    assert runs[0] == runs[1] and len(runs[0]) == 6
+    best = json.loads((tmp_path / 'first' / 'best' / 'validation.json').read_text())
+    count = data.open_dataset(dataset).hold_out(0.5)[1].num_examples
+    assert best['accuracy'] * count == pytest.approx(round(best['accuracy'] * count))
 
 
 @pytest.mark.slow
