@@ -12,6 +12,7 @@ import os
 import re
 
 from inception_slim.checkpoint._weight_source import WeightSource
+from inception_slim.checkpoint.batch_norm import describe_moving_averages
 from inception_slim.checkpoint.head import SLIM_HEAD, Head
 from inception_slim.checkpoint.options import PREWHITEN
 from inception_slim.checkpoint.other_networks import describe_other_network
@@ -58,7 +59,8 @@ class CheckpointInfo:
       depth_multiplier: the factor of the channels; None for a network without this option.
       min_depth: the minimum number of channels of a layer, if the shapes show it.
       pooling: how the pooled branches pool, one of `nets.POOLINGS`; 'average' is TF-Slim's.
-      notes: other differences from TF-Slim's network, and how they were handled; sentences.
+      notes: other differences from TF-Slim's network, and how they were handled; from `inspect`,
+        also whether batch norm's moving averages were hardly updated. Sentences.
       embedding_size: the size of the embedding; None for a network with a classifier.
       input_range: what images the weights take, one of `INPUT_RANGES`; only Inception-ResNet V1 has
         another than 'inception', which is [-1, 1].
@@ -135,7 +137,10 @@ def inspect(path: str | os.PathLike, *, checkpoint_scope: str | None = None) -> 
       ('inception_v3', 11, 157585)
     """
     source = open_weights(path)
-    return build_info(source, recognize(source, checkpoint_scope))
+    mapping = recognize(source, checkpoint_scope)
+    info = build_info(source, mapping)
+    note = describe_moving_averages(source, mapping.tensors, info.global_step)
+    return dataclasses.replace(info, notes=(*info.notes, note)) if note else info
 
 
 def recognize(source: WeightSource, scope: str | None = None) -> NameMapping:

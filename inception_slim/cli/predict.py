@@ -79,7 +79,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     check_csv(arguments.csv)
     result = evaluation.evaluate(
         arguments.checkpoint, arguments.dataset, split=arguments.split,
-        confusion=arguments.confusion, **report, **options_of(arguments, PredictionOptions))
+        confusion=arguments.confusion, batch_statistics=arguments.batch_statistics, **report,
+        **options_of(arguments, PredictionOptions))
     if arguments.csv:
         columns = ('label', 'name', 'images', 'correct', 'accuracy')
         write_csv(arguments.csv, columns,
@@ -91,6 +92,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
                    f'classes; {len(result.unreadable):,} unreadable')
         print_line(f'top-1 accuracy     {result.top_1:.2%}')
         print_line(f'top-5 accuracy     {result.top_5:.2%}')
+        if result.batch_statistics_top_1 is not None:
+            print_line(f'with batch statistics, as in training: top-1 accuracy '
+                       f'{result.batch_statistics_top_1:.2%}')
         print_line(f'images per second  {result.images_per_second:.1f}')
         print_line()
         print_line('accuracy  correct of images  class')
@@ -104,9 +108,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def _evaluate_pairs(arguments: argparse.Namespace) -> None:
     """Prints what FaceNet's validation prints."""
-    for name in ('split', 'confusion', 'csv', 'report', 'heatmap'):
+    for name in ('split', 'confusion', 'csv', 'report', 'heatmap', 'batch_statistics'):
         if getattr(arguments, name):
-            arguments.parser.error(f'--{name} is for classes; leave it out with --pairs')
+            arguments.parser.error(f'--{name.replace("_", "-")} is for classes; leave it out with '
+                                   '--pairs')
     result = evaluation.evaluate_pairs(arguments.checkpoint, arguments.dataset, arguments.pairs,
                                        **options_of(arguments, PredictionOptions))
     if arguments.json:
@@ -190,6 +195,9 @@ def add(add_command: AddCommand) -> None:
                                   'person')
     evaluate_command.add_argument('--split', metavar='NAME',
                                   help='the split of the dataset, such as validation')
+    evaluate_command.add_argument('--batch-statistics', action='store_true',
+                                  help="also evaluate with batch norm's statistics of each batch, "
+                                  'as in training')
     evaluate_command.add_argument('--confusion', metavar='FILE.csv',
                                   help='write the confusion matrix; as a picture if it ends in '
                                   '.png')

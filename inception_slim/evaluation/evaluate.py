@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import os
 import time
 
@@ -11,6 +12,10 @@ from inception_slim import data
 from inception_slim.checkpoint.class_names import label_offset
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import InceptionSlimError
+from inception_slim.evaluation.batch_statistics import (
+    batch_statistics_accuracy,
+    check_has_statistics,
+)
 from inception_slim.evaluation.confusion_matrix import check_confusion_path, write_confusion
 from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS, Heatmaps
 from inception_slim.evaluation.loaders import (
@@ -30,6 +35,7 @@ from inception_slim.evaluation.report.writer import (
     write_evaluation,
 )
 from inception_slim.evaluation.results import Evaluation
+from inception_slim.inference.predictor import Predictor
 from inception_slim.options import as_dict, build_options
 import numpy as np
 
@@ -42,6 +48,7 @@ def evaluate(
     confusion: str | os.PathLike | None = None,
     report: str | os.PathLike | None = None,
     heatmap: bool = False,
+    batch_statistics: bool = False,
     use_ema: bool = False,
     checkpoint_scope: str | None = None,
     precision: str = 'float32',
@@ -66,6 +73,9 @@ def evaluate(
       report: an .html file to write, with metrics and confidence intervals, the confusion matrix,
         and the most confident misclassifications.
       heatmap: show Grad-CAM heatmaps on these.
+      batch_statistics: also compute the accuracy with batch norm's statistics of each batch of
+        `batch_size` shuffled images, as in training: if it is far higher, the moving averages were
+        hardly updated.
       use_ema: load the moving averages of the weights.
       checkpoint_scope: which network to load, if the file contains several.
       precision: 'float32', 'bfloat16' or 'int8'; int8 is calibrated on a hundred of the images.
@@ -85,7 +95,8 @@ def evaluate(
       DatasetError: the dataset cannot be read, does not fit the checkpoint, or has no readable
         image; or the confusion matrix or the report cannot be written.
       InceptionSlimError: an argument is out of its range, `heatmap` is given without `report` or
-        with a predictor, or an option for loading is given together with a predictor.
+        with a predictor, or an option for loading or `batch_statistics` is given together with a
+        predictor.
 
     Example:
       >>> from inception_slim import evaluation
@@ -102,6 +113,11 @@ def evaluate(
         dataset = data.open_dataset(dataset, split)
     info = inspect_checkpoint(checkpoint, options, options.image_size)
     offset, warning = label_offset(info, dataset)
+    if batch_statistics:
+        if isinstance(checkpoint, Predictor):
+            raise InceptionSlimError('batch_statistics needs the path of the checkpoint, since a '
+                                     'predictor has batch norm folded into its weights.')
+        check_has_statistics(info)
     classes = dataset.num_classes
     # The last column counts the predictions that are no class of the dataset.
     counts = np.zeros((classes, classes + 1), np.int64)
@@ -144,6 +160,9 @@ def evaluate(
         result = Evaluation(dataset.class_names, total, int(np.trace(counts)) / total,
                             top_5 / total, counts, unreadable, warning, total / seconds,
                             len(rotated))
+        if batch_statistics and not isinstance(checkpoint, Predictor):
+            result = dataclasses.replace(result, batch_statistics_top_1=batch_statistics_accuracy(
+                checkpoint, info, dataset, offset, options))
         if confusion is not None:
             write_confusion(result, confusion)
         if report is not None and examples is not None:

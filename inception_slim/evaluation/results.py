@@ -129,6 +129,8 @@ class Evaluation(Result):
       warning: an assumption about a background class; None if there is none.
       images_per_second: the throughput, including reading and preprocessing.
       rotated: the number of images that were rotated or flipped as their EXIF orientation says.
+      batch_statistics_top_1: the accuracy with batch norm's statistics of each batch, as in
+        training; None if it was not asked for.
     """
 
     class_names: list[str]
@@ -140,6 +142,7 @@ class Evaluation(Result):
     warning: str | None
     images_per_second: float
     rotated: int = 0
+    batch_statistics_top_1: float | None = None
 
     @property
     def prediction_names(self) -> list[str]:

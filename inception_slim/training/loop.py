@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from inception_slim import checkpoint as checkpoints, data
+from inception_slim.checkpoint.batch_norm import auto_decay, describe_few_updates
 from inception_slim.data.filesystem import is_remote
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import TrainingError, WorkerLostError
@@ -20,7 +21,7 @@ from inception_slim.options import as_dict, build_options, option_names
 from inception_slim.training.checkpoint_dir import CheckpointDir, ensure_writable, save
 from inception_slim.training.distributed import WorkerGroup, join_cluster
 from inception_slim.training.journal import Journal, StepValues
-from inception_slim.training.options import LearningOptions, TrainingOptions
+from inception_slim.training.options import AUTO, LearningOptions, TrainingOptions
 from inception_slim.training.run_file import StoredRun, read_run, write_run
 from inception_slim.training.step import build_step
 from inception_slim.training.validation import (
@@ -51,6 +52,7 @@ class TrainResult:
       best: the best result on the validation images, of earlier runs too; None without any.
       best_checkpoint: the prefix of its checkpoint, in the chief.
       stopped_early: whether `patience` ended the run before its last step.
+      warning: that batch norm's moving averages were hardly updated; None if they were.
     """
 
     checkpoint: str | None
@@ -63,6 +65,7 @@ class TrainResult:
     best: ValidationResult | None = None
     best_checkpoint: str | None = None
     stopped_early: bool = False
+    warning: str | None = None
 
 
 def train(
@@ -80,7 +83,7 @@ def train(
     weight_decay: float = 4e-05,
     moving_average_decay: float | None = 0.9999,
     clip_gradients: float = 2.0,
-    batch_norm_decay: float = 0.9997,
+    batch_norm_decay: float | str = 0.9997,
     dropout_keep_prob: float = 0.8,
     depth_multiplier: float = 1.0,
     min_depth: int = 16,
@@ -129,7 +132,8 @@ def train(
       network, trainable_scopes, learning_rate, end_learning_rate, decay_factor, aux_weight,
         label_smoothing, weight_decay, moving_average_decay, clip_gradients, batch_norm_decay,
         dropout_keep_prob, depth_multiplier, min_depth, precision, recompute, num_clones: the
-        network and its training step; see `LearningOptions`.
+        network and its training step; see `LearningOptions`. `batch_norm_decay` may be 'auto',
+        which chooses it by the number of steps.
       split: split of the dataset, such as 'train'.
       checkpoint: initial weights of the first run; None initializes randomly.
       checkpoint_scope: the network to use if `checkpoint` contains several.
@@ -357,6 +361,8 @@ class Trainer:
         batch = self._batches.get_next()
         shared = as_dict(options, option_names(LearningOptions))
         shared['end_learning_rate'] = min(options.end_learning_rate, options.learning_rate)
+        if shared['batch_norm_decay'] == AUTO:
+            shared['batch_norm_decay'] = auto_decay(self._last_step)
         self._train = build_step(batch['image'], batch['label'], inputs.dataset.num_classes,
                                  workers=workers,
                                  decay_steps=self._count_steps(options.epochs_per_decay),
@@ -465,7 +471,8 @@ class Trainer:
                            len(self._rotated.difference(self._unreadable)),
                            self._validator.best if self._validator else None,
                            self._validator.best_checkpoint if self._validator else None,
-                           self._is_out_of_patience() and self._step < self._last_step)
+                           self._is_out_of_patience() and self._step < self._last_step,
+                           self._batch_norm_warning())
 
     def _run_step(self, session: tf.Session) -> bool:
         """Runs one step; returns whether the run shall end after it."""
@@ -509,6 +516,14 @@ class Trainer:
             self._journal.add_validation(result, confusion, self._inputs.dataset.class_names,
                                          time.monotonic() - start)
         self._validator.keep_best(session, result)
+
+    def _batch_norm_warning(self) -> str | None:
+        decay = self._options.batch_norm_decay
+        # A run that trains some layers leaves the others as their averages describe them.
+        if (isinstance(decay, str) or self._options.trainable_scopes is not None
+                or not self._inputs.has_batch_norm or self._step < self._last_step):
+            return None
+        return describe_few_updates(self._step, decay)
 
     def _is_out_of_patience(self) -> bool:
         # By steps, not by a counter, so that a resumed run needs no state for it.

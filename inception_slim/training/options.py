@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import os
 
 from inception_slim.data.image_header import MAX_PIXELS
+from inception_slim.errors import TrainingError
 from inception_slim.evaluation.options import (
     BACKGROUND_HELP,
     EXIF_HELP,
@@ -14,13 +15,18 @@ from inception_slim.evaluation.options import (
     EvaluationOptions,
 )
 from inception_slim.nets import registry
-from inception_slim.options import option, parse_color
+from inception_slim.options import check, option, parse_color
 
 PRECISIONS = ('float32', 'bfloat16')
+AUTO = 'auto'
 
 
 def _parse_scopes(text: str) -> list[str]:
     return [scope for scope in text.split(',') if scope]
+
+
+def _parse_decay(text: str) -> str | float:
+    return text if text == AUTO else float(text)
 
 
 def _parse_validation(text: str) -> str | float:
@@ -111,6 +117,8 @@ class TrainingOptions(LearningOptions):
     """The options of `train`.
 
     Attributes:
+      batch_norm_decay: 'auto' chooses the decay by the number of steps, so that batch norm's moving
+        averages forget their initial values.
       split: split of the dataset to train on; see `data.open_dataset`.
       checkpoint: initial weights of the first run, in any format that `inception_slim.checkpoint`
         reads; None initializes randomly. Ignored when a run is resumed.
@@ -145,6 +153,9 @@ class TrainingOptions(LearningOptions):
       worker_wait: minutes to wait for the other workers to start.
     """
 
+    batch_norm_decay: float | str = option(  # type: ignore[assignment]
+        0.9997, "decay of batch norm's moving averages; auto chooses it by the number of steps",
+        metavar='auto|X', parse=_parse_decay)
     split: str | None = option(
         None, 'split of the dataset, such as train', metavar='NAME')
     checkpoint: str | os.PathLike | None = option(
@@ -190,6 +201,12 @@ class TrainingOptions(LearningOptions):
 
     def __post_init__(self) -> None:
         parse_color(self.background)
+        if self.batch_norm_decay != AUTO:
+            if isinstance(self.batch_norm_decay, str):
+                raise TrainingError(f'batch_norm_decay must be a number or {AUTO}, not '
+                                    f'{self.batch_norm_decay!r}.')
+            check('batch_norm_decay', self.batch_norm_decay, {'at_least': 0, 'below': 1},
+                  TrainingError)
 
 
 @dataclass(frozen=True)

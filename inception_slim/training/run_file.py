@@ -10,11 +10,11 @@ from typing import Any
 
 import inception_slim
 from inception_slim._atomic_write import atomic_write
+from inception_slim.checkpoint.batch_norm import TRAINING_FILE
 from inception_slim.errors import TrainingError
 from inception_slim.options import as_dict, option_names
 from inception_slim.training.options import TrainingOptions
 
-FILE_NAME = 'training.json'
 # A checkpoint of one value cannot be trained further with another.
 _FIXED = ('network', 'depth_multiplier', 'min_depth')
 
@@ -42,9 +42,10 @@ class StoredRun:
         for name in _FIXED:
             stored = self.options.get(name)
             if name in given and given[name] != stored:
-                raise TrainingError(f'{name} is {stored!r} in {os.path.join(folder, FILE_NAME)} '
-                                    f'and cannot become {given[name]!r}; give another --train-dir, '
-                                    f'or leave {name} out.')
+                path = os.path.join(folder, TRAINING_FILE)
+                raise TrainingError(f'{name} is {stored!r} in {path} and cannot become '
+                                    f'{given[name]!r}; give another --train-dir, or leave {name} '
+                                    'out.')
         options = {**self.options, **given}
         # A number of steps given now replaces a number of epochs of before, and the reverse.
         for name, other in (('steps', 'epochs'), ('epochs', 'steps')):
@@ -62,7 +63,7 @@ def write_run(folder: str, dataset: str | None, num_classes: int,
     """
     content = {'inception_slim': inception_slim.__version__, 'dataset': dataset,
                'num_classes': num_classes, 'options': as_dict(options)}
-    with atomic_write(os.path.join(folder, FILE_NAME), TrainingError) as file:
+    with atomic_write(os.path.join(folder, TRAINING_FILE), TrainingError) as file:
         file.write(json.dumps(content, indent=2, default=_to_json).encode())
 
 
@@ -76,7 +77,7 @@ def read_run(folder: str) -> StoredRun:
     Raises:
       TrainingError: the file is missing or is no such file.
     """
-    path = os.path.join(folder, FILE_NAME)
+    path = os.path.join(folder, TRAINING_FILE)
     try:
         with open(path, encoding='utf-8') as file:
             content = json.load(file)

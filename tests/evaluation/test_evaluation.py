@@ -8,7 +8,7 @@ import os
 
 import fork_server
 from golden.weights import weights_for
-from helpers import GOLDEN, quick_session
+from helpers import GOLDEN, NARROW, build, quick_session
 import inception_slim
 from inception_slim import checkpoint, cli, data, evaluation, inference
 from inception_slim.checkpoint.class_names import resolve_class_names
@@ -99,6 +99,24 @@ def imagenet(tmp_path_factory):
                                                         variable.shape.as_list())
             for variable in variables})
         return tf.train.Saver(tf.model_variables()).save(session, path, write_meta_graph=False)
+
+
+@pytest.mark.slow
+def test_batch_statistics(folder):
+    """All images in one batch, so that their order does not matter; compared with TF-Slim."""
+    found = evaluation.evaluate(ELEVEN, folder, batch_size=COUNT, batch_statistics=True)
+    images = np.stack([preprocessing.for_evaluation(image) for image in digits()[0]])
+    readable = np.arange(COUNT) != UNREADABLE
+    with tf.Graph().as_default(), quick_session() as session:
+        inputs, logits, _ = build((COUNT - 1, 299, 299, 3), is_training=True,
+                                  dropout_keep_prob=1.0, create_aux_logits=False, **NARROW)
+        checkpoint.restore(session, ELEVEN)
+        predictions = session.run(logits, {inputs: images[readable]}).argmax(axis=1)
+    correct = predictions == digits()[1][readable]
+    assert found.batch_statistics_top_1 == pytest.approx(correct.mean())
+    assert found.top_1 != found.batch_statistics_top_1
+    with pytest.raises(InceptionSlimError, match='needs the path of the checkpoint'):
+        evaluation.evaluate(load(ELEVEN), folder, batch_statistics=True)
 
 
 class TestClassify:

@@ -173,6 +173,39 @@ class TestTrain:
         assert (after[name + '/RMSProp'] != before[name + '/RMSProp']).any()
 
 
+class TestBatchNorm:
+
+    def test_hardly_updated_averages_are_named(self, shallow_network, dataset, tmp_path):
+        """After two steps with a decay of 0.9; `auto` forgets the initial values."""
+        problem = ("Batch norm's moving averages are 81% of their values before the training, "
+                   'after 2 steps with a decay of 0.9, so that')
+        result = training.train(dataset, tmp_path / 'slow', steps=2, batch_norm_decay=0.9,
+                                **shallow_network)
+        assert result.warning.startswith(problem)
+        assert checkpoint.inspect(tmp_path / 'slow').notes == (result.warning,)
+        result = training.train(dataset, tmp_path / 'auto', steps=2, batch_norm_decay='auto',
+                                **shallow_network)
+        assert result.warning is None and checkpoint.inspect(tmp_path / 'auto').notes == ()
+        variance = 'InceptionV2/Conv2d_2b_1x1/BatchNorm/moving_variance'
+        slow, auto = (tensors(tmp_path / name / 'model.ckpt-2')[variance]
+                      for name in ('slow', 'auto'))
+        assert (slow > 0.81).all() and (slow < 0.9).any() and (auto < 0.81).any()
+
+    def test_averages_that_were_never_updated(self, shallow_network, tmp_path):
+        with tf.Graph().as_default(), tf.Session() as session:
+            training.build_step(tf.zeros((2, 32, 32, 3)), tf.zeros((2,), tf.int64), 3,
+                                network='inception_v2', moving_average_decay=0)
+            session.run(tf.global_variables_initializer())
+            tf.train.Saver().save(session, str(tmp_path / 'model.ckpt'))
+        note, = checkpoint.inspect(tmp_path / 'model.ckpt').notes
+        assert note.startswith("Batch norm's moving averages were never updated in 2 of 2 layers")
+
+    @pytest.mark.parametrize('decay', ['fast', 1.0, -0.1])
+    def test_wrong_decay(self, dataset, tmp_path, decay):
+        with pytest.raises(TrainingError, match='batch_norm_decay must be'):
+            training.train(dataset, tmp_path, batch_norm_decay=decay)
+
+
 class TestResume:
 
     def test_options_of_the_run(self, shallow_network, dataset, tmp_path):

@@ -11,7 +11,8 @@ from inception_slim.training.tf_config import make_tf_config
 
 # Without moving averages of the weights, which make a quarter of the graph.
 _SMALL = ['--depth-multiplier', '0.05', '--min-depth', '4', '--image-size', '64', '--batch-size',
-          '2', '--summary-steps', '1', '--network', 'inception_v2', '--moving-average-decay', '0']
+          '2', '--summary-steps', '1', '--network', 'inception_v2', '--moving-average-decay', '0',
+          '--batch-norm-decay', 'auto']
 
 
 def train_command(dataset, folder, *arguments):
