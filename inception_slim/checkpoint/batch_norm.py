@@ -23,6 +23,7 @@ def auto_decay(steps: int, slowest: float = 0.9997) -> float:
       slowest: TF-Slim's decay, for long runs.
 
     Example:
+      >>> from inception_slim.checkpoint.batch_norm import auto_decay
       >>> auto_decay(250), auto_decay(5), auto_decay(100_000)
       (0.96, 0.0, 0.9997)
     """
