@@ -9,6 +9,7 @@ from inception_slim import data
 from inception_slim.checkpoint.naming import CheckpointInfo
 from inception_slim.data.labels import CLASSES_OF_2015
 from inception_slim.errors import CheckpointError, DatasetError
+import numpy as np
 
 BACKGROUND = 'background'
 
@@ -74,23 +75,90 @@ def _is_background(name: str) -> bool:
     return name.strip().lower() in (BACKGROUND, 'dummy')
 
 
-def label_offset(info: CheckpointInfo, dataset: data.Dataset) -> tuple[int, str | None]:
-    """Returns what to add to a label of the dataset to get the class, and a warning if not 0.
+def match_classes(info: CheckpointInfo, dataset: data.Dataset,
+                  labels: str | os.PathLike | Sequence[str] | None = None
+                  ) -> tuple[np.ndarray, str | None]:
+    """Finds the class of the checkpoint for each label of a dataset.
+
+    The classes of image folders and tables may be some of the checkpoint's, in any order: by their
+    names, by WordNet ids of ImageNet, or by numbers. If they are as many as the checkpoint's and
+    have other names, they are in its order, as TFRecords always are; either may have a background
+    class.
+
+    Args:
+      info: the checkpoint.
+      dataset: the dataset.
+      labels: the names of the checkpoint's classes; see `resolve_class_names`.
+
+    Returns:
+      `[classes of the dataset]` integers, -1 for none; and a warning about an assumption.
 
     Raises:
-      DatasetError: the numbers of classes differ, and not by a background class.
+      DatasetError: classes of the dataset are none of the checkpoint's.
     """
     in_checkpoint, in_dataset = info.num_classes, dataset.num_classes
     check_has_classifier(info)
     assert in_checkpoint is not None
-    if in_checkpoint == in_dataset:
-        return 0, None
     counts = f'The checkpoint has {in_checkpoint:,} classes and the dataset {in_dataset:,}'
-    if in_checkpoint == in_dataset + 1 and info.has_background_class:
-        return 1, f'{counts}: class 0 of the checkpoint is taken for the background class.'
-    if in_checkpoint == in_dataset - 1 and _is_background(dataset.class_names[0]):
-        return -1, (f'{counts}: label 0 of the dataset, {dataset.class_names[0]!r}, is not a class '
-                    'of the checkpoint.')
-    raise DatasetError(f'{dataset.path} has {in_dataset:,} classes, but {info.path} has '
-                       f'{in_checkpoint:,}; evaluate a checkpoint on the classes that it was '
-                       'trained with.')
+    in_order: tuple[np.ndarray, str | None] | None = None
+    if in_checkpoint == in_dataset:
+        in_order = np.arange(in_dataset), None
+    elif in_checkpoint == in_dataset + 1 and info.has_background_class:
+        in_order = np.arange(in_dataset) + 1, (
+            f'{counts}: class 0 of the checkpoint is taken for the background class.')
+    elif in_checkpoint == in_dataset - 1 and _is_background(dataset.class_names[0]):
+        in_order = np.arange(in_dataset) - 1, (
+            f'{counts}: label 0 of the dataset, {dataset.class_names[0]!r}, is not a class of the '
+            'checkpoint.')
+    if in_order is not None and dataset.kind == 'tfrecord':
+        return in_order
+    names, _ = resolve_class_names(info, labels)
+    keys = _class_keys(names)
+    if in_order is None:  # else the checkpoint has the order of the folders, by name
+        keys = {**{str(number): {number} for number in range(in_checkpoint)}, **keys}
+    found = [keys.get(_normalize(name), set()) for name in dataset.class_names]
+    unknown = [name for name, classes in zip(dataset.class_names, found) if len(classes) != 1]
+    if unknown and in_order is not None:
+        return in_order
+    if unknown:
+        raise DatasetError(
+            f'{dataset.path} has {in_dataset:,} classes and {info.path} {in_checkpoint:,}, and '
+            f'{unknown[0]!r} is not the name, WordNet id or number of one of these; evaluate a '
+            'checkpoint on the classes that it was trained with, and give their names as labels.')
+    classes = np.array([next(iter(numbers)) for numbers in found])
+    if len(set(classes.tolist())) < in_dataset:
+        twice = names[np.bincount(classes).argmax()]
+        raise DatasetError(f'{dataset.path} has the class {twice!r} twice, by different names; '
+                           'put its images in one folder.')
+    if in_order is not None and np.array_equal(classes, in_order[0]):
+        return in_order
+    if in_dataset == in_checkpoint:
+        return classes, None
+    return classes, f'{counts}, which are found by their names, WordNet ids or numbers.'
+
+
+def _normalize(name: str) -> str:
+    return name.replace('_', ' ').strip().casefold()
+
+
+def _is_imagenet(names: Sequence[str]) -> bool:
+    return {name for _, name in data.imagenet_classes()} <= set(names)
+
+
+def _class_keys(names: Sequence[str]) -> dict[str, set[int]]:
+    """The classes by their normalized names and, of one name, each of its synonyms.
+
+    ImageNet's also by WordNet ids, and by numbers in the order of these.
+    """
+    keys: dict[str, set[int]] = {}
+    synonyms: dict[str, set[int]] = {}
+    for number, name in enumerate(names):
+        keys.setdefault(_normalize(name), set()).add(number)
+        for synonym in name.split(','):
+            synonyms.setdefault(_normalize(synonym), set()).add(number)
+    if _is_imagenet(names):
+        # Both cranes have one name, and the order of their ids.
+        classes = {name: sorted(keys[_normalize(name)]) for _, name in data.imagenet_classes()}
+        for number, (synset, name) in enumerate(data.imagenet_classes()):
+            keys[synset] = keys[str(number)] = {classes[name].pop(0)}
+    return {**synonyms, **keys}

@@ -25,7 +25,7 @@ from inception_slim.cli.arguments import (
     print_warnings,
     write_csv,
 )
-from inception_slim.evaluation.options import PredictionOptions
+from inception_slim.evaluation.options import CANDIDATES, PredictionOptions
 
 
 def classify(arguments: argparse.Namespace) -> None:
@@ -75,14 +75,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
         _evaluate_pairs(arguments)
         return
     report = _report_arguments(arguments)
+    if arguments.compare and arguments.report is None:
+        arguments.parser.error('--compare is shown in a report; add --report FILE.html')
     check_order(arguments, [arguments.dataset])
     check_csv(arguments.csv)
     result = evaluation.evaluate(
-        arguments.checkpoint, arguments.dataset, split=arguments.split,
-        confusion=arguments.confusion, batch_statistics=arguments.batch_statistics, **report,
+        arguments.checkpoint, arguments.dataset, split=arguments.split, labels=arguments.labels,
+        candidates=arguments.candidates, confusion=arguments.confusion,
+        batch_statistics=arguments.batch_statistics, predictions=arguments.predictions,
+        compare=arguments.compare, **report,
         **options_of(arguments, PredictionOptions))
     if arguments.csv:
-        columns = ('label', 'name', 'images', 'correct', 'accuracy')
+        columns = ('label', 'name', 'images', 'correct', 'accuracy', 'top_5_accuracy')
         write_csv(arguments.csv, columns,
                   ([row[column] for column in columns] for row in result.per_class))
     if arguments.json:
@@ -108,7 +112,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def _evaluate_pairs(arguments: argparse.Namespace) -> None:
     """Prints what FaceNet's validation prints."""
-    for name in ('split', 'confusion', 'csv', 'report', 'heatmap', 'batch_statistics'):
+    for name in ('split', 'labels', 'confusion', 'csv', 'predictions', 'report', 'compare',
+                 'heatmap', 'batch_statistics'):
         if getattr(arguments, name):
             arguments.parser.error(f'--{name.replace("_", "-")} is for classes; leave it out with '
                                    '--pairs')
@@ -138,7 +143,8 @@ def _report_arguments(arguments: argparse.Namespace) -> dict:
 
 
 def _print_written(arguments: argparse.Namespace) -> None:
-    written = [path for path in (arguments.csv, arguments.report) if path is not None]
+    written = [path for path in (arguments.csv, getattr(arguments, 'predictions', None),
+                                 arguments.report) if path is not None]
     if written:
         print_line()
     for path in written:
@@ -198,6 +204,15 @@ def add(add_command: AddCommand) -> None:
     evaluate_command.add_argument('--batch-statistics', action='store_true',
                                   help="also evaluate with batch norm's statistics of each batch, "
                                   'as in training')
+    evaluate_command.add_argument('--labels', metavar='FILE', help=LABELS_HELP)
+    evaluate_command.add_argument('--candidates', choices=CANDIDATES, default='all',
+                                  help='what an image may be predicted as: all classes of the '
+                                  'checkpoint, or only those of the dataset (%(default)s)')
+    evaluate_command.add_argument('--predictions', metavar='FILE.csv',
+                                  help='write the prediction of each image')
+    evaluate_command.add_argument('--compare', metavar='OTHER.json',
+                                  help='compare with the output of an earlier evaluate --json, in '
+                                  'the report')
     evaluate_command.add_argument('--confusion', metavar='FILE.csv',
                                   help='write the confusion matrix; as a picture if it ends in '
                                   '.png')

@@ -29,15 +29,16 @@ def check_has_statistics(info: CheckpointInfo) -> None:
 
 
 def batch_statistics_accuracy(checkpoint: str | os.PathLike, info: CheckpointInfo,
-                              dataset: data.Dataset, offset: int,
-                              options: PredictionOptions) -> float:
+                              dataset: data.Dataset, labels: np.ndarray,
+                              is_excluded: np.ndarray, options: PredictionOptions) -> float:
     """Evaluates a network in training mode, without dropout, on shuffled batches.
 
     Args:
       checkpoint: any that `inception_slim.checkpoint` reads.
       info: its description.
       dataset: the images. Their order matters: a batch of one class has other statistics.
-      offset: the class of the checkpoint that is the dataset's first.
+      labels: `[num_classes]`, the dataset's label of each class of the checkpoint.
+      is_excluded: `[num_classes]`, which classes cannot be predicted.
       options: of `evaluate`.
 
     Returns:
@@ -65,6 +66,7 @@ def batch_statistics_accuracy(checkpoint: str | os.PathLike, info: CheckpointInf
                 background=options.background)), dataset.num_examples, []):
             # The statistics of a few images that are left over mean little.
             if len(batch['label']) == batch_size or not correct:
-                predictions = session.run(logits, {images: batch['image']}).argmax(axis=1)
-                correct.append(predictions - offset == batch['label'])
+                values = session.run(logits, {images: batch['image']})
+                predictions = labels[np.where(is_excluded, -np.inf, values).argmax(axis=1)]
+                correct.append(predictions == batch['label'])
     return float(np.concatenate(correct).mean())

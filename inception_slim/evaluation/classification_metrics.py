@@ -9,6 +9,7 @@ import numpy as np
 
 _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution, for a two-sided 95 % interval
 BINS = 15
+CURVE_POINTS = 101
 
 
 def wilson_interval(correct: int, total: int) -> tuple[float, float]:
@@ -34,6 +35,16 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     low = 0.0 if not correct else (centre - half) / scale
     high = 1.0 if correct == total else (centre + half) / scale
     return low, high
+
+
+def class_probabilities(logits: np.ndarray, activation: str = 'softmax') -> np.ndarray:
+    """Probabilities of classes, `[N, num_classes]` float64; softmax unless 'sigmoid'."""
+    exact = logits.astype(np.float64)
+    if activation == 'sigmoid':
+        with np.errstate(over='ignore'):
+            return 1 / (1 + np.exp(-exact))
+    exponentials = np.exp(exact - exact.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)
@@ -164,3 +175,70 @@ def classes_to_show(confusion: np.ndarray, most: int) -> list[int]:
     recall = per_class_metrics(confusion).recall
     chosen.update(dict.fromkeys(np.argsort(recall, kind='stable').tolist()))  # NaN is last
     return sorted(list(chosen)[:most])
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Curves of classes against all others, at the thresholds of their probabilities.
+
+    NaN stands for a class without images, or of which all images are.
+
+    Attributes:
+      average_precision: `[classes]`, the area under each precision-recall curve as a sum of steps.
+      auc: `[classes]`, the area under each ROC curve.
+      precision: `[classes, CURVE_POINTS]`, at recalls from 0 to 1.
+      true_positives: `[classes, CURVE_POINTS]`, the rates at false positive rates from 0 to 1.
+    """
+
+    average_precision: np.ndarray
+    auc: np.ndarray
+    precision: np.ndarray
+    true_positives: np.ndarray
+
+
+def class_curves(labels: np.ndarray, probabilities: np.ndarray) -> Curves:
+    """Computes the curves of each class.
+
+    Args:
+      labels: `[N]` integers.
+      probabilities: `[N, classes]`.
+    """
+    rows = [_curve(labels == label, np.array(scores))
+            for label, scores in enumerate(probabilities.T)]
+    return Curves(*map(np.array, zip(*rows)))
+
+
+def _curve(positive: np.ndarray, scores: np.ndarray
+           ) -> tuple[float, float, np.ndarray, np.ndarray]:
+    """Average precision, AUC, precision and true positive rates of one class."""
+    positives, negatives = np.sum(positive), np.sum(~positive)
+    if not positives or not negatives:
+        empty = np.full(CURVE_POINTS, np.nan)
+        return np.nan, np.nan, empty, empty
+    order = np.argsort(-scores, kind='stable')
+    # Equal scores are one threshold.
+    ends = np.flatnonzero(np.append(np.diff(scores[order]), 1))
+    correct = np.cumsum(positive[order])[ends]
+    precision, recall = correct / (ends + 1), correct / positives
+    false_rate = np.append(0, (ends + 1 - correct) / negatives)
+    true_rate = np.append(0, recall)
+    points = np.linspace(0, 1, CURVE_POINTS)
+    last = np.searchsorted(false_rate, points, 'right') - 1
+    return (float(np.sum(np.diff(recall, prepend=0) * precision)),
+            float(np.sum(np.diff(false_rate) * (true_rate[1:] + true_rate[:-1]) / 2)),
+            precision[np.searchsorted(recall, points).clip(max=len(recall) - 1)], true_rate[last])
+
+
+def difference_interval(correct: int, total: int, other_correct: int,
+                        other_total: int) -> tuple[float, float]:
+    """The 95 % confidence interval of the difference of two proportions of different samples.
+
+    Source: R. G. Newcombe, Interval estimation for the difference between independent proportions,
+    Statistics in Medicine 17, 1998, method 10.
+    """
+    share, other_share = correct / total, other_correct / other_total
+    (low, high), (other_low, other_high) = (
+        wilson_interval(correct, total), wilson_interval(other_correct, other_total))
+    difference = share - other_share
+    return (difference - math.hypot(share - low, other_high - other_share),
+            difference + math.hypot(high - share, other_share - other_low))

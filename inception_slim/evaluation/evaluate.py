@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import os
 import time
 
 from inception_slim import data
-from inception_slim.checkpoint.class_names import label_offset
+from inception_slim._atomic_write import atomic_write, check_writable
+from inception_slim.checkpoint.class_names import BACKGROUND, match_classes, resolve_class_names
 from inception_slim.data.image_header import MAX_PIXELS
+from inception_slim.data.name_list import to_csv_line
 from inception_slim.errors import InceptionSlimError
 from inception_slim.evaluation.batch_statistics import (
     batch_statistics_accuracy,
     check_has_statistics,
 )
+from inception_slim.evaluation.classification_metrics import class_probabilities
 from inception_slim.evaluation.confusion_matrix import check_confusion_path, write_confusion
 from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS, Heatmaps
 from inception_slim.evaluation.loaders import (
@@ -26,7 +29,8 @@ from inception_slim.evaluation.loaders import (
     open_predictor,
     progress,
 )
-from inception_slim.evaluation.options import PredictionOptions
+from inception_slim.evaluation.options import CANDIDATES, PredictionOptions
+from inception_slim.evaluation.report.comparison import read_other_run
 from inception_slim.evaluation.report.example_store import ExampleStore
 from inception_slim.evaluation.report.writer import (
     ReportHeader,
@@ -36,8 +40,11 @@ from inception_slim.evaluation.report.writer import (
 )
 from inception_slim.evaluation.results import Evaluation
 from inception_slim.inference.predictor import Predictor
-from inception_slim.options import as_dict, build_options
+from inception_slim.options import as_dict, build_options, check
 import numpy as np
+
+PREDICTION_COLUMNS = ('image', 'label', 'class', 'prediction', 'predicted_class', 'probability',
+                      'class_probability', 'rank')
 
 
 def evaluate(
@@ -45,8 +52,12 @@ def evaluate(
     dataset: str | os.PathLike | data.Dataset,
     *,
     split: str | None = None,
+    labels: str | os.PathLike | Sequence[str] | None = None,
+    candidates: str = 'all',
     confusion: str | os.PathLike | None = None,
+    predictions: str | os.PathLike | None = None,
     report: str | os.PathLike | None = None,
+    compare: str | os.PathLike | None = None,
     heatmap: bool = False,
     batch_statistics: bool = False,
     use_ema: bool = False,
@@ -65,13 +76,22 @@ def evaluate(
 
     Args:
       checkpoint: any that `inception_slim.checkpoint` reads, or a loaded `inference.Predictor`.
-      dataset: a folder that `data.open_dataset` reads, or its result. If it has one class more or
-        less than the checkpoint, class 0 is assumed to be a background class.
+      dataset: a folder that `data.open_dataset` reads, or its result. Its classes may be some of
+        the checkpoint's; they are found by name, by WordNet id or by number. If it has one class
+        more or less than the checkpoint, class 0 is assumed to be a background class.
       split: the split of the folder, such as 'validation'.
+      labels: the names of the checkpoint's classes; see `classify`.
+      candidates: what an image may be predicted as: 'all' classes of the checkpoint, or only those
+        of the 'dataset'.
       confusion: where to write the confusion matrix: a .csv file, or a .png file for a plot, which
         needs matplotlib (`pip install "inception_slim[plot]"`).
+      predictions: a .csv file to write, with a row for each image: its file, label and class, the
+        number and name of the predicted class of the checkpoint, its probability, that of the right
+        class, and the rank of the right class, from 1.
       report: an .html file to write, with metrics and confidence intervals, the confusion matrix,
-        and the most confident misclassifications.
+        curves, and the most confident misclassifications.
+      compare: the JSON of an earlier evaluation on the same classes (`json.dumps` of `to_dict`, or
+        `evaluate --json`), with which the report compares this one.
       heatmap: show Grad-CAM heatmaps on these.
       batch_statistics: also compute the accuracy with batch norm's statistics of each batch of
         `batch_size` shuffled images, as in training: if it is far higher, the moving averages were
@@ -93,10 +113,9 @@ def evaluate(
     Raises:
       CheckpointError: the checkpoint cannot be read.
       DatasetError: the dataset cannot be read, does not fit the checkpoint, or has no readable
-        image; or the confusion matrix or the report cannot be written.
-      InceptionSlimError: an argument is out of its range, `heatmap` is given without `report` or
-        with a predictor, or an option for loading or `batch_statistics` is given together with a
-        predictor.
+        image; or an output cannot be written, or `compare` not be read.
+      InceptionSlimError: an argument is out of its range, `heatmap` or `compare` is given without
+        `report`, or `heatmap`, `batch_statistics` or an option for loading with a predictor.
 
     Example:
       >>> from inception_slim import evaluation
@@ -106,22 +125,36 @@ def evaluate(
       (25, [])
     """
     options = build_options(PredictionOptions, locals(), InceptionSlimError)
+    check('candidates', candidates, {'choices': CANDIDATES}, InceptionSlimError)
     if confusion is not None:
         check_confusion_path(os.fsdecode(confusion))
+    if predictions is not None:
+        check_writable(os.fsdecode(predictions))
     check_report_options(report, heatmap, checkpoint)
+    if compare is not None and report is None:
+        raise InceptionSlimError('compare is shown in a report, but there is no report; give '
+                                 'report too.')
     if not isinstance(dataset, data.Dataset):
         dataset = data.open_dataset(dataset, split)
+    other_run = None if compare is None else read_other_run(compare, dataset.class_names)
     info = inspect_checkpoint(checkpoint, options, options.image_size)
-    offset, warning = label_offset(info, dataset)
     if batch_statistics:
         if isinstance(checkpoint, Predictor):
             raise InceptionSlimError('batch_statistics needs the path of the checkpoint, since a '
                                      'predictor has batch norm folded into its weights.')
         check_has_statistics(info)
-    classes = dataset.num_classes
-    # The last column counts the predictions that are no class of the dataset.
-    counts = np.zeros((classes, classes + 1), np.int64)
-    top_5 = 0
+    classes, warning = match_classes(info, dataset, labels)
+    matched = classes[classes >= 0]
+    # The column of the confusion matrix of each class of the checkpoint; the last one counts the
+    # predictions that are no class of the dataset.
+    columns = np.full(info.num_classes or 0, dataset.num_classes)
+    columns[matched] = np.flatnonzero(classes >= 0)
+    is_left_out = columns == dataset.num_classes
+    if candidates == 'all' and is_left_out.sum() > 1:
+        warning = f'{warning} Predictions may be any class; candidates="dataset" leaves others out.'
+    is_excluded = is_left_out & (candidates == 'dataset')
+    counts = np.zeros((dataset.num_classes, dataset.num_classes + 1), np.int64)
+    top_5 = np.zeros(dataset.num_classes, np.int64)
     unreadable: list[str] = []
     rotated: set[str] = set()
 
@@ -137,32 +170,52 @@ def evaluate(
             return calibration_sample(info, dataset.files, options)
         return next(batches(CALIBRATION_IMAGES))['image']
 
-    no_report: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    with no_report if report is None else ExampleStore(
-            keep_images=heatmap, activation=info.head.activation) as examples:
+    with contextlib.ExitStack() as stack:
+        examples = table = None
+        if report is not None:
+            examples = stack.enter_context(ExampleStore(dataset.num_classes, keep_images=heatmap))
+        if predictions is not None:
+            names = resolve_class_names(info, labels)[0]
+            table = stack.enter_context(atomic_write(os.fsdecode(predictions)))
+            table.write(to_csv_line(PREDICTION_COLUMNS))
         with open_predictor(checkpoint, options, calibration_images,
                             image_size=info.image_size) as predictor:
             start = time.perf_counter()
             for batch in progress(batches(options.batch_size, unreadable, rotated),
                                   dataset.num_examples, unreadable):
-                logits = predictor.logits(batch['image'], batch['name'])
-                predictions = logits.argmax(axis=1) - offset
-                predictions[(predictions < 0) | (predictions >= classes)] = classes
-                np.add.at(counts, (batch['label'], predictions), 1)
-                top_5 += int(in_top_k(logits, batch['label'] + offset, 5).sum())
+                logits = np.where(
+                    is_excluded, -np.inf, predictor.logits(batch['image'], batch['name']))
+                best = logits.argmax(axis=1)
+                np.add.at(counts, (batch['label'], columns[best]), 1)
+                ranks = class_ranks(logits, classes[batch['label']])
+                np.add.at(top_5, batch['label'], (0 < ranks) & (ranks <= 5))
+                if examples is None and table is None:
+                    continue
+                files = [os.fsdecode(name) for name in batch['name']]
+                probabilities = class_probabilities(logits, info.head.activation)
+                # With a column of zeros for a label that is no class.
+                scores = np.pad(probabilities, ((0, 0), (0, 1)))[:, classes]
                 if examples is not None:
-                    examples.add(batch['image'], [os.fsdecode(name) for name in batch['name']],
-                                 batch['label'], predictions, logits)
+                    examples.add(batch['image'], files, batch['label'], columns[best], best,
+                                 probabilities.max(axis=1), scores)
+                if table is not None:
+                    table.writelines(map(to_csv_line, zip(
+                        files, batch['label'].tolist(),
+                        [dataset.class_names[label] for label in batch['label']], best.tolist(),
+                        [names[number] for number in best], probabilities.max(axis=1).tolist(),
+                        scores[np.arange(len(best)), batch['label']].tolist(), ranks.tolist())))
             seconds = time.perf_counter() - start
         total = int(counts.sum())
-        if offset <= 0:
-            counts = counts[:, :classes]
-        result = Evaluation(dataset.class_names, total, int(np.trace(counts)) / total,
-                            top_5 / total, counts, unreadable, warning, total / seconds,
-                            len(rotated))
+        if not is_left_out.any() or candidates == 'dataset':
+            counts = counts[:, :-1]
+        result = Evaluation(
+            dataset.class_names, total, int(np.trace(counts)) / total, int(top_5.sum()) / total,
+            counts, unreadable, warning, total / seconds, len(rotated),
+            other_name=BACKGROUND if is_left_out.sum() == 1 else 'other class',
+            top_5_correct=top_5)
         if batch_statistics and not isinstance(checkpoint, Predictor):
             result = dataclasses.replace(result, batch_statistics_top_1=batch_statistics_accuracy(
-                checkpoint, info, dataset, offset, options))
+                checkpoint, info, dataset, columns, is_excluded, options))
         if confusion is not None:
             write_confusion(result, confusion)
         if report is not None and examples is not None:
@@ -175,21 +228,20 @@ def evaluate(
             write_evaluation(report, result, examples, ReportHeader(
                 f'Evaluation of {os.path.basename(info.path)}',
                 [('Dataset', name), *header_rows(info, predictor.precision, options)], warning),
-                heatmap_pngs, dataset.path)
+                heatmap_pngs, dataset.path, other_run)
     return result
 
 
-def in_top_k(logits: np.ndarray, classes: np.ndarray, k: int) -> np.ndarray:
-    """Whether fewer than `k` classes have a higher logit than the given one.
+def class_ranks(logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The ranks of given classes: 1 and the number of classes with a higher logit.
 
     Args:
       logits: `[N, num_classes]`.
-      classes: `[N]` integers; for one that the network does not have, the result is False.
-      k: at least 1.
+      classes: `[N]` integers.
 
     Returns:
-      `[N]` booleans.
+      `[N]` integers; 0 for a class that the network does not have.
     """
     valid = (classes >= 0) & (classes < logits.shape[1])
     own = np.take_along_axis(logits, np.where(valid, classes, 0)[:, np.newaxis], axis=1)
-    return valid & ((logits > own).sum(axis=1) < k)
+    return np.where(valid, 1 + (logits > own).sum(axis=1), 0)

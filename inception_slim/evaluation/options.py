@@ -14,6 +14,7 @@ EXIF_HELP = ('rotate and flip images as their EXIF orientation says, also in TFR
 BACKGROUND_HELP = ('color behind transparent pixels, such as white or #808080 (transparency is '
                    'dropped, as TensorFlow does)')
 IMAGE_SIZE_HELP = "height and width of the images in pixels (the network's own)"
+CANDIDATES = ('all', 'dataset')
 RESIZES = ('original', 'clean', 'pytorch')
 
 

@@ -124,13 +124,17 @@ class Evaluation(Result):
       top_5: the share of images whose label is among the five most likely classes; Recall_5 in
         TF-Slim.
       confusion: the confusion matrix, `[labels, predictions]` int64. If the checkpoint has a
-        background class and the dataset has none, there is one more column, the last, for it.
+        background class and the dataset has none, or other classes that the dataset has not,
+        there is one more column, the last, for these.
       unreadable: the image files that could not be read.
       warning: an assumption about a background class; None if there is none.
       images_per_second: the throughput, including reading and preprocessing.
       rotated: the number of images that were rotated or flipped as their EXIF orientation says.
       batch_statistics_top_1: the accuracy with batch norm's statistics of each batch, as in
         training; None if it was not asked for.
+      other_name: the name of that column.
+      top_5_correct: of each class, the number of images that `top_5` counts; None if it was not
+        computed.
     """
 
     class_names: list[str]
@@ -143,21 +147,29 @@ class Evaluation(Result):
     images_per_second: float
     rotated: int = 0
     batch_statistics_top_1: float | None = None
+    other_name: str = BACKGROUND
+    top_5_correct: np.ndarray | None = None
 
     @property
     def prediction_names(self) -> list[str]:
         """The names of the columns of `confusion`."""
         rows, columns = self.confusion.shape
-        return self.class_names + [BACKGROUND] * (columns - rows)
+        return self.class_names + [self.other_name] * (columns - rows)
 
     @property
     def per_class(self) -> list[dict[str, Any]]:
-        """For each class: label, name, images, correct, accuracy (None if it has no images)."""
+        """For each class: label, name, images, correct, accuracy, top_5_accuracy.
+
+        The accuracies are None without images.
+        """
         rows = []
         for label, (name, row) in enumerate(zip(self.class_names, self.confusion.tolist())):
             images, correct = sum(row), row[label]
+            top_5 = None if self.top_5_correct is None else int(self.top_5_correct[label])
             rows.append({'label': label, 'name': name, 'images': images, 'correct': correct,
-                         'accuracy': correct / images if images else None})
+                         'accuracy': correct / images if images else None,
+                         'top_5_accuracy': top_5 / images if images and top_5 is not None else None
+                         })
         return rows
 
     def to_dict(self) -> dict[str, Any]:
@@ -166,7 +178,7 @@ class Evaluation(Result):
                 'per_class': self.per_class}
 
     def to_pandas(self) -> pandas.DataFrame:
-        """A row for each class: label, name, images, correct, accuracy."""
+        """A row for each class, see `per_class`."""
         return _pandas().DataFrame(self.per_class)
 
 

@@ -5,16 +5,17 @@ import dataclasses
 import functools
 import json
 import os
+import shutil
 
 import fork_server
 from golden.weights import weights_for
-from helpers import GOLDEN, NARROW, build, quick_session
+from helpers import GOLDEN, NARROW, build, quick_session, softmax
 import inception_slim
 from inception_slim import checkpoint, cli, data, evaluation, inference
-from inception_slim.checkpoint.class_names import resolve_class_names
+from inception_slim.checkpoint.class_names import match_classes, resolve_class_names
 from inception_slim.data import DatasetError, preprocessing
 from inception_slim.errors import InceptionSlimError
-from inception_slim.evaluation.evaluate import in_top_k
+from inception_slim.evaluation.evaluate import class_ranks
 import numpy as np
 from PIL import Image
 import pytest
@@ -273,14 +274,16 @@ class TestEvaluate:
         three = found.per_class[3]
         images = int((labels == 3).sum())
         assert three == {'label': 3, 'name': '3', 'images': images, 'correct': wanted[3, 3],
-                         'accuracy': wanted[3, 3] / images}
+                         'accuracy': wanted[3, 3] / images,
+                         'top_5_accuracy': found.top_5_correct[3] / images}
+        assert found.top_5_correct.sum() == round(found.top_5 * found.num_examples)
         assert found.per_class[10]['accuracy'] is None
 
     def test_top_5_equals_tf_slim_recall(self):
         """`slim.metrics.streaming_recall_at_k`, in which ties count as correct."""
         logits = np.random.RandomState(0).randint(0, 6, (200, 11)).astype(np.float32)
         labels = np.random.RandomState(1).randint(0, 11, 200)
-        ours = in_top_k(logits, labels, 5).mean()
+        ours = (class_ranks(logits, labels) <= 5).mean()
         with tf.Graph().as_default(), tf.Session() as session:
             recall, update = slim.metrics.streaming_recall_at_k(logits, tf.constant(labels), 5)
             session.run(tf.local_variables_initializer())
@@ -330,12 +333,132 @@ class TestEvaluate:
 
     def test_rejects_bad_arguments(self, folder, imagenet, tmp_path, eleven):
         for arguments, says in (
-                ((imagenet, folder), 'has 11 classes, but .* has 1,001; evaluate a checkpoint on'),
+                ((imagenet, folder), "has 11 classes and .* 1,001, and 'x' is not the name"),
                 ((eleven, tmp_path), 'holds no data')):
             with pytest.raises(DatasetError, match=says):
                 evaluation.evaluate(*arguments)
         with pytest.raises(DatasetError, match='must end in .csv, or in .png for a plot'):
             evaluation.evaluate(eleven, folder, confusion='confusion.txt')
+
+
+class TestSubset:
+    """Datasets of some of the checkpoint's classes."""
+
+    @pytest.fixture
+    def subset(self, folder, tmp_path):
+        """Three classes, in another order than that of the checkpoint."""
+        for name, label in (('cat', 7), ('dog', 0), ('owl', 3)):
+            shutil.copytree(folder / str(label), tmp_path / 'subset' / name)
+        return tmp_path / 'subset', [
+            'dog', *'12', 'owl, bird of Minerva', *'456', 'cat', *'89', 'x']
+
+    @pytest.mark.parametrize('candidates', ['all', 'dataset'])
+    def test_equals_direct_computation(self, eleven, subset, tmp_path, candidates):
+        path, labels = subset
+        found = evaluation.evaluate(eleven, path, labels=labels, candidates=candidates,
+                                    predictions=tmp_path / 'predictions.csv')
+        logits, _, targets = expected()
+        classes = np.array([7, 0, 3])
+        rows = np.concatenate([np.flatnonzero(targets == number) for number in classes])
+        probabilities = softmax(logits[rows].astype(np.float64))
+        if candidates == 'dataset':
+            chosen = np.zeros((1, 11))
+            chosen[:, classes] = 1
+            probabilities = probabilities * chosen / (probabilities * chosen).sum(1, keepdims=True)
+        best, own = probabilities.argmax(1), probabilities[np.arange(len(rows)), targets[rows]]
+        assert found.top_1 == (best == targets[rows]).mean()
+        ranks = 1 + (probabilities > own[:, np.newaxis]).sum(1)
+        assert found.top_5 == (ranks <= 5).mean()
+        wanted = np.zeros((3, 4), int)
+        for label, number in zip(targets[rows], best):
+            wanted[list(classes).index(label), [*classes, number].index(number)] += 1
+        assert found.confusion.shape[1] == (4 if candidates == 'all' else 3)
+        np.testing.assert_array_equal(found.confusion, wanted[:, :found.confusion.shape[1]])
+        assert ('candidates="dataset"' in found.warning) == (candidates == 'all')
+        if candidates == 'all':
+            assert found.prediction_names[-1] == 'other class'
+        table = list(csv.DictReader(open(tmp_path / 'predictions.csv')))
+        assert [os.path.basename(row['image']) for row in table] == [
+            f'{number + (number >= UNREADABLE):02d}.png' for number in rows]
+        assert [row['class'] for row in table] == [
+            ('cat', 'dog', 'owl')[list(classes).index(label)] for label in targets[rows]]
+        assert [int(row['prediction']) for row in table] == best.tolist()
+        assert [row['predicted_class'] for row in table] == [labels[number] for number in best]
+        assert [int(row['rank']) for row in table] == ranks.tolist()
+        for column, values in (('probability', probabilities.max(1)), ('class_probability', own)):
+            np.testing.assert_allclose([float(row[column]) for row in table], values, atol=1e-5)
+
+    @pytest.mark.slow
+    def test_command(self, subset, tmp_path, capsys):
+        path, labels = subset
+        (tmp_path / 'labels.txt').write_text('\n'.join(labels))
+        command = ['evaluate', ELEVEN, str(path), '--labels', str(tmp_path / 'labels.txt'),
+                   '--candidates', 'dataset', '--json']
+        assert cli.main(command) == 0
+        (tmp_path / 'before.json').write_text(capsys.readouterr().out)
+        report = tmp_path / 'report.html'
+        assert cli.main([*command, '--compare', str(tmp_path / 'before.json'), '--report',
+                         str(report), '--predictions', str(tmp_path / 'all.csv')]) == 0
+        assert 'Comparison with' in report.read_text() and '+0.00' in report.read_text()
+        assert len((tmp_path / 'all.csv').read_text().splitlines()) == 1 + json.loads(
+            capsys.readouterr().out)['num_examples']
+        with pytest.raises(SystemExit):
+            cli.main([*command, '--compare', str(tmp_path / 'before.json')])
+        assert 'add --report FILE.html' in capsys.readouterr().err
+
+    @pytest.mark.parametrize('count', [1000, 1001, 1008])
+    @pytest.mark.parametrize('names, synsets', [
+        (['n01440764', 'n03888257', 'n02979186'], ['n01440764', 'n03888257', 'n02979186']),
+        (['goldfish', 'Tench', 'great_white_shark'], ['n01443537', 'n01440764', 'n01484850']),
+        (['0', '1', '10', '999'], ['n01440764', 'n01443537', 'n01530575', 'n15075141']),
+        (['n02012849', 'n03126707'], ['n02012849', 'n03126707'])])  # both are named crane
+    def test_imagenet(self, count, names, synsets):
+        """Imagenette's ids, synonyms of WordNet, and ImageNet-V2's numbers."""
+        info = imagenet_info(count)
+        classes, warning = match_classes(info, image_folder(names))
+        ids = [synset for synset, _ in data.imagenet_classes()]
+        numbers = {1000: ids, 1001: ['', *ids]}.get(count)
+        if numbers is None:
+            labels = data.inception_2015_labels()
+            assert [labels[number] for number in classes] == [
+                dict(data.imagenet_classes())[synset] for synset in synsets]
+        else:
+            assert classes.tolist() == [numbers.index(synset) for synset in synsets]
+        assert 'found by their names, WordNet ids or numbers' in warning
+
+    def test_all_of_imagenet_by_numbers(self):
+        """Sorted by name, '10' comes before '2'."""
+        names = sorted(map(str, range(1000)))
+        for count, first in ((1000, 0), (1001, 1)):
+            classes, _ = match_classes(imagenet_info(count), image_folder(names))
+            assert classes.tolist() == [int(name) + first for name in names]
+
+    def test_order_of_equally_many_classes(self):
+        info = checkpoint.inspect(ELEVEN)
+        names = sorted(map(str, range(11)))
+        assert match_classes(info, image_folder(names))[0].tolist() == list(range(11))
+        for kind, order in (('folder', [int(name) for name in names]),
+                            ('tfrecord', list(range(11)))):
+            classes, warning = match_classes(info, image_folder(names, kind),
+                                             [str(number) for number in range(11)])
+            assert classes.tolist() == order and warning is None
+
+    @pytest.mark.parametrize('names, message', [
+        (['n01440764', 'tench'], "the class 'tench, Tinca tinca' twice"),
+        (['n01440764', 'no such fish'], "'no such fish' is not the name, WordNet id or number"),
+        (['crane', 'tench'], "'crane' is not the name"), (['1000'], "'1000' is not the name")])
+    def test_classes_that_are_not_found(self, names, message):
+        with pytest.raises(DatasetError, match=message):
+            match_classes(imagenet_info(1000), image_folder(names))
+
+
+def imagenet_info(count):
+    return dataclasses.replace(checkpoint.inspect(ELEVEN), num_classes=count,
+                               has_background_class=count == 1001)
+
+
+def image_folder(names, kind='folder'):
+    return data.Dataset('folder', kind, [], names, 0)
 
 
 class TestPredictor:

@@ -1,5 +1,6 @@
 """HTML reports: the example store, the content of the pages, and their behaviour in a browser."""
 
+import dataclasses
 import html
 import json
 import os
@@ -12,7 +13,13 @@ from helpers import GOLDEN
 from inception_slim import cli, evaluation
 from inception_slim.data import DatasetError
 from inception_slim.errors import InceptionSlimError
-from inception_slim.evaluation.classification_metrics import confused_pairs, per_class_metrics
+from inception_slim.evaluation.classification_metrics import (
+    class_curves,
+    class_probabilities,
+    confused_pairs,
+    per_class_metrics,
+)
+from inception_slim.evaluation.report.comparison import read_other_run
 from inception_slim.evaluation.report.example_store import MAX_MISCLASSIFICATIONS, ExampleStore
 from inception_slim.evaluation.report.thumbnails import Gallery, ThumbnailEncoder
 from inception_slim.evaluation.report.writer import (
@@ -25,6 +32,7 @@ from inception_slim.evaluation.report.writer import (
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.metrics import average_precision_score, roc_auc_score
 import tensorflow.compat.v1 as tf
 
 ELEVEN = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
@@ -41,15 +49,22 @@ def random_evaluation(count, classes, images, margin=3.0):
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, predictions), 1)
     top_1 = (labels == predictions).mean()
-    examples = ExampleStore()
+    examples = ExampleStore(classes)
     for at in range(0, count, 50):
         part = slice(at, at + 50)
         examples.add(images[np.arange(at, min(at + 50, count)) % len(images)],
                    [f'/data/val/n{number:08d}.JPEG' for number in range(at, at + 50)],
-                   labels[part], predictions[part], logits[part])
+                   labels[part], predictions[part], predictions[part],
+                   *confidences(logits[part]))
     result = evaluation.Evaluation([f'class {number}' for number in range(classes)], count, top_1,
                                    1.0, confusion, [], None, 1.0)
     return result, examples, labels, predictions, logits
+
+
+def confidences(logits):
+    """The largest probabilities and all of them."""
+    probabilities = class_probabilities(logits)
+    return probabilities.max(axis=1), probabilities
 
 
 def noise(count, side):
@@ -58,13 +73,6 @@ def noise(count, side):
 
 
 class TestExampleStore:
-
-    def test_sigmoid(self):
-        """Each class of a multi-label network has a probability of its own."""
-        examples = ExampleStore(activation='sigmoid')
-        examples.add(noise(2, 8), ['a', 'b'], np.array([0, 1]), np.array([0, 0]),
-                     np.float32([[2, 1], [-300, -400]]))
-        np.testing.assert_allclose(examples.probabilities, [1 / (1 + np.exp(-2)), np.exp(-300)])
 
     def test_keeps_the_most_confident_of_each_cell(self):
         _, examples, labels, predictions, logits = random_evaluation(800, 3, noise(4, 8))
@@ -113,19 +121,27 @@ def content_of(page):
     return json.loads(re.search(r'id="content">(.*?)</script>', page, re.S)[1])
 
 
-def small_result(names=('cat', 'dog', 'owl')):
-    """Ten images of three classes, six predicted correctly; one prediction is no class."""
+def small_scores():
+    """Labels, predictions and probabilities of ten images of three classes and another one."""
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2])
     predictions = np.array([0, 0, 0, 1, 1, 1, 2, 2, 0, 3])
-    confusion = np.zeros((3, 4), np.int64)
-    np.add.at(confusion, (labels, predictions), 1)
     logits = np.zeros((10, 4), np.float32)
     logits[np.arange(10), predictions] = np.linspace(1, 4, 10)
-    examples = ExampleStore(keep_images=True)
+    return labels, predictions, class_probabilities(logits).astype(np.float32)
+
+
+def small_result(names=('cat', 'dog', 'owl')):
+    """Those images, six of which are predicted correctly."""
+    labels, predictions, probabilities = small_scores()
+    confusion = np.zeros((3, 4), np.int64)
+    np.add.at(confusion, (labels, predictions), 1)
+    examples = ExampleStore(3, keep_images=True)
     files = [f'/data/{number}.png' for number in range(9)] + ['/data/"><b>\udcff.png']
-    examples.add(noise(10, 16), files, labels, predictions, logits)
+    examples.add(noise(10, 16), files, labels, predictions, predictions,
+                 probabilities.max(axis=1), probabilities[:, :3])
     return evaluation.Evaluation(list(names), 10, 0.6, 0.9, confusion, ['/data/\udce9.png'],
-                                 'Class 0 is <taken>.', 1.0), examples
+                                 'Class 0 is <taken>.', 1.0, top_5_correct=np.array([4, 2, 3])
+                                 ), examples
 
 
 class TestPage:
@@ -143,9 +159,13 @@ class TestPage:
         assert '31.27% to 83.18%' in text
         rows = [re.sub(r'<[^>]+>', ' ', row).split()
                 for row in re.findall(r'<tr>.*?</tr>', page.split('id="classes"')[1], re.S)[1:4]]
-        assert rows == [['0', 'cat', '4', '4', '75.00%', '75.00%', '75.00%'],
-                        ['1', 'dog', '3', '3', '66.67%', '66.67%', '66.67%'],
-                        ['2', 'owl', '3', '2', '50.00%', '33.33%', '40.00%']]
+        scores = small_scores()[2]
+        areas = [[f'{function(small_scores()[0] == label, scores[:, label]):.2%}'
+                  for function in (average_precision_score, roc_auc_score)] for label in range(3)]
+        assert rows == [
+            ['0', 'cat', '4', '4', '75.00%', '75.00%', '75.00%', '100.00%', *areas[0]],
+            ['1', 'dog', '3', '3', '66.67%', '66.67%', '66.67%', '66.67%', *areas[1]],
+            ['2', 'owl', '3', '2', '50.00%', '33.33%', '40.00%', '100.00%', *areas[2]]]
         content = content_of(page)
         assert content['counts'] == result.confusion.tolist()
         assert content['names'] == ['cat', 'dog', 'owl', 'background']
@@ -167,10 +187,49 @@ class TestPage:
         assert not re.search(r'(src|href)="(?!data:)', page) and 'url(' not in page
         assert content_of(page)['names'][2] == '</script><img'
 
+    def test_comparison(self, tmp_path):
+        result, examples = small_result(('cat', '<b>dog', 'owl'))
+        before = dataclasses.replace(result, top_1=0.4, confusion=np.array(
+            [[1, 2, 1, 0], [0, 3, 0, 0], [3, 0, 0, 0]]))
+        (tmp_path / 'before.json').write_text(json.dumps(before.to_dict()))
+        other = read_other_run(tmp_path / 'before.json', result.class_names)
+        write_evaluation(tmp_path / 'a.html', result, examples, HEADER, None, '/data', other)
+        page = (tmp_path / 'a.html').read_text('utf-8')
+        rows = [html.unescape(re.sub(r'<[^>]+>', ' ', row)).split() for name in (
+            'comparison', 'class-changes') for row in re.findall(
+                r'<tr>.*?</tr>', page.split(f'id="{name}"')[1].split('</table>')[0], re.S)[1:]]
+        assert [row[:5] for row in rows[:2]] == [
+            ['Top-1', 'accuracy', '40.00%', '60.00%', '+20.00'],
+            ['Top-5', 'accuracy', '90.00%', '90.00%', '+0.00']]
+        assert [row[1:5] for row in rows[2:]] == [
+            ['cat', '25.00%', '75.00%', '+50.00'], ['<b>dog', '100.00%', '66.67%', '-33.33'],
+            ['owl', '0.00%', '33.33%', '+33.33']]
+        assert '<b>' not in page
+
+    @pytest.mark.parametrize('content, message', [
+        (b'[]', 'is not the result of an evaluation'), (b'\xff', 'is not the result'),
+        (b'{"num_examples": 1, "top_1": 2, "top_5": 1, "per_class": []}', 'is not the result'),
+        (json.dumps({'num_examples': 1, 'top_1': 1, 'top_5': 1, 'per_class': [
+            {'name': 'cat', 'correct': 1, 'images': 1}]}).encode(), 'is of other classes')])
+    def test_comparison_with_another_file(self, tmp_path, content, message):
+        (tmp_path / 'before.json').write_bytes(content)
+        with pytest.raises(DatasetError, match=message):
+            read_other_run(tmp_path / 'before.json', ['cat', 'dog'])
+
+    def test_scores_of_many_classes(self, monkeypatch):
+        """In a file, from which some classes are read at a time."""
+        _, examples, labels, _, logits = random_evaluation(300, 100, noise(4, 8))
+        expected = class_curves(labels, class_probabilities(logits).astype(np.float32))
+        found = examples.curves()
+        for name in ('average_precision', 'auc', 'precision', 'true_positives'):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        monkeypatch.setattr('inception_slim.evaluation.report.score_file.MAX_SCORES', 29_999)
+        assert examples.curves() is None
+
     def test_no_misclassifications(self, tmp_path):
-        examples = ExampleStore()
-        examples.add(noise(2, 8), ['a', 'b'], np.array([0, 1]), np.array([0, 1]),
-                   np.eye(2, dtype=np.float32))
+        examples = ExampleStore(2)
+        examples.add(noise(2, 8), ['a', 'b'], *[np.array([0, 1])] * 3,
+                     *confidences(np.eye(2, dtype=np.float32)))
         write_evaluation(tmp_path / 'a.html', evaluation.Evaluation(
             ['x', 'y'], 2, 1.0, 1.0, np.eye(2, dtype=np.int64), [], None, 1.0), examples, HEADER)
         assert 'There are none' in (tmp_path / 'a.html').read_text()
@@ -228,7 +287,10 @@ def thousand(tmp_path_factory):
     """The report of ten thousand images that JPEG compresses badly."""
     result, examples, *_ = random_evaluation(10_000, 1_000, noise(20, 96), margin=9)
     path = tmp_path_factory.mktemp('thousand') / 'report.html'
-    write_evaluation(path, result, examples, HEADER, None, '/data/val')
+    other = path.with_name('before.json')
+    other.write_text(json.dumps(dataclasses.replace(result, top_1=0.1).to_dict()))
+    write_evaluation(path, result, examples, HEADER, None, '/data/val',
+                     read_other_run(other, result.class_names))
     return path
 
 
@@ -451,6 +513,25 @@ class TestInABrowser:
         assert browser.run("document.querySelectorAll('#matrix [tabindex=\"0\"]').length") == 1
         browser.run(f"document.querySelector('button[data-cell=\"{label},{prediction}\"]').click()")
         assert browser.run("document.querySelectorAll('#panel img').length") == count
+        assert browser.complaints == []
+
+    def test_curves_of_a_class(self, browser, tmp_path):
+        result, examples = small_result(('owl', 'dog', '<b>cat'))
+        write_evaluation(tmp_path / 'a.html', result, examples, HEADER)
+        browser.open(tmp_path / 'a.html')
+        curves = examples.curves()
+        for label in (0, 2):
+            browser.run(f'''{{const chooser = document.getElementById('curve-class');
+                chooser.value = {label};
+                chooser.dispatchEvent(new Event('change'))}}''')
+            for name, values in (('pr', curves.precision), ('roc', curves.true_positives)):
+                points = browser.run(f"document.getElementById('{name}-curve')"
+                                     ".getAttribute('points')").split()
+                pairs = np.array([point.split(',') for point in points], float)
+                np.testing.assert_allclose(pairs, list(zip(
+                    np.linspace(0, 1, 51), values[label, ::2])), atol=5e-4)
+            words = browser.run("document.getElementById('roc-caption').textContent")
+            assert f'{result.class_names[label]}, area {curves.auc[label]:.4f}' in words
         assert browser.complaints == []
 
     def test_prediction_that_is_no_class_is_the_last_column(self, browser, tmp_path):

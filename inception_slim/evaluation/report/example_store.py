@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 import heapq
 
+from inception_slim.evaluation.classification_metrics import Curves
 from inception_slim.evaluation.grad_cam import Heatmaps
+from inception_slim.evaluation.report.score_file import ScoreFile
 from inception_slim.evaluation.report.thumbnails import LARGE, SMALL, ThumbnailEncoder
 import numpy as np
 
@@ -55,21 +57,20 @@ class Misclassification(StoredExample):
 
 
 class ExampleStore:
-    """Stores the most confident examples of each cell of the confusion matrix; a context.
+    """Stores what a report shows: the most confident examples, and all probabilities; a context.
 
     The memory is bounded. When it is full, cells of wrong predictions keep examples in proportion
     to their counts, and cells of correct predictions keep equally many.
 
     Args:
+      classes: the number of classes of the dataset.
       keep_images: store the preprocessed images of the most confident misclassifications, which
         `heatmap_pngs` needs.
-      activation: of the network's head; the probability of a prediction is a softmax unless it is
-        'sigmoid'.
     """
 
-    def __init__(self, *, keep_images: bool = False, activation: str = 'softmax'):
+    def __init__(self, classes: int, *, keep_images: bool = False):
         self._keep_images = keep_images
-        self._activation = activation
+        self._scores = ScoreFile(classes)
         self._encoder = ThumbnailEncoder()
         self._probabilities: list[np.ndarray] = []
         self._correct: list[np.ndarray] = []
@@ -79,7 +80,8 @@ class ExampleStore:
         self._misclassifications = _MostConfident(MAX_MISCLASSIFICATIONS)
 
     def add(self, images: np.ndarray, names: list[str], labels: np.ndarray,
-            predictions: np.ndarray, logits: np.ndarray) -> None:
+            predictions: np.ndarray, classes: np.ndarray, probabilities: np.ndarray,
+            scores: np.ndarray) -> None:
         """Adds a batch.
 
         Args:
@@ -87,16 +89,11 @@ class ExampleStore:
           names: of the images.
           labels: `[N]`, rows of the confusion matrix.
           predictions: `[N]`, columns of the confusion matrix.
-          logits: `[N, num_classes]`, of the checkpoint's classes.
+          classes: `[N]`, the predicted classes of the checkpoint.
+          probabilities: `[N]`, theirs.
+          scores: `[N, classes]`, the probabilities of the dataset's classes.
         """
-        classes = logits.argmax(axis=1)
-        exact = logits.astype(np.float64)
-        largest = exact.max(axis=1, keepdims=True)
-        if self._activation == 'sigmoid':
-            with np.errstate(over='ignore'):
-                probabilities = 1 / (1 + np.exp(-largest[:, 0]))
-        else:  # the softmax of the largest logit, whose own exponential is 1
-            probabilities = 1 / np.exp(exact - largest).sum(axis=1)
+        self._scores.add(labels, scores)
         self._probabilities.append(probabilities)
         self._correct.append(labels == predictions)
         for image, name, label, prediction, predicted_class, probability in zip(
@@ -144,6 +141,10 @@ class ExampleStore:
         """The most confident misclassifications, in descending order of confidence."""
         return self._misclassifications.sorted()
 
+    def curves(self) -> Curves | None:
+        """Curves of each class; None if there are too many images and classes."""
+        return self._scores.curves()
+
     def examples_in_cell(self, label: int, prediction: int) -> list[StoredExample]:
         """The stored examples of a cell, in descending order of confidence."""
         cells = self._correct_cells if label == prediction else self._wrong_cells
@@ -154,6 +155,7 @@ class ExampleStore:
 
     def __exit__(self, *error: object) -> None:
         self._encoder.close()
+        self._scores.close()
 
 
 class _MostConfident:

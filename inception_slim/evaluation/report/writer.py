@@ -24,7 +24,9 @@ from inception_slim._atomic_write import atomic_write, check_writable
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.classification_metrics import (
+    CURVE_POINTS,
     ClassMetrics,
+    Curves,
     classes_to_show,
     confused_pairs,
     per_class_metrics,
@@ -33,6 +35,7 @@ from inception_slim.evaluation.classification_metrics import (
 )
 from inception_slim.evaluation.loaders import Checkpoint
 from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation.report.comparison import OtherRun
 from inception_slim.evaluation.report.example_store import (
     Cell,
     ExampleStore,
@@ -51,6 +54,7 @@ MAX_PAIRS = 20  # most confused pairs
 MAX_ROWS = 5_000  # of a table
 MAX_PREDICTIONS = 10  # of an image
 MAX_UNREADABLE = 200  # file names
+_CURVE_STEP = 2  # the points of a curve that the page's script draws
 _FIRST_CORRECT = 2  # correct examples of each class that come before all wrong ones
 
 _SURROGATES = re.compile('[\ud800-\udfff]')  # undecodable bytes of file names
@@ -99,6 +103,7 @@ def write_evaluation(
     header: ReportHeader,
     heatmaps: dict[int, bytes] | None = None,
     folder: str = '',
+    other_run: OtherRun | None = None,
 ) -> None:
     """Writes the report of `evaluate`.
 
@@ -109,6 +114,7 @@ def write_evaluation(
       header: describes the checkpoint and the dataset.
       heatmaps: PNG overlays for `examples.misclassifications`, by their `index`.
       folder: of the dataset; removed from the names of its images.
+      other_run: an earlier evaluation to compare with.
 
     Raises:
       DatasetError: the file cannot be written.
@@ -118,6 +124,12 @@ def write_evaluation(
     if len(labels) > MAX_ROWS:
         labels = sorted(np.argsort(-metrics.errors, kind='stable')[:MAX_ROWS].tolist())
     diagram = reliability(examples.probabilities, examples.correct)
+    none = np.full(len(result.class_names), np.nan)
+    curves = examples.curves() or Curves(none, none, none[:, np.newaxis], none[:, np.newaxis])
+    top_5 = none
+    if result.top_5_correct is not None:
+        top_5 = np.divide(result.top_5_correct, metrics.images, out=none.copy(),
+                          where=metrics.images > 0)
     _write(path, 'evaluation.html', header, {
         'result': result,
         'metrics': metrics,
@@ -129,7 +141,12 @@ def write_evaluation(
         'confidence': float(examples.probabilities.mean()),
         'diagram': diagram,
         'wilson_interval': wilson_interval,
-        'content': _matrix_content(result, metrics, examples, folder),
+        'content': {**_matrix_content(result, metrics, examples, folder),
+                    'curves': _curves_content(result, curves)},
+        'curves': curves,
+        'mean_curves': _mean_curves(curves),
+        'top_5': top_5,
+        'other_run': other_run,
         'pairs': confused_pairs(result.confusion, MAX_PAIRS),
         'misclassifications': examples.misclassifications,
         'num_wrong': result.num_examples - round(result.top_1 * result.num_examples),
@@ -237,6 +254,28 @@ def _matrix_content(result: Evaluation, metrics: ClassMetrics, examples: Example
         'errors': metrics.errors[classes].tolist(),
         'cells': cells,
     }
+
+
+def _curves_content(result: Evaluation, curves: Curves) -> list[list]:
+    """Name, areas and curves of the classes of the matrix that have some."""
+    return [[truncate(result.class_names[label], 120),
+             [curves.average_precision[label], curves.auc[label]],
+             *([round(value, 3) for value in values[label, ::_CURVE_STEP].tolist()]
+               for values in (curves.precision, curves.true_positives))]
+            for label in classes_to_show(result.confusion, MAX_MATRIX_CLASSES)
+            if not math.isnan(curves.auc[label])]
+
+
+def _mean_curves(curves: Curves) -> dict[str, Any] | None:
+    """The means over the classes, of the curves as points; None without any."""
+    known = ~np.isnan(curves.auc)
+    if not known.any():
+        return None
+    points = np.linspace(0, 1, CURVE_POINTS).tolist()
+    precision, rates = (list(zip(points, values[known].mean(axis=0).tolist()))
+                        for values in (curves.precision, curves.true_positives))
+    return {'average_precision': curves.average_precision[known].mean(),
+            'auc': curves.auc[known].mean(), 'precision': precision, 'true_positives': rates}
 
 
 def _examples_to_show(confusion: np.ndarray, classes: list[int], columns: list[int],

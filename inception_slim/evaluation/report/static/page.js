@@ -263,6 +263,27 @@
     table.addEventListener('keydown', keyInMatrix);
   }
 
+  // Precision-recall and ROC curves of a class.
+
+  function drawCurves(label) {
+    const [name, areas, precision, rates] = matrix.curves[label];
+    const draw = (id, values) => document.getElementById(id).setAttribute('points',
+      values.map((value, index) => `${index / (values.length - 1)},${value}`).join(' '));
+    draw('pr-curve', precision);
+    draw('roc-curve', rates);
+    document.getElementById('pr-caption').textContent =
+      `Blue: ${name}, average precision ${percent(areas[0])}. Grey: the mean of the classes.`;
+    document.getElementById('roc-caption').textContent =
+      `Blue: ${name}, area ${areas[1].toFixed(4)}. Grey: the mean of the classes.`;
+  }
+
+  const chooser = document.getElementById('curve-class');
+  if (chooser) {
+    chooser.append(...matrix.curves.map(([name], index) => element('option', name, {value: index})));
+    chooser.addEventListener('change', () => drawCurves(Number(chooser.value)));
+    if (matrix.curves.length) drawCurves(0);
+  }
+
   // Boxes that scroll fade at the edges where there is more.
 
   function markOverflow(box) {
