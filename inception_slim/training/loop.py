@@ -76,6 +76,7 @@ def train(
     network: str = 'inception_v3',
     trainable_scopes: Iterable[str] | None = None,
     learning_rate: float = 0.01,
+    learning_rate_decay: str = 'exponential',
     end_learning_rate: float = 0.0001,
     decay_factor: float = 0.94,
     aux_weight: float = 0.4,
@@ -100,6 +101,8 @@ def train(
     image_size: int | None = None,
     distort: bool = True,
     epochs_per_decay: float = 2.0,
+    warmup_epochs: float = 0.0,
+    freeze_epochs: float = 0.0,
     save_minutes: float = 10.0,
     summary_steps: int = 20,
     seed: int | None = None,
@@ -129,15 +132,16 @@ def train(
         "inception_slim[plot]"`), also for `loss.png`, a plot of the losses that is updated with
         each checkpoint.
       log: called with a line of text now and then.
-      network, trainable_scopes, learning_rate, end_learning_rate, decay_factor, aux_weight,
-        label_smoothing, weight_decay, moving_average_decay, clip_gradients, batch_norm_decay,
-        dropout_keep_prob, depth_multiplier, min_depth, precision, recompute, num_clones: the
-        network and its training step; see `LearningOptions`. `batch_norm_decay` may be 'auto',
-        which chooses it by the number of steps.
+      network, trainable_scopes, learning_rate, learning_rate_decay, end_learning_rate,
+        decay_factor, aux_weight, label_smoothing, weight_decay, moving_average_decay,
+        clip_gradients, batch_norm_decay, dropout_keep_prob, depth_multiplier, min_depth, precision,
+        recompute, num_clones: the network and its training step; see `LearningOptions`.
+        `batch_norm_decay` may be 'auto', which chooses it by the number of steps.
       split: split of the dataset, such as 'train'.
       checkpoint: initial weights of the first run; None initializes randomly.
       checkpoint_scope: the network to use if `checkpoint` contains several.
-      exclude_scopes: scopes that are not restored from `checkpoint`, such as 'Logits'.
+      exclude_scopes: scopes that are not restored from `checkpoint`, such as 'Logits'; the heads
+        are left out by themselves if it has another number of classes.
       steps: number of the last step, counted from the first run; None means 10,000, or what
         `epochs` makes.
       epochs: how often all images of the dataset are used, instead of `steps`.
@@ -145,6 +149,8 @@ def train(
       image_size: height and width of the input; None means the network's own.
       distort: augment the images; False preprocesses them as for evaluation.
       epochs_per_decay: epochs after which the learning rate decays.
+      warmup_epochs: epochs in which the learning rate rises linearly to its scheduled value.
+      freeze_epochs: epochs at the start in which only the heads are trained.
       save_minutes: minutes between checkpoints; the last five are kept.
       summary_steps: steps between summaries, and between lines to `log`.
       seed: seed of weights, dropout, order and distortion of the images.
@@ -261,6 +267,8 @@ class _Inputs:
       step: the step of the newest checkpoint, 0 without one.
       has_batch_norm: whether there is batch norm in the checkpoint to start from, if any.
       has_gammas: whether batch norm has gammas in that checkpoint.
+      source_classes: the number of classes of that checkpoint, None without a classifier; that of
+        the dataset if there is no checkpoint.
       best: the best result of earlier runs on the validation images.
     """
 
@@ -271,6 +279,7 @@ class _Inputs:
     step: int
     has_batch_norm: bool
     has_gammas: bool
+    source_classes: int | None
     best: ValidationResult | None
 
 
@@ -301,6 +310,7 @@ def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset,
         return {**result, 'step': directory.step,
                 'has_batch_norm': info.has_batch_norm if info else True,
                 'has_gammas': info.has_gammas if info else False,
+                'source_classes': info.num_classes if info else dataset.num_classes,
                 'best': asdict(best) if validation and (best := read_best(train_dir)) else None}
 
     results = workers.all_gather(open_local)
@@ -314,7 +324,7 @@ def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset,
     chief = results[0]
     best = ValidationResult(**chief['best']) if chief.get('best') else None
     return _Inputs(dataset, validation, path, directory, chief['step'], chief['has_batch_norm'],
-                   chief['has_gammas'], best)
+                   chief['has_gammas'], chief['source_classes'], best)
 
 
 def _absolute(path: str) -> str:
@@ -363,9 +373,13 @@ class Trainer:
         shared['end_learning_rate'] = min(options.end_learning_rate, options.learning_rate)
         if shared['batch_norm_decay'] == AUTO:
             shared['batch_norm_decay'] = auto_decay(self._last_step)
+        self._frozen_steps = self._steps_of(options.freeze_epochs)
         self._train = build_step(batch['image'], batch['label'], inputs.dataset.num_classes,
                                  workers=workers,
                                  decay_steps=self._count_steps(options.epochs_per_decay),
+                                 warmup_steps=self._steps_of(options.warmup_epochs),
+                                 total_steps=self._last_step,
+                                 separate_heads=self._frozen_steps > 0,
                                  use_batch_norm=inputs.has_batch_norm,
                                  batch_norm_scale=inputs.has_gammas, **shared)
         self._saver = tf.train.Saver(max_to_keep=_MAX_CHECKPOINTS, save_relative_paths=True)
@@ -390,9 +404,11 @@ class Trainer:
         self._any_end_requested = workers.all_reduce_mean(self._end_requested)
         self._broadcast = workers.broadcast(tf.global_variables())
 
+    def _steps_of(self, epochs: float) -> int:
+        return round(self._inputs.dataset.num_examples * epochs / self._images_per_step)
+
     def _count_steps(self, epochs: float) -> int:
-        images = self._inputs.dataset.num_examples * epochs
-        return max(1, round(images / self._images_per_step))
+        return max(1, self._steps_of(epochs))
 
     def _build_input(self) -> tf.data.Iterator:
         options, seed = self._options, self._options.seed
@@ -420,7 +436,7 @@ class Trainer:
             session.run(self._initializer)
             if options.checkpoint is not None:
                 checkpoints.restore(session, options.checkpoint, scope=self._network.scope,
-                                    exclude=options.exclude_scopes,
+                                    exclude=self._excluded_scopes(),
                                     checkpoint_scope=options.checkpoint_scope)
             session.run(self._train.init_averages)
         session.graph.finalize()
@@ -437,6 +453,24 @@ class Trainer:
                               self._inputs.dataset.class_names, TrainingError)
             write_run(self._train_dir, self._inputs.source, self._inputs.dataset.num_classes,
                       options)
+
+    def _excluded_scopes(self) -> list[str]:
+        """The scopes not to restore, with the heads if the checkpoint has other classes."""
+        options, classes = self._options, self._inputs.dataset.num_classes
+        if isinstance(options.exclude_scopes, str):
+            raise TrainingError('exclude_scopes must be a list of scopes, not '
+                                f'{options.exclude_scopes!r}.')
+        scopes = list(options.exclude_scopes)
+        given = {scope.removeprefix(self._network.scope + '/').rstrip('/') for scope in scopes}
+        heads = [head for head in self._network.heads if head not in given]
+        if self._inputs.source_classes == classes or not heads:
+            return scopes
+        if self._log:
+            count = self._inputs.source_classes
+            self._log(f'{options.checkpoint} has {"no" if count is None else f"{count:,}"} classes '
+                      f'and the dataset {classes:,}: {" and ".join(heads)} start from random '
+                      'weights')
+        return scopes + heads
 
     def run(self, session: tf.Session) -> TrainResult:
         """Trains to the last step, a signal or an error; saves at intervals and at the end."""
@@ -477,11 +511,16 @@ class Trainer:
     def _run_step(self, session: tf.Session) -> bool:
         """Runs one step; returns whether the run shall end after it."""
         number = self._step + 1
+        train = self._train.train
+        if number <= self._frozen_steps and self._train.train_heads is not None:
+            train = self._train.train_heads
+        elif number == self._frozen_steps + 1 > 1 and self._log:
+            self._log(f'step {number}: all layers are trained from here on')
         with_summary = number % self._options.summary_steps == 0 or number == self._last_step
         try:
             with self._workers.raise_on_worker_loss(session):
                 values, summary, end_requested = session.run(
-                    [StepValues(self._train.train, self._train.losses['logits'],
+                    [StepValues(train, self._train.losses['logits'],
                                 self._train.accuracy),
                      self._summary if with_summary else (), self._any_end_requested],
                     {self._end_requested: float(bool(self._signals))})

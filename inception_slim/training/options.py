@@ -19,6 +19,7 @@ from inception_slim.options import check, option, parse_color
 
 PRECISIONS = ('float32', 'bfloat16')
 AUTO = 'auto'
+SCHEDULES = ('exponential', 'polynomial', 'cosine', 'fixed')
 
 
 def _parse_scopes(text: str) -> list[str]:
@@ -45,6 +46,9 @@ class LearningOptions:
       trainable_scopes: train only the variables under these scopes, such as 'Logits' or
         'InceptionV3/Logits'; None trains all.
       learning_rate: initial learning rate, above 0.
+      learning_rate_decay: 'exponential', in stairs; 'polynomial', a line that ends after one decay
+        period; 'cosine', half a period that ends with the run; or 'fixed'. All but the cosine are
+        those of TF-Slim's training script.
       end_learning_rate: lower bound of the learning rate.
       decay_factor: factor by which the learning rate is multiplied at each decay, above 0.
       aux_weight: weight of the auxiliary loss; 0 leaves the auxiliary head untrained.
@@ -72,6 +76,8 @@ class LearningOptions:
         None, 'train only these scopes, such as Logits,AuxLogits', metavar='A,B',
         parse=_parse_scopes)
     learning_rate: float = option(0.01, 'initial learning rate', above=0)
+    learning_rate_decay: str = option(
+        'exponential', 'how the learning rate decays', choices=SCHEDULES)
     end_learning_rate: float = option(0.0001, 'lower bound of the learning rate', at_least=0)
     decay_factor: float = option(0.94, 'learning rate decay factor', above=0)
     aux_weight: float = option(0.4, 'weight of the auxiliary loss', at_least=0)
@@ -103,11 +109,17 @@ class StepOptions(LearningOptions):
 
     Attributes:
       decay_steps: steps between decays of the learning rate.
+      warmup_steps: steps in which the learning rate rises linearly to its scheduled value.
+      total_steps: the step at which a cosine decay ends.
+      separate_heads: whether to build `TrainStep.train_heads` too.
       use_batch_norm: whether convolutions have batch norm instead of biases.
       batch_norm_scale: whether batch norm has gammas.
     """
 
     decay_steps: int = option(1000, at_least=1)
+    warmup_steps: int = option(0, at_least=0)
+    total_steps: int = option(10_000, at_least=1)
+    separate_heads: bool = option(False)
     use_batch_norm: bool = option(True)
     batch_norm_scale: bool = option(False)
 
@@ -124,7 +136,7 @@ class TrainingOptions(LearningOptions):
         reads; None initializes randomly. Ignored when a run is resumed.
       checkpoint_scope: the network to use if `checkpoint` contains several.
       exclude_scopes: scopes that are not restored from `checkpoint`, such as 'Logits' and
-        'AuxLogits' if the dataset has other classes.
+        'AuxLogits'. These two are left out if it has another number of classes.
       steps: number of the last step, counted from the start of the first run; None means 10,000,
         or what `epochs` makes.
       epochs: how often all images of the dataset are used, instead of `steps`.
@@ -133,6 +145,8 @@ class TrainingOptions(LearningOptions):
       distort: augment the images (crops, flips, colors; see `preprocessing.for_training`); False
         preprocesses them as for evaluation.
       epochs_per_decay: epochs between decays of the learning rate.
+      warmup_epochs: epochs in which the learning rate rises linearly to its scheduled value.
+      freeze_epochs: epochs at the start in which only the heads are trained.
       save_minutes: minutes between checkpoints; the last five are kept.
       summary_steps: steps between summaries, and between lines to `log`.
       seed: seed of weights, dropout, order and distortion of the images. Two runs with the same one
@@ -177,6 +191,10 @@ class TrainingOptions(LearningOptions):
         True, 'no data augmentation: preprocess images as for evaluation', flag='--no-distort')
     epochs_per_decay: float = option(
         2.0, 'epochs between decays of the learning rate', above=0)
+    warmup_epochs: float = option(
+        0.0, 'epochs in which the learning rate rises from 0', at_least=0)
+    freeze_epochs: float = option(
+        0.0, 'epochs at the start in which only the heads are trained', at_least=0)
     save_minutes: float = option(10.0, 'minutes between checkpoints', above=0)
     summary_steps: int = option(20, 'steps between summaries', at_least=1)
     seed: int | None = option(None, 'random seed of weights, dropout and image order', parse=int)

@@ -33,6 +33,7 @@ class TrainStep:
 
     Attributes:
       train: runs the whole step; its value is the total loss before the step.
+      train_heads: the same, but trains the heads only; None unless `separate_heads`.
       losses: the scalar losses by name: 'total', 'logits', 'regularization', and 'aux_logits' if
         there is an auxiliary head.
       accuracy: the share of the images of this step whose most likely class is their label.
@@ -45,6 +46,7 @@ class TrainStep:
     """
 
     train: tf.Tensor
+    train_heads: tf.Tensor | None
     losses: dict[str, tf.Tensor]
     accuracy: tf.Tensor
     learning_rate: tf.Tensor
@@ -63,6 +65,7 @@ def build_step(
     network: str = 'inception_v3',
     trainable_scopes: Iterable[str] | None = None,
     learning_rate: float = 0.01,
+    learning_rate_decay: str = 'exponential',
     end_learning_rate: float = 0.0001,
     decay_factor: float = 0.94,
     aux_weight: float = 0.4,
@@ -78,6 +81,9 @@ def build_step(
     recompute: bool = False,
     num_clones: int = 1,
     decay_steps: int = 1000,
+    warmup_steps: int = 0,
+    total_steps: int = 10_000,
+    separate_heads: bool = False,
     use_batch_norm: bool = True,
     batch_norm_scale: bool = False,
 ) -> TrainStep:
@@ -93,6 +99,7 @@ def build_step(
       network: the network's name in `nets.registry`.
       trainable_scopes: scopes whose variables are trained, such as 'Logits'; None trains all.
       learning_rate: initial learning rate, above 0.
+      learning_rate_decay: 'exponential', 'polynomial', 'cosine' or 'fixed'; see `LearningOptions`.
       end_learning_rate: lower bound of the learning rate.
       decay_factor: factor of the learning rate at each decay, above 0.
       aux_weight: weight of the auxiliary loss.
@@ -108,6 +115,9 @@ def build_step(
       recompute: save memory by gradient checkpointing.
       num_clones: copies of the network, each on a part of the batch and on its own GPU if any.
       decay_steps: steps between decays of the learning rate.
+      warmup_steps: steps in which the learning rate rises linearly to its scheduled value.
+      total_steps: the step at which a cosine decay ends.
+      separate_heads: build `TrainStep.train_heads` too.
       use_batch_norm: whether convolutions have batch norm instead of biases.
       batch_norm_scale: whether batch norm has gammas.
 
@@ -164,37 +174,63 @@ def build_step(
         losses['regularization'] = tf.losses.get_regularization_loss()
         losses['total'] = local_loss = tf.losses.get_total_loss()
         accuracy = tf.reduce_mean(tf.cast(tf.concat(correct, 0), tf.float32))
-        rate = tf.maximum(float(options.end_learning_rate), tf.train.exponential_decay(
-            options.learning_rate, global_step, options.decay_steps, options.decay_factor,
-            staircase=True), name='decayed_learning_rate')
+        rate = decayed_learning_rate(options, global_step)
         optimizer = tf.train.RMSPropOptimizer(rate, decay=0.9, momentum=0.9, epsilon=1.0)
         if workers.count > 1:
             losses, accuracy = _average_over_workers(workers, optimizer, losses, accuracy)
+        averages = None
+        if options.moving_average_decay:
+            averages = tf.train.ExponentialMovingAverage(options.moving_average_decay, global_step)
+
+        def train_op(variables: list[tf.Variable], name: str) -> tf.Tensor:
+            train_step = slim.learning.create_train_op(
+                local_loss, optimizer, global_step=global_step,
+                update_ops=_batch_norm_updates(options.num_clones), variables_to_train=variables,
+                clip_gradient_norm=options.clip_gradients or 0, check_numerics=workers.count == 1,
+                colocate_gradients_with_ops=options.num_clones > 1)
+            if workers.count > 1:
+                with tf.control_dependencies([train_step]):
+                    train_step = tf.identity(losses['total'])
+            if averages is None:
+                return train_step
+            with tf.control_dependencies([train_step]):
+                averaged = averages.apply(slim.get_model_variables())
+            with tf.control_dependencies([averaged]):
+                return tf.identity(train_step, name)
+
         forward = tf.get_default_graph().get_operations()
-        train_step = slim.learning.create_train_op(
-            local_loss, optimizer, global_step=global_step,
-            update_ops=_batch_norm_updates(options.num_clones),
-            variables_to_train=variables_to_train(definition, options.trainable_scopes),
-            clip_gradient_norm=options.clip_gradients or 0, check_numerics=workers.count == 1,
-            colocate_gradients_with_ops=options.num_clones > 1)
+        train = train_op(variables_to_train(definition, options.trainable_scopes), 'train_step')
+        train_heads = (train_op(variables_to_train(definition, definition.heads),
+                                'train_step_of_heads') if options.separate_heads else None)
         if options.recompute:
             gradient_checkpointing.recompute(tf.get_default_graph(), forward)
-        if workers.count > 1:
-            with tf.control_dependencies([train_step]):
-                train_step = tf.identity(losses['total'])
-        if not options.moving_average_decay:
-            return TrainStep(train_step, losses, accuracy, rate, global_step, None, tf.no_op(),
-                             build_evaluation)
-        averages = tf.train.ExponentialMovingAverage(options.moving_average_decay, global_step)
-        variables = slim.get_model_variables()
-        with tf.control_dependencies([train_step]):
-            averaged = averages.apply(variables)
-        with tf.control_dependencies([averaged]):
-            train_step = tf.identity(train_step, 'train_step')
         init_averages = tf.group(*(tf.assign(averages.average(variable), variable)
-                                   for variable in variables))
-    return TrainStep(train_step, losses, accuracy, rate, global_step, averages, init_averages,
-                     build_evaluation)
+                                   for variable in slim.get_model_variables())
+                                 ) if averages else tf.no_op()
+    return TrainStep(train, train_heads, losses, accuracy, rate, global_step, averages,
+                     init_averages, build_evaluation)
+
+
+def decayed_learning_rate(options: StepOptions,
+                          global_step: tf.Variable | tf.Tensor) -> tf.Tensor:
+    """The learning rate of this step, with the schedules of TF-Slim's script and a cosine."""
+    first, last = options.learning_rate, float(options.end_learning_rate)
+    if options.learning_rate_decay == 'fixed':
+        rate = tf.constant(first)
+    elif options.learning_rate_decay == 'exponential':
+        rate = tf.maximum(last, tf.train.exponential_decay(
+            first, global_step, options.decay_steps, options.decay_factor, staircase=True),
+            name='decayed_learning_rate')
+    elif options.learning_rate_decay == 'polynomial':
+        rate = tf.train.polynomial_decay(first, global_step, options.decay_steps, last)
+    else:
+        steps = max(1, options.total_steps - options.warmup_steps)
+        rate = tf.train.cosine_decay(
+            first, tf.maximum(tf.cast(global_step, tf.int64) - options.warmup_steps, 0), steps,
+            alpha=last / first)
+    if options.warmup_steps:
+        rate *= tf.minimum(1.0, tf.cast(global_step + 1, tf.float32) / options.warmup_steps)
+    return rate
 
 
 def _classification_losses(logits: tf.Tensor, aux_logits: tf.Tensor | None, one_hot: tf.Tensor,

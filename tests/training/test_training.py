@@ -19,7 +19,8 @@ from inception_slim.errors import InceptionSlimError
 from inception_slim.nets import registry
 from inception_slim.training import TrainingError
 from inception_slim.training.checkpoint_dir import CheckpointDir, save
-from inception_slim.training.step import variables_to_train
+from inception_slim.training.options import StepOptions
+from inception_slim.training.step import decayed_learning_rate, variables_to_train
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -31,11 +32,10 @@ SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 
 @pytest.fixture(scope='module')
 def trained(dataset, tmp_path_factory):
-    """Two steps from the golden checkpoint, its classifiers excluded; the folder and the answer."""
+    """Two steps from the golden checkpoint of other classes; the folder and the answer."""
     folder = tmp_path_factory.mktemp('trained')
     lines = []
     done = training.train(dataset, folder, checkpoint=SLIM_V2, steps=2, summary_steps=1,
-                          exclude_scopes=['Logits', 'AuxLogits'],
                           trainable_scopes=['Logits', 'InceptionV3/AuxLogits'],
                           log=lines.append, **{**SMALL, 'image_size': 299})
     return folder, done, lines
@@ -99,6 +99,8 @@ class TestTrain:
         folder, done, lines = trained
         assert done.checkpoint == str(folder / 'model.ckpt-2')
         assert (done.step, done.started_at, done.interrupted, done.unreadable) == (2, 0, False, [])
+        assert lines[0] == (f'{SLIM_V2} has 11 classes and the dataset 3: Logits and AuxLogits '
+                            'start from random weights')
         assert [re.sub(r'[\d.]+ images', 'N images', line) for line in lines][-1] == (
             f'step 2 of 2: loss {done.loss:.4f}, N images/s')
         info = checkpoint.inspect(folder)
@@ -171,6 +173,41 @@ class TestTrain:
         name = 'InceptionV3/Logits/Conv2d_1c_1x1/weights'
         assert np.abs(after[name] - before[name]).max() < 0.1
         assert (after[name + '/RMSProp'] != before[name + '/RMSProp']).any()
+
+
+class TestSchedule:
+
+    def test_heads_before_all_layers(self, shallow_network, dataset, tmp_path):
+        """Two thirds of an epoch of 12 images are two steps of 4."""
+        lines = []
+        first = training.train(dataset, tmp_path, steps=2, freeze_epochs=2 / 3, log=lines.append,
+                               save_minutes=1e-6, **shallow_network)
+        training.resume(tmp_path, steps=3, log=lines.append)
+        names = [name for name in tensors(first.checkpoint)
+                 if name.endswith('weights') and 'Average' not in name]
+        assert len(names) == 3
+        one, two, three = ({name: tensors(tmp_path / f'model.ckpt-{step}')[name] for name in names}
+                           for step in (1, 2, 3))
+        for name in names:
+            assert (one[name] != two[name]).any() == ('Logits' in name), name
+            assert (two[name] != three[name]).any(), name
+        assert 'step 3: all layers are trained from here on' in lines
+
+    @pytest.mark.parametrize('options, expected', [
+        ({'learning_rate_decay': 'cosine', 'warmup_steps': 2},
+         {0: 0.5, 1: 1, 2: 1, 7: 0.55, 12: 0.1, 20: 0.1}),
+        ({'learning_rate_decay': 'cosine'}, {0: 1, 6: 0.55, 12: 0.1}),
+        ({'learning_rate_decay': 'polynomial'}, {0: 1, 5: 0.55, 10: 0.1, 11: 0.1}),
+        ({'learning_rate_decay': 'exponential'}, {0: 1, 9: 1, 10: 0.5, 20: 0.25, 90: 0.1}),
+        ({'learning_rate_decay': 'fixed', 'warmup_steps': 4}, {0: 0.25, 3: 1, 90: 1})])
+    def test_learning_rate(self, options, expected):
+        options = StepOptions(learning_rate=1.0, end_learning_rate=0.1, decay_steps=10,
+                              decay_factor=0.5, total_steps=12, **options)
+        with tf.Graph().as_default(), tf.Session() as session:
+            step = tf.placeholder(tf.int64, ())
+            rate = decayed_learning_rate(options, step)
+            for number, value in expected.items():
+                assert session.run(rate, {step: number}) == pytest.approx(value)
 
 
 class TestBatchNorm:
