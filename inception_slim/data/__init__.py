@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from inception_slim.data.input_pipeline import (
         as_numpy_batches as as_numpy_batches,
         batches as batches,
+        count_labels as count_labels,
         decode as decode,
         image_batches as image_batches,
         reraise_dataset_errors as reraise_dataset_errors,
@@ -36,7 +37,9 @@ else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, {
         'dataset': 'Dataset has_tfrecords open_dataset',
         'image_folder': 'SUFFIXES image_files',
-        'input_pipeline': 'as_numpy_batches batches decode image_batches reraise_dataset_errors',
+        'input_pipeline': (
+            'as_numpy_batches batches count_labels decode image_batches '
+            'reraise_dataset_errors'),
         'labels': (
             'IMAGENET LABELS find_labels_file imagenet_classes inception_2015_labels '
             'read_labels write_labels'),

@@ -52,6 +52,7 @@ def batches(
         unreadable: list[str] | None = None,
         prepare: Prepare = preprocessing.for_evaluation,
         shuffle_buffer: int = 4096,
+        balanced: bool = False,
         part: tuple[int, int] = (0, 1),
         max_pixels: int = MAX_PIXELS,
         exif: bool | None = None,
@@ -78,6 +79,7 @@ def batches(
       prepare: crops, resizes and scales a decoded image if it is not distorted.
       shuffle_buffer: the number of records in the shuffle buffer; image files are shuffled
         completely.
+      balanced: draw each image of a random class, with replacement, in training.
       part: `(index, count)` returns only this one of `count` equal parts of the images. Only the
         TFRecords of this part are read. Each part distorts its images by random numbers of its own.
       max_pixels: an image with more pixels, all frames of a GIF together, is not decoded: it is
@@ -94,9 +96,12 @@ def batches(
 
     Raises:
       ValueError: an argument is out of its range.
-      DatasetError: there are fewer images than parts.
+      DatasetError: there are fewer images than parts, or TFRecords are to be balanced.
     """
     index, count = part
+    if balanced and dataset.kind != 'folder':
+        raise DatasetError(f'{dataset.path} holds TFRecords, which cannot be drawn by class; use '
+                           'class weights, or a folder of images.')
     if dataset.num_examples < count:
         raise DatasetError(f'{dataset.path} holds {dataset.num_examples} images, too few for '
                            f'{count} workers; use fewer workers.')
@@ -106,10 +111,12 @@ def batches(
         seed += index << 32  # more than the steps by which seeds of resumed runs differ
     shuffle = {'seed': seed, 'reshuffle_each_iteration': True}
     if dataset.kind == 'folder':
-        examples = tf.data.Dataset.from_tensor_slices(
-            (_encode_paths(dataset.files[index::count]),
-             np.asarray(dataset.labels[index::count], np.int64)))
-        if training:
+        paths, labels = _encode_paths(dataset.files[index::count]), np.asarray(
+            dataset.labels[index::count], np.int64)
+        examples = tf.data.Dataset.from_tensor_slices((paths, labels))
+        if training and balanced:
+            examples = _draw_by_class(paths, labels, seed)
+        elif training:
             examples = examples.shuffle(total, **shuffle)
         fetch: _Fetch = _fetch_file
     else:
@@ -167,6 +174,49 @@ def image_batches(
                                  exif is not False, background, rotated))
     return pipeline.batches(examples, batch_size, seed=None).map(
         lambda batch: {key: batch[key] for key in ('image', 'name')})
+
+
+def count_labels(dataset: Dataset, part: tuple[int, int] = (0, 1)) -> list[int]:
+    """The number of images of each class.
+
+    Args:
+      dataset: from `open_dataset`. TFRecords are read, but their images are not decoded.
+      part: `(index, count)` counts only the files of this one of `count` parts.
+
+    Raises:
+      DatasetError: a record cannot be read.
+    """
+    index, count = part
+    if dataset.kind == 'folder':
+        labels = np.asarray(dataset.labels[index::count], np.intp)
+    else:
+        files = dataset.files[index::count]
+
+        def read() -> tf.data.Dataset:
+            return tf.data.TFRecordDataset(files).ignore_errors().map(
+                lambda record: _fetch_record(record, record)[1]).ignore_errors().batch(1024)
+
+        labels = np.concatenate([np.zeros(0, np.intp), *(iterate(read) if files else ())])
+    valid = labels[(labels >= 0) & (labels < dataset.num_classes)]  # others are reported later
+    return np.bincount(valid.astype(np.intp), minlength=dataset.num_classes).tolist()
+
+
+def _draw_by_class(paths: np.ndarray, labels: np.ndarray, seed: int | None) -> tf.data.Dataset:
+    """Draws as many images as there are: first a class that has images, then one of them."""
+    order = np.argsort(labels, kind='stable')
+    present, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    paths, labels = paths[order], labels[order]
+
+    @_no_autograph
+    def choose(draw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        number = draw[0] % len(present)
+        chosen = tf.gather(starts, number) + draw[1] % tf.gather(counts, number)
+        return tf.gather(paths, chosen), tf.gather(labels, chosen)
+
+    # Other numbers than those by which the images are distorted.
+    draws = tf.data.Dataset.random(None if seed is None else seed + 1,
+                                   rerandomize_each_iteration=True)
+    return draws.batch(2, drop_remainder=True).map(choose).take(len(labels))
 
 
 def _encode_paths(paths: Sequence[str]) -> np.ndarray:

@@ -19,6 +19,11 @@ from inception_slim.errors import TrainingError, WorkerLostError
 from inception_slim.nets import registry
 from inception_slim.options import as_dict, build_options, option_names
 from inception_slim.training.checkpoint_dir import CheckpointDir, ensure_writable, save
+from inception_slim.training.class_weights import (
+    BALANCED,
+    balanced_weights,
+    read_class_weights,
+)
 from inception_slim.training.distributed import WorkerGroup, join_cluster
 from inception_slim.training.journal import Journal, StepValues
 from inception_slim.training.options import AUTO, LearningOptions, TrainingOptions
@@ -81,6 +86,7 @@ def train(
     decay_factor: float = 0.94,
     aux_weight: float = 0.4,
     label_smoothing: float = 0.1,
+    focal_gamma: float = 0.0,
     weight_decay: float = 4e-05,
     moving_average_decay: float | None = 0.9999,
     clip_gradients: float = 2.0,
@@ -111,6 +117,8 @@ def train(
     exif: bool | None = None,
     background: str | None = None,
     shuffle_buffer: int = 4096,
+    class_weights: str | os.PathLike | None = None,
+    balanced_sampling: bool = False,
     validation: str | float | os.PathLike | None = None,
     eval_every: int | None = None,
     patience: int | None = None,
@@ -133,9 +141,10 @@ def train(
         each checkpoint.
       log: called with a line of text now and then.
       network, trainable_scopes, learning_rate, learning_rate_decay, end_learning_rate,
-        decay_factor, aux_weight, label_smoothing, weight_decay, moving_average_decay,
-        clip_gradients, batch_norm_decay, dropout_keep_prob, depth_multiplier, min_depth, precision,
-        recompute, num_clones: the network and its training step; see `LearningOptions`.
+        decay_factor, aux_weight, label_smoothing, focal_gamma, weight_decay,
+        moving_average_decay, clip_gradients, batch_norm_decay, dropout_keep_prob,
+        depth_multiplier, min_depth, precision, recompute, num_clones: the network and its training
+        step; see `LearningOptions`.
         `batch_norm_decay` may be 'auto', which chooses it by the number of steps.
       split: split of the dataset, such as 'train'.
       checkpoint: initial weights of the first run; None initializes randomly.
@@ -161,6 +170,9 @@ def train(
       background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
         the transparency, as TensorFlow does.
       shuffle_buffer: TFRecord examples in the shuffle buffer.
+      class_weights: weights of the classes in the loss: 'balanced', by which each class has the
+        same part of it, or a CSV table with the columns `class` and `weight`.
+      balanced_sampling: draw each image of a random class, so that all are equally frequent.
       validation: images on which the network is evaluated between steps, with the checkpoint of the
         highest accuracy in `best`: a split of the dataset, the path of another dataset (with a
         slash), or the fraction of the image files to hold out.
@@ -267,6 +279,7 @@ class _Inputs:
       step: the step of the newest checkpoint, 0 without one.
       has_batch_norm: whether there is batch norm in the checkpoint to start from, if any.
       has_gammas: whether batch norm has gammas in that checkpoint.
+      class_weights: the weight of each class in the loss; None is 1 for all.
       source_classes: the number of classes of that checkpoint, None without a classifier; that of
         the dataset if there is no checkpoint.
       best: the best result of earlier runs on the validation images.
@@ -280,6 +293,7 @@ class _Inputs:
     has_batch_norm: bool
     has_gammas: bool
     source_classes: int | None
+    class_weights: list[float] | None
     best: ValidationResult | None
 
 
@@ -289,15 +303,18 @@ def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset,
     dataset: data.Dataset | None = None
     validation: data.Dataset | None = None
     directory: CheckpointDir | None = None
+    weights: list[float] | None = None
     # Each worker counts the records of a part of the files.
     part = (workers.index, workers.count)
 
     def open_local() -> dict[str, Any]:
-        nonlocal dataset, validation, directory
+        nonlocal dataset, validation, directory, weights
         dataset = source if isinstance(source, data.Dataset) else data.open_dataset(
             source, options.split, part=part)
         if options.validation is not None:
             dataset, validation = open_validation(dataset, options.validation, part)
+        if options.class_weights not in (None, BALANCED):
+            weights = read_class_weights(options.class_weights, dataset.class_names)
         result = {'num_classes': dataset.num_classes, 'num_files': len(dataset.files),
                   'num_validation_files': len(validation.files) if validation else 0}
         if not workers.is_chief:
@@ -321,10 +338,12 @@ def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset,
     if validation and validation.kind == 'tfrecord':
         validation = validation.with_counts(workers.all_reduce_sum(validation.counts))
     path = None if isinstance(source, data.Dataset) else _absolute(os.fsdecode(source))
+    if options.class_weights == BALANCED:
+        weights = balanced_weights(workers.all_reduce_sum(data.count_labels(dataset, part)))
     chief = results[0]
     best = ValidationResult(**chief['best']) if chief.get('best') else None
     return _Inputs(dataset, validation, path, directory, chief['step'], chief['has_batch_norm'],
-                   chief['has_gammas'], chief['source_classes'], best)
+                   chief['has_gammas'], chief['source_classes'], weights, best)
 
 
 def _absolute(path: str) -> str:
@@ -380,6 +399,7 @@ class Trainer:
                                  warmup_steps=self._steps_of(options.warmup_epochs),
                                  total_steps=self._last_step,
                                  separate_heads=self._frozen_steps > 0,
+                                 class_weights=inputs.class_weights,
                                  use_batch_norm=inputs.has_batch_norm,
                                  batch_norm_scale=inputs.has_gammas, **shared)
         self._saver = tf.train.Saver(max_to_keep=_MAX_CHECKPOINTS, save_relative_paths=True)
@@ -416,7 +436,7 @@ class Trainer:
             self._inputs.dataset, training=True, distort=options.distort, repeat=True,
             # A resumed run gets the images in another order.
             seed=None if seed is None else seed + self._inputs.step,
-            shuffle_buffer=options.shuffle_buffer))
+            shuffle_buffer=options.shuffle_buffer, balanced=options.balanced_sampling))
 
     def _read(self, dataset: data.Dataset, **settings: Any) -> tf.data.Dataset:
         options = self._options

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 import os
 
@@ -53,6 +53,8 @@ class LearningOptions:
       decay_factor: factor by which the learning rate is multiplied at each decay, above 0.
       aux_weight: weight of the auxiliary loss; 0 leaves the auxiliary head untrained.
       label_smoothing: label smoothing, in [0, 1).
+      focal_gamma: exponent of the focal loss: each image's loss is multiplied by 1 minus the
+        probability of its class, to this power; 0 is the cross-entropy.
       weight_decay: L2 regularization factor.
       moving_average_decay: decay of the moving averages of the weights, in [0, 1), smaller during
         the first thousands of steps; None or 0 keeps no averages.
@@ -82,6 +84,8 @@ class LearningOptions:
     decay_factor: float = option(0.94, 'learning rate decay factor', above=0)
     aux_weight: float = option(0.4, 'weight of the auxiliary loss', at_least=0)
     label_smoothing: float = option(0.1, 'label smoothing', at_least=0, below=1)
+    focal_gamma: float = option(
+        0.0, 'exponent of the focal loss; 0 is the cross-entropy', at_least=0)
     weight_decay: float = option(0.00004, 'L2 regularization factor', at_least=0)
     moving_average_decay: float | None = option(
         0.9999, 'decay of the moving averages of the weights; 0 disables them', at_least=0,
@@ -112,6 +116,7 @@ class StepOptions(LearningOptions):
       warmup_steps: steps in which the learning rate rises linearly to its scheduled value.
       total_steps: the step at which a cosine decay ends.
       separate_heads: whether to build `TrainStep.train_heads` too.
+      class_weights: the weight of each class in the loss; None is 1 for all.
       use_batch_norm: whether convolutions have batch norm instead of biases.
       batch_norm_scale: whether batch norm has gammas.
     """
@@ -120,6 +125,7 @@ class StepOptions(LearningOptions):
     warmup_steps: int = option(0, at_least=0)
     total_steps: int = option(10_000, at_least=1)
     separate_heads: bool = option(False)
+    class_weights: Sequence[float] | None = option(None)
     use_batch_norm: bool = option(True)
     batch_norm_scale: bool = option(False)
 
@@ -158,6 +164,10 @@ class TrainingOptions(LearningOptions):
       background: the color behind transparent pixels; see `EvaluationOptions`.
       shuffle_buffer: number of TFRecord examples in the shuffle buffer; image folders are shuffled
         completely.
+      class_weights: weights of the classes in the loss: 'balanced', by which each class has the
+        same part of it, or a CSV table with the columns `class` and `weight`.
+      balanced_sampling: draw each image of a random class, so that all are equally frequent; an
+        epoch is as many images as before. Only of image files.
       validation: images on which the network is evaluated between steps: a split of the dataset,
         the path of another dataset of the same classes (with a slash), or the fraction of the image
         files to hold out, by a hash of their paths. None evaluates nothing.
@@ -205,6 +215,11 @@ class TrainingOptions(LearningOptions):
     background: str | None = option(None, BACKGROUND_HELP, metavar='COLOR')
     shuffle_buffer: int = option(
         4096, 'TFRecord examples in the shuffle buffer', at_least=1)
+    class_weights: str | os.PathLike | None = option(
+        None, 'weights of the classes in the loss: balanced, or a CSV table of class and weight',
+        metavar='balanced|FILE')
+    balanced_sampling: bool = option(
+        False, 'draw images of all classes equally often; only of image files')
     validation: str | float | os.PathLike | None = option(
         None, 'evaluate on a split, another dataset, or this fraction of the image files',
         metavar='SPLIT|FRACTION', parse=_parse_validation)

@@ -7,7 +7,7 @@ batch norm's moving averages with the step, and of the weights' moving averages 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import contextlib
 from dataclasses import dataclass
 
@@ -25,6 +25,8 @@ from inception_slim.training.mixed_precision import (
 from inception_slim.training.options import StepOptions
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
+
+_TINY = 1e-12  # keeps the gradient of a power finite at 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def build_step(
     decay_factor: float = 0.94,
     aux_weight: float = 0.4,
     label_smoothing: float = 0.1,
+    focal_gamma: float = 0.0,
     weight_decay: float = 4e-05,
     moving_average_decay: float | None = 0.9999,
     clip_gradients: float = 2.0,
@@ -84,6 +87,7 @@ def build_step(
     warmup_steps: int = 0,
     total_steps: int = 10_000,
     separate_heads: bool = False,
+    class_weights: Sequence[float] | None = None,
     use_batch_norm: bool = True,
     batch_norm_scale: bool = False,
 ) -> TrainStep:
@@ -104,6 +108,7 @@ def build_step(
       decay_factor: factor of the learning rate at each decay, above 0.
       aux_weight: weight of the auxiliary loss.
       label_smoothing: label smoothing, in [0, 1).
+      focal_gamma: exponent of the focal loss, at least 0; 0 is the cross-entropy.
       weight_decay: L2 regularization factor.
       moving_average_decay: decay of the weights' moving averages, in [0, 1); None or 0 keeps none.
       clip_gradients: maximum norm of each variable's gradient; 0 disables clipping.
@@ -118,6 +123,7 @@ def build_step(
       warmup_steps: steps in which the learning rate rises linearly to its scheduled value.
       total_steps: the step at which a cosine decay ends.
       separate_heads: build `TrainStep.train_heads` too.
+      class_weights: the weight of each class in the loss; None is 1 for all.
       use_batch_norm: whether convolutions have batch norm instead of biases.
       batch_norm_scale: whether batch norm has gammas.
 
@@ -235,13 +241,33 @@ def decayed_learning_rate(options: StepOptions,
 
 def _classification_losses(logits: tf.Tensor, aux_logits: tf.Tensor | None, one_hot: tf.Tensor,
                            options: StepOptions, weight: float) -> dict[str, tf.Tensor]:
-    losses = {'logits': tf.losses.softmax_cross_entropy(
-        one_hot, to_float32(logits), weights=weight, label_smoothing=options.label_smoothing)}
+    losses = {'logits': classification_loss(one_hot, to_float32(logits), options, weight)}
     if aux_logits is not None:
-        losses['aux_logits'] = tf.losses.softmax_cross_entropy(
-            one_hot, to_float32(aux_logits), weights=options.aux_weight * weight,
-            label_smoothing=options.label_smoothing, scope='aux_loss')
+        losses['aux_logits'] = classification_loss(
+            one_hot, to_float32(aux_logits), options, options.aux_weight * weight, 'aux_loss')
     return losses
+
+
+def classification_loss(one_hot: tf.Tensor, logits: tf.Tensor, options: StepOptions,
+                        weight: float, scope: str | None = None) -> tf.Tensor:
+    """Adds a loss to the graph's: the mean of the images' losses, times `weight`.
+
+    Source: https://arxiv.org/abs/1708.02002, equation 4, for the focal loss, with the weights of
+    the classes as its alpha.
+    """
+    if options.class_weights is None and not options.focal_gamma:
+        return tf.losses.softmax_cross_entropy(
+            one_hot, logits, weights=weight, label_smoothing=options.label_smoothing, scope=scope)
+    weights = tf.fill(tf.shape(logits)[:1], float(weight))
+    if options.class_weights is not None:
+        weights *= tf.linalg.matvec(one_hot, tf.constant(options.class_weights, one_hot.dtype))
+    if options.focal_gamma:
+        # From the sum of the others, since 1 - p has no gradient that is finite where p is 1.
+        others = tf.reduce_sum(tf.nn.softmax(logits) * (1 - one_hot), 1)
+        weights *= tf.pow(others + _TINY, options.focal_gamma)
+    return tf.losses.softmax_cross_entropy(
+        one_hot, logits, weights=weights, label_smoothing=options.label_smoothing, scope=scope,
+        reduction=tf.losses.Reduction.SUM_OVER_BATCH_SIZE)
 
 
 def _split(images: tf.Tensor, labels: tf.Tensor,
