@@ -1,8 +1,10 @@
-"""Times classifying a folder of JPEGs compared with the network alone.
+"""Times the functions that read images, compared with the network alone.
 
-One interleaved run with a full-width network and images of the size of a web photo. Prints images
-per second of both and the median of their ratios, and the same for processor time, on which other
-load has less effect.
+One interleaved run on JPEGs with random weights in Inception V3. `evaluation.classify`, `features`,
+`evaluate` and `compute_statistics` are given a loaded predictor, and `bulk.run` the checkpoint. The
+figures are those of each further image: what a call costs before its first one cancels out. Prints
+images per second and processor time an image, on which other load has less effect, and the ratios
+to the network on images that are in memory already.
 """
 
 import argparse
@@ -12,17 +14,22 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 
 from inception_slim import _tf_logging
 
 _tf_logging.import_tensorflow_quietly()
 
-from inception_slim import data, inference
+from inception_slim import bulk, data, evaluation, inference
+from inception_slim.inference.predictor import Predictor
 import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from scripts.benchmarks._common import random_checkpoint
+from scripts.benchmarks._common import machine, random_checkpoint
+
+ALONE = 'network alone'
+_FEWEST = 64  # images of the shorter call
 
 
 def write_images(folder: str, count: int, width: int, height: int,
@@ -44,51 +51,93 @@ def write_images(folder: str, count: int, width: int, height: int,
             file.write(encode(np.clip(image, 0, 255).astype(np.uint8), **options).numpy())
     return files
 
+def _functions(predictor: Predictor, checkpoint: str, batch_size: int,
+               folder: str) -> dict[str, Callable[[str], object]]:
+    """What is timed: functions of a folder of images, which has a folder for each class."""
+    output = os.path.join(folder, 'statistics.npz')
+    batches: dict[str, list[np.ndarray]] = {}
+
+    def network_alone(images: str) -> None:
+        if images not in batches:
+            batches[images] = [batch['image'] for batch in data.as_numpy_batches(
+                lambda: data.image_batches(data.image_files(images), batch_size))]
+        for batch in batches[images]:
+            predictor.predict(batch)
+
+    def run_bulk(images: str) -> None:
+        with tempfile.TemporaryDirectory(dir=folder) as empty:
+            # A cache for each folder, since int8 is calibrated with its images.
+            bulk.run(checkpoint, images, os.path.join(empty, 'output'), output_type='features',
+                     precision=predictor.precision, cache=f'{images}-cache', batch_size=batch_size)
+
+    return {
+        ALONE: network_alone,
+        'classify': lambda images: evaluation.classify(
+            predictor, data.image_files(images), batch_size=batch_size),
+        'features': lambda images: evaluation.features(
+            predictor, data.image_files(images), batch_size=batch_size),
+        'evaluate': lambda images: evaluation.evaluate(predictor, images, batch_size=batch_size),
+        'statistics': lambda images: evaluation.compute_statistics(
+            predictor, data.image_files(images), output, batch_size=batch_size),
+        'bulk': run_bulk}
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--images', type=int, default=256, metavar='N')
-    parser.add_argument('--rounds', type=int, default=5, metavar='N')
+    parser.add_argument('--images', type=int, default=320, metavar='N')
+    parser.add_argument('--rounds', type=int, default=3, metavar='N')
     parser.add_argument('--size', type=int, nargs=2, default=(500, 375),
                         metavar=('WIDTH', 'HEIGHT'))
     parser.add_argument('--batch-size', type=int, default=32, metavar='N')
-    parser.add_argument('--precision', choices=('float32', 'bfloat16'), default='float32')
+    parser.add_argument('--precision', choices=inference.PRECISIONS, default='float32')
     arguments = parser.parse_args()
-    if min(arguments.images, arguments.rounds, *arguments.size, arguments.batch_size) < 1:
-        parser.error('every number must be at least 1')
+    if arguments.images <= _FEWEST or min(
+            arguments.rounds, *arguments.size, arguments.batch_size) < 1:
+        parser.error(f'there must be more than {_FEWEST} images, and every number at least 1')
     tf.get_logger().setLevel('ERROR')
+    warnings.simplefilter('ignore')  # empty folders
     with tempfile.TemporaryDirectory() as folder:
-        files = write_images(os.path.join(folder, 'images'), arguments.images, *arguments.size)
-        mean = statistics.mean(map(os.path.getsize, files)) / 1024
-        print(f'{len(files)} JPEGs of {"x".join(map(str, arguments.size))}, {mean:.0f} KiB each; '
-              f'Inception V3 in {arguments.precision}, batches of {arguments.batch_size}',
-              flush=True)
+        counts = (_FEWEST, arguments.images)
+        folders = [os.path.join(folder, str(count)) for count in counts]
+        sizes = []
+        for path, count in zip(folders, counts):
+            files = write_images(os.path.join(path, '000'), count, *arguments.size)
+            sizes += map(os.path.getsize, files)
+            for number in range(1, 1000):  # `evaluate` needs the classes of the network
+                os.mkdir(os.path.join(path, f'{number:03d}'))
+        print(f'{machine()}\n{arguments.images} JPEGs of {"x".join(map(str, arguments.size))}, '
+              f'{statistics.mean(sizes) / 1024:.0f} KiB each; Inception V3 in '
+              f'{arguments.precision}, batches of {arguments.batch_size}', flush=True)
         checkpoint, _ = random_checkpoint('inception_v3', folder)
-        predictor = inference.load(checkpoint, precision=arguments.precision)
-
-        def read():
-            return data.as_numpy_batches(lambda: data.image_batches(data.image_files(
-                os.path.join(folder, 'images')), arguments.batch_size))
-
-        ready = [batch['image'] for batch in read()]
-        predictor.predict(ready[0])
-        figures = {'network alone': [], 'folder of JPEGs': []}
-        seconds = {name: [] for name in figures}
+        calibration = next(data.as_numpy_batches(
+            lambda: data.image_batches(data.image_files(folders[0]), _FEWEST)))['image']
+        predictor = inference.load(
+            checkpoint, precision=arguments.precision, calibration_images=calibration)
+        functions = _functions(predictor, checkpoint, arguments.batch_size, folder)
+        for function in functions.values():
+            for path in folders:
+                function(path)
+        # By function: of each round, the seconds and the seconds of processor time an image.
+        results: dict[str, list[list[float]]] = {name: [] for name in functions}
         for _ in tqdm(range(arguments.rounds), unit='round', disable=None):
-            for name, batches in (('network alone', ready),
-                                  ('folder of JPEGs', (batch['image'] for batch in read()))):
-                start, worked = time.perf_counter(), time.process_time()
-                count = sum(len(predictor.predict(batch)) for batch in batches)
-                figures[name].append(count / (time.perf_counter() - start))
-                seconds[name].append((time.process_time() - worked) / count)
-    for name, rates in figures.items():
-        print(f'{name:16} {statistics.median(rates):6.1f} images/s, '
-              f'{statistics.median(seconds[name]):.3f} s of processor time an image')
-    for name, ratios in (
-            ('ratio', [files / alone for alone, files in zip(*figures.values())]),
-            ('of processor time', [alone / files for alone, files in zip(*seconds.values())])):
-        print(f'{name:17}{statistics.median(ratios):6.2f} '
-              f'({min(ratios):.2f} to {max(ratios):.2f})')
+            for name, function in functions.items():
+                marks = []
+                for path in folders:
+                    marks.append((time.perf_counter(), time.process_time()))
+                    function(path)
+                marks.append((time.perf_counter(), time.process_time()))
+                few, all_of_them = (np.subtract(end, start) for start, end in zip(marks, marks[1:]))
+                results[name].append(((all_of_them - few) / (counts[1] - counts[0])).tolist())
+        predictor.close()
+    print(f'{"":14} {"images/s":>8} {"processor time":>15} {"ratio":>7} {"of processor time":>18}')
+    alone = results[ALONE]
+    for name, rounds in results.items():
+        wall, worked = (statistics.median(column) for column in zip(*rounds))
+        ratios = [statistics.median(reference[place] / figures[place]
+                                    for reference, figures in zip(alone, rounds))
+                  for place in range(2)]
+        print(f'{name:14} {1 / wall:8.1f} {worked * 1000:12.1f} ms {ratios[0]:7.2f} '
+              f'{ratios[1]:18.2f}')
     return 0
 
 
