@@ -344,10 +344,10 @@ class _Report:
             self._warnings.add(key)
             warnings.warn(message, stacklevel=2)
 
-    def begin(self, index: np.int64, name: bytes) -> np.bool_:
+    def begin(self, index: int, name: bytes) -> np.bool_:
         """Notes the name of an image to decode; returns whether it may be opened."""
         self._names[index] = name
-        return np.bool_(special_kind(name) is None)
+        return np.bool_(special_kind(os.fsdecode(name)) is None)
 
     @_no_autograph
     def check(self, expected: tf.Tensor, example: tuple[tf.Tensor, dict[str, tf.Tensor]]):

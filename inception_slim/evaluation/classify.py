@@ -105,7 +105,7 @@ def classify(
     with contextlib.ExitStack() as stack:
         predictor = stack.enter_context(
             open_predictor(checkpoint, options, lambda: calibration_sample(
-                info, files, options), image_size=info.image_size))
+                info, files, options), len(files), image_size=info.image_size))
         gallery = None if report is None else stack.enter_context(Gallery(len(files)))
         heatmaps = stack.enter_context(Heatmaps(
             info.path, image_size=info.image_size,

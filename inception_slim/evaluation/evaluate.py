@@ -178,7 +178,7 @@ def evaluate(
             names = resolve_class_names(info, labels)[0]
             table = stack.enter_context(atomic_write(os.fsdecode(predictions)))
             table.write(to_csv_line(PREDICTION_COLUMNS))
-        with open_predictor(checkpoint, options, calibration_images,
+        with open_predictor(checkpoint, options, calibration_images, dataset.num_examples,
                             image_size=info.image_size) as predictor:
             start = time.perf_counter()
             for batch in progress(batches(options.batch_size, unreadable, rotated),

@@ -100,7 +100,7 @@ def features(
     unreadable: list[str] = []
     rotated: set[str] = set()
     with open_predictor(checkpoint, options, lambda: calibration_sample(
-            info, files, options), image_size=info.image_size) as predictor:
+            info, files, options), len(files), image_size=info.image_size) as predictor:
         for batch in progress(
                 load_images(info, files, options, unreadable, rotated), len(files), unreadable):
             vectors.append(predictor.features(batch['image'], batch['name']))

@@ -492,7 +492,7 @@ class _Collector:
                     'image_size.')
             self._predictor = self._context.enter_context(open_predictor(
                 self._checkpoint, self._options, lambda: next(self._read(
-                    source, CALIBRATION_IMAGES))['image'],
+                    source, CALIBRATION_IMAGES))['image'], source.count if source else None,
                 spatial='sfid' in self._metrics))
         return self._predictor
 

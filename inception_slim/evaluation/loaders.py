@@ -65,7 +65,8 @@ def inspect_checkpoint(checkpoint: Checkpoint, options: EvaluationOptions,
 
 @contextlib.contextmanager
 def open_predictor(checkpoint: Checkpoint, options: EvaluationOptions,
-                   calibration_images: Callable[[], np.ndarray], spatial: bool = False,
+                   calibration_images: Callable[[], np.ndarray], images: int | None,
+                   spatial: bool = False,
                    image_size: int | None = None) -> Iterator[Predictor]:
     """A context with a predictor: loads a checkpoint and closes it; a given predictor stays open.
 
@@ -73,14 +74,15 @@ def open_predictor(checkpoint: Checkpoint, options: EvaluationOptions,
       checkpoint: a path, or a predictor.
       options: for loading.
       calibration_images: returns images for int8; called only if it has to be calibrated.
+      images: how many images there are; None if that is not known.
       spatial: whether it computes spatial features, see `inference.load`.
       image_size: of the images, see `inference.load`.
     """
     if isinstance(checkpoint, Predictor):
         yield checkpoint
         return
-    with inference.load(checkpoint, calibration_images=calibration_images, spatial=spatial,
-                        image_size=image_size,
+    with inference.load(checkpoint, calibration_images=calibration_images, expected_images=images,
+                        spatial=spatial, image_size=image_size,
                         **as_dict(options, option_names(InferenceOptions))) as predictor:
         yield predictor
 

@@ -225,6 +225,7 @@ def load(
     batch_size: int | None = None,
     calibration_images: np.ndarray | Callable[[], np.ndarray] | None = None,
     num_threads: int | None = None,
+    expected_images: int | None = None,
     spatial: bool = False,
     image_size: int | None = None,
     exif: bool = True,
@@ -248,6 +249,8 @@ def load(
         function that returns them, called only if `cache` has no calibrated network. Not needed if
         it has one.
       num_threads: threads to run on; by default the number of available cores.
+      expected_images: how many images there will be, if that is known: for a few, the engine 'auto'
+        is one that is loaded faster.
       spatial: compute spatial features too, for sFID: of Inception V3, in float32 or bfloat16, in
         the engine 'session'.
       image_size: height and width of the images; None means the network's own, such as 299. The
@@ -293,7 +296,8 @@ def load(
     if spatial and (dtype == 'int8' or options.engine not in ('auto', 'session')):
         raise InceptionSlimError("Spatial features need the engine 'session' and float32 or "
                                  f'bfloat16, not {options.engine} and {dtype}.')
-    engine_name = 'session' if spatial else select_engine(options.engine, dtype)
+    engine_name = 'session' if spatial else select_engine(
+        options.engine, dtype, expected_images)
     # A model has become a file by now.
     info, weights = checkpoints.read(
         cast('str | os.PathLike', checkpoint), use_ema=options.use_ema,

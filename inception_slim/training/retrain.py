@@ -201,7 +201,7 @@ def _compute_features(files: list[str], checkpoint: str | os.PathLike,
     if missing:
         with open_predictor(
                 checkpoint, EvaluationOptions(**as_dict(options, option_names(EvaluationOptions))),
-                lambda: calibration_sample(info, files, options)) as predictor:
+                lambda: calibration_sample(info, files, options), len(missing)) as predictor:
             for batch in progress(load_images(info, missing, options, unreadable, rotated),
                                   len(missing), unreadable):
                 vectors = predictor.features(batch['image'], batch['name'])

@@ -131,6 +131,16 @@ class TestSelection:
         monkeypatch.setattr(selection, 'has_onednn_int8', lambda: True)
         assert selection.select_engine('auto', precision) == expected
 
+    @pytest.mark.parametrize('images, expected', [
+        (1, 'session'), (100, 'session'), (2000, 'openvino'), (None, 'openvino')])
+    @pytest.mark.parametrize('precision', ['float32', 'bfloat16', 'int8'])
+    def test_auto_counts_the_time_to_load(self, monkeypatch, precision, images, expected):
+        monkeypatch.setattr(selection, 'is_installed', lambda engine: engine != 'onnxruntime')
+        monkeypatch.setattr(selection, 'has_avx512', lambda: True)
+        monkeypatch.setattr(selection, 'has_onednn_int8', lambda: True)
+        monkeypatch.setattr(selection, 'available_cores', lambda: 2)
+        assert selection.select_engine('auto', precision, images) == expected
+
     def test_int8_without_onednn(self, monkeypatch):
         monkeypatch.setattr(
             selection, 'is_installed', lambda engine: engine in ('session', 'tflite')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 from inception_slim.errors import InceptionSlimError
-from inception_slim.inference.cpu_features import has_avx512
+from inception_slim.inference.cpu_features import available_cores, has_avx512
 from inception_slim.inference.tf_graph_builder import has_onednn_int8
 
 AUTO = 'auto'
@@ -16,6 +16,21 @@ PRECISIONS_OF = {
     'onnxruntime': ('float32',),
     'openvino': ('float32', 'bfloat16', 'int8'),
 }
+# Precision -> engine -> seconds to load the engine, beyond TensorFlow, and seconds of one core
+# for an image of Inception V3 in batches: with AVX-512, VNNI and bfloat16, and with AVX2 alone, as
+# measured by `make compare-all`. Other networks take as much more or less to load as to run.
+_COSTS = {
+    True: {
+        'float32': {'openvino': (0.9, 0.097), 'session': (0, 0.102)},
+        'bfloat16': {'openvino': (0.8, 0.049), 'session': (0, 0.0526)},
+        'int8': {'openvino': (1.2, 0.0263), 'session': (0, 0.0324), 'tflite': (1.6, 0.0430)},
+    },
+    False: {
+        'float32': {'onnxruntime': (0.1, 0.113), 'openvino': (0.9, 0.118), 'session': (0, 0.121)},
+        'bfloat16': {'openvino': (0.9, 0.118), 'session': (0, 0.121)},
+        'int8': {'openvino': (1.2, 0.055), 'session': (0, 0.101), 'tflite': (1.6, 0.102)},
+    },
+}
 # Engine -> the modules that it needs; the extra that installs them has the engine's name.
 _MODULES = {'onnxruntime': ('onnx', 'onnxruntime'), 'openvino': ('openvino',)}
 
@@ -25,27 +40,31 @@ def is_installed(engine: str) -> bool:
     return all(importlib.util.find_spec(name) is not None for name in _MODULES.get(engine, ()))
 
 
-def _by_speed(precision: str) -> tuple[str, ...]:
-    """The engines, the fastest first, as measured by `make compare-all`."""
-    if precision == 'int8':
-        return 'openvino', 'session', 'tflite'
-    if precision == 'bfloat16':
-        return 'openvino', 'session'
-    return ('openvino', 'session') if has_avx512() else ('onnxruntime', 'openvino', 'session')
+def _by_speed(precision: str, images: int | None) -> list[str]:
+    """The engines, the fastest first, for so many images, or for any number from now on."""
+    costs = _COSTS[has_avx512()][precision]
+
+    def seconds(engine: str) -> float:
+        loading, image = costs[engine]
+        return image if images is None else loading + images * image / available_cores()
+
+    return sorted(costs, key=seconds)
 
 
-def select_engine(engine: str, precision: str) -> str:
+def select_engine(engine: str, precision: str, images: int | None = None) -> str:
     """The name of the engine to use for a precision.
 
     Args:
       engine: the requested engine, or 'auto' for the fastest one that is installed.
       precision: 'float32', 'bfloat16' or 'int8'.
+      images: how many images there will be: for a few, the time to load the engine counts. None if
+        that is not known.
 
     Raises:
       InceptionSlimError: the engine is not installed or does not support the precision here.
     """
     if engine == AUTO:
-        return next(name for name in _by_speed(precision)
+        return next(name for name in _by_speed(precision, images)
                     if is_installed(name) and _is_supported(name, precision))
     if precision not in PRECISIONS_OF[engine]:
         others = [name for name, precisions in PRECISIONS_OF.items() if precision in precisions]
