@@ -24,8 +24,9 @@ LAYERS = [
     {'nets', 'inception_v3_arg_scope'},
     {'tf_slim_compat', '_slim_layers', '_tf_slim_finder'},
     {'data'},
-    {'errors', 'options', '_atomic_write', '_example', '_file_openers', '_lazy', '_module_proxy',
-     '_npy_header', '_optional', '_special_files', '_tf_logging', '_graph_attributes'},
+    {'errors', 'options', '_atomic_write', '_bounded_tar', '_example', '_file_openers', '_lazy',
+     '_module_proxy', '_npy_header', '_optional', '_special_files', '_tf_logging',
+     '_graph_attributes'},
 ]
 PUBLIC = {
     'bulk': 'BulkOptions BulkResult DatasetError run',

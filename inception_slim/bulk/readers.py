@@ -19,6 +19,7 @@ from inception_slim.data.filesystem import (
     read_url,
     wrap_io_errors,
 )
+from inception_slim.data.image_archive import open_archive, split_member
 from inception_slim.data.image_formats import UnreadableImage
 from inception_slim.data.input_pipeline import iterate
 from inception_slim.data.tfrecord import scan_record_lengths
@@ -96,10 +97,17 @@ def read_bytes(example: Example, folder: str) -> bytes:
         raise UnreadableImage(example.error)
     if example.encoded is not None:
         return example.encoded
+    path = example.name if is_remote(example.name) else os.path.join(folder, example.name)
+    member = split_member(path)
+    if member is not None:
+        archive = open_archive(member[0])
+        try:
+            return archive.read(member[1])
+        except OSError as error:
+            raise UnreadableImage(error_summary(error)) from None
     try:
-        if is_remote(example.name):
-            return read_url(example.name)
-        path = os.path.join(folder, example.name)
+        if is_remote(path):
+            return read_url(path)
         kind = special_kind(path)
         if kind is not None:
             raise UnreadableImage(f'it is {kind}')

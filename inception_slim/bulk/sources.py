@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import itertools
 import json
 import os
-from typing import IO, Any
+from typing import IO
 
 from inception_slim._special_files import check_regular, is_inherited_stream, special_kind
 from inception_slim.bulk.readers import Columns, WorkUnit, row_groups
@@ -19,8 +19,15 @@ from inception_slim.data.filesystem import (
     is_remote,
     open_filesystem,
     walk,
+    walk_remote,
     warn_of_broken_link,
     wrap_io_errors,
+)
+from inception_slim.data.image_archive import (
+    ARCHIVE_SUFFIXES,
+    is_archive,
+    list_members,
+    open_archive,
 )
 from inception_slim.data.image_folder import SUFFIXES
 from inception_slim.data.image_formats import HEADER_BYTES, image_format
@@ -28,9 +35,9 @@ from inception_slim.data.image_list import LIST_SUFFIXES
 from inception_slim.data.tfrecord import RECORD_FILE
 from inception_slim.errors import DatasetError
 
-_IMAGE, _RECORDS, _PARQUET = 'image', 'tfrecord', 'parquet'
-_ADVICE = ('give images, TFRecord files, Parquet files, folders of these, or text files that list '
-           'images')
+_IMAGE, _RECORDS, _PARQUET, _ARCHIVE = 'image', 'tfrecord', 'parquet', 'archive'
+_ADVICE = ('give images, TFRecord files, Parquet files, zip or tar files, folders of these, or '
+           'text files that list images')
 
 _File = tuple[str, str, int | None]  # kind, path, and size in bytes (None if unknown)
 
@@ -39,15 +46,15 @@ def work_units(sources: Iterable[str], shard_size: int, columns: Columns) -> Ite
     """Divides sources into work units, in order.
 
     Args:
-      sources: paths and URLs: images, TFRecord files, Parquet files, folders with any of these at
-        any depth, and text files that list one file per line.
+      sources: paths and URLs: images, TFRecord files, Parquet files, zip and tar files of images,
+        folders with any of these at any depth, and text files that list one file per line.
       shard_size: image files per work unit, and minimum number of Parquet rows per work unit.
       columns: the columns of Parquet files.
 
     Raises:
       DatasetError: a source cannot be read or contains no images.
     """
-    all_files = itertools.chain.from_iterable(map(_list_files, sources))
+    all_files = _open_archives(itertools.chain.from_iterable(map(_list_files, sources)))
     for kind, group in itertools.groupby(all_files, key=lambda file: file[0]):
         files = ((path, size) for _, path, size in group)
         if kind == _IMAGE:
@@ -60,6 +67,17 @@ def work_units(sources: Iterable[str], shard_size: int, columns: Columns) -> Ite
             for path, size in files:
                 for rows in row_groups(path, shard_size, columns):
                     yield {'kind': kind, 'file': path, 'size': size, **rows}
+
+
+def _open_archives(files: Iterable[_File]) -> Iterator[_File]:
+    """Replaces archives by the images in them."""
+    for kind, path, size in files:
+        if kind != _ARCHIVE:
+            yield kind, path, size
+            continue
+        sizes = open_archive(path).sizes
+        for member in list_members(path, SUFFIXES):
+            yield _IMAGE, member, sizes[member[len(path) + 1:]]
 
 
 def to_json_line(unit: WorkUnit) -> bytes:
@@ -103,29 +121,11 @@ def _list_remote(url: str) -> Iterator[_File]:
     filesystem, root = open_filesystem(url)
     with wrap_io_errors(url):
         info = filesystem.info(root)
-        if info['type'] == 'directory':
-            yield from _require_images(url, _walk_remote_folder(filesystem, root))
-        else:
-            yield from _list_file(url, info.get('size'))
-
-
-def _walk_remote_folder(filesystem: Any, folder: str) -> Iterator[_File]:
-    entries = sorted((entry['name'], entry['type'], entry.get('size'))
-                     for entry in filesystem.ls(folder, detail=True)
-                     # Object stores may list the folder itself.
-                     if entry['name'].rstrip('/') != folder.rstrip('/'))
-    filesystem.invalidate_cache()  # which would hold the whole tree
-    for path, entry_type, size in entries:
-        kind = _kind_by_name(path)
-        if entry_type != 'directory' and kind and not _is_hidden(path):
-            yield kind, filesystem.unstrip_protocol(path), size
-    for path, entry_type, _ in entries:
-        if entry_type == 'directory' and not _is_hidden(path):
-            yield from _walk_remote_folder(filesystem, path)
-
-
-def _is_hidden(path: str) -> bool:
-    return path.rstrip('/').rsplit('/', 1)[-1].startswith('.')
+    if info['type'] == 'directory':
+        yield from _require_images(url, ((kind, file, size) for file, size in walk_remote(url)
+                                         if (kind := _kind_by_name(file))))
+    else:
+        yield from _list_file(url, info.get('size'))
 
 
 def _require_images(source: str, files: Iterable[_File]) -> Iterator[_File]:
@@ -140,6 +140,7 @@ def _require_images(source: str, files: Iterable[_File]) -> Iterator[_File]:
 
 
 def _list_file(path: str, size: int | None) -> Iterator[_File]:
+    is_archive(path)  # raises an error for a compressed tar file
     kind = _kind_by_name(path)
     if kind is None and (path.lower().endswith(LIST_SUFFIXES)
                          or special_kind(path) and is_inherited_stream(path)):
@@ -160,6 +161,8 @@ def _kind_by_name(path: str) -> str | None:
     lower = name.lower()
     if lower.endswith(SUFFIXES):
         return _IMAGE
+    if lower.endswith(ARCHIVE_SUFFIXES):
+        return _ARCHIVE
     if lower.endswith(('.parquet', '.pq')):
         return _PARQUET
     if lower.endswith(('.tfrecord', '.tfrecords')) or RECORD_FILE.fullmatch(name):

@@ -18,7 +18,7 @@ import urllib.request
 import zlib
 
 from inception_slim._atomic_write import atomic_write, replace_together
-from inception_slim.checkpoint._bounded_tar import BoundedTarInfo
+from inception_slim._bounded_tar import BoundedTarInfo
 from inception_slim.checkpoint._convert import read
 from inception_slim.checkpoint.naming import CheckpointInfo, inspect
 from inception_slim.checkpoint.published import PUBLISHED, SITE, PublishedCheckpoint

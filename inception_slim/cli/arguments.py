@@ -23,8 +23,9 @@ CHECKPOINT_HELP = ('a checkpoint: its prefix, one of its files, its folder, or a
                    'format')
 LABELS_HELP = ("the names of the classes: lines like 0:daisy, or one name a line; imagenet for "
                "ImageNet's (labels.txt beside the checkpoint)")
-IMAGES_HELP = ('images, folders of images, lists of them (.txt, .csv), quoted patterns, or - for a '
-               'list of paths on standard input')
+IMAGES_HELP = ('images, folders or archives (.zip, .tar) of images, lists of them (.txt, .csv, '
+               '.parquet), URLs of these, quoted patterns, or - for a list of paths on standard '
+               'input')
 
 Run = Callable[[argparse.Namespace], int | None]
 

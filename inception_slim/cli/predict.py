@@ -193,8 +193,9 @@ def add(add_command: AddCommand) -> None:
     evaluate_command = add_predict_command('evaluate', evaluate,
                                            'measure the accuracy on a labeled dataset')
     evaluate_command.add_argument('dataset', metavar='DATASET',
-                                  help='a folder of TFRecords, one with a sub-folder of images '
-                                  'for each class, or a .csv file of paths and labels')
+                                  help='a folder of TFRecords, a folder or an archive (.zip, .tar) '
+                                  'with a sub-folder of images for each class, WebDataset shards, '
+                                  'or a .csv or .parquet file of paths and labels')
     evaluate_command.add_argument('--pairs', metavar='pairs.txt',
                                   help='verify pairs of faces as FaceNet does with LFW: accuracy, '
                                   'validation rate, AUC and EER; DATASET has a sub-folder for each '

@@ -11,8 +11,14 @@ import re
 
 from inception_slim.data import filesystem
 from inception_slim.data.filesystem import list_visible
-from inception_slim.data.image_folder import list_images
-from inception_slim.data.image_list import read_image_list
+from inception_slim.data.image_archive import (
+    ARCHIVE_SUFFIXES,
+    is_archive,
+    list_members,
+    read_labels_of,
+)
+from inception_slim.data.image_folder import SUFFIXES, list_images
+from inception_slim.data.image_list import TABLE_SUFFIXES, read_image_list
 from inception_slim.data.labels import LABELS, read_labels
 from inception_slim.data.tfrecord import RECORD_FILE, count_records
 from inception_slim.errors import DatasetError
@@ -98,10 +104,12 @@ def open_dataset(path: str | os.PathLike, split: str | None = None, *,
     Args:
       path: a folder of TFRecords in the format of TF-Slim's tools
         (`flowers_train_00000-of-00005.tfrecord` and so on, with `labels.txt`), or a folder with a
-        sub-folder for each class, whose sorted names are the classes. Local, or a URL that
-        TensorFlow reads, such as `gs://bucket/folder`. Or a .csv file of paths and labels, see
-        `read_image_list`: a label is a class in the `labels.txt` beside it, by name or number;
-        without one, numbers are the classes from 0 on, and of names, the sorted ones are.
+        sub-folder for each class, whose sorted names are the classes. Local, or a URL such as
+        `gs://bucket/folder`: TensorFlow reads TFRecords, and fsspec images. Or a .zip or .tar file
+        with a folder for each class or WebDataset's .cls files, or a folder of such files; or a
+        .csv or .parquet file of paths and labels, see `read_image_list`. A label in a table or a
+        .cls file is a class in the `labels.txt` beside it, by name or number; without one, numbers
+        are the classes from 0 on, and of names, the sorted ones are.
       split: the split, such as 'train' or 'validation': part of the TFRecords' names, or a
         sub-folder with class folders. Required if there are several.
       part: `(index, count)` counts only the records of this part of the files; the counts of the
@@ -117,16 +125,23 @@ def open_dataset(path: str | os.PathLike, split: str | None = None, *,
       ('tfrecord', 5, 25)
     """
     path = os.fsdecode(path)
-    filesystem.check_tensorflow_reads(path)
-    if path.lower().endswith('.csv') and filesystem.is_file(path):
-        return _open_table(path, split)
     if not filesystem.is_dir(path):
-        problem = 'is a file' if filesystem.exists(path) else 'does not exist'
-        raise DatasetError(f'{path} {problem}; give a folder of TFRecords, a folder with a '
-                           'sub-folder for each class, or a .csv file of paths and labels.')
+        is_file = filesystem.exists(path)
+        if is_file and path.lower().endswith(TABLE_SUFFIXES):
+            return _open_table(path, split)
+        if is_file and is_archive(path):
+            return _open_archives(path, [path], split)
+        raise DatasetError(f'{path} {"is a file" if is_file else "does not exist"}; give a folder '
+                           'of TFRecords, a folder or an archive with a sub-folder for each class, '
+                           'or a .csv file of paths and labels.')
     records = _record_files(path)
     if records:
+        filesystem.check_tensorflow_reads(path)
         return _open_tfrecords(path, records, split, part)
+    archives = [os.path.join(path, name) for name in list_visible(path)
+                if name.lower().endswith(ARCHIVE_SUFFIXES)]
+    if archives and not _subfolders(path):
+        return _open_archives(path, archives, split)
     return _open_image_folder(path, split)
 
 
@@ -210,6 +225,42 @@ def _open_table(path: str, split: str | None) -> Dataset:
         raise DatasetError(f'{path} has no column of labels; name it label in the first line.')
     if split is not None:
         raise DatasetError(f'{path} is a list of images without splits; leave out split.')
+    return _with_labels(path, files, labels)
+
+
+def _open_archives(path: str, archives: list[str], split: str | None) -> Dataset:
+    files: list[str] = []
+    labels: list[str] = []
+    members: list[list[str]] = []
+    for archive in archives:
+        images = list_members(archive, SUFFIXES)
+        files += images
+        labels += read_labels_of(archive, images) or []
+        members += [file[len(archive) + 1:].split('/') for file in images]
+    if labels:
+        if split is not None:
+            raise DatasetError(f'{path} has labels in .cls files, and no splits; leave out split.')
+        if len(labels) < len(files):
+            raise DatasetError(f'{path} has {len(files):,} images, and {len(labels):,} labels in '
+                               '.cls files; give each archive some.')
+        return _with_labels(path, files, labels)
+    outside = next((file for file, parts in zip(files, members) if len(parts) < 2), None)
+    if outside is not None:
+        raise DatasetError(f'{outside} is in no folder of a class, and has no label in a .cls '
+                           'file; put the images of each class in a folder.')
+    splits = sorted({parts[-3] for parts in members if len(parts) > 2})
+    names = sorted({parts[-2] for parts in members})
+    numbers = {name: number for number, name in enumerate(names)}
+    if split is not None or len(splits) > 1:
+        split = _resolve_split(path, splits, split)
+        chosen = [index for index, parts in enumerate(members) if parts[-3:-2] == [split]]
+        files, members = [files[index] for index in chosen], [members[index] for index in chosen]
+    return Dataset(path, 'folder', files, names, len(files),
+                   labels=[numbers[parts[-2]] for parts in members])
+
+
+def _with_labels(path: str, files: list[str], labels: list[str]) -> Dataset:
+    """A dataset with the labels of a table or of archives."""
     names_file = os.path.join(os.path.dirname(path), LABELS)
     if filesystem.is_file(names_file):
         class_names = read_labels(names_file)

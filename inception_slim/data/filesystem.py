@@ -1,8 +1,8 @@
 """Files of datasets and of `bulk`: local paths, and URLs such as `gs://bucket/folder`.
 
 Local paths go to the operating system and URLs to fsspec. Without fsspec, or without its package
-for the URL's scheme, `tf.io.gfile` opens the schemes that TensorFlow supports. Only TFRecords and
-images inside of tf.data pipelines are read by TensorFlow itself, see `check_tensorflow_reads`.
+for the URL's scheme, `tf.io.gfile` opens the schemes that TensorFlow supports. Only TFRecords in
+tf.data pipelines are read by TensorFlow itself, see `check_tensorflow_reads`.
 """
 
 from __future__ import annotations
@@ -124,6 +124,35 @@ def walk(root: str) -> Iterator[tuple[str, list[str]]]:
             subfolders.sort()
             links += [path for path, is_link in subfolders if is_link]
             folders += [path for path, is_link in reversed(subfolders) if not is_link]
+
+
+def walk_remote(url: str) -> Iterator[tuple[str, int | None]]:
+    """Yields the URL and the size of each visible file in a remote folder, at any depth.
+
+    The files of a folder are sorted and come before those of the folders in it.
+
+    Raises:
+      DatasetError: fsspec cannot open it, or a folder cannot be read.
+    """
+    filesystem, root = open_filesystem(url)
+    with wrap_io_errors(url):
+        yield from _walk_remote(filesystem, root)
+
+
+def _walk_remote(filesystem: Any, folder: str) -> Iterator[tuple[str, int | None]]:
+    entries = sorted((entry['name'], entry['type'], entry.get('size'))
+                     for entry in filesystem.ls(folder, detail=True)
+                     # Object stores may list the folder itself.
+                     if entry['name'].rstrip('/') != folder.rstrip('/'))
+    filesystem.invalidate_cache()  # which would hold the whole tree
+    visible = [entry for entry in entries
+               if not entry[0].rstrip('/').rsplit('/', 1)[-1].startswith('.')]
+    for path, entry_type, size in visible:
+        if entry_type != 'directory':
+            yield filesystem.unstrip_protocol(path), size
+    for path, entry_type, _ in visible:
+        if entry_type == 'directory':
+            yield from _walk_remote(filesystem, path)
 
 
 def warn_of_broken_link(path: str) -> None:

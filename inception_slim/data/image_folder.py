@@ -8,6 +8,7 @@ import os
 import warnings
 
 from inception_slim.data import filesystem
+from inception_slim.data.image_archive import is_archive, list_members, split_member
 from inception_slim.data.image_list import is_image_list, read_image_list
 from inception_slim.errors import DatasetError
 
@@ -40,12 +41,14 @@ def _warn_of_other_images(folder: str, names: Iterable[str]) -> None:
 def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[str]:
     """Lists image files: given files as they are, given folders with all their sub-folders.
 
-    A file that ends in .txt, .lst, .list or .csv is a list of them; see `read_image_list`.
+    A file that ends in .txt, .lst, .list, .csv or .parquet is a list of them; see
+    `read_image_list`. A .zip or .tar file is an archive of images, whose paths are
+    `ARCHIVE/MEMBER`.
 
     Links to folders are followed, and each folder is searched once; see `filesystem.walk`.
 
     Args:
-      paths: a local file or folder, or several.
+      paths: a file, an archive or a folder, local or a URL that fsspec opens; or several.
 
     Raises:
       DatasetError: a path does not exist, a folder holds no images, or a list cannot be read.
@@ -59,10 +62,22 @@ def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
         paths = [paths]
     files = []
     for path in [os.fsdecode(path) for path in paths]:
-        if not os.path.isdir(path):
-            if not os.path.exists(path):
+        if not filesystem.is_dir(path):
+            if split_member(path) is None and not filesystem.exists(path):
                 raise DatasetError(f'{path} does not exist; give an image, or a folder of images.')
-            files += read_image_list(path)[0] if is_image_list(path) else [path]
+            if is_image_list(path):
+                files += read_image_list(path)[0]
+            elif is_archive(path):
+                files += list_members(path, SUFFIXES)
+            else:
+                files.append(path)
+            continue
+        if filesystem.is_remote(path):
+            in_remote = [file for file, _ in filesystem.walk_remote(path)
+                         if file.lower().endswith(SUFFIXES)]
+            if not in_remote:
+                raise _no_images(path)
+            files += in_remote
             continue
         in_folder: list[str] = []
         all_names: list[str] = []
@@ -75,9 +90,13 @@ def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
                     filesystem.warn_of_broken_link(file)
         _warn_of_other_images(path, all_names)
         if not in_folder:
-            raise DatasetError(f'{path} holds no images; give a folder with files that end in '
-                               f'{", ".join(SUFFIXES)}.')
+            raise _no_images(path)
         files += in_folder
     if not files:
         raise DatasetError('No images were given; give an image, or a folder of images.')
     return files
+
+
+def _no_images(path: str) -> DatasetError:
+    return DatasetError(f'{path} holds no images; give a folder with files that end in '
+                        f'{", ".join(SUFFIXES)}.')

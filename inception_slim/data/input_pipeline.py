@@ -16,6 +16,8 @@ from inception_slim._special_files import special_kind
 from inception_slim.data import preprocessing
 from inception_slim.data.dataset import Dataset
 from inception_slim.data.exif import apply_orientation
+from inception_slim.data.filesystem import is_remote
+from inception_slim.data.image_archive import read_file, split_member
 from inception_slim.data.image_formats import (
     DAMAGED,
     FIRST_FRAME,
@@ -118,7 +120,8 @@ def batches(
             examples = _draw_by_class(paths, labels, seed)
         elif training:
             examples = examples.shuffle(total, **shuffle)
-        fetch: _Fetch = _fetch_file
+        reader = _Reader(dataset.files)
+        fetch: _Fetch = reader.fetch
     else:
         spans = _record_spans(dataset, index, count)
         files = tf.data.Dataset.from_tensor_slices((
@@ -130,12 +133,13 @@ def batches(
             examples = examples.shuffle(min(shuffle_buffer, total), **shuffle)
         else:
             examples = files.flat_map(_read_records)
-        fetch = _fetch_record
+        reader, fetch = None, _fetch_record
     pipeline = _Pipeline(fetch, image_size, None if training and distort else prepare,
                          _Report(total, strict, unreadable, max_pixels,
                                  dataset.kind == 'folder' if exif is None else exif, background,
                                  rotated, dataset.num_classes, dataset.path))
-    return pipeline.batches(examples, batch_size, seed, repeat)
+    result = pipeline.batches(examples, batch_size, seed, repeat)
+    return result if reader is None else reader.check(result)
 
 
 def image_batches(
@@ -169,10 +173,11 @@ def image_batches(
     """
     examples = tf.data.Dataset.from_tensor_slices(
         (_encode_paths(files), np.zeros(len(files), np.int64)))
-    pipeline = _Pipeline(_fetch_file, image_size, prepare,
+    reader = _Reader(files)
+    pipeline = _Pipeline(reader.fetch, image_size, prepare,
                          _Report(len(files), strict, unreadable, max_pixels,
                                  exif is not False, background, rotated))
-    return pipeline.batches(examples, batch_size, seed=None).map(
+    return reader.check(pipeline.batches(examples, batch_size, seed=None)).map(
         lambda batch: {key: batch[key] for key in ('image', 'name')})
 
 
@@ -252,8 +257,45 @@ def _read_records(file: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.dat
         tf.strings.join([file, '#', tf.strings.as_string(number)]), record))
 
 
-def _fetch_file(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.io.read_file(path), label
+class _Reader:
+    """Reads image files: TensorFlow the local ones, Python URLs and members of archives.
+
+    Args:
+      files: their paths.
+    """
+
+    def __init__(self, files: Sequence[str]):
+        self._is_local = not any(is_remote(path) or split_member(path) for path in files)
+        self._failure: DatasetError | None = None
+
+    @_no_autograph
+    def fetch(self, path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The bytes of a file, and the label; an error of TensorFlow if it cannot be read."""
+        if self._is_local:
+            return tf.io.read_file(path), label
+        return tf.ensure_shape(tf.numpy_function(self._read, [path], tf.string), []), label
+
+    def _read(self, path: bytes) -> bytes:
+        try:
+            return read_file(os.fsdecode(path))
+        except DatasetError as error:
+            self._failure = error
+            raise
+
+    def check(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Raises an error if the storage failed: these images are not unreadable."""
+        if self._is_local:
+            return batches
+        return batches.map(self._check)
+
+    @_no_autograph
+    def _check(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        with tf.control_dependencies([tf.numpy_function(self._raise_failure, [], [])]):
+            return tf.nest.map_structure(tf.identity, batch)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
 
 def _fetch_record(name: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -12,8 +12,8 @@ import shutil
 import tarfile
 import tempfile
 
+from inception_slim._bounded_tar import BoundedTarInfo
 from inception_slim.checkpoint import ImportedWeights, WeightSource, open_weights, wrap_read_errors
-from inception_slim.checkpoint._bounded_tar import BoundedTarInfo
 from inception_slim.checkpoint.weight_sources import LARGEST_NETWORK
 from inception_slim.errors import CheckpointError, error_summary
 

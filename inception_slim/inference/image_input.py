@@ -14,6 +14,7 @@ from inception_slim import data
 from inception_slim._special_files import check_regular
 from inception_slim.data import filesystem, preprocessing
 from inception_slim.data.exif import apply_orientation
+from inception_slim.data.image_archive import read_file
 from inception_slim.data.image_formats import (
     FIRST_FRAME,
     UnreadableImage,
@@ -159,8 +160,10 @@ class ImagePreparer:
             raise DatasetError(f'{path} is a folder; list its images with '
                                'inception_slim.data.image_files.')
         check_regular(path, DatasetError)
-        with filesystem.open_binary(path) as file, filesystem.wrap_io_errors(path):
-            encoded = file.read()
+        try:
+            encoded = read_file(path)
+        except OSError as error:
+            raise DatasetError(f'{path} cannot be read: {error_summary(error)}.') from None
         try:
             decodable = to_decodable(encoded, max_pixels=MAX_PIXELS, exif=self._exif,
                                      background=self._background)

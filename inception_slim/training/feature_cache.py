@@ -9,6 +9,7 @@ import uuid
 import zipfile
 
 from inception_slim._atomic_write import atomic_write
+from inception_slim.data.image_archive import split_member
 from inception_slim.errors import TrainingError
 import numpy as np
 
@@ -66,5 +67,6 @@ class FeatureCache:
 
 
 def _identity(path: str) -> str:
-    status = os.stat(path)
+    member = split_member(path)
+    status = os.stat(path if member is None else member[0])
     return f'{os.path.abspath(path)!a} {status.st_size} {status.st_mtime_ns}'

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+import shutil
 
 from bulk_images import (
     COUNT,
@@ -54,6 +55,20 @@ def test_list_of_files(reference, image_folder, tmp_path):
     unreadable = check(reference, image_folder / 'all.lst',
                        [str(image_folder / file_name(number)) for number in READABLE], tmp_path)
     assert unreadable[1] == [str(image_folder / 'missing.png'), 'it does not exist']
+
+
+@pytest.mark.parametrize('suffix', ['zip', 'tar'])
+def test_archives(reference, image_folder, tmp_path, suffix):
+    path = shutil.make_archive(tmp_path / 'in', suffix, image_folder)
+    names = sorted(f'{path}/{file_name(number)}' for number in READABLE)
+    result = run(path, tmp_path / 'out')
+    rows = read_table(result.path)
+    assert sorted(rows['name'].to_pylist()) == names
+    order = np.argsort(rows['name'].to_pylist())
+    np.testing.assert_allclose(np.stack(rows['predictions'].to_numpy())[order], reference,
+                               atol=1e-5)
+    assert [name for name, _ in read_unreadable(result.path)] == [
+        f'{path}/{file_name(UNREADABLE)}']
 
 
 def test_tfrecords(reference, tmp_path):

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 import sys
 
+import fsspec
 from helpers import some_slow
 from inception_slim import data
 from inception_slim.data import DatasetError, filesystem, preprocessing
@@ -238,9 +239,13 @@ class TestFilesystem:
         assert dataset.counts == [7, 7, 6] and dataset.files[0].startswith(url)
         assert len(names(read(dataset))) == 20
 
-    def test_rejects_schemes_that_tensorflow_does_not_read(self):
+    def test_rejects_records_that_tensorflow_does_not_read(self, records):
+        storage = fsspec.filesystem('memory')
+        for path in records.iterdir():
+            storage.pipe(f'/dataset/{path.name}', path.read_bytes())
         with pytest.raises(DatasetError, match='TensorFlow does not support memory://; copy'):
-            data.open_dataset('memory://dataset')
+            data.open_dataset('memory://dataset', 'train')
+        storage.rm('/dataset', recursive=True)
 
 
 class TestBatches:
