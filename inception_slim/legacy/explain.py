@@ -299,6 +299,8 @@ class _NameCollector(ast.NodeVisitor):
         if not is_redirected(node.module):
             self._add_import(node.module, node.lineno)
             for alias in node.names:
+                if alias.name == '*':
+                    continue
                 bound = alias.asname or alias.name
                 dotted = f'{node.module}.{alias.name}'
                 self._add_import(dotted, -node.lineno,
@@ -409,7 +411,8 @@ def _own_file(name: str, folders: Iterable[str]) -> str | None:
         base = next((os.path.join(folder, *name.split('.')) for folder in folders
                      if _holds(folder, name.partition('.')[0])), '')
     for path in (base + '.py', os.path.join(base, '__init__.py')):
-        if base and os.path.isfile(path):
+        if base and os.path.isfile(path) and (
+                base == name or not import_hook.is_installed(path)):
             return os.path.abspath(path)
     return None
 

@@ -58,7 +58,9 @@ def _importlib() -> types.ModuleType:
 
 def _standard(name: str) -> types.ModuleType:
     from inception_slim.legacy import standard_library
-    return ModuleProxy(importlib.import_module(name), getters(standard_library.NAMES[name]),
+    # `import os.path` needs a package.
+    return ModuleProxy(importlib.import_module(name),
+                       {'__path__': list, **getters(standard_library.NAMES[name])},
                        write_through=True)
 
 

@@ -23,12 +23,23 @@ VERSION = '1.15.5'
 # Removed packages and what to use today.
 REMOVED = {
     'tensorflow.examples': (
-        'tensorflow.examples (tutorials) is no longer part of TensorFlow; the MNIST digits of '
-        'input_data are available from tf.keras.datasets.mnist.load_data()'),
+        'tensorflow.examples (tutorials) is no longer part of TensorFlow; of its modules, '
+        'tensorflow.examples.tutorials.mnist.input_data is supported'),
     'tensorflow.models': (
         'tensorflow.models is a separate repository; add its folder to PYTHONPATH, or import '
         'nets, preprocessing, datasets and deployment, which are supported'),
 }
+
+
+_TUTORIAL = 'tensorflow.examples.tutorials.mnist.input_data'
+
+
+def _package_of_tutorial(name: str) -> types.ModuleType:
+    """A package that contains only the next part of the tutorial's name."""
+    package = types.ModuleType(name)
+    child = _TUTORIAL.removeprefix(f'{name}.').partition('.')[0]
+    package.__dict__.update({'__path__': [], child: resolve_module(f'{name}.{child}')})
+    return package
 
 
 def _estimator_module(name: str) -> types.ModuleType | None:
@@ -98,6 +109,10 @@ _PROXIES: dict[str, Callable[[], types.ModuleType | None]] = {
         importlib.import_module('tensorflow.python.platform.gfile')),
     'tensorflow.python.ops.rnn_cell': lambda: resolve_module('tensorflow.nn.rnn_cell'),
     'tensorflow.python.keras': lambda: resolve_module('tensorflow.keras'),
+    _TUTORIAL: lambda: importlib.import_module('inception_slim.legacy.contrib.datasets'),
+    **{name: partial(_package_of_tutorial, name) for name in (
+        'tensorflow.examples', 'tensorflow.examples.tutorials',
+        'tensorflow.examples.tutorials.mnist')},
     **lost_modules.MODULES,
 }
 

@@ -1,5 +1,6 @@
 """`tf.contrib`: reference outputs of TensorFlow 1.15.5, lookup of names, and error messages."""
 
+import gzip
 import sys
 import types
 
@@ -8,8 +9,8 @@ from golden.contrib_cases import CASES
 from helpers import as_in_tensorflow_1, golden_arrays
 import inception_slim
 from inception_slim._module_proxy import ModuleProxy
-from inception_slim.errors import InceptionSlimError, UnsupportedAPIError
-from inception_slim.legacy import contrib
+from inception_slim.errors import DatasetError, InceptionSlimError, UnsupportedAPIError
+from inception_slim.legacy import contrib, tf1_modules
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -210,3 +211,44 @@ def test_documented_table_is_current():
     with open(contrib_table.PAGE, encoding='utf-8') as file:
         page = file.read()
     assert contrib_table.with_table(page) == page, 'run make contrib-table'
+
+
+class TestDatasets:
+    """Values and orders are those of TensorFlow 1.15.5."""
+
+    def test_mnist(self, tmp_path, capsys):
+        for name, count in (('train', 8), ('t10k', 2)):
+            for kind, header, size in (('images-idx3', [2051, count, 2, 2], 4 * count),
+                                       ('labels-idx1', [2049, count], count)):
+                with gzip.open(tmp_path / f'{name}-{kind}-ubyte.gz', 'wb') as file:
+                    file.write(np.array(header, '>i4').tobytes() + bytes(range(size)))
+        input_data = tf1_modules.resolve_module('tensorflow.examples.tutorials.mnist.input_data')
+        assert input_data.load_mnist is ROOT.learn.datasets.mnist.load_mnist
+        data = input_data.read_data_sets(tmp_path, validation_size=1, seed=3)
+        batches = [data.train.next_batch(3) for _ in range(5)]
+        assert [labels.tolist() for _, labels in batches] == [
+            [5, 7, 6], [4, 2, 1], [3, 3, 2], [7, 6, 4], [1, 5, 5]]
+        np.testing.assert_allclose(batches[4][0][:, 0], np.float32([4, 20, 20]) / 255)
+        assert data.train.epochs_completed == 2 and data.validation.labels.tolist() == [0]
+        test = ROOT.learn.datasets.mnist.read_data_sets(
+            tmp_path, one_hot=True, reshape=False, validation_size=0).test
+        assert test.images.shape == (2, 2, 2, 1)
+        np.testing.assert_array_equal(test.labels, np.eye(10)[:2])
+        assert f'Extracting {tmp_path}/t10k-labels-idx1-ubyte.gz' in capsys.readouterr().out
+        (tmp_path / 't10k-labels-idx1-ubyte.gz').rename(tmp_path / 't10k-images-idx3-ubyte.gz')
+        with pytest.raises(DatasetError, match='no file of MNIST with images'):
+            input_data.read_data_sets(tmp_path)
+        with pytest.raises(DatasetError, match='has no train-images.*nothing is downloaded'):
+            ROOT.learn.datasets.load_dataset('mnist')
+        with pytest.raises(UnsupportedAPIError, match="'dbpedia'"):
+            ROOT.learn.datasets.load_dataset('dbpedia')
+
+    def test_csv(self, tmp_path):
+        base = contrib.get_module(f'{contrib.ROOT}.learn.python.learn.datasets.base')
+        (tmp_path / 'x.csv').write_text('2,2,red,blue\n0.5,1,0\n2,-1,1\n')
+        data = base.load_csv_with_header(str(tmp_path / 'x.csv'), np.int64, np.float32)
+        assert (data.data.tolist(), data.data.dtype) == ([[0.5, 1], [2, -1]], np.float32)
+        assert (data.target.tolist(), data.target.dtype) == ([0, 1], np.int64)
+        (tmp_path / 'x.csv').write_text('0.5,1,0\n2,-1,1\n')
+        data = base.load_csv_without_header(str(tmp_path / 'x.csv'), float, int, 0)
+        assert (data.data.tolist(), data.target.tolist()) == ([[1, 0], [-1, 1]], [0.5, 2])

@@ -116,6 +116,9 @@ def test_numpy_as_of_then(tmp_path):
 def test_standard_library_and_others_of_then(tmp_path):
     write(tmp_path / 'script.py', '''
         import base64, collections, inspect, os, time
+        import os.path
+        import os.path as osp
+        from os.path import join
         from collections import Iterable, namedtuple
         from fractions import gcd
         from scipy import linalg
@@ -126,14 +129,14 @@ def test_standard_library_and_others_of_then(tmp_path):
         print(time.clock() > 0, os.errno.EEXIST, ET.fromstring('<a/>').tag)
         root, error = linalg.sqrtm(np.diag([4., 9.]), disp=False)
         print(root.tolist(), error)
-        print(os.path.join('a', 'b'), namedtuple('A', 'x')(1).x)
+        print(os.path.join('a', 'b'), namedtuple('A', 'x')(1).x, osp is os.path, join is osp.join)
         ''')
     assert run(tmp_path, 'script.py').stdout == textwrap.dedent('''\
         True True 6
         ArgSpec(args=['a', 'b'], varargs='c', keywords='d', defaults=(1,)) b'YQ==\\n'
         True 17 a
         [[2.0, 0.0], [0.0, 3.0]] 0.0
-        a/b 1
+        a/b 1 True True
         ''')
 
 

@@ -172,7 +172,7 @@ SPELLINGS = '''
     assert not hasattr(real, 'contrib') and real.__version__ != '1.15.5'
     from tf_slim.ops import variables
     assert variables.tf.__version__ == real.__version__
-    for name, word in (('tensorflow.examples.tutorials.mnist', 'mnist'),
+    for name, word in (('tensorflow.examples.tutorials.mnist.mnist', 'mnist'),
                        ('tensorflow.nope', 'nope')):
         try:
             importlib.import_module(name)
@@ -399,11 +399,12 @@ def test_explain(tmp_path):
         slim = tf.contrib.slim
         raise SystemExit('executed')
         net = slim.conv2d(tf.zeros((1, 2, 2, 1)), 1, 1)
+        from nets.lenet import *
         ''')
     write(tmp_path / 'bad.py', '''
         import helper, cv_none
         import tensorflow.contrib.slim as slim
-        from tensorflow.examples.tutorials.mnist import input_data
+        from tensorflow.examples.tutorials.mnist import fully_connected_feed
         slim.conv2d
         ''')
     output = output_of(run(tmp_path, '--explain', 'good.py'))
@@ -413,8 +414,8 @@ def test_explain(tmp_path):
     unsupported = [line.split()[2:] for line in output.splitlines()
                    if line.startswith('not supported')]
     assert unsupported == [['cv_none', 'bad.py:2'], ['tf.contrib.seq2seq', 'helper.py:2'],
-                       ['tf.examples', 'bad.py:4']]
-    assert 'load_data()' in output
+                       ['tf.examples.tutorials.mnist.fully_connected_feed', 'bad.py:4']]
+    assert 'mnist.input_data is supported' in output
 
 
 CONDITIONS = '''

@@ -292,6 +292,8 @@ _PRIVATE: dict[str, tuple[str, ...]] = {
     'metrics.python.ops.histogram_ops': (f'{_SLIM}.metrics.histogram_ops',),
     'metrics.python.ops.metric_ops': (f'{_SLIM}.metrics.metric_ops',),
     'learn.python.learn.learn_runner': (f'{_CONTRIB}.learn',),
+    **{f'learn.python.learn.datasets{name}': (f'{_CONTRIB}.datasets',)
+       for name in ('', '.base', '.mnist')},
     'tfprof.python.tools.tfprof.model_analyzer': (f'{_CONTRIB}.tfprof',),
     **{f'layers.python.layers.{name}': (f'{_SLIM}.layers.{name}',) for name in (
         'initializers', 'layers', 'normalization', 'optimizers', 'regularizers', 'rev_block_lib',
@@ -331,7 +333,7 @@ _SUBMODULES: dict[str, dict[str, str]] = {
     'losses': {'metric_learning': 'losses.python.metric_learning'},
     'tfprof': {'model_analyzer': 'tfprof.model_analyzer', 'tfprof_logger': 'tfprof.tfprof_logger'},
     'learn': {name: f'learn.python.learn.{name}' for name in (
-        'estimators', 'learn_runner', 'metric_spec', 'utils')},
+        'datasets', 'estimators', 'learn_runner', 'metric_spec', 'utils')},
     'util': {},
     'framework': {},
 }

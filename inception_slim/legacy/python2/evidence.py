@@ -42,7 +42,14 @@ _LIST_METHODS = frozenset({'append', 'extend', 'insert', 'pop', 'remove', 'rever
 # Functions that need a sequence, of the module `random` or `numpy.random`.
 _NEED_SEQUENCE = frozenset({'shuffle', 'choice', 'sample'})
 _NEED_INTEGERS = frozenset({'range', 'xrange', 'zeros', 'ones', 'empty', 'full', 'reshape'})
-_NEED_ARRAY = frozenset({'array', 'asarray', 'stack', 'vstack', 'hstack', 'concatenate', 'run'})
+# Functions whose first argument is an array or a list, and not any iterable.
+_NEED_LIST = frozenset({
+    'array', 'asarray', 'stack', 'vstack', 'hstack', 'concatenate', 'run', 'Saver', 'add_n',
+    'constant', 'convert_to_tensor', 'clip_by_global_norm', 'string_input_producer'})
+# Functions with such a second argument, and such arguments by keyword.
+_NEED_LIST_SECOND = frozenset({'gradients', 'assign_from_checkpoint', 'assign_from_checkpoint_fn'})
+_LIST_KEYWORDS = {'fetches': None, 'eval_op': None, 'final_op': None,
+                  'var_list': ('Saver', 'minimize', 'compute_gradients')}
 # Functions that need bytes, and the modules in which they do; None for any.
 _NEED_BYTES = {
     **dict.fromkeys(('decode_jpeg', 'decode_png', 'decode_image', 'frombuffer', 'unpack', 'md5',
@@ -306,8 +313,12 @@ class _Finder:
                 yield 'a pickle written to a text file'
         if name in _NEED_SEQUENCE and (first in _VIEWS or (name, first) == ('shuffle', _RANGE)):
             yield f'{name}({first}())'
-        if name in _NEED_ARRAY and first in _VIEWS:
-            yield f'{name}({first}())'
+        lists = [*kinds[:name in _NEED_LIST], *kinds[1:1 + (name in _NEED_LIST_SECOND)]]
+        for keyword in node.keywords:
+            functions = _LIST_KEYWORDS.get(keyword.arg or '', ())
+            if functions is None or name in functions:
+                lists.append(self._kind(keyword.value, scopes))
+        yield from (f'{name}({kind}())' for kind in lists if kind in _VIEWS)
         if name == 'len' and first in {'map', 'filter', 'zip'}:
             yield f'len({first}())'
         if name in _NEED_INTEGERS:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 import functools
-import gzip
 import io
 import math
 import os
@@ -19,6 +18,7 @@ import tarfile
 from inception_slim._atomic_write import replace_together
 from inception_slim._module_proxy import getters
 from inception_slim.errors import DatasetError
+from inception_slim.legacy.contrib.datasets import find_file, missing, read_idx
 from inception_slim.legacy.research_slim.datasets import dataset_utils
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -47,20 +47,6 @@ class _Images:
     def jpeg_size(self, encoded: bytes) -> tuple[int, int]:
         height, width, _ = self._session.run(self._shape, {self._encoded: encoded})
         return int(height), int(width)
-
-
-def _find(dataset_dir: str, *names: str) -> str:
-    """The first of some files or folders that is there."""
-    for name in names:
-        path = os.path.join(dataset_dir, name)
-        if os.path.exists(path):
-            return path
-    raise _missing(dataset_dir, *names)
-
-
-def _missing(folder: str, *names: str) -> DatasetError:
-    return DatasetError(f'{folder} has no {" or ".join(names)}; nothing is downloaded, so put it '
-                        'there first.')
 
 
 def _write(dataset_dir: str, splits: Mapping[str, Iterable[bytes]], names: Iterable[str]) -> None:
@@ -111,7 +97,7 @@ def convert_flowers(dataset_dir: str) -> None:
     Args:
       dataset_dir: the folder with the downloaded file, and of the result.
     """
-    files = _files(_find(dataset_dir, 'flower_photos', 'flower_photos.tgz'))
+    files = _files(find_file(dataset_dir, 'flower_photos', 'flower_photos.tgz'))
     photos = {name: read for name, read in files.items() if name.count('/') == 2}
     classes = sorted({photo.split('/')[1] for photo in photos})
     order = sorted(photos)
@@ -143,18 +129,13 @@ def convert_mnist(dataset_dir: str) -> None:
     images = _Images()
 
     def examples(prefix: str) -> Iterator[bytes]:
-        pixels = _read_idx(_find(dataset_dir, f'{prefix}-images-idx3-ubyte.gz'), 16)
-        labels = _read_idx(_find(dataset_dir, f'{prefix}-labels-idx1-ubyte.gz'), 8)
-        for image, label in zip(pixels.reshape(-1, 28, 28, 1), labels, strict=True):
+        pixels = read_idx(find_file(dataset_dir, f'{prefix}-images-idx3-ubyte.gz'), 3)
+        labels = read_idx(find_file(dataset_dir, f'{prefix}-labels-idx1-ubyte.gz'), 1)
+        for image, label in zip(pixels[..., np.newaxis], labels, strict=True):
             yield _example(images.encode_png(image), b'png', 28, 28, int(label))
 
     _write(dataset_dir, {'mnist_train.tfrecord': examples('train'),
                          'mnist_test.tfrecord': examples('t10k')}, _DIGITS)
-
-
-def _read_idx(path: str, header: int) -> np.ndarray:
-    with gzip.open(path) as file:
-        return np.frombuffer(file.read(), np.uint8, offset=header)
 
 
 def convert_cifar10(dataset_dir: str) -> None:
@@ -163,14 +144,14 @@ def convert_cifar10(dataset_dir: str) -> None:
     Args:
       dataset_dir: the folder with the downloaded file, and of the result.
     """
-    source = _find(dataset_dir, 'cifar-10-batches-py', 'cifar-10-python.tar.gz')
+    source = find_file(dataset_dir, 'cifar-10-batches-py', 'cifar-10-python.tar.gz')
     files = _files(source)
     images = _Images()
 
     def examples(names: list[str]) -> Iterator[bytes]:
         for name in names:
             if f'cifar-10-batches-py/{name}' not in files:
-                raise _missing(source, name)
+                raise missing(source, name)
             content = io.BytesIO(files[f'cifar-10-batches-py/{name}']())
             batch = _ArraysOnly(content, encoding='bytes').load()
             for image, label in zip(batch[b'data'].reshape(-1, 3, 32, 32), batch[b'labels'],
