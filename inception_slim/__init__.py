@@ -26,12 +26,14 @@ if TYPE_CHECKING:
         training as training,
     )
     from inception_slim._example import create_example as create_example
+    from inception_slim.formats.keras_models import keras_model as keras_model
     from inception_slim.nets.inception import *  # noqa: F403
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, {
         **dict.fromkeys(('bulk', 'checkpoint', 'data', 'errors', 'evaluation', 'formats',
                          'inference', 'legacy', 'nets', 'tf_slim_compat', 'training'), ''),
         '_example': 'create_example',
+        'formats.keras_models': 'keras_model',
         'nets.inception': (
             'inception_resnet_v1 inception_resnet_v1_arg_scope inception_resnet_v1_base '
             'inception_resnet_v2 inception_resnet_v2_arg_scope inception_resnet_v2_base '

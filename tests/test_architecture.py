@@ -40,7 +40,8 @@ PUBLIC = {
     'evaluation': 'Prediction BACKGROUND Classification DatasetError Evaluation FeaturesResult '
                   'classify evaluate features write_confusion',
     'formats': 'ExportError ExportResult FORMATS PRECISIONS TOLERANCES export',
-    'formats.keras_writer': 'BASE_NETWORKS keras_model',
+    'formats.keras_models': 'keras_model',
+    'formats.keras_writer': 'keras_model',
     'inference': 'BATCH_NORM_EPSILON PRECISIONS Predictor extract_subgraph validate_images '
                  'constant_graph fold_batch_norm frozen_graph has_bfloat16 load',
     '_tf_logging': 'COMMAND import_tensorflow_quietly is_command suppress_stderr',

@@ -1,4 +1,4 @@
-"""Writes Keras 3 models of the networks that keras.applications has.
+"""Builds Keras 3 models of the networks, and writes those that keras.applications has.
 
 A model has the same layers as that of `keras.applications`, with any width and number of classes.
 It uses only Keras's own layers, so `keras.models.load_model` needs no other import. Their names are
@@ -8,6 +8,7 @@ TF-Slim's, with `_` for `/`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 import os
 import tempfile
 from typing import TYPE_CHECKING
@@ -63,20 +64,34 @@ class _Builder:
         self._values.append((norm, [value for value in values if value is not None]))
         return net
 
+    def separable_conv(self, net, name: str, stride: int):
+        """Adds a separable convolution with batch norm or biases, and ReLU."""
+        kernels = [self._weights[f'{name}/{kind}_weights'] for kind in ('depthwise', 'pointwise')]
+        biases = self._weights.get(f'{name}/biases')
+        flat = name.replace('/', '_')
+        convolution = self.layers.SeparableConv2D(
+            kernels[1].shape[3], kernels[0].shape[:2], strides=stride, padding='same',
+            depth_multiplier=kernels[0].shape[3], use_bias=biases is not None,
+            data_format=_DATA_FORMAT, name=flat)
+        net = convolution(net)
+        self._values.append((convolution, kernels if biases is None else [*kernels, biases]))
+        return self.relu(self._batch_norm(net, name, flat) if biases is None else net, flat)
+
     def relu(self, net, flat: str):
         return self.layers.ReLU(name=flat + '_Relu')(net)
 
     def chain(self, net, scope: str, *names: str):
         """Adds convolutions in sequence."""
         for name in names:
-            net = self.conv(net, f'{scope}/{name}')
+            net = self.conv(net, f'{scope}/{name}' if scope else name)
         return net
 
     def valid_conv(self, net, name: str):
         return self.conv(net, name, stride=2, padding='valid')
 
-    def max_pool(self, net):
-        return self.layers.MaxPooling2D(3, strides=2, data_format=_DATA_FORMAT)(net)
+    def max_pool(self, net, size: int = 3, stride: int = 2, padding: str = 'valid'):
+        return self.layers.MaxPooling2D(size, strides=stride, padding=padding,
+                                        data_format=_DATA_FORMAT)(net)
 
     def pooled(self, net, block: str):
         """Adds the pooled branch of a block: 3×3 average pooling, then a 1×1 convolution."""
@@ -101,13 +116,16 @@ class _Builder:
         net = self.conv(net, 'Conv2d_3b_1x1', padding='valid')
         return self.max_pool(self.conv(net, 'Conv2d_4a_3x3', padding='valid'))
 
-    def head(self, net, head: Head, classifier: str):
-        """Adds pooling, hidden layers and the classifier."""
+    def head(self, net, head: Head, classifier: str, num_classes: int | None = None):
+        """Adds pooling, hidden layers and the classifier, whose weights may be missing."""
         pools = {'average': self.layers.GlobalAveragePooling2D,
                  'max': self.layers.GlobalMaxPooling2D, 'flatten': self.layers.Flatten}
         grid = net.shape[1:]
         net = pools[head.pool](data_format=_DATA_FORMAT, name='PreLogits')(net)
         for number, name in enumerate((*head.hidden_layers, classifier)):
+            if f'{name}/weights' not in self._weights:  # a new classifier
+                return self.layers.Dense(num_classes, activation=head.activation,
+                                         name='Predictions')(net)
             kernel, biases = self._weights[f'{name}/weights'], self._weights[f'{name}/biases']
             # In TF-Slim the classifier is a dense layer or a 1×1 convolution.
             kernel = kernel.reshape(kernel.shape[-2:])
@@ -207,19 +225,103 @@ def _inception_resnet_v2(builder: _Builder, net):
     return conv(net, 'Conv2d_7b_1x1')
 
 
+def _inception_v1(builder: _Builder, net):
+    chain, concat = builder.chain, builder.concat
+    pool = partial(builder.max_pool, padding='same')
+    net = pool(builder.conv(net, 'Conv2d_1a_7x7', stride=2))
+    net = pool(chain(net, '', 'Conv2d_2b_1x1', 'Conv2d_2c_3x3'))
+    for block in ('3b', '3c', '4b', '4c', '4d', '4e', '4f', '5b', '5c'):
+        if block == '4b':
+            net = pool(net)
+        elif block == '5b':
+            net = pool(net, 2)
+        scope = f'Mixed_{block}/Branch'
+        last = 'Conv2d_0a_3x3' if block == '5b' else 'Conv2d_0b_3x3'  # misnamed in checkpoints
+        net = concat(chain(net, f'{scope}_0', 'Conv2d_0a_1x1'),
+                     chain(net, f'{scope}_1', 'Conv2d_0a_1x1', 'Conv2d_0b_3x3'),
+                     chain(net, f'{scope}_2', 'Conv2d_0a_1x1', last),
+                     chain(pool(net, stride=1), f'{scope}_3', 'Conv2d_0b_1x1'))
+    return net
+
+
+def _inception_v2(builder: _Builder, net):
+    chain, conv, concat = builder.chain, builder.conv, builder.concat
+    pool = partial(builder.max_pool, padding='same')
+    net = pool(builder.separable_conv(net, 'Conv2d_1a_7x7', stride=2))
+    net = pool(chain(net, '', 'Conv2d_2b_1x1', 'Conv2d_2c_3x3'))
+    for block in ('3b', '3c', '4a', '4b', '4c', '4d', '4e', '5a', '5b', '5c'):
+        name, scope = f'Mixed_{block}', f'Mixed_{block}/Branch'
+        if block in ('4a', '5a'):
+            inner = chain(net, f'{scope}_1', 'Conv2d_0a_1x1', 'Conv2d_0b_3x3')
+            net = concat(conv(chain(net, f'{scope}_0', 'Conv2d_0a_1x1'),
+                              f'{scope}_0/Conv2d_1a_3x3', stride=2),
+                         conv(inner, f'{scope}_1/Conv2d_1a_3x3', stride=2), pool(net))
+            continue
+        net = concat(chain(net, f'{scope}_0', 'Conv2d_0a_1x1'),
+                     chain(net, f'{scope}_1', 'Conv2d_0a_1x1', 'Conv2d_0b_3x3'),
+                     chain(net, f'{scope}_2', 'Conv2d_0a_1x1', 'Conv2d_0b_3x3', 'Conv2d_0c_3x3'),
+                     chain(pool(net, stride=1), f'{scope}_3', 'Conv2d_0b_1x1')
+                     if block == '5c' else builder.pooled(net, name))
+    return net
+
+
+def _inception_v4(builder: _Builder, net):
+    chain, conv, concat = builder.chain, builder.conv, builder.concat
+    valid_conv, seven = builder.valid_conv, ('Conv2d_0a_1x1', 'Conv2d_0b_1x7', 'Conv2d_0c_7x1')
+    net = conv(valid_conv(net, 'Conv2d_1a_3x3'), 'Conv2d_2a_3x3', padding='valid')
+    net = conv(net, 'Conv2d_2b_3x3')
+    net = concat(builder.max_pool(net), valid_conv(net, 'Mixed_3a/Branch_1/Conv2d_0a_3x3'))
+    net = concat(*(conv(chain(net, f'Mixed_4a/Branch_{number}', *names),
+                        f'Mixed_4a/Branch_{number}/Conv2d_1a_3x3', padding='valid')
+                   for number, names in enumerate((seven[:1], seven))))
+    net = concat(valid_conv(net, 'Mixed_5a/Branch_0/Conv2d_1a_3x3'), builder.max_pool(net))
+    for block in ('Mixed_5b', 'Mixed_5c', 'Mixed_5d', 'Mixed_5e'):
+        net = concat(chain(net, f'{block}/Branch_0', 'Conv2d_0a_1x1'),
+                     chain(net, f'{block}/Branch_1', 'Conv2d_0a_1x1', 'Conv2d_0b_3x3'),
+                     chain(net, f'{block}/Branch_2',
+                           'Conv2d_0a_1x1', 'Conv2d_0b_3x3', 'Conv2d_0c_3x3'),
+                     builder.pooled(net, block))
+    inner = chain(net, 'Mixed_6a/Branch_1', 'Conv2d_0a_1x1', 'Conv2d_0b_3x3')
+    net = concat(valid_conv(net, 'Mixed_6a/Branch_0/Conv2d_1a_3x3'),
+                 valid_conv(inner, 'Mixed_6a/Branch_1/Conv2d_1a_3x3'), builder.max_pool(net))
+    for block in (f'Mixed_6{letter}' for letter in 'bcdefgh'):
+        net = concat(chain(net, f'{block}/Branch_0', 'Conv2d_0a_1x1'),
+                     chain(net, f'{block}/Branch_1', *seven),
+                     chain(net, f'{block}/Branch_2', 'Conv2d_0a_1x1', 'Conv2d_0b_7x1',
+                           'Conv2d_0c_1x7', 'Conv2d_0d_7x1', 'Conv2d_0e_1x7'),
+                     builder.pooled(net, block))
+    net = concat(*(valid_conv(chain(net, f'Mixed_7a/Branch_{number}', *names),
+                              f'Mixed_7a/Branch_{number}/Conv2d_1a_3x3')
+                   for number, names in enumerate((seven[:1], seven))), builder.max_pool(net))
+    for block in ('Mixed_7b', 'Mixed_7c', 'Mixed_7d'):
+        first = chain(net, f'{block}/Branch_1', 'Conv2d_0a_1x1')
+        second = chain(net, f'{block}/Branch_2', 'Conv2d_0a_1x1', 'Conv2d_0b_3x1', 'Conv2d_0c_1x3')
+        net = concat(chain(net, f'{block}/Branch_0', 'Conv2d_0a_1x1'),
+                     *(conv(first, f'{block}/Branch_1/{name}')
+                       for name in ('Conv2d_0b_1x3', 'Conv2d_0c_3x1')),
+                     *(conv(second, f'{block}/Branch_2/{name}')
+                       for name in ('Conv2d_0d_1x3', 'Conv2d_0e_3x1')),
+                     builder.pooled(net, block))
+    return net
+
+
 # By network: adds the base network, from images to the features before the average.
-BASE_NETWORKS: dict[str, Callable] = {
-    'inception_v3': _inception_v3, 'inception_resnet_v2': _inception_resnet_v2}
+_BASE_NETWORKS: dict[str, Callable] = {
+    'inception_v1': _inception_v1, 'inception_v2': _inception_v2, 'inception_v3': _inception_v3,
+    'inception_v4': _inception_v4, 'inception_resnet_v2': _inception_resnet_v2}
+_IN_KERAS_APPLICATIONS = ('inception_v3', 'inception_resnet_v2')
 
 
-def keras_model(info: CheckpointInfo, weights: dict[str, np.ndarray]) -> keras.Model:
+def keras_model(info: CheckpointInfo, weights: dict[str, np.ndarray],
+                num_classes: int | None = None) -> keras.Model:
     """Builds a `keras.Model` of a network, from images to probabilities, with its weights.
 
     The auxiliary head, which only training needs, is left out.
 
     Args:
-      info: from `checkpoint.read`, of a network in `BASE_NETWORKS`.
-      weights: from `checkpoint.read`.
+      info: from `checkpoint.read`, of a network that classifies.
+      weights: from `checkpoint.read`; without the classifier's, these are random.
+      num_classes: the number of classes of such a new classifier.
 
     Source: https://arxiv.org/abs/1512.00567, table 1; https://arxiv.org/abs/1602.07261, figure 15.
     """
@@ -228,8 +330,8 @@ def keras_model(info: CheckpointInfo, weights: dict[str, np.ndarray]) -> keras.M
     network = registry.NETWORKS[info.network]
     builder = _Builder(weights, info.pooling)
     images = keras.Input((info.image_size, info.image_size, 3), name='images')
-    net = builder.head(BASE_NETWORKS[info.network](builder, images), info.head,
-                       network.classifier)
+    net = builder.head(_BASE_NETWORKS[info.network](builder, images), info.head,
+                       network.classifier, num_classes)
     model = keras.Model(images, net, name=network.scope)
     builder.set_weights()
     return model
@@ -237,9 +339,9 @@ def keras_model(info: CheckpointInfo, weights: dict[str, np.ndarray]) -> keras.M
 
 def check(info: CheckpointInfo) -> None:
     """Raises an ExportError if keras.applications does not have the network."""
-    if info.network not in BASE_NETWORKS:
+    if info.network not in _IN_KERAS_APPLICATIONS:
         title = registry.NETWORKS[info.network].title
-        supported = ' and '.join(registry.NETWORKS[name].title for name in BASE_NETWORKS)
+        supported = ' and '.join(registry.NETWORKS[name].title for name in _IN_KERAS_APPLICATIONS)
         raise ExportError(f'{title} cannot be exported to Keras; {supported} can. Choose '
                           'saved-model.')
 
