@@ -35,7 +35,8 @@ def classify(arguments: argparse.Namespace) -> None:
     check_csv(arguments.csv)
     result = evaluation.classify(
         arguments.checkpoint, expand_images(arguments.images), labels=arguments.labels,
-        top=arguments.top, **report, **options_of(arguments, PredictionOptions))
+        top=arguments.top, threshold=arguments.threshold, **report,
+        **options_of(arguments, PredictionOptions))
     if arguments.csv:
         write_csv(arguments.csv, ('image', 'rank', 'class', 'label', 'probability'), (
             (prediction.name, rank, *values) for prediction in result.predictions
@@ -176,6 +177,8 @@ def add(add_command: AddCommand) -> None:
     classify_command.add_argument('--labels', metavar='FILE', help=LABELS_HELP)
     classify_command.add_argument('--top', type=positive_int, default=5, metavar='N',
                                   help='how many classes to print (%(default)s)')
+    classify_command.add_argument('--threshold', type=float, metavar='X',
+                                  help='instead, print all classes of at least this probability')
     add_report_options(classify_command, 'the predictions', 'the images and their predictions',
                        'the images')
 

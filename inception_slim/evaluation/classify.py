@@ -39,6 +39,7 @@ def classify(
     *,
     labels: str | os.PathLike | Sequence[str] | None = None,
     top: int = 5,
+    threshold: float | None = None,
     report: str | os.PathLike | None = None,
     heatmap: bool = False,
     use_ema: bool = False,
@@ -64,6 +65,8 @@ def classify(
         `labels.txt` beside the checkpoint, as `training.train` writes it; without a matching one,
         checkpoints of 1,000 and 1,001 classes get ImageNet's names, and others get numbers.
       top: the number of classes per image, at least 1.
+      threshold: instead, all classes of at least this probability, in [0, 1], of which an image may
+        have none; for networks whose classes do not exclude each other (`activation` 'sigmoid').
       report: an .html file to write, with the images and their predictions.
       heatmap: show a Grad-CAM heatmap of the most likely class on each image of the report.
       use_ema: load the moving averages of the weights.
@@ -95,6 +98,7 @@ def classify(
     """
     options = build_options(PredictionOptions, locals(), InceptionSlimError)
     check('top', top, {'at_least': 1}, InceptionSlimError)
+    check('threshold', threshold, {'at_least': 0, 'at_most': 1}, InceptionSlimError)
     check_report_options(report, heatmap, checkpoint)
     files = data.image_files(images)
     info = inspect_checkpoint(checkpoint, options, options.image_size)
@@ -113,8 +117,9 @@ def classify(
         for batch in progress(
                 load_images(info, files, options, unreadable, rotated), len(files), unreadable):
             probabilities = predictor.predict(batch['image'], batch['name'])
-            best = np.argsort(-probabilities, axis=1, kind='stable')[:, :top]
-            for name, classes, row in zip(batch['name'], best.tolist(), probabilities):
+            best = np.argsort(-probabilities, axis=1, kind='stable')
+            for name, order, row in zip(batch['name'], best, probabilities):
+                classes = order[:top if threshold is None else (row >= threshold).sum()].tolist()
                 predictions.append(Prediction(os.fsdecode(name), classes,
                                               [names[number] for number in classes],
                                               row[classes].tolist()))

@@ -143,6 +143,20 @@ class TestClassify:
             np.testing.assert_allclose(row[prediction.classes], prediction.probabilities, atol=1e-5)
             assert prediction.labels == [f'class {number}' for number in prediction.classes]
 
+    def test_threshold(self, folder, eleven, tmp_path):
+        """All classes from a threshold on; the best of some images is below it."""
+        everything = evaluation.classify(eleven, folder, top=11)
+        bests = [prediction.probabilities[0] for prediction in everything.predictions]
+        threshold = float(np.median(bests))
+        found = evaluation.classify(eleven, folder, threshold=threshold,
+                                    report=tmp_path / 'report.html')
+        for prediction, all_classes in zip(found.predictions, everything.predictions):
+            count = sum(value >= threshold for value in all_classes.probabilities)
+            assert prediction.classes == all_classes.classes[:count]
+        assert 0 < sum(not prediction.classes for prediction in found.predictions) < COUNT - 1
+        with pytest.raises(InceptionSlimError, match='threshold must be at least 0 and at most 1'):
+            evaluation.classify(eleven, folder, threshold=1.5)
+
     def test_outside_eager_mode_and_inside_a_graph(self, folder, eleven):
         with tf.Graph().as_default():
             found = evaluation.classify(ELEVEN, folder / '1')
