@@ -80,8 +80,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         arguments.parser.error('--compare is shown in a report; add --report FILE.html')
     check_order(arguments, [arguments.dataset])
     check_csv(arguments.csv)
+    dataset = '/dev/stdin' if arguments.dataset == '-' else arguments.dataset
     result = evaluation.evaluate(
-        arguments.checkpoint, arguments.dataset, split=arguments.split, labels=arguments.labels,
+        arguments.checkpoint, dataset, split=arguments.split, labels=arguments.labels,
         candidates=arguments.candidates, confusion=arguments.confusion,
         batch_statistics=arguments.batch_statistics, predictions=arguments.predictions,
         compare=arguments.compare, **report,
@@ -198,7 +199,8 @@ def add(add_command: AddCommand) -> None:
     evaluate_command.add_argument('dataset', metavar='DATASET',
                                   help='a folder of TFRecords, a folder or an archive (.zip, .tar) '
                                   'with a sub-folder of images for each class, WebDataset shards, '
-                                  'or a .csv or .parquet file of paths and labels')
+                                  'or a .csv or .parquet file of paths and labels; - for such CSV '
+                                  'on standard input')
     evaluate_command.add_argument('--pairs', metavar='pairs.txt',
                                   help='verify pairs of faces as FaceNet does with LFW: accuracy, '
                                   'validation rate, AUC and EER; DATASET has a sub-folder for each '

@@ -18,7 +18,7 @@ from inception_slim.data.image_archive import (
     read_labels_of,
 )
 from inception_slim.data.image_folder import SUFFIXES, list_images
-from inception_slim.data.image_list import TABLE_SUFFIXES, read_image_list
+from inception_slim.data.image_list import folder_of, is_table, read_image_list
 from inception_slim.data.labels import LABELS, read_labels
 from inception_slim.data.tfrecord import RECORD_FILE, count_records
 from inception_slim.errors import DatasetError
@@ -127,7 +127,7 @@ def open_dataset(path: str | os.PathLike, split: str | None = None, *,
     path = os.fsdecode(path)
     if not filesystem.is_dir(path):
         is_file = filesystem.exists(path)
-        if is_file and path.lower().endswith(TABLE_SUFFIXES):
+        if is_file and is_table(path):
             return _open_table(path, split)
         if is_file and is_archive(path):
             return _open_archives(path, [path], split)
@@ -261,7 +261,7 @@ def _open_archives(path: str, archives: list[str], split: str | None) -> Dataset
 
 def _with_labels(path: str, files: list[str], labels: list[str]) -> Dataset:
     """A dataset with the labels of a table or of archives."""
-    names_file = os.path.join(os.path.dirname(path), LABELS)
+    names_file = os.path.join(folder_of(path), LABELS)
     if filesystem.is_file(names_file):
         class_names = read_labels(names_file)
     elif all(label.isdecimal() for label in labels):

@@ -7,6 +7,7 @@ import io
 import os
 
 from inception_slim._optional import require
+from inception_slim._special_files import is_inherited_stream
 from inception_slim.data import filesystem
 from inception_slim.data.name_list import unescape_name
 from inception_slim.errors import DatasetError
@@ -22,6 +23,16 @@ def is_image_list(path: str) -> bool:
     return path.lower().endswith((*LIST_SUFFIXES, *TABLE_SUFFIXES))
 
 
+def is_table(path: str) -> bool:
+    """Whether a file is a table of images, by its name; an open descriptor is read as CSV."""
+    return path.lower().endswith(TABLE_SUFFIXES) or is_inherited_stream(path)
+
+
+def folder_of(path: str) -> str:
+    """The folder that the paths in a list are relative to."""
+    return '' if is_inherited_stream(path) else os.path.dirname(path)
+
+
 def read_image_list(path: str) -> tuple[list[str], list[str] | None]:
     """Reads a list of images.
 
@@ -32,7 +43,7 @@ def read_image_list(path: str) -> tuple[list[str], list[str] | None]:
 
     Returns:
       The paths, and their labels, None without such a column. A path is relative to the folder of
-      the list.
+      the list; of an open descriptor, such as `/dev/stdin`, to the working directory.
 
     Raises:
       DatasetError: it cannot be read, or has no paths.
@@ -40,14 +51,15 @@ def read_image_list(path: str) -> tuple[list[str], list[str] | None]:
     labels = None
     if path.lower().endswith('.parquet'):
         names, labels = _read_parquet(path)
-    elif path.lower().endswith('.csv'):
+    elif is_table(path):
         names, labels = _read_csv(path, _read(path))
     else:
         content = _read(path)
         names = [os.fsdecode(line) for line in split_lines(content) if line.strip()]
     if not names:
         raise DatasetError(f'{path} lists no images; write the path of an image in each line.')
-    return [name if filesystem.is_remote(name) else os.path.join(os.path.dirname(path), name)
+    folder = folder_of(path)
+    return [name if filesystem.is_remote(name) else os.path.join(folder, name)
             for name in names], labels
 
 

@@ -1,6 +1,9 @@
 """Images that are listed in text files and CSV tables."""
 
 import os
+from pathlib import Path
+import subprocess
+import sys
 
 from helpers import GOLDEN
 from inception_slim import cli, data
@@ -61,6 +64,26 @@ def test_dataset(folder):
         data.open_dataset(write(table, 'file\none.png\n'))
     with pytest.raises(DatasetError, match='without splits'):
         data.open_dataset(write(table, 'file,label\none.png,ant\n'), 'train')
+
+
+def test_table_on_a_descriptor(folder, monkeypatch):
+    """As a shell passes `<(command)`; paths are relative to the working directory."""
+    monkeypatch.chdir(folder)
+    readable, writable = os.pipe()
+    os.write(writable, b'path,label\none.png,cat\nthree.png,ant\n')
+    os.close(writable)
+    dataset = data.open_dataset(f'/dev/fd/{readable}')
+    os.close(readable)
+    assert (dataset.files, dataset.labels) == (['one.png', 'three.png'], [1, 0])
+
+
+@pytest.mark.slow
+def test_standard_input(folder):
+    table = 'path,label\n' + ''.join(f'one.png,{name}\n' for name in 'abcde')
+    ended = subprocess.run([sys.executable, '-m', 'inception_slim', 'evaluate', CHECKPOINT, '-'],
+                           input=table.encode(), cwd=folder, capture_output=True, check=True,
+                           env={**os.environ, 'PYTHONPATH': str(Path(data.__file__).parents[2])})
+    assert b'images             5 of 5 classes; 0 unreadable' in ended.stdout
 
 
 @pytest.mark.slow
