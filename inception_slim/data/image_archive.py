@@ -20,7 +20,7 @@ from inception_slim.data import filesystem
 from inception_slim.errors import DatasetError, error_summary
 
 ARCHIVE_SUFFIXES = ('.zip', '.tar')
-_COMPRESSED_TAR = re.compile(r'.*\.(tar\.\w+|tgz|tbz2?|txz)', re.IGNORECASE)
+_COMPRESSED_TAR = re.compile(r'.*\.(tar\.(gz|bz2|xz|zst|lzma|z)|tgz|tbz2?|txz)', re.IGNORECASE)
 _END_OF_ARCHIVE = re.compile(r'\.(?:zip|tar)(?=/.)', re.IGNORECASE | re.DOTALL)
 _LARGEST_MEMBER = 2**30
 _OPEN_ARCHIVES = 16

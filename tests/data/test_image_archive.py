@@ -81,6 +81,8 @@ class TestArchives:
         expected, = batches(data.image_files(tmp_path / 'folder'))
         np.testing.assert_array_equal(batch['image'], expected['image'])
         assert data.image_files(files[2]) == files[2:3]
+        (tmp_path / 'a.tar.png').write_bytes(png(0))
+        assert data.image_files(tmp_path / 'a.tar.png') == [str(tmp_path / 'a.tar.png')]
 
     @pytest.mark.parametrize('prefix', ['', './', 'outer/'])
     def test_classes_by_folder(self, contents, tmp_path, prefix):
