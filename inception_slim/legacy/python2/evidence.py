@@ -36,6 +36,7 @@ _QUOTIENT = 'a quotient'
 _RANGE = 'range'
 _VIEWS = frozenset({'map', 'filter', 'zip', 'keys', 'values', 'items'})
 _READING, _WRITING = 'a file opened for reading text', 'a file opened for writing text'
+_BINARY = 'a binary file'
 _TEXT = 'the text of a file'
 _BYTES = 'bytes'
 _LIST_METHODS = frozenset({'append', 'extend', 'insert', 'pop', 'remove', 'reverse', 'sort'})
@@ -50,6 +51,7 @@ _NEED_LIST = frozenset({
 _NEED_LIST_SECOND = frozenset({'gradients', 'assign_from_checkpoint', 'assign_from_checkpoint_fn'})
 _LIST_KEYWORDS = {'fetches': None, 'eval_op': None, 'final_op': None,
                   'var_list': ('Saver', 'minimize', 'compute_gradients')}
+_OF_CSV = frozenset({'csv.reader', 'csv.writer', 'csv.DictReader', 'csv.DictWriter'})
 # Functions that need bytes, and the modules in which they do; None for any.
 _NEED_BYTES = {
     **dict.fromkeys(('decode_jpeg', 'decode_png', 'decode_image', 'frombuffer', 'unpack', 'md5',
@@ -231,8 +233,9 @@ class _Finder:
             return name
         if name in {'open', 'file'} and node.args and not node.keywords:
             mode = node.args[1] if len(node.args) > 1 else ast.Constant('r')
-            if isinstance(mode, ast.Constant) and isinstance(mode.value, str) and (
-                    'b' not in mode.value):
+            if isinstance(mode, ast.Constant) and isinstance(mode.value, str):
+                if 'b' in mode.value:
+                    return _BINARY
                 return _READING if mode.value.startswith('r') else _WRITING
         return None
 
@@ -311,6 +314,8 @@ class _Finder:
             if name == 'dump' and kinds[1:2] == [_WRITING] and _first_name(node.func) in {
                     'pickle', 'cPickle'}:
                 yield 'a pickle written to a text file'
+            if first == _BINARY and ast.unparse(node.func) in _OF_CSV:
+                yield f'csv.{name}() of a binary file'
         if name in _NEED_SEQUENCE and (first in _VIEWS or (name, first) == ('shuffle', _RANGE)):
             yield f'{name}({first}())'
         lists = [*kinds[:name in _NEED_LIST], *kinds[1:1 + (name in _NEED_LIST_SECOND)]]
