@@ -213,6 +213,14 @@ def test_documented_table_is_current():
     assert contrib_table.with_table(page) == page, 'run make contrib-table'
 
 
+def test_keras_is_that_of_tensorflow_1():
+    keras = tf1_modules.resolve_module('tensorflow.keras')
+    assert ROOT.keras.layers.BatchNormalization is keras.layers.BatchNormalization
+    assert ROOT.keras.backend.set_session is keras.backend.set_session
+    assert ROOT.keras.api.keras.applications.vgg16.VGG16 is keras.applications.VGG16
+    assert ROOT.keras.preprocessing.image.Iterator is keras.preprocessing.image.Iterator
+
+
 class TestDatasets:
     """Values and orders are those of TensorFlow 1.15.5."""
 

@@ -59,7 +59,7 @@ _FRAMEWORK = {
 _CELLS = 'tf_keras.src.layers.rnn.legacy_cells'
 _WRAPPERS = 'tf_keras.src.layers.rnn.legacy_cell_wrappers'
 _LOOKUP = f'{_PY}.ops.lookup_ops'
-_KERAS = 'tf_keras'
+_KERAS = 'tf_keras.api._v1.keras'
 _ESTIMATOR = f'{_CONTRIB}.estimators'
 
 # The public modules, with advice for the names that have no replacement.
@@ -274,10 +274,6 @@ _PUBLIC: dict[str, Replacement] = {
     'nccl': Replacement(advice='use tf.distribute'),
     'receptive_field': Replacement(advice='use the package receptivefield'),
 }
-for _name in ('activations applications backend callbacks constraints datasets initializers '
-              'layers losses metrics models optimizers preprocessing regularizers utils').split():
-    _PUBLIC[f'keras.{_name}'] = Replacement(sources=(f'{_KERAS}.{_name}',), advice='use tf_keras')
-
 # Sources of private modules, before those of their public top-level module.
 _PRIVATE: dict[str, tuple[str, ...]] = {
     'framework.python.framework': (),
@@ -334,6 +330,9 @@ _SUBMODULES: dict[str, dict[str, str]] = {
     'tfprof': {'model_analyzer': 'tfprof.model_analyzer', 'tfprof_logger': 'tfprof.tfprof_logger'},
     'learn': {name: f'learn.python.learn.{name}' for name in (
         'datasets', 'estimators', 'learn_runner', 'metric_spec', 'utils')},
+    'keras': {name: f'keras.api.keras.{name}' for name in (
+        'activations applications backend callbacks constraints datasets initializers layers '
+        'losses models optimizers preprocessing regularizers utils').split()},
     'util': {},
     'framework': {},
 }
@@ -379,6 +378,9 @@ def replacement_for(name: str) -> Replacement:
     """Return the replacement of a module; the default for an unknown module has no sources."""
     if name in _PUBLIC:
         return _PUBLIC[name]
+    if name.startswith('keras.api.keras'):
+        return Replacement(sources=(name.replace('keras.api.keras', _KERAS, 1),),
+                           advice=_PUBLIC['keras'].advice)
     public = _PUBLIC.get(name.split('.')[0], Replacement())
     parent = name.rpartition('.')[0]
     if 'python' not in name.split('.') and parent:
