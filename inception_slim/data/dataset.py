@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import hashlib
 import os
 import re
+from typing import Any
 
 from inception_slim.data import filesystem
 from inception_slim.data.filesystem import list_visible
@@ -18,9 +19,9 @@ from inception_slim.data.image_archive import (
     read_labels_of,
 )
 from inception_slim.data.image_folder import SUFFIXES, list_images
-from inception_slim.data.image_list import folder_of, is_table, read_image_list
+from inception_slim.data.image_list import LabelSet, folder_of, is_table, read_image_list
 from inception_slim.data.labels import LABELS, read_labels
-from inception_slim.data.tfrecord import RECORD_FILE, count_records
+from inception_slim.data.tfrecord import RECORD_FILE, count_labels_of_record, count_records
 from inception_slim.errors import DatasetError
 
 _MAX_CLASSES = 100_000  # of numbers in a table
@@ -37,8 +38,10 @@ class Dataset:
       files: the TFRecord files, or the images, in order.
       class_names: the class names; a label is an index into them.
       num_examples: the number of images, including unreadable ones.
-      labels: the label of each file; only of kind 'folder'.
+      labels: the label of each file, or the tuple of its labels if `multi_label`; only of kind
+        'folder'.
       counts: the number of records in each file; only of kind 'tfrecord'.
+      multi_label: whether an image may have several labels, or none.
     """
 
     path: str
@@ -46,8 +49,9 @@ class Dataset:
     files: list[str]
     class_names: list[str]
     num_examples: int
-    labels: list[int] = field(default_factory=list, repr=False)
+    labels: list[Any] = field(default_factory=list, repr=False)
     counts: list[int] = field(default_factory=list, repr=False)
+    multi_label: bool = False
 
     @property
     def num_classes(self) -> int:
@@ -82,6 +86,12 @@ class Dataset:
                 labels=[self.labels[index] for index in indices], num_examples=len(indices)))
         return parts[0], parts[1]
 
+    def check_single_label(self, purpose: str) -> None:
+        """Raises a DatasetError that names the purpose if the dataset is multi-label."""
+        if self.multi_label:
+            raise DatasetError(f'The images of {self.path} have several labels each; {purpose} '
+                               'needs one label per image.')
+
     def with_counts(self, counts: list[int]) -> Dataset:
         """Returns a copy with these numbers of records."""
         return dataclasses.replace(self, counts=counts, num_examples=sum(counts))
@@ -110,6 +120,8 @@ def open_dataset(path: str | os.PathLike, split: str | None = None, *,
         .csv or .parquet file of paths and labels, see `read_image_list`. A label in a table or a
         .cls file is a class in the `labels.txt` beside it, by name or number; without one, numbers
         are the classes from 0 on, and of names, the sorted ones are.
+        The dataset is multi-label if a table has several labels per image, or if the feature
+        `image/class/label` of the TFRecords is a 0 or 1 for each class.
       split: the split, such as 'train' or 'validation': part of the TFRecords' names, or a
         sub-folder with class folders. Required if there are several.
       part: `(index, count)` counts only the records of this part of the files; the counts of the
@@ -179,7 +191,14 @@ def _open_tfrecords(path: str, records: dict[str, re.Match], split: str | None,
     if count == 1 and not sum(counts):
         raise DatasetError(f'The TFRecords of {split!r} in {path} hold no records; write them '
                            'again.')
-    return Dataset(path, 'tfrecord', files, read_labels(labels), sum(counts), counts=counts)
+    class_names = read_labels(labels)
+    labels_per_record = count_labels_of_record(files)
+    if labels_per_record not in (1, len(class_names)):
+        raise DatasetError(f'The records of {split!r} in {path} have {labels_per_record} values in '
+                           f'image/class/label, but {labels} has {len(class_names)} classes; write '
+                           'the number of one class, or a 0 or 1 for each.')
+    return Dataset(path, 'tfrecord', files, class_names, sum(counts), counts=counts,
+                   multi_label=labels_per_record > 1)
 
 
 def _resolve_split(path: str, splits: Sequence[str], split: str | None) -> str:
@@ -220,12 +239,16 @@ def _open_image_folder(path: str, split: str | None) -> Dataset:
 
 
 def _open_table(path: str, split: str | None) -> Dataset:
-    files, labels = read_image_list(path)
-    if labels is None:
-        raise DatasetError(f'{path} has no column of labels; name it label in the first line.')
+    images = read_image_list(path)
     if split is not None:
         raise DatasetError(f'{path} is a list of images without splits; leave out split.')
-    return _with_labels(path, files, labels)
+    if images.label_sets is not None:
+        return _with_labels(path, images.paths, images.label_sets, images.class_names)
+    if images.labels is None:
+        raise DatasetError(f'{path} has no column of labels; name it label, or labels if images '
+                           'have several, separated by ; or |. Or write a column of 0 and 1 for '
+                           'each class, and no others.')
+    return _with_labels(path, images.paths, [(label,) for label in images.labels], multi=False)
 
 
 def _open_archives(path: str, archives: list[str], split: str | None) -> Dataset:
@@ -243,7 +266,7 @@ def _open_archives(path: str, archives: list[str], split: str | None) -> Dataset
         if len(labels) < len(files):
             raise DatasetError(f'{path} has {len(files):,} images, and {len(labels):,} labels in '
                                '.cls files; give each archive some.')
-        return _with_labels(path, files, labels)
+        return _with_labels(path, files, [(label,) for label in labels], multi=False)
     outside = next((file for file, parts in zip(files, members) if len(parts) < 2), None)
     if outside is not None:
         raise DatasetError(f'{outside} is in no folder of a class, and has no label in a .cls '
@@ -259,27 +282,45 @@ def _open_archives(path: str, archives: list[str], split: str | None) -> Dataset
                    labels=[numbers[parts[-2]] for parts in members])
 
 
-def _with_labels(path: str, files: list[str], labels: list[str]) -> Dataset:
-    """A dataset with the labels of a table or of archives."""
+def _with_labels(path: str, files: list[str], labels: list[LabelSet],
+                 class_names: list[str] | None = None, *, multi: bool = True) -> Dataset:
+    """A dataset with the labels of a table or of archives.
+
+    Args:
+      path: of the dataset.
+      files: its images.
+      labels: of each image; a single one unless `multi`.
+      class_names: all labels, if the table has a list of them.
+      multi: whether the dataset is multi-label.
+    """
     names_file = os.path.join(folder_of(path), LABELS)
+    present = dict.fromkeys(label for labels_of_image in labels for label in labels_of_image)
     if filesystem.is_file(names_file):
         class_names = read_labels(names_file)
-    elif all(label.isdecimal() for label in labels):
-        count = 1 + max(map(int, labels))
+    elif class_names is None and not present:
+        raise DatasetError(f'{path} has images without labels only; write the class names to '
+                           f'{names_file}.')
+    elif class_names is None and all(label.isdecimal() for label in present):
+        count = 1 + max(map(int, present))
         if count > _MAX_CLASSES:
             raise DatasetError(f'{path} has the label {count - 1:,}; a label is a number below '
                                f'{_MAX_CLASSES:,}, or the name of a class.')
         class_names = [str(number) for number in range(count)]
-    else:
-        class_names = sorted(set(labels))
+    elif class_names is None:
+        several = next((label for label in present if not multi and re.search('[;|]', label)), None)
+        if several is not None:
+            raise DatasetError(f'{path} has the label {several!r}; name the column labels if '
+                               f'images have several, or list the classes in {names_file}.')
+        class_names = sorted(present)
     numbers = {str(number): number for number in range(len(class_names))}
     numbers.update((name, number) for number, name in enumerate(class_names))
-    for label in labels:
+    for label in present:
         if label not in numbers:
             raise DatasetError(f'{path} has the label {label!r}, which is no class of '
                                f'{names_file}; add it there, or correct the label.')
+    sets = [tuple(numbers[label] for label in labels_of_image) for labels_of_image in labels]
     return Dataset(path, 'folder', files, class_names, len(files),
-                   labels=[numbers[label] for label in labels])
+                   labels=sets if multi else [number for number, in sets], multi_label=multi)
 
 
 def _subfolders(path: str) -> list[str]:

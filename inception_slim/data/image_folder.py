@@ -66,7 +66,7 @@ def image_files(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
             if split_member(path) is None and not filesystem.exists(path):
                 raise DatasetError(f'{path} does not exist; give an image, or a folder of images.')
             if is_image_list(path):
-                files += read_image_list(path)[0]
+                files += read_image_list(path).paths
             elif is_archive(path):
                 files += list_members(path, SUFFIXES)
             else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+import functools
 import os
 import re
 from typing import Any
@@ -26,6 +27,7 @@ from inception_slim.data.image_formats import (
 )
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.data.labels import LABELS
+from inception_slim.data.tfrecord import LABEL_FEATURE
 from inception_slim.errors import DatasetError
 from inception_slim.options import parse_color
 import numpy as np
@@ -94,13 +96,17 @@ def batches(
 
     Returns:
       Batches `{'image': float32 [B, image_size, image_size, 3] in [-1, 1], 'label': int64 [B],
-      'name': string [B]}`. The name is the path of the file; of a record, `FILE#NUMBER`.
+      'name': string [B]}`. The name is the path of the file; of a record, `FILE#NUMBER`. The label
+      of a multi-label dataset is `[B, num_classes]`, a 0 or 1 for each class.
 
     Raises:
       ValueError: an argument is out of its range.
-      DatasetError: there are fewer images than parts, or TFRecords are to be balanced.
+      DatasetError: there are fewer images than parts, or TFRecords or images with several labels
+        are to be balanced.
     """
     index, count = part
+    if balanced:
+        dataset.check_single_label('balanced sampling')
     if balanced and dataset.kind != 'folder':
         raise DatasetError(f'{dataset.path} holds TFRecords, which cannot be drawn by class; use '
                            'class weights, or a folder of images.')
@@ -113,8 +119,8 @@ def batches(
         seed += index << 32  # more than the steps by which seeds of resumed runs differ
     shuffle = {'seed': seed, 'reshuffle_each_iteration': True}
     if dataset.kind == 'folder':
-        paths, labels = _encode_paths(dataset.files[index::count]), np.asarray(
-            dataset.labels[index::count], np.int64)
+        paths, labels = _encode_paths(dataset.files[index::count]), _label_array(
+            dataset, dataset.labels[index::count])
         examples = tf.data.Dataset.from_tensor_slices((paths, labels))
         if training and balanced:
             examples = _draw_by_class(paths, labels, seed)
@@ -133,11 +139,12 @@ def batches(
             examples = examples.shuffle(min(shuffle_buffer, total), **shuffle)
         else:
             examples = files.flat_map(_read_records)
-        reader, fetch = None, _fetch_record
+        reader, fetch = None, functools.partial(_fetch_record, shape=_label_shape(dataset))
     pipeline = _Pipeline(fetch, image_size, None if training and distort else prepare,
                          _Report(total, strict, unreadable, max_pixels,
                                  dataset.kind == 'folder' if exif is None else exif, background,
-                                 rotated, dataset.num_classes, dataset.path))
+                                 rotated, dataset.num_classes, dataset.path, dataset.multi_label),
+                         _label_shape(dataset))
     result = pipeline.batches(examples, batch_size, seed, repeat)
     return result if reader is None else reader.check(result)
 
@@ -193,17 +200,35 @@ def count_labels(dataset: Dataset, part: tuple[int, int] = (0, 1)) -> list[int]:
     """
     index, count = part
     if dataset.kind == 'folder':
-        labels = np.asarray(dataset.labels[index::count], np.intp)
+        labels = _label_array(dataset, dataset.labels[index::count])
     else:
         files = dataset.files[index::count]
 
         def read() -> tf.data.Dataset:
             return tf.data.TFRecordDataset(files).ignore_errors().map(
-                lambda record: _fetch_record(record, record)[1]).ignore_errors().batch(1024)
+                lambda record: _fetch_record(record, record, shape)[1]).ignore_errors().batch(1024)
 
-        labels = np.concatenate([np.zeros(0, np.intp), *(iterate(read) if files else ())])
+        shape = _label_shape(dataset)
+        labels = np.concatenate([np.zeros([0, *shape], np.intp),
+                                 *(iterate(read) if files else ())])
+    if dataset.multi_label:
+        return (labels == 1).sum(axis=0).tolist()
     valid = labels[(labels >= 0) & (labels < dataset.num_classes)]  # others are reported later
     return np.bincount(valid.astype(np.intp), minlength=dataset.num_classes).tolist()
+
+
+def _label_shape(dataset: Dataset) -> list[int]:
+    return [dataset.num_classes] if dataset.multi_label else []
+
+
+def _label_array(dataset: Dataset, labels: Sequence[Any]) -> np.ndarray:
+    """Labels as int64 `[N]`; of a multi-label dataset, a 0 or 1 for each, `[N, classes]` uint8."""
+    if not dataset.multi_label:
+        return np.asarray(labels, np.int64)
+    result = np.zeros((len(labels), dataset.num_classes), np.uint8)  # small, as part of the graph
+    for row, numbers in zip(result, labels):
+        row[list(numbers)] = 1
+    return result
 
 
 def _draw_by_class(paths: np.ndarray, labels: np.ndarray, seed: int | None) -> tf.data.Dataset:
@@ -271,6 +296,7 @@ class _Reader:
     @_no_autograph
     def fetch(self, path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The bytes of a file, and the label; an error of TensorFlow if it cannot be read."""
+        label = tf.cast(label, tf.int64)
         if self._is_local:
             return tf.io.read_file(path), label
         return tf.ensure_shape(tf.numpy_function(self._read, [path], tf.string), []), label
@@ -298,11 +324,12 @@ class _Reader:
             raise self._failure
 
 
-def _fetch_record(name: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _fetch_record(name: tf.Tensor, record: tf.Tensor,
+                  shape: list[int]) -> tuple[tf.Tensor, tf.Tensor]:
     parsed = tf.io.parse_single_example(record, {
         'image/encoded': tf.io.FixedLenFeature([], tf.string),
-        'image/class/label': tf.io.FixedLenFeature([], tf.int64)})
-    return parsed['image/encoded'], parsed['image/class/label']
+        LABEL_FEATURE: tf.io.FixedLenFeature(shape, tf.int64)})
+    return parsed['image/encoded'], parsed[LABEL_FEATURE]
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
@@ -335,11 +362,12 @@ class _Report:
       rotated: a set to which the name of each rotated image is added.
       num_classes: the number of classes; None if there are no labels.
       path: the dataset, for the error message.
+      multi_label: whether a label is a 0 or 1 for each class.
     """
 
     def __init__(self, total: int, strict: bool, unreadable: list[str] | None, max_pixels: int,
                  exif: bool, background: str | None, rotated: set[str] | None,
-                 num_classes: int | None = None, path: str = ''):
+                 num_classes: int | None = None, path: str = '', multi_label: bool = False):
         self._total = total
         self._strict = strict
         self._unreadable = unreadable
@@ -349,6 +377,7 @@ class _Report:
         self._rotated = set() if rotated is None else rotated
         self._num_classes = num_classes
         self._path = path
+        self._multi_label = multi_label
         self._names: dict[int, bytes] = {}  # of images that are being decoded, by index
         self._reported: set[str] = set()
         self._warnings: set[str] = set()  # without numbers, so that each is given once
@@ -406,20 +435,26 @@ class _Report:
         label, name = image['label'], image['name']
         correct = (tf.equal(index, expected) & tf.not_equal(name, '')
                    & tf.not_equal(index % _KEPT_NAMES, 0))
-        if self._num_classes is not None:
+        if self._multi_label:
+            correct &= tf.reduce_all((label >= 0) & (label <= 1))
+        elif self._num_classes is not None:
             correct &= (label >= 0) & (label < self._num_classes)
         checked = tf.cond(correct, lambda: name, lambda: tf.ensure_shape(
             tf.numpy_function(self._report, [expected, index, name, label], tf.string), []))
         return index + 1, {**image, 'name': checked}
 
     def _report(self, expected: np.int64, index: np.int64, decoded: bytes,
-                label: np.int64) -> bytes:
+                label: np.int64 | np.ndarray) -> bytes:
         missing = [os.fsdecode(self._names[number]) for number in range(expected, index)]
         for number in [number for number in list(self._names) if number <= index]:
             del self._names[number]
         for name in missing:
             self._report_unreadable(name)
-        if decoded and self._num_classes is not None and not 0 <= label < self._num_classes:
+        if decoded and self._multi_label:
+            if not np.isin(label, (0, 1)).all():
+                raise DatasetError(f'{os.fsdecode(decoded)} has a label that is neither 0 nor 1; '
+                                   'write a 0 or 1 for each class.')
+        elif decoded and self._num_classes is not None and not 0 <= label < self._num_classes:
             raise DatasetError(
                 f'{os.fsdecode(decoded)} has the label {label}, but {self._path} has '
                 f'{self._num_classes} classes, 0 to {self._num_classes - 1}; correct the record, '
@@ -457,22 +492,26 @@ class _Pipeline:
       image_size: side of the images in pixels.
       prepare: crops, resizes and scales a decoded image; None distorts it for training.
       report: is given the names of the unreadable images.
+      label_shape: of the label of an image.
     """
 
-    def __init__(self, fetch: _Fetch, image_size: int, prepare: Prepare | None, report: _Report):
+    def __init__(self, fetch: _Fetch, image_size: int, prepare: Prepare | None, report: _Report,
+                 label_shape: Sequence[int] = ()):
         if image_size < 1:
             raise ValueError(f'image_size must be at least 1, but is {image_size}.')
         self._fetch = fetch
         self._image_size = image_size
         self._prepare = prepare
         self._report = report
+        self._label_shape = label_shape
 
     def batches(self, examples: tf.data.Dataset, batch_size: int, seed: int | None,
                 repeat: bool = False) -> tf.data.Dataset:
         if batch_size < 1:
             raise ValueError(f'batch_size must be at least 1, but is {batch_size}.')
         # An example without a name marks the end, before which images may be missing too.
-        end = tf.nest.map_structure(lambda spec: tf.zeros([], spec.dtype), examples.element_spec)
+        end = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype),
+                                    examples.element_spec)
         examples = examples.concatenate(tf.data.Dataset.from_tensors(end))
         if repeat:
             examples = examples.repeat()
@@ -509,8 +548,8 @@ class _Pipeline:
                 return preprocessing.for_training(image, self._image_size, seed), label
             return self._prepare(image, self._image_size), label
 
-        image, label = tf.cond(tf.equal(name, ''), lambda: (tf.zeros(shape), np.int64(-1)),
-                               decode_image)
+        image, label = tf.cond(tf.equal(name, ''), lambda: (
+            tf.zeros(shape), np.full(self._label_shape, -1, np.int64)), decode_image)
         return index, {'image': tf.ensure_shape(image, shape), 'label': label, 'name': name}
 
 

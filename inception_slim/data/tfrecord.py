@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+import contextlib
 import os
 import re
 import struct
@@ -10,11 +11,13 @@ import struct
 from inception_slim.data import filesystem
 from inception_slim.data.labels import LABELS, write_labels
 from inception_slim.errors import DatasetError
+import numpy as np
 
 # flowers_train_00000-of-00005.tfrecord, mnist_train.tfrecord, and ImageNet's train-00000-of-01024.
 RECORD_FILE = re.compile(
     r'(?:.+_)?(?P<split>[A-Za-z][^_]*?)'
     r'(?:[_-](?P<shard>\d+)-of-(?P<shards>\d+)(?:\.tfrecords?)?|\.tfrecords?)')
+LABEL_FEATURE = 'image/class/label'
 _SIGNATURES = {b'\xff\xd8': b'jpg', b'\x89PNG': b'png', b'GIF': b'gif', b'BM': b'bmp',
                b'RIFF': b'webp'}
 
@@ -45,11 +48,28 @@ def count_records(path: str) -> int:
     return count
 
 
+def count_labels_of_record(files: Iterable[str]) -> int:
+    """The number of values of `image/class/label` in the first record of a file; 1 without any."""
+    from google.protobuf.message import DecodeError
+    import tensorflow as tf
+
+    for path in files:
+        with filesystem.open_binary(path) as file, filesystem.wrap_io_errors(path):
+            header = file.read(12)
+            record = file.read(struct.unpack('<Q', header[:8])[0]) if len(header) == 12 else b''
+        # A damaged record is reported when the images are read.
+        with contextlib.suppress(DecodeError):
+            features = tf.train.Example.FromString(record).features.feature
+            if count := len(features[LABEL_FEATURE].int64_list.value):
+                return count
+    return 1
+
+
 def write_tfrecords(
         folder: str | os.PathLike,
         name: str,
         split: str,
-        examples: Iterable[tuple[bytes, int]],
+        examples: Iterable[tuple[bytes, int | Sequence[int]]],
         class_names: Sequence[str],
         *,
         num_shards: int = 1) -> list[str]:
@@ -59,7 +79,8 @@ def write_tfrecords(
       folder: where to write; it is created if necessary.
       name: the name of the dataset, as in `NAME_SPLIT_00000-of-00005.tfrecord`.
       split: the split, such as 'train' or 'validation'.
-      examples: `(encoded image, label)` of each example.
+      examples: `(encoded image, label)` of each example; a label is a number, or for a multi-label
+        dataset a 0 or 1 for each class.
       class_names: the class names, for `labels.txt`.
       num_shards: the number of files.
 
@@ -77,7 +98,8 @@ def write_tfrecords(
             'image/encoded': tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
             'image/format': tf.train.Feature(bytes_list=tf.train.BytesList(
                 value=[_image_format(encoded)])),
-            'image/class/label': tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))}
+            LABEL_FEATURE: tf.train.Feature(int64_list=tf.train.Int64List(
+                value=np.atleast_1d(label)))}
         example = tf.train.Example(features=tf.train.Features(feature=values))
         writers[number % num_shards].write(example.SerializeToString())
     for writer in writers:

@@ -178,6 +178,7 @@ def _open_folder(path: str | os.PathLike, split: str | None) -> data.Dataset:
     if images.kind != 'folder':
         raise TrainingError(f'{images.path} holds TFRecords; give a folder with a sub-folder of '
                             'images for each class, or use train.')
+    images.check_single_label('retrain')
     if images.num_classes < 2:
         raise TrainingError(f'{images.path} has images of one class; a classifier needs two.')
     return images
