@@ -44,7 +44,8 @@ def restore(
         scope: str | None = None,
         use_ema: bool = False,
         exclude: Iterable[str] = (),
-        checkpoint_scope: str | None = None) -> RestoreResult:
+        checkpoint_scope: str | None = None,
+        activation: str = 'softmax') -> RestoreResult:
     """Restores the model variables of the session's graph from a checkpoint.
 
     All names, shapes and values are checked before the first variable is assigned: after an error
@@ -58,6 +59,8 @@ def restore(
       use_ema: use the moving average of each variable that has one.
       exclude: scopes to leave unchanged, such as 'AuxLogits' or 'InceptionV3/Logits'.
       checkpoint_scope: the scope of the network in the file, if it holds several.
+      activation: that of the logits in the graph. A warning names that of the checkpoint, if it is
+        neither this nor a softmax.
 
     Returns:
       The names of the restored, excluded and ignored variables.
@@ -87,7 +90,7 @@ def restore(
     mapping = recognize(source, checkpoint_scope)
     if use_ema and not mapping.averages:
         raise CheckpointError(f'{source.prefix} has no moving averages; leave out use_ema.')
-    _check_head(source.head, to_restore, source.prefix)
+    _check_head(source.head, to_restore, source.prefix, activation)
     check_compatible(source, mapping, to_restore, use_ema)
     tensors = {name: tensor for name in to_restore if (tensor := mapping.tensor_for(name, use_ema))}
     values = read_finite(source, tensors.values())
@@ -143,7 +146,7 @@ def _warn_of_pooling(pooling: str, graph: tf.Graph, path: str) -> None:
                       stacklevel=3)
 
 
-def _check_head(head: Head, names: Iterable[str], path: str) -> None:
+def _check_head(head: Head, names: Iterable[str], path: str, activation: str) -> None:
     """Refuses a head that TF-Slim's network does not have; warns of another activation."""
     if head == SLIM_HEAD or not any(name.startswith('Logits/') for name in names):
         return
@@ -151,8 +154,9 @@ def _check_head(head: Head, names: Iterable[str], path: str) -> None:
         raise CheckpointError(f"{path} has the head {head}, which TF-Slim's network does not have; "
                               "use inference.load, or restore the base network with "
                               "exclude=['Logits'].")
-    warnings.warn(f"{path} has the head {head}; take the {head.activation} of the logits instead "
-                  "of the end point 'Predictions'.", stacklevel=3)
+    if head.activation != activation:
+        warnings.warn(f"{path} has the head {head}; take the {head.activation} of the logits "
+                      "instead of the end point 'Predictions'.", stacklevel=3)
 
 
 def _excluded(variables: Iterable[str], exclude: Iterable[str], scope: str) -> set[str]:

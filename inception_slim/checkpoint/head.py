@@ -55,6 +55,7 @@ class Head:
 
 
 SLIM_HEAD = Head()
+MULTI_LABEL_HEAD = Head(activation='sigmoid')  # as `training.train` makes
 
 
 def parse_head(text: str, path: str) -> Head:

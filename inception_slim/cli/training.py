@@ -61,8 +61,8 @@ def train(arguments: argparse.Namespace) -> int | None:
     else:
         print_line(f'Wrote {result.checkpoint}: step {result.step:,}, loss {result.loss:.4f}')
     if result.best_checkpoint and result.best and not arguments.json:
-        print_line(f'Best of the validation: {result.best_checkpoint}: accuracy '
-                   f'{result.best.accuracy:.2%}, loss {result.best.loss:.4f}')
+        print_line(f'Best of the validation: {result.best_checkpoint}: {result.best.score_name} '
+                   f'{result.best.score:.2%}, loss {result.best.loss:.4f}')
     return None
 
 

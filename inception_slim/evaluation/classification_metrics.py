@@ -181,10 +181,11 @@ def classes_to_show(confusion: np.ndarray, most: int) -> list[int]:
 class Curves:
     """Curves of classes against all others, at the thresholds of their probabilities.
 
-    NaN stands for a class without images, or of which all images are.
+    NaN stands for a class without images; for the ROC curve, also for one of which all images are.
 
     Attributes:
-      average_precision: `[classes]`, the area under each precision-recall curve as a sum of steps.
+      average_precision: `[classes]`, the area under each precision-recall curve as a sum of steps:
+        of each precision times the increase of the recall, without interpolation.
       auc: `[classes]`, the area under each ROC curve.
       precision: `[classes, CURVE_POINTS]`, at recalls from 0 to 1.
       true_positives: `[classes, CURVE_POINTS]`, the rates at false positive rates from 0 to 1.
@@ -200,10 +201,10 @@ def class_curves(labels: np.ndarray, probabilities: np.ndarray) -> Curves:
     """Computes the curves of each class.
 
     Args:
-      labels: `[N]` integers.
-      probabilities: `[N, classes]`.
+      labels: `[N]` integers; or of multi-label images, `[N, classes]` booleans.
+      probabilities: `[N, classes]`, or any other numbers in the same order.
     """
-    rows = [_curve(labels == label, np.array(scores))
+    rows = [_curve(labels == label if labels.ndim == 1 else labels[:, label], np.array(scores))
             for label, scores in enumerate(probabilities.T)]
     return Curves(*map(np.array, zip(*rows)))
 
@@ -212,21 +213,24 @@ def _curve(positive: np.ndarray, scores: np.ndarray
            ) -> tuple[float, float, np.ndarray, np.ndarray]:
     """Average precision, AUC, precision and true positive rates of one class."""
     positives, negatives = np.sum(positive), np.sum(~positive)
-    if not positives or not negatives:
-        empty = np.full(CURVE_POINTS, np.nan)
+    empty = np.full(CURVE_POINTS, np.nan)
+    if not positives:
         return np.nan, np.nan, empty, empty
     order = np.argsort(-scores, kind='stable')
     # Equal scores are one threshold.
     ends = np.flatnonzero(np.append(np.diff(scores[order]), 1))
     correct = np.cumsum(positive[order])[ends]
     precision, recall = correct / (ends + 1), correct / positives
+    points = np.linspace(0, 1, CURVE_POINTS)
+    average = float(np.sum(np.diff(recall, prepend=0) * precision))
+    at_recalls = precision[np.searchsorted(recall, points).clip(max=len(recall) - 1)]
+    if not negatives:
+        return average, np.nan, at_recalls, empty
     false_rate = np.append(0, (ends + 1 - correct) / negatives)
     true_rate = np.append(0, recall)
-    points = np.linspace(0, 1, CURVE_POINTS)
     last = np.searchsorted(false_rate, points, 'right') - 1
-    return (float(np.sum(np.diff(recall, prepend=0) * precision)),
-            float(np.sum(np.diff(false_rate) * (true_rate[1:] + true_rate[:-1]) / 2)),
-            precision[np.searchsorted(recall, points).clip(max=len(recall) - 1)], true_rate[last])
+    auc = float(np.sum(np.diff(false_rate) * (true_rate[1:] + true_rate[:-1]) / 2))
+    return average, auc, at_recalls, true_rate[last]
 
 
 def difference_interval(correct: int, total: int, other_correct: int,

@@ -136,6 +136,7 @@ def evaluate(
                                  'report too.')
     if not isinstance(dataset, data.Dataset):
         dataset = data.open_dataset(dataset, split)
+    dataset.check_single_label('evaluate')
     other_run = None if compare is None else read_other_run(compare, dataset.class_names)
     info = inspect_checkpoint(checkpoint, options, options.image_size)
     if batch_statistics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import contextlib
 import errno
 import glob
@@ -11,6 +12,8 @@ import shutil
 import tempfile
 
 from inception_slim import checkpoint as checkpoints
+from inception_slim.checkpoint.head import MULTI_LABEL_HEAD, SLIM_HEAD
+from inception_slim.checkpoint.tf_checkpoint import HEAD
 from inception_slim.errors import TrainingError, error_summary
 import tensorflow.compat.v1 as tf
 
@@ -39,6 +42,18 @@ def _write_error(path: str, reason: str) -> TrainingError:
 def checkpoint_prefix(folder: str, step: int) -> str:
     """The prefix of the checkpoint of a step, as `save` writes it."""
     return os.path.join(folder, f'{_NAME}-{step}')
+
+
+def stored_head(multi_label: bool) -> list[tf.Variable]:
+    """The variable by which checkpoints tell that the head is a sigmoid; none for a softmax."""
+    return [tf.Variable(str(MULTI_LABEL_HEAD), name=HEAD, trainable=False, use_resource=True,
+                        collections=[])] if multi_label else []
+
+
+def build_saver(max_to_keep: int, head: Sequence[tf.Variable] = ()) -> tf.train.Saver:
+    """A saver of all variables of the default graph, and of that of `stored_head`."""
+    return tf.train.Saver([*tf.global_variables(), *head], max_to_keep=max_to_keep,
+                          save_relative_paths=True)
 
 
 def save(session: tf.Session, saver: tf.train.Saver, folder: str, step: int) -> str:
@@ -70,16 +85,17 @@ def _remove_partial(prefix: str) -> None:
 class CheckpointDir:
     """The checkpoints of earlier runs in a folder, without those that cannot be read."""
 
-    def __init__(self, folder: str, network: str, num_classes: int):
+    def __init__(self, folder: str, network: str, num_classes: int, multi_label: bool = False):
         """
         Args:
           folder: the `train_dir`.
           network: the network that is to be trained.
           num_classes: number of classes of the dataset.
+          multi_label: whether its images have several labels.
 
         Raises:
-          TrainingError: a checkpoint has another network or number of classes, or no checkpoint
-            can be read although the `checkpoint` file lists one.
+          TrainingError: a checkpoint has another network, number of classes or activation, or no
+            checkpoint can be read although the `checkpoint` file lists one.
         """
         self._folder = folder
         self._checkpoints: list[tuple[int, str]] = []
@@ -98,6 +114,12 @@ class CheckpointDir:
                 raise TrainingError(
                     f'{prefix} is a checkpoint of {info.network} with {info.num_classes} classes, '
                     f'not of {network} with {num_classes}; give another --train-dir.')
+            head = MULTI_LABEL_HEAD if multi_label else SLIM_HEAD
+            if info.head != head:
+                raise TrainingError(
+                    f'{prefix} is a checkpoint with a {info.head.activation}, but images with '
+                    f'{"several labels" if multi_label else "one label"} need a '
+                    f'{head.activation}; give another --train-dir.')
             self._checkpoints.append((step, prefix))
         self._checkpoints.sort()
         # An interrupted save is not listed in the `checkpoint` file; a listed checkpoint that

@@ -26,7 +26,7 @@ class StepValues(NamedTuple):
     Attributes:
       loss: the total loss.
       classifier_loss: the loss of the classifier alone.
-      accuracy: the share of the images whose most likely class is their label.
+      accuracy: see `TrainStep`.
     """
 
     loss: float
@@ -83,23 +83,27 @@ class Journal:
                 self._log(f'step {step} of {self._steps}: loss {loss:.4f}, {rate:.1f} images/s')
         self._bar.set_postfix(step=step, loss=f'{loss:.3f}', refresh=False)
 
-    def add_validation(self, result: ValidationResult, confusion: np.ndarray,
+    def add_validation(self, result: ValidationResult, confusion: np.ndarray | None,
                        class_names: list[str], seconds: float) -> None:
         """Records an evaluation that took some seconds, beside the steps since the one before."""
         accuracy, loss = np.mean(self._since_validation, axis=0)
         self._since_validation.clear()
         self._last_time += seconds  # the images per second are those of the training
-        summary = tf.Summary(value=[
-            tf.Summary.Value(tag=tag, simple_value=value) for tag, value in (
-                ('accuracy/validation', result.accuracy), ('accuracy/training', accuracy),
-                ('losses/validation', result.loss))])
+        name = result.score_name
+        values = {f'{name.replace(" ", "_")}/validation': result.score,
+                  'accuracy/training': accuracy, 'losses/validation': result.loss}
+        if confusion is None:  # the accuracy is one of labels
+            del values['accuracy/training']
+        summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value)
+                                    for tag, value in values.items()])
         self.loss_plot.add(result.step, summary)
-        if importlib.util.find_spec('matplotlib') is not None:
+        if confusion is not None and importlib.util.find_spec('matplotlib') is not None:
             summary.value.append(_confusion_image(confusion, class_names))
         self._writer.add_summary(summary, result.step)
         if self._log:
-            self._log(f'validation at step {result.step}: accuracy {result.accuracy:.2%} (training '
-                      f'{accuracy:.2%}), loss {result.loss:.4f} (training {loss:.4f})')
+            training = '' if confusion is None else f' (training {accuracy:.2%})'
+            self._log(f'validation at step {result.step}: {name} {result.score:.2%}{training}, '
+                      f'loss {result.loss:.4f} (training {loss:.4f})')
 
     def close(self) -> None:
         self._bar.close()

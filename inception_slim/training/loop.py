@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import contextlib
 from dataclasses import asdict, dataclass
 import os
@@ -13,12 +13,19 @@ from typing import Any
 
 from inception_slim import checkpoint as checkpoints, data
 from inception_slim.checkpoint.batch_norm import auto_decay, describe_few_updates
+from inception_slim.checkpoint.head import MULTI_LABEL_HEAD, SLIM_HEAD
 from inception_slim.data.filesystem import is_remote
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import TrainingError, WorkerLostError
 from inception_slim.nets import registry
 from inception_slim.options import as_dict, build_options, option_names
-from inception_slim.training.checkpoint_dir import CheckpointDir, ensure_writable, save
+from inception_slim.training.checkpoint_dir import (
+    CheckpointDir,
+    build_saver,
+    ensure_writable,
+    save,
+    stored_head,
+)
 from inception_slim.training.class_weights import (
     BALANCED,
     balanced_weights,
@@ -26,7 +33,12 @@ from inception_slim.training.class_weights import (
 )
 from inception_slim.training.distributed import WorkerGroup, join_cluster
 from inception_slim.training.journal import Journal, StepValues
-from inception_slim.training.options import AUTO, LearningOptions, TrainingOptions
+from inception_slim.training.options import (
+    AUTO,
+    ClassWeight,
+    LearningOptions,
+    TrainingOptions,
+)
 from inception_slim.training.run_file import StoredRun, read_run, write_run
 from inception_slim.training.step import build_step
 from inception_slim.training.validation import (
@@ -85,7 +97,7 @@ def train(
     end_learning_rate: float = 0.0001,
     decay_factor: float = 0.94,
     aux_weight: float = 0.4,
-    label_smoothing: float = 0.1,
+    label_smoothing: float | None = None,
     focal_gamma: float = 0.0,
     weight_decay: float = 4e-05,
     moving_average_decay: float | None = 0.9999,
@@ -134,7 +146,8 @@ def train(
     workers, and only the chief, worker 0, writes to `train_dir`.
 
     Args:
-      dataset: an open dataset, or a path that `data.open_dataset` opens.
+      dataset: an open dataset, or a path that `data.open_dataset` opens. For a multi-label one, the
+        network learns a sigmoid for each class; this is stored in its checkpoints.
       train_dir: local folder for checkpoints, and summaries for TensorBoard (`pip install
         "inception_slim[tensorboard]"`); created if missing. With matplotlib installed (`pip install
         "inception_slim[plot]"`), also for `loss.png`, a plot of the losses that is updated with
@@ -171,11 +184,14 @@ def train(
         the transparency, as TensorFlow does.
       shuffle_buffer: TFRecord examples in the shuffle buffer.
       class_weights: weights of the classes in the loss: 'balanced', by which each class has the
-        same part of it, or a CSV table with the columns `class` and `weight`.
-      balanced_sampling: draw each image of a random class, so that all are equally frequent.
+        same part of it, or a CSV table with the columns `class` and `weight`; for multi-label
+        images see `TrainingOptions`.
+      balanced_sampling: draw each image of a random class, so that all are equally frequent; not of
+        multi-label images.
       validation: images on which the network is evaluated between steps, with the checkpoint of the
-        highest accuracy in `best`: a split of the dataset, the path of another dataset (with a
-        slash), or the fraction of the image files to hold out.
+        highest accuracy, or mean average precision of multi-label images, in `best`: a split of the
+        dataset, the path of another dataset (with a slash), or the fraction of the image files to
+        hold out.
       eval_every: steps between evaluations; None means an epoch.
       patience: evaluations without a better one after which training ends; None means never.
       worker_timeout: seconds without a response after which a worker counts as lost.
@@ -279,7 +295,7 @@ class _Inputs:
       step: the step of the newest checkpoint, 0 without one.
       has_batch_norm: whether there is batch norm in the checkpoint to start from, if any.
       has_gammas: whether batch norm has gammas in that checkpoint.
-      class_weights: the weight of each class in the loss; None is 1 for all.
+      class_weights: of the loss, see `StepOptions`.
       source_classes: the number of classes of that checkpoint, None without a classifier; that of
         the dataset if there is no checkpoint.
       best: the best result of earlier runs on the validation images.
@@ -293,7 +309,7 @@ class _Inputs:
     has_batch_norm: bool
     has_gammas: bool
     source_classes: int | None
-    class_weights: list[float] | None
+    class_weights: Sequence[ClassWeight] | None
     best: ValidationResult | None
 
 
@@ -303,7 +319,7 @@ def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset,
     dataset: data.Dataset | None = None
     validation: data.Dataset | None = None
     directory: CheckpointDir | None = None
-    weights: list[float] | None = None
+    weights: Sequence[ClassWeight] | None = None
     # Each worker counts the records of a part of the files.
     part = (workers.index, workers.count)
 
@@ -315,12 +331,16 @@ def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset,
             dataset, validation = open_validation(dataset, options.validation, part)
         if options.class_weights not in (None, BALANCED):
             weights = read_class_weights(options.class_weights, dataset.class_names)
-        result = {'num_classes': dataset.num_classes, 'num_files': len(dataset.files),
+            if dataset.multi_label:
+                weights = [(1.0, weight) for weight in weights]
+        result = {'num_classes': dataset.num_classes, 'multi_label': dataset.multi_label,
+                  'num_files': len(dataset.files),
                   'num_validation_files': len(validation.files) if validation else 0}
         if not workers.is_chief:
             return result
         ensure_writable(train_dir)
-        directory = CheckpointDir(train_dir, options.network, dataset.num_classes)
+        directory = CheckpointDir(train_dir, options.network, dataset.num_classes,
+                                  dataset.multi_label)
         checkpoint = directory.newest or options.checkpoint
         info = checkpoint and checkpoints.inspect(
             checkpoint, checkpoint_scope=None if directory.newest else options.checkpoint_scope)
@@ -331,7 +351,8 @@ def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset,
                 'best': asdict(best) if validation and (best := read_best(train_dir)) else None}
 
     results = workers.all_gather(open_local)
-    workers.check_consistent(results, ('num_classes', 'num_files', 'num_validation_files'))
+    workers.check_consistent(results, ('num_classes', 'multi_label', 'num_files',
+                                       'num_validation_files'))
     assert dataset is not None
     if dataset.kind == 'tfrecord' and dataset is not source:
         dataset = dataset.with_counts(workers.all_reduce_sum(dataset.counts))
@@ -339,7 +360,9 @@ def _open_inputs(workers: WorkerGroup, source: str | os.PathLike | data.Dataset,
         validation = validation.with_counts(workers.all_reduce_sum(validation.counts))
     path = None if isinstance(source, data.Dataset) else _absolute(os.fsdecode(source))
     if options.class_weights == BALANCED:
-        weights = balanced_weights(workers.all_reduce_sum(data.count_labels(dataset, part)))
+        counts = workers.all_reduce_sum(data.count_labels(dataset, part))
+        weights = balanced_weights(counts) if not dataset.multi_label else [
+            balanced_weights([dataset.num_examples - count, count]) for count in counts]
     chief = results[0]
     best = ValidationResult(**chief['best']) if chief.get('best') else None
     return _Inputs(dataset, validation, path, directory, chief['step'], chief['has_batch_norm'],
@@ -402,7 +425,8 @@ class Trainer:
                                  class_weights=inputs.class_weights,
                                  use_batch_norm=inputs.has_batch_norm,
                                  batch_norm_scale=inputs.has_gammas, **shared)
-        self._saver = tf.train.Saver(max_to_keep=_MAX_CHECKPOINTS, save_relative_paths=True)
+        self._head = stored_head(inputs.dataset.multi_label)
+        self._saver = build_saver(_MAX_CHECKPOINTS, self._head)
         # The moving averages are initialized from the variables, after these have their values.
         averages = {variable.op.name + checkpoints.MOVING_AVERAGE
                     for variable in tf.model_variables()}
@@ -416,8 +440,8 @@ class Trainer:
         self._validator: Validator | None = None
         if inputs.validation:
             self._validator = Validator(
-                self._read(inputs.validation), inputs.dataset.class_names,
-                self._train.build_evaluation, workers, train_dir, inputs.best)
+                self._read(inputs.validation), inputs.validation, self._train.build_evaluation,
+                workers, train_dir, inputs.best, self._head)
         self._eval_every = options.eval_every or self._count_steps(1)
         # Whether this worker was asked to end, and (if above 0) whether any worker was.
         self._end_requested = tf.placeholder_with_default(0.0, [])
@@ -453,11 +477,13 @@ class Trainer:
         if self._inputs.checkpoints and self._checkpoint:
             self._inputs.checkpoints.restore(session, self._saver)
         elif workers.is_chief:
-            session.run(self._initializer)
+            session.run([self._initializer, tf.variables_initializer(self._head)])
             if options.checkpoint is not None:
-                checkpoints.restore(session, options.checkpoint, scope=self._network.scope,
-                                    exclude=self._excluded_scopes(),
-                                    checkpoint_scope=options.checkpoint_scope)
+                checkpoints.restore(
+                    session, options.checkpoint, scope=self._network.scope,
+                    exclude=self._excluded_scopes(), checkpoint_scope=options.checkpoint_scope,
+                    activation=(MULTI_LABEL_HEAD if self._inputs.dataset.multi_label
+                                else SLIM_HEAD).activation)
             session.run(self._train.init_averages)
         session.graph.finalize()
         with workers.raise_on_worker_loss(session):

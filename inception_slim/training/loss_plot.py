@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = 'loss.png'
 _LOSS = 'losses/'  # prefix of the summary tags of losses
-_ACCURACY = 'accuracy/'
+_SCORES = ('accuracy/', 'mean_average_precision/')
 _RATE = 'learning_rate'
 
 
@@ -67,7 +67,7 @@ class LossPlot:
 
     def _add(self, step: int, summary: tf.Summary) -> None:
         for value in summary.value:
-            if value.tag.startswith((_LOSS, _ACCURACY)) or value.tag == _RATE:
+            if value.tag.startswith((_LOSS, *_SCORES)) or value.tag == _RATE:
                 self.points.setdefault(value.tag, {})[step] = value.simple_value
 
     def add(self, step: int, summary: bytes | tf.Summary) -> None:
@@ -81,14 +81,15 @@ class LossPlot:
         if not self._enabled or not self.points:
             return
         from matplotlib import figure, ticker
-        has_accuracy = any(tag.startswith(_ACCURACY) for tag in self.points)
-        plot = figure.Figure(figsize=(8, 5.5 + 2 * has_accuracy), layout='constrained')
-        axes, *more, rate = plot.subplots(2 + has_accuracy, sharex=True,
-                                          height_ratios=[4, *[2] * has_accuracy, 1])
+        scores = [prefix for prefix in _SCORES
+                  if any(tag.startswith(prefix) for tag in self.points)]
+        plot = figure.Figure(figsize=(8, 5.5 + 2 * len(scores)), layout='constrained')
+        axes, *more, rate = plot.subplots(2 + len(scores), sharex=True,
+                                          height_ratios=[4, *[2] * len(scores), 1])
         self._draw_curves(axes, _LOSS)
         axes.set_ylim(bottom=0)
-        for part in more:
-            self._draw_curves(part, _ACCURACY)
+        for part, prefix in zip(more, scores):
+            self._draw_curves(part, prefix)
             part.set_ylim(0, 1.02)
         values = self.points.get(_RATE, {})
         rate.plot(list(values), list(values.values()), color='0.4',
@@ -110,5 +111,5 @@ class LossPlot:
                 axes.plot(list(values), list(values.values()), label=tag.removeprefix(prefix),
                           linewidth=1.8 if tag == _LOSS + 'total' else 1,
                           marker='.' if len(values) == 1 else None)
-        axes.set_ylabel(prefix.rstrip('/'))
+        axes.set_ylabel(prefix.rstrip('/').replace('_', ' '))
         axes.legend()

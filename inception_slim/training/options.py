@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 import os
+from typing import TypeAlias
 
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import TrainingError
@@ -19,6 +20,7 @@ from inception_slim.options import check, option, parse_color
 
 PRECISIONS = ('float32', 'bfloat16')
 AUTO = 'auto'
+ClassWeight: TypeAlias = float | Sequence[float]
 SCHEDULES = ('exponential', 'polynomial', 'cosine', 'fixed')
 
 
@@ -52,9 +54,12 @@ class LearningOptions:
       end_learning_rate: lower bound of the learning rate.
       decay_factor: factor by which the learning rate is multiplied at each decay, above 0.
       aux_weight: weight of the auxiliary loss; 0 leaves the auxiliary head untrained.
-      label_smoothing: label smoothing, in [0, 1).
+      label_smoothing: label smoothing, in [0, 1). None is slim's 0.1 for the softmax, which takes
+        that much of the image's class, and 0 for the sigmoids of multi-label images, where it would
+        teach a probability of half of it for every class that is absent.
       focal_gamma: exponent of the focal loss: each image's loss is multiplied by 1 minus the
-        probability of its class, to this power; 0 is the cross-entropy.
+        probability of its class, or of each label of a multi-label image, to this power; 0 is the
+        cross-entropy.
       weight_decay: L2 regularization factor.
       moving_average_decay: decay of the moving averages of the weights, in [0, 1), smaller during
         the first thousands of steps; None or 0 keeps no averages.
@@ -83,7 +88,9 @@ class LearningOptions:
     end_learning_rate: float = option(0.0001, 'lower bound of the learning rate', at_least=0)
     decay_factor: float = option(0.94, 'learning rate decay factor', above=0)
     aux_weight: float = option(0.4, 'weight of the auxiliary loss', at_least=0)
-    label_smoothing: float = option(0.1, 'label smoothing', at_least=0, below=1)
+    label_smoothing: float | None = option(
+        None, 'label smoothing (0.1; 0 for images with several labels)', at_least=0, below=1,
+        parse=float)
     focal_gamma: float = option(
         0.0, 'exponent of the focal loss; 0 is the cross-entropy', at_least=0)
     weight_decay: float = option(0.00004, 'L2 regularization factor', at_least=0)
@@ -116,7 +123,8 @@ class StepOptions(LearningOptions):
       warmup_steps: steps in which the learning rate rises linearly to its scheduled value.
       total_steps: the step at which a cosine decay ends.
       separate_heads: whether to build `TrainStep.train_heads` too.
-      class_weights: the weight of each class in the loss; None is 1 for all.
+      class_weights: the weight of each class in the loss, or for multi-label images two of each: of
+        the images without and of those with the class; None is 1 for all.
       use_batch_norm: whether convolutions have batch norm instead of biases.
       batch_norm_scale: whether batch norm has gammas.
     """
@@ -125,7 +133,7 @@ class StepOptions(LearningOptions):
     warmup_steps: int = option(0, at_least=0)
     total_steps: int = option(10_000, at_least=1)
     separate_heads: bool = option(False)
-    class_weights: Sequence[float] | None = option(None)
+    class_weights: Sequence[ClassWeight] | None = option(None)
     use_batch_norm: bool = option(True)
     batch_norm_scale: bool = option(False)
 
@@ -165,9 +173,11 @@ class TrainingOptions(LearningOptions):
       shuffle_buffer: number of TFRecord examples in the shuffle buffer; image folders are shuffled
         completely.
       class_weights: weights of the classes in the loss: 'balanced', by which each class has the
-        same part of it, or a CSV table with the columns `class` and `weight`.
+        same part of it, or a CSV table with the columns `class` and `weight`. Of multi-label
+        images, 'balanced' makes the images with and without each class equal parts of its loss, and
+        a weight of the table is that of the images with the class.
       balanced_sampling: draw each image of a random class, so that all are equally frequent; an
-        epoch is as many images as before. Only of image files.
+        epoch is as many images as before. Only of image files with one label each.
       validation: images on which the network is evaluated between steps: a split of the dataset,
         the path of another dataset of the same classes (with a slash), or the fraction of the image
         files to hold out, by a hash of their paths. None evaluates nothing.

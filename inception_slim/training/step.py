@@ -1,8 +1,9 @@
 """One training step with TF-Slim's usual recipe.
 
 Softmax cross-entropy with label smoothing on the logits and, with a smaller weight, on the
-auxiliary logits; the L2 loss of the arg scope; RMSProp with a decaying learning rate; updates of
-batch norm's moving averages with the step, and of the weights' moving averages after it.
+auxiliary logits, or sigmoid cross-entropy if images have several labels; the L2 loss of the arg
+scope; RMSProp with a decaying learning rate; updates of batch norm's moving averages with the step,
+and of the weights' moving averages after it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 from inception_slim.errors import TrainingError
 from inception_slim.nets import registry
@@ -22,10 +24,11 @@ from inception_slim.training.mixed_precision import (
     supported_precision,
     to_float32,
 )
-from inception_slim.training.options import StepOptions
+from inception_slim.training.options import ClassWeight, StepOptions
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
+_LABEL_SMOOTHING = 0.1
 _TINY = 1e-12  # keeps the gradient of a power finite at 0
 
 
@@ -38,7 +41,8 @@ class TrainStep:
       train_heads: the same, but trains the heads only; None unless `separate_heads`.
       losses: the scalar losses by name: 'total', 'logits', 'regularization', and 'aux_logits' if
         there is an auxiliary head.
-      accuracy: the share of the images of this step whose most likely class is their label.
+      accuracy: the share of the images of this step whose most likely class is their label; of
+        multi-label images, the share of the labels that have a probability of their side of 0.5.
       learning_rate: scalar, of this step.
       global_step: number of steps done, int64.
       averages: the moving averages of the weights; None without them.
@@ -71,7 +75,7 @@ def build_step(
     end_learning_rate: float = 0.0001,
     decay_factor: float = 0.94,
     aux_weight: float = 0.4,
-    label_smoothing: float = 0.1,
+    label_smoothing: float | None = None,
     focal_gamma: float = 0.0,
     weight_decay: float = 4e-05,
     moving_average_decay: float | None = 0.9999,
@@ -87,7 +91,7 @@ def build_step(
     warmup_steps: int = 0,
     total_steps: int = 10_000,
     separate_heads: bool = False,
-    class_weights: Sequence[float] | None = None,
+    class_weights: Sequence[ClassWeight] | None = None,
     use_batch_norm: bool = True,
     batch_norm_scale: bool = False,
 ) -> TrainStep:
@@ -96,7 +100,9 @@ def build_step(
     Args:
       images: `[batch, height, width, 3]` float32 in [-1, 1]; with clones, the batch size must be a
         multiple of `num_clones`.
-      labels: `[batch]` integers in [0, num_classes).
+      labels: `[batch]` integers in [0, num_classes); or for multi-label images `[batch,
+        num_classes]`, a 0 or 1 for each class, with the sigmoid cross-entropy, which is the mean
+        over the classes and the images.
       num_classes: width of the classifiers.
       workers: the workers that train together; gradients and losses are averaged over them. One
         worker by default.
@@ -107,7 +113,7 @@ def build_step(
       end_learning_rate: lower bound of the learning rate.
       decay_factor: factor of the learning rate at each decay, above 0.
       aux_weight: weight of the auxiliary loss.
-      label_smoothing: label smoothing, in [0, 1).
+      label_smoothing: label smoothing, in [0, 1); None is 0.1, and 0 for multi-label images.
       focal_gamma: exponent of the focal loss, at least 0; 0 is the cross-entropy.
       weight_decay: L2 regularization factor.
       moving_average_decay: decay of the weights' moving averages, in [0, 1); None or 0 keeps none.
@@ -123,7 +129,7 @@ def build_step(
       warmup_steps: steps in which the learning rate rises linearly to its scheduled value.
       total_steps: the step at which a cosine decay ends.
       separate_heads: build `TrainStep.train_heads` too.
-      class_weights: the weight of each class in the loss; None is 1 for all.
+      class_weights: the weight of each class in the loss, see `StepOptions`; None is 1 for all.
       use_batch_norm: whether convolutions have batch norm instead of biases.
       batch_norm_scale: whether batch norm has gammas.
 
@@ -156,9 +162,7 @@ def build_step(
             logits, _ = definition.function(tf.cast(images, dtype), num_classes=num_classes,
                                             is_training=False, reuse=True, **arguments)
             logits = to_float32(logits)
-            return logits, tf.losses.softmax_cross_entropy(
-                tf.one_hot(labels, num_classes), logits, label_smoothing=options.label_smoothing,
-                loss_collection=None)
+            return logits, _cross_entropy(labels, logits, options, loss_collection=None)
 
     # Resource variables, because their reads and writes are ordered; the names are the same.
     with tf.variable_scope('', use_resource=True, custom_getter=getter):
@@ -172,9 +176,10 @@ def build_step(
                     part, num_classes=num_classes, is_training=True, **arguments,
                     **definition.size_arguments(part.shape[1]))
                 clone_losses = _classification_losses(
-                    logits, end_points.get('AuxLogits'), tf.one_hot(part_labels, num_classes),
-                    options, 1 / options.num_clones)
-                correct.append(tf.equal(tf.argmax(logits, 1), tf.cast(part_labels, tf.int64)))
+                    logits, end_points.get('AuxLogits'), part_labels, options,
+                    1 / options.num_clones)
+                correct.append(tf.equal(logits > 0, part_labels > 0) if _is_multi_label(labels)
+                               else tf.equal(tf.argmax(logits, 1), tf.cast(part_labels, tf.int64)))
             for name, loss in clone_losses.items():
                 losses[name] = losses[name] + loss if name in losses else loss
         losses['regularization'] = tf.losses.get_regularization_loss()
@@ -239,35 +244,63 @@ def decayed_learning_rate(options: StepOptions,
     return rate
 
 
-def _classification_losses(logits: tf.Tensor, aux_logits: tf.Tensor | None, one_hot: tf.Tensor,
+def _classification_losses(logits: tf.Tensor, aux_logits: tf.Tensor | None, labels: tf.Tensor,
                            options: StepOptions, weight: float) -> dict[str, tf.Tensor]:
-    losses = {'logits': classification_loss(one_hot, to_float32(logits), options, weight)}
+    losses = {'logits': classification_loss(labels, to_float32(logits), options, weight)}
     if aux_logits is not None:
         losses['aux_logits'] = classification_loss(
-            one_hot, to_float32(aux_logits), options, options.aux_weight * weight, 'aux_loss')
+            labels, to_float32(aux_logits), options, options.aux_weight * weight, 'aux_loss')
     return losses
 
 
-def classification_loss(one_hot: tf.Tensor, logits: tf.Tensor, options: StepOptions,
+def classification_loss(labels: tf.Tensor, logits: tf.Tensor, options: StepOptions,
                         weight: float, scope: str | None = None) -> tf.Tensor:
     """Adds a loss to the graph's: the mean of the images' losses, times `weight`.
 
+    The loss of a multi-label image is the mean of its classes' losses.
+
     Source: https://arxiv.org/abs/1708.02002, equation 4, for the focal loss, with the weights of
-    the classes as its alpha.
+    the classes as its alpha; its class is one or the other side of a sigmoid.
     """
     if options.class_weights is None and not options.focal_gamma:
-        return tf.losses.softmax_cross_entropy(
-            one_hot, logits, weights=weight, label_smoothing=options.label_smoothing, scope=scope)
-    weights = tf.fill(tf.shape(logits)[:1], float(weight))
+        return _cross_entropy(labels, logits, options, weights=weight, scope=scope)
+    multi_label = _is_multi_label(labels)
+    targets = _targets(labels, logits)
+    weights = tf.fill(tf.shape(logits) if multi_label else tf.shape(logits)[:1], float(weight))
     if options.class_weights is not None:
-        weights *= tf.linalg.matvec(one_hot, tf.constant(options.class_weights, one_hot.dtype))
+        class_weights = tf.constant(options.class_weights, targets.dtype)
+        weights *= (class_weights[:, 0] + targets * (class_weights[:, 1] - class_weights[:, 0])
+                    if multi_label else tf.linalg.matvec(targets, class_weights))
     if options.focal_gamma:
-        # From the sum of the others, since 1 - p has no gradient that is finite where p is 1.
-        others = tf.reduce_sum(tf.nn.softmax(logits) * (1 - one_hot), 1)
+        # From the other side or the sum of the other classes, since 1 - p has no gradient that is
+        # finite where p is 1.
+        others = (tf.sigmoid((1 - 2 * targets) * logits) if multi_label
+                  else tf.reduce_sum(tf.nn.softmax(logits) * (1 - targets), 1))
         weights *= tf.pow(others + _TINY, options.focal_gamma)
-    return tf.losses.softmax_cross_entropy(
-        one_hot, logits, weights=weights, label_smoothing=options.label_smoothing, scope=scope,
-        reduction=tf.losses.Reduction.SUM_OVER_BATCH_SIZE)
+    return _cross_entropy(labels, logits, options, weights=weights, scope=scope,
+                          reduction=tf.losses.Reduction.SUM_OVER_BATCH_SIZE)
+
+
+def _cross_entropy(labels: tf.Tensor, logits: tf.Tensor, options: StepOptions,
+                   **arguments: Any) -> tf.Tensor:
+    """The cross-entropy of a softmax, or of sigmoids if the labels are those of all classes."""
+    multi_label = _is_multi_label(labels)
+    smoothing = options.label_smoothing
+    if smoothing is None:
+        smoothing = 0.0 if multi_label else _LABEL_SMOOTHING
+    function = (tf.losses.sigmoid_cross_entropy if multi_label
+                else tf.losses.softmax_cross_entropy)
+    return function(_targets(labels, logits), logits, label_smoothing=smoothing, **arguments)
+
+
+def _is_multi_label(labels: tf.Tensor) -> bool:
+    return labels.shape.rank == 2
+
+
+def _targets(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The probability of each class that the network learns, `[batch, num_classes]`."""
+    return (tf.cast(labels, logits.dtype) if _is_multi_label(labels)
+            else tf.one_hot(labels, logits.shape.as_list()[1], dtype=logits.dtype))
 
 
 def _split(images: tf.Tensor, labels: tf.Tensor,
