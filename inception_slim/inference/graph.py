@@ -25,7 +25,8 @@ import tf_slim as slim
 ImageNames: TypeAlias = Sequence[Any] | np.ndarray | None
 # The spatial features of sFID (https://arxiv.org/abs/2103.03841, section 3.2): the first channels
 # of a layer of Inception V3, `mixed_6` of the graph of 2015, on its grid of 17x17.
-SPATIAL_END_POINT, SPATIAL_CHANNELS, SPATIAL_SIZE = 'Mixed_6d', 7, 17 * 17 * 7
+SPATIAL_VALUE = 'InceptionV3/InceptionV3/Mixed_6d/concat'
+SPATIAL_CHANNELS, SPATIAL_SIZE = 7, 17 * 17 * 7
 EMBEDDING_EPSILON = 1e-10  # FaceNet's: the squared length of an embedding is taken as at least this
 _ACTIVATIONS = {'softmax': tf.nn.softmax, 'sigmoid': tf.nn.sigmoid, 'linear': tf.identity}
 _POOLINGS = frozenset(('AvgPool', 'Mean', 'MaxPool'))
@@ -79,8 +80,7 @@ def _fold(weights: dict[str, np.ndarray], epsilon: float) -> dict[str, np.ndarra
 
 
 def constant_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
-                   dtype: tf.DType = tf.float32, *, classify: bool = True,
-                   spatial: bool = False) -> tf.Graph:
+                   dtype: tf.DType = tf.float32, *, classify: bool = True) -> tf.Graph:
     """Builds the inference graph with the folded weights as constants.
 
     Args:
@@ -88,7 +88,6 @@ def constant_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
       values: from `fold_batch_norm`; consumed, so that no weight is in memory twice.
       dtype: dtype of the multiplications, tf.float32 or tf.bfloat16.
       classify: False leaves the last layer out.
-      spatial: append the spatial features to `features`, see `SPATIAL_CHANNELS`.
 
     Returns:
       A graph from `inputs` to `features` and, with the last layer, the names of `output_names`;
@@ -101,7 +100,7 @@ def constant_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
         # With a slash at its end the name is absolute, whatever scope is open.
         return tf.constant(value.astype(dtype.as_numpy_dtype, copy=False), name=name + '/')
 
-    return _build_graph(info, values, constant, dtype, classify, pool_first=False, spatial=spatial)
+    return _build_graph(info, values, constant, dtype, classify, pool_first=False)
 
 
 def graph_with_placeholders(
@@ -135,7 +134,7 @@ def graph_with_placeholders(
 
 def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
                  make_tensor: Callable[[str, np.ndarray], tf.Tensor], dtype: tf.DType,
-                 classify: bool, pool_first: bool, spatial: bool = False) -> tf.Graph:
+                 classify: bool, pool_first: bool) -> tf.Graph:
     """Builds the graph with the tensors of `make_tensor` in place of the variables."""
     network = registry.NETWORKS[info.network]
     size = (info.embedding_size or info.num_classes) if classify else None
@@ -173,11 +172,6 @@ def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
         features = _pool(network.features(end_points) if size and is_classic else net,
                          info.head.pool)
         outputs = {'features': features}
-        if spatial:
-            grid = end_points[SPATIAL_END_POINT][..., :SPATIAL_CHANNELS]
-            outputs['features'] = tf.concat([
-                tf.cast(value, tf.float32) for value in (
-                    features, tf.reshape(grid, (-1, grid.shape[1:].num_elements())))], 1)
         if size and not is_classic:
             layers, channels = [], features.shape[-1]
             for layer in (*info.head.hidden_layers, network.classifier):

@@ -1,16 +1,17 @@
 """Builds TensorFlow graphs from ops, in floating point or in int8.
 
-The int8 graph is made of oneDNN's own operations, which TensorFlow registers but has no Python
-functions for.
+The graphs are made of oneDNN's own operations, which TensorFlow registers but has no Python
+functions for, where it uses oneDNN.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from inception_slim.data import preprocessing
+from inception_slim.inference.graph import SPATIAL_CHANNELS, SPATIAL_SIZE, SPATIAL_VALUE
 from inception_slim.inference.ir import INPUTS, Op, pooled_grid
 from inception_slim.inference.quantization import (
     CalibrationStats,
@@ -22,36 +23,57 @@ from inception_slim.inference.quantization import (
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+_FLOAT_CONV = '_MklNativeFusedConv2D'
 _CONV, _MAX_POOL = '_FusedQuantizedConv2D', '_MklQuantizedMaxPool'
 _AVG_POOL, _QUANTIZE = '_MklQuantizedAvgPool', '_MklQuantizeV2'
 _SAMPLE_SIZE = 16384  # elements of a value that are sampled in each image
 
 
+class SessionGraph(NamedTuple):
+    """A graph from `inputs` to `features`, both float32, and the values of its variables.
+
+    The weights are variables, because a Session keeps several copies of constants.
+
+    Attributes:
+      graph: with an operation `initialize`, which assigns the variables.
+      weights: the values by the names of the placeholders that `initialize` reads.
+    """
+
+    graph: tf.Graph
+    weights: dict[str, np.ndarray]
+
+    def initialize(self, session: tf.Session) -> None:
+        """Assigns the variables in a session of the graph."""
+        session.run('initialize', self.weights)
+
+
 def has_onednn_int8() -> bool:
     """Whether this TensorFlow has oneDNN's int8 operations and uses oneDNN."""
+    return _has_onednn_kernels(_CONV, _MAX_POOL, _AVG_POOL, _QUANTIZE)
+
+
+def _has_onednn_kernels(*names: str) -> bool:
     from tensorflow.python.framework import kernels
     from tensorflow.python.util import _pywrap_util_port
 
     return bool(_pywrap_util_port.IsMklEnabled()) and all(
-        kernels.get_registered_kernels_for_op(name).kernel
-        for name in (_CONV, _MAX_POOL, _AVG_POOL, _QUANTIZE))
+        kernels.get_registered_kernels_for_op(name).kernel for name in names)
 
 
 def calibration_graph(ops: Sequence[Op], image_size: int, dtype: tf.DType, *,
-                      weights_dtype: tf.DType | None = None) -> tf.Graph:
+                      weights_dtype: tf.DType | None = None) -> SessionGraph:
     """Builds a graph whose 'features' are the statistics of each image.
 
     Args:
       ops: of the network.
       image_size: side of the images in pixels.
       dtype: dtype of the multiplications.
-      weights_dtype: dtype of the constants, of which a session holds several copies; by default
-        `dtype`.
+      weights_dtype: dtype in which the weights are stored; by default `dtype`.
 
     Returns:
       A graph from `inputs` to `features`, rows for `parse_calibration_output`.
     """
-    with tf.Graph().as_default() as graph:
+    with tf.Graph().as_default():
         builder = _CastWeightsBuilder(image_size, dtype, weights_dtype or dtype)
         builder.add_all(ops)
         values = builder.values
@@ -60,8 +82,7 @@ def calibration_graph(ops: Sequence[Op], image_size: int, dtype: tf.DType, *,
         rows += [tf.reduce_mean(tf.cast(values[name], tf.float32), (1, 2))
                  for name in conv_inputs(ops)]
         rows += [_sample(values[name]) for name in unbranched_relus(ops)]
-        tf.concat(rows, 1, name='features')
-    return graph
+        return builder.finish(tf.concat(rows, 1))
 
 
 def _sample(value: tf.Tensor) -> tf.Tensor:
@@ -91,22 +112,32 @@ def parse_calibration_output(ops: Sequence[Op], rows: np.ndarray) -> Calibration
     return CalibrationStats(largest, means, samples)
 
 
-def float_graph(ops: Sequence[Op], image_size: int, dtype: tf.DType) -> tf.Graph:
-    """Builds a graph from `inputs` to `features`, both float32, that multiplies in `dtype`."""
-    with tf.Graph().as_default() as graph:
-        builder = _GraphBuilder(image_size, dtype)
+def float_graph(ops: Sequence[Op], image_size: int, dtype: tf.DType,
+                spatial: bool = False) -> SessionGraph:
+    """Builds a graph that multiplies in `dtype`.
+
+    Args:
+      ops: of the network.
+      image_size: side of the images in pixels.
+      dtype: dtype of the multiplications.
+      spatial: append the spatial features of Inception V3 to the features.
+    """
+    with tf.Graph().as_default():
+        builder = _SessionBuilder(image_size, dtype)
         builder.add_all(ops)
-        tf.identity(tf.cast(builder.values['features'], tf.float32), 'features')
-    return graph
+        features = tf.cast(builder.values['features'], tf.float32)
+        if spatial:
+            grid = tf.cast(builder.values[SPATIAL_VALUE][..., :SPATIAL_CHANNELS], tf.float32)
+            features = tf.concat([features, tf.reshape(grid, (-1, SPATIAL_SIZE))], 1)
+        return builder.finish(features)
 
 
-def quantized_graph(network: QuantizedNetwork) -> tf.Graph:
-    """Builds a graph from `inputs` to `features`, both float32, with int8 convolutions."""
-    with tf.Graph().as_default() as graph:
-        builder = _GraphBuilder(network.image_size, tf.float32, network.ranges)
+def quantized_graph(network: QuantizedNetwork) -> SessionGraph:
+    """Builds a graph with int8 convolutions."""
+    with tf.Graph().as_default():
+        builder = _SessionBuilder(network.image_size, tf.float32, network.ranges)
         builder.add_all(network.ops)
-        tf.identity(builder.dequantized('features'), 'features')
-    return graph
+        return builder.finish(builder.dequantized('features'))
 
 
 def fake_quant_graph(network: QuantizedNetwork) -> tf.Graph:
@@ -131,6 +162,8 @@ class _GraphBuilder:
       values: floating-point tensors by the name of their value.
     """
 
+    _has_fused_conv = False
+
     def __init__(self, image_size: int, dtype: tf.DType, ranges: dict[str, float] | None = None):
         inputs = tf.placeholder(tf.float32, (None, image_size, image_size, 3), name=INPUTS)
         self.values = {INPUTS: tf.cast(inputs, dtype)}
@@ -138,6 +171,14 @@ class _GraphBuilder:
         self._ranges = ranges or {}
         self._quantized: dict[str, tf.Tensor] = {}  # quint8 tensors
         self._scalars: dict[float, tf.Tensor] = {}
+        self._weights: dict[str, np.ndarray] = {}  # by placeholder
+        self._assignments: list[tf.Operation] = []
+
+    def finish(self, features: tf.Tensor) -> SessionGraph:
+        """The default graph, with its output."""
+        tf.identity(features, 'features')
+        tf.group(self._assignments, name='initialize')
+        return SessionGraph(tf.get_default_graph(), self._weights)
 
     def add_all(self, ops: Sequence[Op]) -> None:
         users: dict[str, list[Op]] = {}
@@ -149,9 +190,13 @@ class _GraphBuilder:
             if op.output in fused:
                 continue
             next_ops = users.get(op.output, [])
-            if op.scales is not None and [user.kind for user in next_ops] == ['relu']:
-                output = next_ops[0].output
+            has_relu = [user.kind for user in next_ops] == ['relu']
+            output = next_ops[0].output if has_relu else op.output
+            if op.scales is not None and has_relu:
                 self._quantized[output] = self._quantized_conv(op, output)
+                fused.add(output)
+            elif self._has_fused_conv and op.kind == 'conv' and op.groups == 1:
+                self.values[output] = self._fused_conv(op, has_relu)
                 fused.add(output)
             elif op.kind == 'concat' and self._are_quantized(op):
                 self._quantized[op.output] = tf.concat(
@@ -194,14 +239,13 @@ class _GraphBuilder:
         """Convolution, bias, ReLU and requantization in one node."""
         source = self._quantize(op.inputs[0])
         limits = op.scales * 127  # the node takes the values of -127 and 127 as the range
-        weights = tf.bitcast(tf.constant(
-            np.ascontiguousarray(op.weights.transpose(2, 3, 1, 0))), tf.qint8)
+        weights = tf.bitcast(self._variable(op.weights.transpose(2, 3, 1, 0)), tf.qint8)
         ranges = [self._scalar(0), self._scalar(self._ranges[op.inputs[0]]),
                   tf.constant(-limits), tf.constant(limits),
                   self._scalar(0), self._scalar(self._ranges[output])]
         return self._add_node(
             _CONV, [source, weights, tf.constant(op.biases), *ranges],
-            self._output_shape(op, source, len(op.weights), _padding(op)), mkl_kernel=False,
+            self._output_shape(op, source, len(op.weights), _padding(op)), kernel='',
             Tinput=tf.quint8, Tfilter=tf.qint8, Tbias=tf.float32, Tsummand=tf.quint8,
             out_type=tf.quint8, Tdevice_inputs=[tf.quint8, tf.qint8, tf.float32],
             Thost_inputs=[tf.float32] * 6, Tdevice_outputs=[tf.quint8],
@@ -209,6 +253,24 @@ class _GraphBuilder:
             padding=_padding(op).encode(), data_format=b'NHWC', is_filter_const=True,
             is_bias_const=True, dilations=[1] * 4,
             fused_ops=[b'BiasAdd', b'Relu', b'Requantize'])
+
+    def _fused_conv(self, op: Op, has_relu: bool) -> tf.Tensor:
+        """Floating-point convolution, bias and perhaps ReLU in one node.
+
+        TensorFlow makes such nodes itself, but of a filter that is a variable it does not know
+        that it never changes, and would bring it into oneDNN's layout in every run.
+        """
+        source, dtype = self.dequantized(op.inputs[0]), self._dtype
+        weights = _dequantized_weights(op).transpose(2, 3, 1, 0)
+        return self._add_node(
+            _FLOAT_CONV,
+            [source, self._variable(weights.astype(dtype.as_numpy_dtype, copy=False)),
+             tf.constant(op.biases.astype(dtype.as_numpy_dtype))],
+            self._output_shape(op, source, len(op.weights), _padding(op)),
+            kernel='MklNameChangeOp', T=dtype, TArgs=[dtype], num_args=1, num_host_args=0,
+            strides=[1, op.stride, op.stride, 1], padding=_padding(op).encode(),
+            data_format=b'NHWC', filter_format=b'HWIO', is_filter_const=True, dilations=[1] * 4,
+            fused_ops=[b'BiasAdd', b'Relu'] if has_relu else [b'BiasAdd'])
 
     def _quantized_average(self, op: Op) -> tf.Tensor:
         source = self._quantized[op.inputs[0]]
@@ -278,21 +340,45 @@ class _GraphBuilder:
 
     def _conv_weights(self, op: Op, weights: np.ndarray) -> np.ndarray | tf.Tensor:
         """The filter of a convolution that is not depthwise."""
-        return weights
+        return self._variable(weights)
+
+    def _variable(self, value: np.ndarray) -> tf.Tensor:
+        """A variable that `initialize` assigns a value to."""
+        # Operations instead of tf.Variable, which takes several times as long to build.
+        variable = tf.raw_ops.VariableV2(shape=value.shape, dtype=value.dtype)
+        placeholder = tf.placeholder(value.dtype, value.shape)
+        self._assignments.append(tf.raw_ops.Assign(ref=variable, value=placeholder).op)
+        self._weights[placeholder.name] = np.ascontiguousarray(value)
+        return variable
 
     def _add_node(self, node_type: str, inputs: list[tf.Tensor], shape: Any, *,
-                  mkl_kernel: bool = True, **attributes: Any) -> tf.Tensor:
-        """Adds a node of a type that has no Python function; returns its first output."""
+                  kernel: str = 'QuantizedMklOp', **attributes: Any) -> tf.Tensor:
+        """Adds a node of a type that has no Python function; returns its first output.
+
+        Args:
+          node_type, inputs: of the node.
+          shape: of the output.
+          kernel: the label of oneDNN's kernel; none if empty.
+          **attributes: of the node.
+        """
         graph = tf.get_default_graph()
         node = tf.NodeDef(name=graph.unique_name(node_type.strip('_')), op=node_type)
         node.input.extend(tensor.name for tensor in inputs)
         for name, value in attributes.items():
             _set_attribute(node.attr[name], value)
-        if mkl_kernel:
-            node.attr['_kernel'].s = b'QuantizedMklOp'
+        if kernel:
+            node.attr['_kernel'].s = kernel.encode()
         output = tf.Operation.from_node_def(node, graph, inputs).outputs[0]
         output.set_shape(shape)
         return output
+
+
+class _SessionBuilder(_GraphBuilder):
+    """Builds graphs for inference, of oneDNN's operations if TensorFlow uses it."""
+
+    def __init__(self, image_size: int, dtype: tf.DType, ranges: dict[str, float] | None = None):
+        super().__init__(image_size, dtype, ranges)
+        self._has_fused_conv = _has_onednn_kernels(_FLOAT_CONV)
 
 
 class _CastWeightsBuilder(_GraphBuilder):
@@ -303,7 +389,7 @@ class _CastWeightsBuilder(_GraphBuilder):
         self._weights_dtype = weights_dtype.as_numpy_dtype
 
     def _conv_weights(self, op: Op, weights: np.ndarray) -> np.ndarray | tf.Tensor:
-        return tf.cast(weights.astype(self._weights_dtype), self._dtype)
+        return tf.cast(self._variable(weights.astype(self._weights_dtype)), self._dtype)
 
 
 class _FakeQuantBuilder(_GraphBuilder):

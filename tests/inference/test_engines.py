@@ -111,6 +111,22 @@ with inference.load({PATH!r}, precision='int8', calibration_images=images) as pr
         expected = golden_arrays('checkpoints')['slim_v2']
         np.testing.assert_allclose(np.load(file), expected, **close_to(expected, 0.25))
 
+    @pytest.mark.slow
+    def test_without_onednn(self, tmp_path):
+        """As on processors for which TensorFlow is built without oneDNN."""
+        file = tmp_path / 'logits.npy'
+        np.save(tmp_path / 'images.npy', images(2))
+        code = f"""
+import numpy as np
+from inception_slim import inference
+with inference.load({PATH!r}, engine='session') as predictor:
+    np.save({str(file)!r}, predictor.logits(np.load({str(tmp_path / 'images.npy')!r})))
+"""
+        subprocess.run([sys.executable, '-c', code], check=True, env={
+            **os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', 'TF_ENABLE_ONEDNN_OPTS': '0'})
+        expected = golden_arrays('checkpoints')['slim_v2']
+        np.testing.assert_allclose(np.load(file), expected, **close_to(expected, 1e-4))
+
 
 class TestSelection:
 

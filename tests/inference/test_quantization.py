@@ -29,8 +29,11 @@ def network():
 IMAGES = np.random.RandomState(3).uniform(-1, 1, (5, 9, 9, 3)).astype(np.float32)
 
 
-def run(graph, images=IMAGES):
-    with tf.Session(graph=graph) as session:
+def run(network, images=IMAGES):
+    is_frozen = isinstance(network, tf.Graph)
+    with tf.Session(graph=network if is_frozen else network.graph) as session:
+        if not is_frozen:
+            network.initialize(session)
         return session.run('features:0', {'inputs:0': images})
 
 
@@ -82,6 +85,14 @@ class TestShiftInputs:
     def test_not_with_padding(self, network):
         network[0] = network[0]._replace(padding=(1, 1, 1, 1))
         assert quantization.shift_inputs(network) == network
+
+
+def test_weights_are_not_in_the_graph():
+    """A Session has several copies of what is in its graph."""
+    op = conv('inputs', 'features', 1000, 3)
+    built = tf_graph_builder.float_graph([op], 9, tf.float32)
+    assert [value.nbytes for value in built.weights.values()] == [op.weights.nbytes]
+    assert built.graph.as_graph_def().ByteSize() < op.weights.nbytes / 4
 
 
 class TestQuantize:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.inference.engines import ClassifierHead, Engine
 from inception_slim.inference.engines.session import SessionClassifierHead, SessionEngine
-from inception_slim.inference.graph import constant_graph, graph_with_placeholders
-from inception_slim.inference.ir import to_ops
+from inception_slim.inference.graph import graph_with_placeholders
+from inception_slim.inference.ir import Op, to_ops
 from inception_slim.inference.quantization import QuantizedNetwork
-from inception_slim.inference.tf_graph_builder import quantized_graph
+from inception_slim.inference.tf_graph_builder import float_graph, quantized_graph
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -32,22 +32,23 @@ def build_float_engine(name: str, info: CheckpointInfo, values: dict[str, np.nda
       batch_size: maximum number of images in one run; None for the engine's default.
       spatial: append the spatial features to the features; in a Session only.
     """
-    if name == 'session':
-        graph = constant_graph(info, values, tf.as_dtype(precision), classify=False,
-                               spatial=spatial)
-        return SessionEngine(graph, threads, batch_size, _MAX_MICRO_BATCH[precision])
-    graph, weights = graph_with_placeholders(info, values)
-    ops = to_ops(graph, weights, 'features')
+    def ops() -> list[Op]:  # held by nobody else, so that their weights are freed early
+        return to_ops(*graph_with_placeholders(info, values), 'features')
+
     image_size = info.image_size
+    if name == 'session':
+        return SessionEngine(
+            float_graph(ops(), image_size, tf.as_dtype(precision), spatial), threads, batch_size,
+            _MAX_MICRO_BATCH[precision])
     if name == 'onnxruntime':
         from inception_slim.inference.engines import onnxruntime_engine
 
         return onnxruntime_engine.ONNXRuntimeEngine(
-            onnxruntime_engine.build_model(ops, image_size), threads, batch_size)
+            onnxruntime_engine.build_model(ops(), image_size), threads, batch_size)
     from inception_slim.inference.engines import openvino_engine
 
     return openvino_engine.OpenVINOEngine(
-        openvino_engine.build_model(ops, image_size), precision, threads, batch_size)
+        openvino_engine.build_model(ops(), image_size), precision, threads, batch_size)
 
 
 def build_int8_engine(name: str, network: QuantizedNetwork, threads: int,

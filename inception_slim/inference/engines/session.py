@@ -14,6 +14,7 @@ import ctypes
 
 from inception_slim.inference.engines import first_call_lock
 from inception_slim.inference.graph import add_head
+from inception_slim.inference.tf_graph_builder import SessionGraph
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -27,25 +28,24 @@ class SessionEngine:
     """Computes features of images in a Session, several micro-batches at a time.
 
     Args:
-      graph: from `inputs` to `features`.
+      network: the network; its weights are consumed.
       threads: micro-batches that run at a time, and intra-op threads.
       batch_size: images in a run, to which smaller ones are padded; None takes up to
         `max_micro_batch`.
       max_micro_batch: images in a run at most if `batch_size` is None.
     """
 
-    def __init__(self, graph: tf.Graph, threads: int, batch_size: int | None,
+    def __init__(self, network: SessionGraph, threads: int, batch_size: int | None,
                  max_micro_batch: int):
         self._threads, self._batch_size = threads, batch_size
         self._max_micro_batch = max_micro_batch
         config = single_thread_config(threads)
-        # The session is only ever called by one callable; without these options it would keep
-        # two more copies of the weights.
+        # The session is only ever called by one callable: it need not keep the graph.
         config.experimental.optimize_for_static_graph = True
         config.experimental.disable_output_partition_graphs = True
         rewrites = config.graph_options.rewrite_options
-        # Only `remapping` is useful here: it fuses convolution, bias and ReLU. The other passes
-        # find nothing to do, and copy the graph with its weights.
+        # Only `remapping` is useful here: it fuses depthwise convolution, bias and ReLU. The other
+        # passes find nothing to do.
         for option in ('constant_folding', 'function_optimization', 'loop_optimization',
                        'dependency_optimization', 'arithmetic_optimization', 'layout_optimizer',
                        'shape_optimization', 'common_subgraph_elimination'):
@@ -53,7 +53,10 @@ class SessionEngine:
         rewrites.disable_tfg_optimizer = True
         rewrites.memory_optimization = rewrites.NO_MEM_OPT
         rewrites.meta_optimizer_iterations = rewrites.ONE
+        graph = network.graph
         self._session = tf.Session(graph=graph, config=config)
+        network.initialize(self._session)
+        network.weights.clear()
         self._call = self._session.make_callable(
             graph.get_tensor_by_name('features:0'),
             feed_list=[graph.get_tensor_by_name('inputs:0')])
@@ -78,6 +81,8 @@ class SessionEngine:
     def close(self) -> None:
         self._workers.shutdown()
         self._session.close()
+        del self._call, self._session
+        malloc_trim()
 
 
 class SessionClassifierHead:
