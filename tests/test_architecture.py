@@ -59,8 +59,8 @@ OPTIONS = {
     'checkpoint.options.SourceOptions': (
         'checkpoint.read', 'checkpoint.convert', 'formats.export'),
     'evaluation.options.PredictionOptions': (
-        'evaluation.classify', 'evaluation.evaluate', 'evaluation.evaluate_pairs',
-        'evaluation.features'),
+        'evaluation.classify', 'evaluation.evaluate', 'evaluation.evaluate_multi_label',
+        'evaluation.evaluate_pairs', 'evaluation.features'),
     'evaluation.options.MetricOptions': (
         'evaluation.metrics.fid', 'evaluation.metrics.inception_score',
         'evaluation.metrics.compute_statistics'),

@@ -147,6 +147,8 @@ def convert(arguments: argparse.Namespace) -> None:
         return
     print_line(f'Wrote {info.path}: {registry.NETWORKS[info.network].title}, '
                f'{info.parameters:,} parameters')
+    if info.num_classes is not None:
+        export.print_activation(info.head.activation)
 
 
 def add(add_command: AddCommand) -> None:

@@ -36,6 +36,7 @@ def print_export(arguments: argparse.Namespace, result: formats.ExportResult) ->
               if result.generated else 'images')
     print_line(f'Wrote {result.path}: {result.format}, {result.precision}, '
                f'{result.size / 1e6:.1f} MB')
+    print_activation(result.activation)
     if result.same_top1 is None:
         print_line('Largest difference of features from those of the checkpoint, of their length: '
                    f'{result.max_difference:.2g} on {result.images} {images}')
@@ -43,6 +44,14 @@ def print_export(arguments: argparse.Namespace, result: formats.ExportResult) ->
     print_line('Largest difference of a probability from the checkpoint: '
                f'{result.max_difference:.2g}')
     print_line(f'Same top-1 class: {result.same_top1} of {result.images} {images}')
+
+
+def print_activation(activation: str | None) -> None:
+    """Says that the predictions of a network are no softmax."""
+    if activation == 'sigmoid':
+        print_line('The head is a sigmoid: each class has a probability of its own')
+    elif activation == 'linear':
+        print_line('The head is linear: the predictions are the logits')
 
 
 def add(add_command: AddCommand) -> None:

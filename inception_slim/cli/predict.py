@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from inception_slim import evaluation
+from inception_slim import data, evaluation
 from inception_slim.cli.arguments import (
     CHECKPOINT_HELP,
     IMAGES_HELP,
@@ -25,6 +25,7 @@ from inception_slim.cli.arguments import (
     print_warnings,
     write_csv,
 )
+from inception_slim.errors import InceptionSlimError
 from inception_slim.evaluation.options import CANDIDATES, PredictionOptions
 
 
@@ -47,6 +48,8 @@ def classify(arguments: argparse.Namespace) -> None:
     elif arguments.csv != '-':
         for prediction in result.predictions:
             print_line(prediction.name)
+            if not prediction.classes:
+                print_line(f'  no class of at least {result.threshold:.2%}')
             for label, probability in zip(prediction.labels, prediction.probabilities):
                 score = f'{probability:9.4g}' if result.activation == 'linear' else (
                     f'{probability:7.2%}')
@@ -80,7 +83,13 @@ def evaluate(arguments: argparse.Namespace) -> None:
         arguments.parser.error('--compare is shown in a report; add --report FILE.html')
     check_order(arguments, [arguments.dataset])
     check_csv(arguments.csv)
-    dataset = '/dev/stdin' if arguments.dataset == '-' else arguments.dataset
+    dataset = data.open_dataset(
+        '/dev/stdin' if arguments.dataset == '-' else arguments.dataset, arguments.split)
+    if dataset.multi_label:
+        _evaluate_multi_label(arguments, dataset)
+        return
+    if arguments.threshold is not None:
+        raise InceptionSlimError('--threshold is for images with several labels; leave it out.')
     result = evaluation.evaluate(
         arguments.checkpoint, dataset, split=arguments.split, labels=arguments.labels,
         candidates=arguments.candidates, confusion=arguments.confusion,
@@ -112,11 +121,56 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print_warnings(arguments, result)
 
 
+def _evaluate_multi_label(arguments: argparse.Namespace, dataset: data.Dataset) -> None:
+    """Prints metrics of a checkpoint on images with several labels."""
+    for name in ('confusion', 'compare', 'heatmap', 'batch_statistics'):
+        if getattr(arguments, name):
+            raise InceptionSlimError(f'The images of {dataset.path} have several labels each; '
+                                     f'--{name.replace("_", "-")} needs one label per image.')
+    threshold = {} if arguments.threshold is None else {'threshold': arguments.threshold}
+    result = evaluation.evaluate_multi_label(
+        arguments.checkpoint, dataset, split=arguments.split, labels=arguments.labels,
+        predictions=arguments.predictions, report=arguments.report, **threshold,
+        **options_of(arguments, PredictionOptions))
+    columns = ('label', 'name', 'images', 'predicted', 'correct', 'precision', 'recall', 'f1',
+               'average_precision', 'auc')
+    if arguments.csv:
+        write_csv(arguments.csv, columns,
+                  ([row[column] for column in columns] for row in result.per_class))
+    if arguments.json:
+        print_json(result)
+    elif arguments.csv != '-':
+        print_line(f'images                  {result.num_examples:,} of '
+                   f'{len(result.class_names):,} classes; {len(result.unreadable):,} unreadable')
+        print_line(f'mean average precision  {_share(result.mean_average_precision)}')
+        print_line(f'mean ROC AUC            {_share(result.mean_auc)}')
+        print_line(f'micro F1                {_share(result.micro_f1)} at a threshold of '
+                   f'{result.threshold:g}')
+        print_line(f'macro F1                {_share(result.macro_f1)}')
+        print_line(f'images per second       {result.images_per_second:.1f}')
+        if left_out := len(result.classes_without_images):
+            print_line(f'left out of the means   {left_out:,} '
+                       f'{"class" if left_out == 1 else "classes"} that no image has')
+        print_line()
+        print_line('     AP      AUC  precision   recall       F1   images  class')
+        for row in result.per_class:
+            average, auc, precision, recall, f1 = (_share(row[column]) for column in (
+                'average_precision', 'auc', 'precision', 'recall', 'f1'))
+            print_line(f'{average:>7}  {auc:>7}  {precision:>9}  {recall:>7}  {f1:>7}  '
+                       f'{row["images"]:>7,}  {row["name"]}')
+        _print_written(arguments)
+    print_warnings(arguments, result)
+
+
+def _share(value: float | None) -> str:
+    return '-' if value is None else f'{value:.2%}'
+
+
 def _evaluate_pairs(arguments: argparse.Namespace) -> None:
     """Prints what FaceNet's validation prints."""
     for name in ('split', 'labels', 'confusion', 'csv', 'predictions', 'report', 'compare',
-                 'heatmap', 'batch_statistics'):
-        if getattr(arguments, name):
+                 'heatmap', 'batch_statistics', 'threshold'):
+        if getattr(arguments, name) not in (None, False):
             arguments.parser.error(f'--{name.replace("_", "-")} is for classes; leave it out with '
                                    '--pairs')
     result = evaluation.evaluate_pairs(arguments.checkpoint, arguments.dataset, arguments.pairs,
@@ -176,10 +230,11 @@ def add(add_command: AddCommand) -> None:
     classify_command = add_predict_command('classify', classify, 'name what images show')
     classify_command.add_argument('images', nargs='+', metavar='IMAGES', help=IMAGES_HELP)
     classify_command.add_argument('--labels', metavar='FILE', help=LABELS_HELP)
-    classify_command.add_argument('--top', type=positive_int, default=5, metavar='N',
-                                  help='how many classes to print (%(default)s)')
+    classify_command.add_argument('--top', type=positive_int, metavar='N',
+                                  help='how many classes to print (5)')
     classify_command.add_argument('--threshold', type=float, metavar='X',
-                                  help='instead, print all classes of at least this probability')
+                                  help='instead, print all classes of at least this probability '
+                                  '(0.5 for networks with a sigmoid)')
     add_report_options(classify_command, 'the predictions', 'the images and their predictions',
                        'the images')
 
@@ -214,6 +269,9 @@ def add(add_command: AddCommand) -> None:
     evaluate_command.add_argument('--candidates', choices=CANDIDATES, default='all',
                                   help='what an image may be predicted as: all classes of the '
                                   'checkpoint, or only those of the dataset (%(default)s)')
+    evaluate_command.add_argument('--threshold', type=float, metavar='X',
+                                  help='of images with several labels: the probability from which '
+                                  'a class counts as predicted (0.5)')
     evaluate_command.add_argument('--predictions', metavar='FILE.csv',
                                   help='write the prediction of each image')
     evaluate_command.add_argument('--compare', metavar='OTHER.json',

@@ -76,9 +76,11 @@ def retrain(arguments: argparse.Namespace) -> None:
     print_line(f'Wrote {result.checkpoint}: {len(result.class_names):,} classes, loss '
                f'{result.loss:.4f}')
     for part, count in result.num_examples.items():
-        accuracy = result.accuracy[part]
+        name, scores = ('accuracy', result.accuracy) if result.mean_average_precision is None else (
+            'mean average precision', result.mean_average_precision)
+        score = scores[part]
         print_line(f'{part:<10}  {count:>7,} images'
-                   + ('' if accuracy is None else f', accuracy {accuracy:.2%}'))
+                   + ('' if score is None else f', {name} {score:.2%}'))
 
 
 def _launch_workers(arguments: argparse.Namespace) -> int:

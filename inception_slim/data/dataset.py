@@ -23,6 +23,7 @@ from inception_slim.data.image_list import LabelSet, folder_of, is_table, read_i
 from inception_slim.data.labels import LABELS, read_labels
 from inception_slim.data.tfrecord import RECORD_FILE, count_labels_of_record, count_records
 from inception_slim.errors import DatasetError
+import numpy as np
 
 _MAX_CLASSES = 100_000  # of numbers in a table
 _SPLITS = ('train', 'training', 'validation', 'valid', 'val', 'test', 'eval')
@@ -91,6 +92,20 @@ class Dataset:
         if self.multi_label:
             raise DatasetError(f'The images of {self.path} have several labels each; {purpose} '
                                'needs one label per image.')
+
+    def label_array(self, part: tuple[int, int] = (0, 1)) -> np.ndarray:
+        """The labels, `[N]` int64; of a multi-label dataset, `[N, classes]` uint8, each 0 or 1.
+
+        Args:
+          part: `(index, count)`, every `count`th label from `index` on.
+        """
+        labels = self.labels[part[0]::part[1]]
+        if not self.multi_label:
+            return np.asarray(labels, np.int64)
+        result = np.zeros((len(labels), self.num_classes), np.uint8)  # small, as part of the graph
+        for row, numbers in zip(result, labels):
+            row[list(numbers)] = 1
+        return result
 
     def with_counts(self, counts: list[int]) -> Dataset:
         """Returns a copy with these numbers of records."""

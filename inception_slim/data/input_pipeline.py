@@ -119,8 +119,7 @@ def batches(
         seed += index << 32  # more than the steps by which seeds of resumed runs differ
     shuffle = {'seed': seed, 'reshuffle_each_iteration': True}
     if dataset.kind == 'folder':
-        paths, labels = _encode_paths(dataset.files[index::count]), _label_array(
-            dataset, dataset.labels[index::count])
+        paths, labels = _encode_paths(dataset.files[index::count]), dataset.label_array(part)
         examples = tf.data.Dataset.from_tensor_slices((paths, labels))
         if training and balanced:
             examples = _draw_by_class(paths, labels, seed)
@@ -200,7 +199,7 @@ def count_labels(dataset: Dataset, part: tuple[int, int] = (0, 1)) -> list[int]:
     """
     index, count = part
     if dataset.kind == 'folder':
-        labels = _label_array(dataset, dataset.labels[index::count])
+        labels = dataset.label_array(part)
     else:
         files = dataset.files[index::count]
 
@@ -219,16 +218,6 @@ def count_labels(dataset: Dataset, part: tuple[int, int] = (0, 1)) -> list[int]:
 
 def _label_shape(dataset: Dataset) -> list[int]:
     return [dataset.num_classes] if dataset.multi_label else []
-
-
-def _label_array(dataset: Dataset, labels: Sequence[Any]) -> np.ndarray:
-    """Labels as int64 `[N]`; of a multi-label dataset, a 0 or 1 for each, `[N, classes]` uint8."""
-    if not dataset.multi_label:
-        return np.asarray(labels, np.int64)
-    result = np.zeros((len(labels), dataset.num_classes), np.uint8)  # small, as part of the graph
-    for row, numbers in zip(result, labels):
-        row[list(numbers)] = 1
-    return result
 
 
 def _draw_by_class(paths: np.ndarray, labels: np.ndarray, seed: int | None) -> tf.data.Dataset:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
         fid as fid,
         inception_score as inception_score,
     )
+    from inception_slim.evaluation.multi_label import (
+        evaluate_multi_label as evaluate_multi_label,
+    )
     from inception_slim.evaluation.pairs import (
         PairsResult as PairsResult,
         evaluate_pairs as evaluate_pairs,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
         FeaturesResult as FeaturesResult,
         FIDResult as FIDResult,
         InceptionScore as InceptionScore,
+        MultiLabelEvaluation as MultiLabelEvaluation,
         Prediction as Prediction,
     )
 else:
@@ -53,8 +57,10 @@ else:
         'generative': 'GenerativeMetrics MetricAccumulator compute_metrics',
         'manifold': 'DensityCoverage PrecisionRecall density_coverage precision_recall',
         'metrics': 'compute_statistics fid inception_score',
+        'multi_label': 'evaluate_multi_label',
         'pairs': 'PairsResult evaluate_pairs',
-        'results': 'Classification Evaluation FIDResult FeaturesResult InceptionScore Prediction',
+        'results': 'Classification Evaluation FIDResult FeaturesResult InceptionScore '
+                   'MultiLabelEvaluation Prediction',
         'inception_slim.checkpoint.class_names': 'BACKGROUND',
         'inception_slim.errors': 'DatasetError',
     })

@@ -80,16 +80,25 @@ def per_class_metrics(confusion: np.ndarray) -> ClassMetrics:
       confusion: `[labels, predictions]` counts; columns after the last label are other classes.
     """
     classes = len(confusion)
-    images = confusion.sum(axis=1)
-    predicted = confusion[:, :classes].sum(axis=0)
-    correct = np.diagonal(confusion).copy()
+    return class_metrics(confusion.sum(axis=1), confusion[:, :classes].sum(axis=0),
+                         np.diagonal(confusion).copy())
+
+
+def class_metrics(images: np.ndarray, predicted: np.ndarray, correct: np.ndarray) -> ClassMetrics:
+    """Computes precision, recall and F1 of each class from its counts; see `ClassMetrics`."""
 
     def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-        return np.divide(numerator, denominator, out=np.full(classes, np.nan),
+        return np.divide(numerator, denominator, out=np.full(len(images), np.nan),
                          where=denominator > 0)
 
     return ClassMetrics(images, predicted, correct, divide(correct, predicted),
                         divide(correct, images), divide(2 * correct, images + predicted))
+
+
+def mean_of_known(values: np.ndarray) -> float | None:
+    """The mean of the values that are not NaN; None if all are."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def classify(
     images: Images,
     *,
     labels: str | os.PathLike | Sequence[str] | None = None,
-    top: int = 5,
+    top: int | None = None,
     threshold: float | None = None,
     report: str | os.PathLike | None = None,
     heatmap: bool = False,
@@ -64,9 +64,11 @@ def classify(
         classes, class 0 is assumed to be a background class. By default the names are read from a
         `labels.txt` beside the checkpoint, as `training.train` writes it; without a matching one,
         checkpoints of 1,000 and 1,001 classes get ImageNet's names, and others get numbers.
-      top: the number of classes per image, at least 1.
-      threshold: instead, all classes of at least this probability, in [0, 1], of which an image may
-        have none; for networks whose classes do not exclude each other (`activation` 'sigmoid').
+      top: the most classes per image, at least 1; None means 5, or without limit if there is a
+        threshold.
+      threshold: the least probability of a class, in [0, 1], so that an image may have none. None
+        means 0.5 for networks whose classes do not exclude each other (`activation` 'sigmoid'), if
+        `top` is None too, and no limit otherwise.
       report: an .html file to write, with the images and their predictions.
       heatmap: show a Grad-CAM heatmap of the most likely class on each image of the report.
       use_ema: load the moving averages of the weights.
@@ -103,6 +105,8 @@ def classify(
     files = data.image_files(images)
     info = inspect_checkpoint(checkpoint, options, options.image_size)
     names, warning = resolve_class_names(info, labels)
+    if top is None and threshold is None:
+        top, threshold = (None, 0.5) if info.head.activation == 'sigmoid' else (5, None)
     predictions: list[Prediction] = []
     unreadable: list[str] = []
     rotated: set[str] = set()
@@ -119,7 +123,9 @@ def classify(
             probabilities = predictor.predict(batch['image'], batch['name'])
             best = np.argsort(-probabilities, axis=1, kind='stable')
             for name, order, row in zip(batch['name'], best, probabilities):
-                classes = order[:top if threshold is None else (row >= threshold).sum()].tolist()
+                if threshold is not None:
+                    order = order[:(row >= threshold).sum()]
+                classes = order[:top].tolist()
                 predictions.append(Prediction(os.fsdecode(name), classes,
                                               [names[number] for number in classes],
                                               row[classes].tolist()))
@@ -129,7 +135,7 @@ def classify(
                     gallery.add_heatmaps(heatmaps.compute(
                         batch['image'][shown], best[shown, 0], batch['name'][shown]))
     result = Classification(predictions, unreadable, warning, info.head.activation,
-                            len(rotated))
+                            len(rotated), threshold)
     if report is not None and gallery is not None:
         write_classification(report, result, gallery.jpegs, ReportHeader(
             f'Predictions of {os.path.basename(info.path)}',

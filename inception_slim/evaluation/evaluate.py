@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 import contextlib
 import dataclasses
 import os
@@ -22,9 +22,9 @@ from inception_slim.evaluation.classification_metrics import class_probabilities
 from inception_slim.evaluation.confusion_matrix import check_confusion_path, write_confusion
 from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS, Heatmaps
 from inception_slim.evaluation.loaders import (
-    CALIBRATION_IMAGES,
     Checkpoint,
-    calibration_sample,
+    dataset_batches,
+    dataset_sample,
     inspect_checkpoint,
     open_predictor,
     progress,
@@ -73,6 +73,8 @@ def evaluate(
     image_size: int | None = None,
 ) -> Evaluation:
     """Computes the accuracy and the confusion matrix of a checkpoint on a dataset.
+
+    For images that have several labels, see `evaluate_multi_label`.
 
     Args:
       checkpoint: any that `inception_slim.checkpoint` reads, or a loaded `inference.Predictor`.
@@ -159,18 +161,6 @@ def evaluate(
     unreadable: list[str] = []
     rotated: set[str] = set()
 
-    def batches(batch_size: int, unreadable: list[str] | None = None,
-                rotated: set[str] | None = None) -> Iterator[dict[str, np.ndarray]]:
-        return data.as_numpy_batches(lambda: data.batches(
-            dataset, batch_size, image_size=info.image_size, strict=options.strict,
-            unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif,
-            background=options.background, rotated=rotated))
-
-    def calibration_images() -> np.ndarray:
-        if dataset.kind == 'folder':  # its first images are all of one class
-            return calibration_sample(info, dataset.files, options)
-        return next(batches(CALIBRATION_IMAGES))['image']
-
     with contextlib.ExitStack() as stack:
         examples = table = None
         if report is not None:
@@ -179,11 +169,12 @@ def evaluate(
             names = resolve_class_names(info, labels)[0]
             table = stack.enter_context(atomic_write(os.fsdecode(predictions)))
             table.write(to_csv_line(PREDICTION_COLUMNS))
-        with open_predictor(checkpoint, options, calibration_images, dataset.num_examples,
-                            image_size=info.image_size) as predictor:
+        with open_predictor(checkpoint, options, lambda: dataset_sample(info, dataset, options),
+                            dataset.num_examples, image_size=info.image_size) as predictor:
             start = time.perf_counter()
-            for batch in progress(batches(options.batch_size, unreadable, rotated),
-                                  dataset.num_examples, unreadable):
+            for batch in progress(
+                    dataset_batches(info, dataset, options, options.batch_size, unreadable,
+                                    rotated), dataset.num_examples, unreadable):
                 logits = np.where(
                     is_excluded, -np.inf, predictor.logits(batch['image'], batch['name']))
                 best = logits.argmax(axis=1)

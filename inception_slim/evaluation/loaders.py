@@ -95,6 +95,24 @@ def calibration_sample(info: CheckpointInfo, files: list[str],
     return next(load_images(info, sample, options))['image']
 
 
+def dataset_batches(info: CheckpointInfo, dataset: data.Dataset, options: EvaluationOptions,
+                    batch_size: int, unreadable: list[str] | None = None,
+                    rotated: set[str] | None = None) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of a dataset's images of the size of `info`, with labels; see `data.batches`."""
+    return data.as_numpy_batches(lambda: data.batches(
+        dataset, batch_size, image_size=info.image_size, strict=options.strict,
+        unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif,
+        background=options.background, rotated=rotated))
+
+
+def dataset_sample(info: CheckpointInfo, dataset: data.Dataset,
+                   options: EvaluationOptions) -> np.ndarray:
+    """Images of a dataset for calibration."""
+    if dataset.kind == 'folder':  # its first images are all of one class
+        return calibration_sample(info, dataset.files, options)
+    return next(dataset_batches(info, dataset, options, CALIBRATION_IMAGES))['image']
+
+
 def progress(batches: Iterator[dict[str, np.ndarray]], total: int,
              unreadable: list[str]) -> Iterator[dict[str, np.ndarray]]:
     """The batches, with a progress bar if standard error is a terminal."""

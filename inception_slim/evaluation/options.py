@@ -46,7 +46,7 @@ class EvaluationOptions(InferenceOptions):
 
 @dataclass(frozen=True)
 class PredictionOptions(EvaluationOptions):
-    """Options of `classify`, `features`, `evaluate` and `evaluate_pairs`.
+    """Options of `classify`, `features`, `evaluate` and its variants.
 
     Attributes:
       image_size: height and width of the images in pixels; None means the network's own.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from inception_slim._optional import require
 from inception_slim.checkpoint.class_names import BACKGROUND
 from inception_slim.errors import InceptionSlimError
+from inception_slim.evaluation.classification_metrics import class_metrics
 import numpy as np
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Classification(Result):
       activation: of the network's head: of 'softmax', the probabilities of an image sum to 1; of
         'sigmoid', each class has its own; of 'linear', they are the outputs as they are.
       rotated: the number of images that were rotated or flipped as their EXIF orientation says.
+      threshold: the least probability of the classes; None if there is none.
     """
 
     predictions: list[Prediction]
@@ -99,6 +101,7 @@ class Classification(Result):
     warning: str | None
     activation: str = 'softmax'
     rotated: int = 0
+    threshold: float | None = None
 
     def to_pandas(self) -> pandas.DataFrame:
         """A row for each image and class: name, rank (from 1), class, label, probability."""
@@ -175,6 +178,80 @@ class Evaluation(Result):
     def to_dict(self) -> dict[str, Any]:
         """All attributes and properties, for `json.dumps`."""
         return {**super().to_dict(), 'prediction_names': self.prediction_names,
+                'per_class': self.per_class}
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each class, see `per_class`."""
+        return _pandas().DataFrame(self.per_class)
+
+
+@dataclass(frozen=True, repr=False)
+class MultiLabelEvaluation(Result):
+    """The result of `evaluate_multi_label`, of images that may have several labels.
+
+    Classes that no image has do not count in the means, which are None if there is no other one.
+
+    Attributes:
+      class_names: the names of the dataset's classes.
+      num_examples: the number of evaluated images.
+      threshold: the probability from which a class counts as predicted.
+      mean_average_precision: the mean of `average_precision`, over the classes.
+      mean_auc: the mean of `auc`, over the classes.
+      micro_f1: the harmonic mean of precision and recall of all labels of all classes together; 0
+        if no label and no prediction is positive.
+      macro_f1: the mean of the F1 of the classes.
+      images: `[classes]`, the number of images with each class.
+      predicted: `[classes]`, the number of images for which it is predicted.
+      correct: `[classes]`, the number of images for which both hold.
+      average_precision: of each class, the sum of each precision times the increase of the recall;
+        None if no image has it.
+      auc: of each class, the area under the ROC curve; None if no image has it, or all have.
+      unreadable: the image files that could not be read.
+      warning: an assumption about the classes or the head; None if there is none.
+      images_per_second: the throughput, including reading and preprocessing.
+      rotated: the number of images that were rotated or flipped as their EXIF orientation says.
+    """
+
+    class_names: list[str]
+    num_examples: int
+    threshold: float
+    mean_average_precision: float | None
+    mean_auc: float | None
+    micro_f1: float
+    macro_f1: float | None
+    images: np.ndarray
+    predicted: np.ndarray
+    correct: np.ndarray
+    average_precision: list[float | None]
+    auc: list[float | None]
+    unreadable: list[str]
+    warning: str | None
+    images_per_second: float
+    rotated: int = 0
+
+    @property
+    def classes_without_images(self) -> list[str]:
+        """The names of the classes that the means leave out."""
+        return [name for name, images in zip(self.class_names, self.images) if not images]
+
+    @property
+    def per_class(self) -> list[dict[str, Any]]:
+        """For each class: label, name, images, predicted, correct, and its metrics.
+
+        These are precision, recall, f1, average_precision and auc; None where it has no value.
+        """
+        metrics = class_metrics(self.images, self.predicted, self.correct)
+        columns = (metrics.precision, metrics.recall, metrics.f1)
+        return [{'label': label, 'name': name, 'images': int(self.images[label]),
+                 'predicted': int(self.predicted[label]), 'correct': int(self.correct[label]),
+                 **{key: None if np.isnan(values[label]) else float(values[label])
+                    for key, values in zip(('precision', 'recall', 'f1'), columns)},
+                 'average_precision': self.average_precision[label], 'auc': self.auc[label]}
+                for label, name in enumerate(self.class_names)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All attributes and properties, for `json.dumps`."""
+        return {**super().to_dict(), 'classes_without_images': self.classes_without_images,
                 'per_class': self.per_class}
 
     def to_pandas(self) -> pandas.DataFrame:

@@ -62,6 +62,7 @@ class ExportResult:
         classifier.
       images: the number of compared images.
       generated: whether these images were generated, because none were given.
+      activation: of the predictions: 'softmax', 'sigmoid' or 'linear'; None without a classifier.
     """
 
     path: str
@@ -72,6 +73,7 @@ class ExportResult:
     same_top1: int | None
     images: int
     generated: bool
+    activation: str | None = None
 
 
 def export(
@@ -205,7 +207,8 @@ def export(
         destination, format, precision, size, difference,
         same_top1=None if info.num_classes is None else int(
             (predictions.argmax(1) == expected.argmax(1)).sum()),
-        images=len(compared), generated=calibration_images is None)
+        images=len(compared), generated=calibration_images is None,
+        activation=None if info.num_classes is None else info.head.activation)
 
 
 def _check_arguments(format: str, precision: str, labels: Any,

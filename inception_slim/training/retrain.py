@@ -8,10 +8,15 @@ from dataclasses import dataclass
 import os
 
 from inception_slim import checkpoint as checkpoints, data
-from inception_slim.checkpoint.head import Head
+from inception_slim.checkpoint.head import MULTI_LABEL_HEAD, SLIM_HEAD, Head
 from inception_slim.data.dataset import hash_position
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.errors import TrainingError
+from inception_slim.evaluation.classification_metrics import (
+    class_curves,
+    class_probabilities,
+    mean_of_known,
+)
 from inception_slim.evaluation.loaders import (
     calibration_sample,
     load_images,
@@ -41,11 +46,15 @@ class RetrainResult(Result):
       checkpoint: the prefix of the new checkpoint; `labels.txt` is beside it.
       class_names: the classes, in the order of the new classifier's outputs.
       num_examples: number of images by part: 'training', 'validation' and 'test'.
-      accuracy: top-1 accuracy by part, in [0, 1]; None for a part without images.
-      loss: cross-entropy of the training images at the end.
+      accuracy: top-1 accuracy by part, in [0, 1]; None for a part without images, and of images
+        with several labels.
+      loss: cross-entropy of the training images at the end; of images with several labels, the mean
+        over the classes and the images.
       unreadable: the image files that could not be read.
       rotated: the number of images that were rotated or flipped as their EXIF orientation says, of
         those whose features were computed.
+      mean_average_precision: by part, of images with several labels; None for a part without any
+        label.
     """
 
     checkpoint: str
@@ -55,6 +64,7 @@ class RetrainResult(Result):
     loss: float
     unreadable: list[str]
     rotated: int = 0
+    mean_average_precision: dict[str, float | None] | None = None
 
 
 def retrain(
@@ -91,7 +101,8 @@ def retrain(
     stays in its part when others are added.
 
     Args:
-      dataset: a folder with a sub-folder of images for each class.
+      dataset: a folder with a sub-folder of images for each class, or another dataset of image
+        files. Of a multi-label one, the new classifier has a sigmoid for each class.
       checkpoint: any that `inception_slim.checkpoint` reads, with or without a classifier.
       output: the folder for the checkpoint, `labels.txt` and the cached features; made if it does
         not exist.
@@ -142,16 +153,20 @@ def retrain(
     features, unreadable, rotated = _compute_features(
         images.files, checkpoint, info, weights, options,
         os.fsdecode(options.features_cache or os.path.join(output, 'features')))
-    labels = {path: label for path, label in zip(images.files, images.labels) if path in features}
+    labels = {path: label for path, label in zip(images.files, images.label_array())
+              if path in features}
     paths: dict[str, list[str]] = {part: [] for part in _PARTS}
     for path in labels:
         paths[_part(os.path.relpath(path, images.path), options)].append(path)
     arrays = {part: (np.array([features[path] for path in members]),
-                     np.array([labels[path] for path in members], np.intp))
+                     np.array([labels[path] for path in members], np.intp).reshape(
+                  len(members), *([images.num_classes] if images.multi_label else [])))
               for part, members in paths.items()}
-    absent = set(range(images.num_classes)) - set(arrays['training'][1].tolist())
-    if absent:
-        raise TrainingError(f'The class {images.class_names[min(absent)]!r} has no images for '
+    expected = arrays['training'][1]
+    present = expected.any(axis=0) if images.multi_label else np.isin(
+        np.arange(images.num_classes), expected)
+    if not present.all():
+        raise TrainingError(f'The class {images.class_names[present.argmin()]!r} has no images for '
                             'training; add images of it.')
     kernel, biases = _train(arrays, images.num_classes, options)
 
@@ -160,17 +175,19 @@ def retrain(
     weights[f'{network.classifier}/weights'] = kernel.reshape(
         kernel.shape if network.has_dense_classifier else (1, 1, *kernel.shape))
     weights[f'{network.classifier}/biases'] = biases
-    head = Head(info.head.pool)  # of the features
+    head = Head(info.head.pool,  # of the features
+                activation=(MULTI_LABEL_HEAD if images.multi_label else SLIM_HEAD).activation)
     checkpoints.write_network(dataclasses.replace(info, global_step=None, head=head), weights,
                               destination, options.overwrite, images.class_names)
     logits = {part: values @ kernel + biases for part, (values, _) in arrays.items()
               if len(values)}
-    accuracy = {part: float(np.mean(logits[part].argmax(1) == arrays[part][1]))
-                if part in logits else None for part in _PARTS}
-    loss, _ = _cross_entropy(logits['training'], arrays['training'][1])
+    scores = {part: _score(logits[part], arrays[part][1]) if part in logits else None
+              for part in _PARTS}
+    loss, _ = _cross_entropy(logits['training'], expected)
     return RetrainResult(destination, list(images.class_names),
-                         {part: len(members) for part, members in paths.items()}, accuracy, loss,
-                         unreadable, rotated)
+                         {part: len(members) for part, members in paths.items()},
+                         dict.fromkeys(_PARTS) if images.multi_label else scores, loss, unreadable,
+                         rotated, scores if images.multi_label else None)
 
 
 def _open_folder(path: str | os.PathLike, split: str | None) -> data.Dataset:
@@ -178,8 +195,7 @@ def _open_folder(path: str | os.PathLike, split: str | None) -> data.Dataset:
     if images.kind != 'folder':
         raise TrainingError(f'{images.path} holds TFRecords; give a folder with a sub-folder of '
                             'images for each class, or use train.')
-    images.check_single_label('retrain')
-    if images.num_classes < 2:
+    if images.num_classes < 2 and not images.multi_label:
         raise TrainingError(f'{images.path} has images of one class; a classifier needs two.')
     return images
 
@@ -221,8 +237,24 @@ def _part(path: str, options: RetrainOptions) -> str:
     return 'test' if position < options.validation_fraction + options.test_fraction else 'training'
 
 
+def _score(logits: np.ndarray, labels: np.ndarray) -> float | None:
+    """The accuracy, or the mean average precision of images with several labels."""
+    if labels.ndim == 2:
+        return mean_of_known(class_curves(labels > 0, logits).average_precision)
+    return float(np.mean(logits.argmax(1) == labels))
+
+
 def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """The mean cross-entropy, and its gradient with respect to the logits."""
+    """The mean cross-entropy, and its gradient with respect to the logits.
+
+    Of several labels, the gradient is that of the sum over the classes, so that each class learns
+    as fast as if it were alone.
+    """
+    if labels.ndim == 2:
+        # softplus(x) - y x, without an exponential that overflows.
+        losses = np.maximum(logits, 0) - labels * logits + np.log1p(np.exp(-np.abs(logits)))
+        return float(losses.mean()), (
+            class_probabilities(logits, 'sigmoid') - labels).astype(np.float32) / len(labels)
     shifted = logits - logits.max(1, keepdims=True)
     exponents = np.exp(shifted)
     totals = exponents.sum(1, keepdims=True)
@@ -253,6 +285,7 @@ def _train(arrays: dict[str, tuple[np.ndarray, np.ndarray]], num_classes: int,
             biases -= options.learning_rate * gradient.sum(0)
             bar.update()
             if len(held_out) and step % 100 == 0:
-                correct = np.mean((held_out @ kernel + biases).argmax(1) == expected)
-                bar.set_postfix(loss=f'{loss:.3f}', validation=f'{correct:.1%}', refresh=False)
+                score = _score(held_out @ kernel + biases, expected)
+                bar.set_postfix(loss=f'{loss:.3f}', refresh=False, validation=(
+                    '-' if score is None else f'{score:.1%}'))
     return kernel, biases

@@ -11,7 +11,7 @@ from typing import Any
 from inception_slim import data
 from inception_slim._atomic_write import atomic_write
 from inception_slim.errors import TrainingError
-from inception_slim.evaluation.classification_metrics import class_curves
+from inception_slim.evaluation.classification_metrics import class_curves, mean_of_known
 from inception_slim.training.checkpoint_dir import (
     build_saver,
     checkpoint_prefix,
@@ -170,10 +170,8 @@ class Validator:
         labels = labels.round().astype(np.int64)
         loss = float(rows[:, 1].mean(dtype=np.float64))
         if self._dataset.multi_label:
-            precisions = class_curves(labels > 0, outputs).average_precision
-            known = precisions[~np.isnan(precisions)]
-            return ValidationResult(step, None, loss, float(known.mean()) if len(known) else 0.0
-                                    ), None
+            precision = mean_of_known(class_curves(labels > 0, outputs).average_precision)
+            return ValidationResult(step, None, loss, precision or 0.0), None
         confusion = np.zeros((self._dataset.num_classes,) * 2, np.int64)
         np.add.at(confusion, (labels[:, 0], outputs[:, 0].round().astype(np.int64)), 1)
         return ValidationResult(step, float(np.trace(confusion)) / len(rows), loss), confusion

@@ -48,7 +48,7 @@ def test_to_dict_of_written_features_has_no_array():
 def test_repr_is_short():
     assert repr(RESULTS[1]) == (
         "Classification(predictions=<list of 4>, unreadable=['bad.png'], warning=None, "
-        "activation='softmax', rotated=0)")
+        "activation='softmax', rotated=0, threshold=None)")
     assert 'features=<float32 array [2, 5]>' in repr(RESULTS[3])
     assert 'top_1=0.666667' in repr(RESULTS[2])
 

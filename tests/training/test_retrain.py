@@ -128,3 +128,35 @@ def test_command(images, tmp_path):
     result = json.loads(completed.stdout)
     assert result['class_names'] == CLASSES and not completed.stderr
     assert np.isfinite(result['loss']) and os.path.isfile(tmp_path / 'out' / 'labels.txt')
+
+
+@pytest.mark.slow
+def test_several_labels(images, tmp_path):
+    """A sigmoid for each of two labels, of which an image may have both or none."""
+    rows = [f'{path},{int("rings" not in path)},{int("checks" in path)}'
+            for path in map(str, sorted(images.glob('*/*.jpg')))]
+    (tmp_path / 'labels.csv').write_text('\n'.join(['path,straight,checks', *rows]))
+    result = training.retrain(tmp_path / 'labels.csv', TRAINED, tmp_path / 'out',
+                              test_fraction=0.3, steps=1000, learning_rate=0.1)
+    assert result.class_names == ['straight', 'checks']
+    assert set(result.accuracy.values()) == {None}
+    assert result.mean_average_precision['test'] > 0.9
+    assert str(checkpoint.inspect(result.checkpoint).head) == 'average-sigmoid'
+    evaluated = evaluation.evaluate_multi_label(result.checkpoint, tmp_path / 'labels.csv')
+    assert evaluated.mean_average_precision > 0.9 and evaluated.micro_f1 > 0.9
+    dataset = data.open_dataset(tmp_path / 'labels.csv')
+    with inference.load(result.checkpoint) as predictor:
+        batch = next(data.as_numpy_batches(lambda: data.batches(dataset, 100)))
+        logits = predictor.logits(batch['image'])
+    from inception_slim.training.retrain import _part
+    options = training.RetrainOptions(test_fraction=0.3)
+    training_images = [_part(os.path.relpath(path, dataset.path), options) == 'training'
+                       for path in dataset.files]
+    with tf.Graph().as_default(), tf.Session() as session:
+        losses = session.run(tf.nn.sigmoid_cross_entropy_with_logits(
+            labels=batch['label'].astype(np.float32), logits=logits))
+    assert result.loss == pytest.approx(losses[training_images].mean(), rel=1e-3)
+    (tmp_path / 'labels.csv').write_text('\n'.join(['path,straight,none', *(
+        row[:-1] + '0' for row in rows)]))
+    with pytest.raises(TrainingError, match="The class 'none' has no images for training"):
+        training.retrain(tmp_path / 'labels.csv', TRAINED, tmp_path / 'out', overwrite=True)

@@ -27,8 +27,10 @@ from inception_slim.evaluation.classification_metrics import (
     CURVE_POINTS,
     ClassMetrics,
     Curves,
+    class_metrics,
     classes_to_show,
     confused_pairs,
+    mean_of_known,
     per_class_metrics,
     reliability,
     wilson_interval,
@@ -42,7 +44,7 @@ from inception_slim.evaluation.report.example_store import (
     StoredExample,
 )
 from inception_slim.evaluation.report.thumbnails import LARGE, MAX_BYTES, MAX_IMAGES
-from inception_slim.evaluation.results import Classification, Evaluation
+from inception_slim.evaluation.results import Classification, Evaluation, MultiLabelEvaluation
 from inception_slim.inference import Predictor
 from inception_slim.nets import registry
 import jinja2
@@ -142,7 +144,9 @@ def write_evaluation(
         'diagram': diagram,
         'wilson_interval': wilson_interval,
         'content': {**_matrix_content(result, metrics, examples, folder),
-                    'curves': _curves_content(result, curves)},
+                    'curves': _curves_content(
+                        result.class_names,
+                        classes_to_show(result.confusion, MAX_MATRIX_CLASSES), curves)},
         'curves': curves,
         'mean_curves': _mean_curves(curves),
         'top_5': top_5,
@@ -152,6 +156,34 @@ def write_evaluation(
         'num_wrong': result.num_examples - round(result.top_1 * result.num_examples),
         'heatmaps': heatmaps or {},
         'folder': folder,
+    })
+
+
+def write_multi_label(path: str | os.PathLike, result: MultiLabelEvaluation, curves: Curves,
+                      header: ReportHeader) -> None:
+    """Writes the report of `evaluate_multi_label`.
+
+    Args:
+      path: the HTML file.
+      result: the metrics.
+      curves: of the classes.
+      header: describes the checkpoint and the dataset.
+
+    Raises:
+      DatasetError: the file cannot be written.
+    """
+    metrics = class_metrics(result.images, result.predicted, result.correct)
+    by_precision = np.argsort(curves.average_precision, kind='stable')  # NaN is last
+    labels = sorted(by_precision[:MAX_ROWS].tolist())
+    drawn = sorted(by_precision[:MAX_MATRIX_CLASSES].tolist())
+    _write(path, 'multi_label.html', header, {
+        'result': result,
+        'metrics': metrics,
+        'labels': labels,
+        'max_curves': MAX_MATRIX_CLASSES,
+        'content': {'curves': _curves_content(result.class_names, drawn, curves)},
+        'curves': curves,
+        'mean_curves': _mean_curves(curves),
     })
 
 
@@ -256,14 +288,13 @@ def _matrix_content(result: Evaluation, metrics: ClassMetrics, examples: Example
     }
 
 
-def _curves_content(result: Evaluation, curves: Curves) -> list[list]:
-    """Name, areas and curves of the classes of the matrix that have some."""
-    return [[truncate(result.class_names[label], 120),
+def _curves_content(names: Sequence[str], labels: Sequence[int], curves: Curves) -> list[list]:
+    """Name, areas and curves of those classes that have some."""
+    return [[truncate(names[label], 120),
              [curves.average_precision[label], curves.auc[label]],
              *([round(value, 3) for value in values[label, ::_CURVE_STEP].tolist()]
                for values in (curves.precision, curves.true_positives))]
-            for label in classes_to_show(result.confusion, MAX_MATRIX_CLASSES)
-            if not math.isnan(curves.auc[label])]
+            for label in labels if not math.isnan(curves.auc[label])]
 
 
 def _mean_curves(curves: Curves) -> dict[str, Any] | None:
@@ -274,7 +305,7 @@ def _mean_curves(curves: Curves) -> dict[str, Any] | None:
     points = np.linspace(0, 1, CURVE_POINTS).tolist()
     precision, rates = (list(zip(points, values[known].mean(axis=0).tolist()))
                         for values in (curves.precision, curves.true_positives))
-    return {'average_precision': curves.average_precision[known].mean(),
+    return {'average_precision': mean_of_known(curves.average_precision),
             'auc': curves.auc[known].mean(), 'precision': precision, 'true_positives': rates}
 
 

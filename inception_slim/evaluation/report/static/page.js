@@ -251,7 +251,7 @@
     if (next && next.hasAttribute('tabindex')) focusOn(next);
   }
 
-  if (matrix) {
+  if (table) {
     sortMatrix('number');
     showMostConfused();
     table.addEventListener('click', event => {
