@@ -9,6 +9,7 @@ import os
 import tempfile
 from typing import Any, Protocol, TypeVar
 
+FOLDER_PREFIX = 'inception_slim-keras-'  # of the temporary folders that models are saved to
 _Function = TypeVar('_Function', bound=Callable[..., Any])
 
 
@@ -42,7 +43,7 @@ def accepts_keras_models(function: _Function) -> _Function:
     def call(source: Any, *args: Any, **options: Any) -> Any:
         if not is_keras_model(source):
             return function(source, *args, **options)
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as folder:
             path = os.path.join(folder, f'{source.name}.keras')
             source.save(path)
             result = function(path, *args, **options)

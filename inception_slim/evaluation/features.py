@@ -63,7 +63,7 @@ def features(
       checkpoint_scope: which network to load, if the file contains several.
       precision: 'float32', 'bfloat16' or 'int8'; int8 is calibrated on a hundred of the images.
       engine: which runtime runs the network; 'auto' selects the fastest one installed.
-      cache: a folder for calibrated int8 networks.
+      cache: a folder for prepared networks; see `InferenceOptions`.
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.

@@ -7,7 +7,7 @@ import gc
 import os
 
 from inception_slim.checkpoint import CheckpointInfo
-from inception_slim.inference import calibration_cache, tf_graph_builder
+from inception_slim.inference import network_cache, tf_graph_builder
 from inception_slim.inference.cpu_features import available_cores, has_bfloat16, has_vnni
 from inception_slim.inference.engines.session import SessionEngine, malloc_trim
 from inception_slim.inference.graph import (
@@ -18,14 +18,13 @@ from inception_slim.inference.graph import (
 )
 from inception_slim.inference.ir import Op, head_ops, to_ops
 from inception_slim.inference.quantization import CalibrationStats, QuantizedNetwork, calibrate
-from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 # Images in one run: all measured values of a run are in memory at once.
 _MAX_MICRO_BATCH = 2
 # Part of the cache key; to be raised whenever calibration gives another result.
-_CACHE_FORMAT = 3
+_CACHE_FORMAT = 4
 
 
 def pool_before_conv(engine: str) -> bool:
@@ -36,15 +35,16 @@ def pool_before_conv(engine: str) -> bool:
     return engine != 'openvino'
 
 
-def load_or_calibrate(info: CheckpointInfo, values: dict[str, np.ndarray],
-                      images: Callable[[], np.ndarray], same_images: bool,
-                      cache: str | os.PathLike | None, threads: int,
+def load_or_calibrate(info: CheckpointInfo, weights_digest: str,
+                      ops: Callable[[], Sequence[Op]], images: Callable[[], np.ndarray],
+                      same_images: bool, cache: str | os.PathLike | None, threads: int,
                       pool_first: bool) -> QuantizedNetwork:
     """The int8 network, from the cache if possible.
 
     Args:
       info: from `checkpoint.read`.
-      values: from `fold_batch_norm`, without the classifier's; consumed.
+      weights_digest: of the folded weights, without those of the head; needed with a cache.
+      ops: returns the ops in float32, with pools as `pool_first` says.
       images: returns the validated calibration images.
       same_images: use a cached network only if it was calibrated on the same images.
       cache: the directory of the cache; None calibrates without one.
@@ -52,42 +52,35 @@ def load_or_calibrate(info: CheckpointInfo, values: dict[str, np.ndarray],
       pool_first: from `pool_before_conv`.
     """
     if cache is None:
-        return calibrate_network(info, values, images(), threads, has_vnni(), pool_first)
-    key = calibration_cache.cache_key(
-        values, network=info.network, pooling=info.pooling, format=_CACHE_FORMAT,
-        tensorflow=tf.__version__, calibrated_in=_calibration_dtype().name, vnni=has_vnni(),
-        pool_first=pool_first,
-        **({} if info.input_range == 'inception' else {'input_range': info.input_range}),
-        **({} if info.head.pool == 'average' else {'head': info.head.pool}),
-        **({} if info.image_size == registry.NETWORKS[info.network].image_size else
-           {'image_size': info.image_size}))
-    path = calibration_cache.cache_path(cache, info.network, key)
-    network = calibration_cache.load(
-        path, key, calibration_cache.images_digest(images()) if same_images else None)
+        return calibrate_network(ops, images(), threads, has_vnni())
+    key = network_cache.cache_key(
+        {}, weights=weights_digest, network=info.network, pooling=info.pooling,
+        format=_CACHE_FORMAT, tensorflow=tf.__version__, calibrated_in=_calibration_dtype().name,
+        vnni=has_vnni(), pool_first=pool_first, input_range=info.input_range, head=info.head.pool,
+        image_size=info.image_size)
+    path = network_cache.cache_path(cache, info.network, key)
+    network = network_cache.load(
+        path, key, network_cache.images_digest(images()) if same_images else None)
     if network is None:
         batch = images()
-        network = calibrate_network(info, values, batch, threads, has_vnni(), pool_first)
-        calibration_cache.save(path, key, calibration_cache.images_digest(batch), network)
+        network = calibrate_network(ops, batch, threads, has_vnni())
+        network_cache.save(path, key, network_cache.images_digest(batch), network)
     return network
 
 
-def calibrate_network(info: CheckpointInfo, values: dict[str, np.ndarray], images: np.ndarray,
-                      threads: int, accumulates_in_int32: bool,
-                      pool_first: bool) -> QuantizedNetwork:
+def calibrate_network(ops: Callable[[], Sequence[Op]], images: np.ndarray, threads: int,
+                      accumulates_in_int32: bool) -> QuantizedNetwork:
     """Quantizes a network to int8 by the ranges of its values on images.
 
     Args:
-      info, values, threads, pool_first: see `load_or_calibrate`.
+      ops, threads: see `load_or_calibrate`.
       images: `[N, image_size, image_size, 3]` float32 in [-1, 1].
       accumulates_in_int32: True for processors that add products in 32 bits only; False gives a
         network that any processor can run.
     """
-    graph, weights = graph_with_placeholders(info, values, pool_first=pool_first)
-    network = calibrate(to_ops(graph, weights, 'features'), images, accumulates_in_int32,
+    network = calibrate(ops(), images, accumulates_in_int32,
                         lambda ops, images: _measure(ops, images, _calibration_dtype(), threads))
-    del graph, weights
-    # Graphs are reference cycles, and the measured one holds all weights. The caller builds an
-    # engine next, whose memory would come on top.
+    # Graphs are reference cycles. The caller builds an engine next, whose memory would come on top.
     gc.collect()
     malloc_trim()
     return network
@@ -112,10 +105,14 @@ def export_ops(info: CheckpointInfo, values: dict[str, np.ndarray], engine: str,
         # The names in TF-Slim's graph, so that the file can be read again.
         head = head_ops(pop_head(info, values), 'normalize' if info.embedding_size is not None
                         else info.head.activation, head_node_names(info))
+
+    def ops(pool_first: bool = False) -> list[Op]:
+        return to_ops(*graph_with_placeholders(info, values, pool_first=pool_first), 'features')
+
     if images is None:
-        return to_ops(*graph_with_placeholders(info, values), 'features'), head
-    return calibrate_network(info, values, images, available_cores(), accumulates_in_int32=False,
-                             pool_first=pool_before_conv(engine)), head
+        return ops(), head
+    return calibrate_network(lambda: ops(pool_before_conv(engine)), images, available_cores(),
+                             accumulates_in_int32=False), head
 
 
 def _calibration_dtype() -> tf.DType:

@@ -22,8 +22,9 @@ class InferenceOptions(CheckpointOptions):
         float32 with a warning on others; 'int8': fastest, needs calibration images.
       engine: the runtime: 'session' (TensorFlow), 'tflite', 'onnxruntime' or 'openvino'; 'auto'
         takes the fastest that is installed for this processor.
-      cache: a directory for calibrated int8 networks, so that later starts need not calibrate.
-        A file that is damaged or was made from other weights or images is replaced.
+      cache: a directory for prepared networks, so that later starts need not read the checkpoint,
+        fold its batch norm or calibrate it. A file that is damaged or was made from another state
+        of the checkpoint or other images is replaced.
       use_ema: read the moving averages of the weights, where the checkpoint has them.
       checkpoint_scope: the scope of the network to read, if the file holds more than one.
     """
@@ -31,4 +32,4 @@ class InferenceOptions(CheckpointOptions):
     precision: str = option('float32', 'dtype of the multiplications', choices=PRECISIONS)
     engine: str = option('auto', 'runtime of the network', choices=ENGINES)
     cache: str | os.PathLike | None = option(
-        None, 'directory for calibrated int8 networks', metavar='DIR')
+        None, 'directory for prepared networks: faster later starts', metavar='DIR')

@@ -33,10 +33,13 @@ from inception_slim.inference.graph import (
     ImageNames,
     check_finite_output,
     fold_batch_norm,
+    graph_with_placeholders,
     has_last_layer,
     pop_head,
 )
 from inception_slim.inference.image_input import ImageInput, ImagePreparer, validate_images
+from inception_slim.inference.ir import Op, to_ops
+from inception_slim.inference.network_cache import FoldedCache, FoldedFile, cache_key
 from inception_slim.inference.options import InferenceOptions
 from inception_slim.nets import registry
 from inception_slim.options import build_options, check, parse_color
@@ -264,7 +267,7 @@ def load(
       checkpoint_scope: the scope of the network to read, if the file holds more than one.
       precision: the dtype of the multiplications; see `InferenceOptions`.
       engine: the runtime; see `InferenceOptions`.
-      cache: a directory for calibrated int8 networks; see `InferenceOptions`.
+      cache: a directory for prepared networks; see `InferenceOptions`.
 
     Raises:
       CheckpointError: the checkpoint cannot be read.
@@ -298,22 +301,18 @@ def load(
                                  f'bfloat16, not {options.engine} and {dtype}.')
     engine_name = 'session' if spatial else select_engine(
         options.engine, dtype, expected_images)
-    # A model has become a file by now.
-    info, weights = checkpoints.read(
-        cast('str | os.PathLike', checkpoint), use_ema=options.use_ema,
-        checkpoint_scope=options.checkpoint_scope)
-    info = with_image_size(info, image_size)
-    network = registry.NETWORKS[info.network]
-    if spatial and (info.network, info.image_size) != ('inception_v3', network.image_size):
-        raise InceptionSlimError(
-            f'{info.path} is {network.title} on images of {info.image_size}x{info.image_size}, but '
-            'spatial features are of a layer of Inception V3 on 299x299.')
-    values = fold_batch_norm(weights)
     threads = num_threads or available_cores()
+    # A model has become a file by now.
+    network = _Network(cast('str | os.PathLike', checkpoint), options, image_size, dtype != 'int8')
+    info = network.content.info
+    if spatial and (info.network, info.image_size) != ('inception_v3', 299):
+        raise InceptionSlimError(
+            f'{info.path} is {registry.NETWORKS[info.network].title} on images of '
+            f'{info.image_size}x{info.image_size}, but spatial features are of a layer of '
+            'Inception V3 on 299x299.')
     head: ClassifierHead | None = None
-    if has_last_layer(info):
-        head = build_head(engine_name, pop_head(info, values), info.head.activation, threads)
-    digest = _digest(values)
+    if network.content.head is not None:
+        head = build_head(engine_name, network.content.head, info.head.activation, threads)
     if dtype == 'int8':
 
         def images() -> np.ndarray:
@@ -325,13 +324,69 @@ def load(
             return validate_images(given, info.image_size)
 
         same_images = _is_given(calibration_images) and not callable(calibration_images)
-        quantized = load_or_calibrate(info, values, images, same_images, options.cache, threads,
-                                      pool_before_conv(engine_name))
-        built = build_int8_engine(engine_name, quantized, threads, batch_size)
+        pool_first = pool_before_conv(engine_name)
+        quantized = load_or_calibrate(
+            info, network.content.weights_digest, lambda: network.ops(pool_first), images,
+            same_images, options.cache, threads, pool_first)
+        built = build_int8_engine(engine_name, quantized, threads, batch_size, options.cache)
     else:
-        built = build_float_engine(engine_name, info, values, dtype, threads, batch_size, spatial)
-    return Predictor(info, dtype, engine_name, built, head, threads, digest, spatial, exif,
-                     background)
+        built = build_float_engine(engine_name, network.ops, info.image_size, dtype, threads,
+                                   batch_size, spatial, options.cache)
+    return Predictor(info, dtype, engine_name, built, head, threads, network.content.digest,
+                     spatial, exif, background)
+
+
+class _Network:
+    """The folded network of a checkpoint, from the cache if possible.
+
+    Args:
+      path: the checkpoint.
+      options: how it is read, and the directory of the cache.
+      image_size: side of the images; None for the network's own.
+      with_ops: whether `ops` will be called, so that they are read from the cache.
+
+    Attributes:
+      content: everything but the ops.
+    """
+
+    def __init__(self, path: str | os.PathLike, options: InferenceOptions, image_size: int | None,
+                 with_ops: bool):
+        self._path, self._options, self._image_size = path, options, image_size
+        self._values: dict[str, np.ndarray] | None = None
+        self._ops: list[Op] | None = None
+        cache = FoldedCache(options.cache, path, use_ema=options.use_ema,
+                            checkpoint_scope=options.checkpoint_scope, image_size=image_size)
+        cached = cache.read(with_ops)
+        if cached is not None:
+            self.content, self._ops = cached
+            return
+        self.content, self._values = self._fold(cache.is_enabled)
+        if with_ops and cache.is_enabled:
+            self._ops = self.ops()
+        cache.write(self.content, self._ops or [])
+
+    def ops(self, pool_first: bool = False) -> list[Op]:
+        """The ops up to 'features', to be called once.
+
+        Args:
+          pool_first: see `graph_with_placeholders`.
+        """
+        if self._ops is not None and not pool_first:
+            ops, self._ops = self._ops, None
+            return ops
+        values = self._values or self._fold(False)[1]
+        self._values = None
+        return to_ops(*graph_with_placeholders(self.content.info, values, pool_first=pool_first),
+                      'features')
+
+    def _fold(self, with_digest: bool) -> tuple[FoldedFile, dict[str, np.ndarray]]:
+        info, weights = checkpoints.read(self._path, use_ema=self._options.use_ema,
+                                         checkpoint_scope=self._options.checkpoint_scope)
+        info = with_image_size(info, self._image_size)
+        values = fold_batch_norm(weights)
+        head = pop_head(info, values) if has_last_layer(info) else None
+        content = FoldedFile(info, head, _digest(values), cache_key(values) if with_digest else '')
+        return content, values
 
 
 def _digest(values: dict[str, np.ndarray]) -> str:

@@ -47,6 +47,32 @@ class SessionGraph(NamedTuple):
         session.run('initialize', self.weights)
 
 
+def import_graph(definition: tf.GraphDef, ops: Sequence[Op]) -> SessionGraph:
+    """A graph that was built from ops before, which takes a fraction of the time."""
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(definition, name='')
+    return SessionGraph(graph, _initial_values(graph, ops))
+
+
+def _initial_values(graph: tf.Graph, ops: Sequence[Op]) -> dict[str, np.ndarray]:
+    """The values that `initialize` reads."""
+    nodes = {node.name: node for node in graph.get_operations() if node.type == 'Placeholder'}
+    values = {}
+    for op in ops:
+        node = nodes.get(f'{op.output}/value')
+        if node is not None:
+            dtype = node.get_attr('dtype').as_numpy_dtype
+            weights = op.weights if dtype == np.int8 else _dequantized_weights(op)
+            values[node.outputs[0].name] = np.ascontiguousarray(
+                weights.transpose(2, 3, 1, 0), dtype)
+    return values
+
+
+def has_onednn() -> bool:
+    """Whether this TensorFlow has oneDNN's floating-point convolution and uses oneDNN."""
+    return _has_onednn_kernels(_FLOAT_CONV)
+
+
 def has_onednn_int8() -> bool:
     """Whether this TensorFlow has oneDNN's int8 operations and uses oneDNN."""
     return _has_onednn_kernels(_CONV, _MAX_POOL, _AVG_POOL, _QUANTIZE)
@@ -171,16 +197,18 @@ class _GraphBuilder:
         self._ranges = ranges or {}
         self._quantized: dict[str, tf.Tensor] = {}  # quint8 tensors
         self._scalars: dict[float, tf.Tensor] = {}
-        self._weights: dict[str, np.ndarray] = {}  # by placeholder
+        self._ops: Sequence[Op] = ()
         self._assignments: list[tf.Operation] = []
 
     def finish(self, features: tf.Tensor) -> SessionGraph:
         """The default graph, with its output."""
         tf.identity(features, 'features')
         tf.group(self._assignments, name='initialize')
-        return SessionGraph(tf.get_default_graph(), self._weights)
+        graph = tf.get_default_graph()
+        return SessionGraph(graph, _initial_values(graph, self._ops))
 
     def add_all(self, ops: Sequence[Op]) -> None:
+        self._ops = ops
         users: dict[str, list[Op]] = {}
         for op in ops:
             for name in op.inputs:
@@ -239,7 +267,7 @@ class _GraphBuilder:
         """Convolution, bias, ReLU and requantization in one node."""
         source = self._quantize(op.inputs[0])
         limits = op.scales * 127  # the node takes the values of -127 and 127 as the range
-        weights = tf.bitcast(self._variable(op.weights.transpose(2, 3, 1, 0)), tf.qint8)
+        weights = tf.bitcast(self._filter(op, tf.int8), tf.qint8)
         ranges = [self._scalar(0), self._scalar(self._ranges[op.inputs[0]]),
                   tf.constant(-limits), tf.constant(limits),
                   self._scalar(0), self._scalar(self._ranges[output])]
@@ -261,11 +289,9 @@ class _GraphBuilder:
         that it never changes, and would bring it into oneDNN's layout in every run.
         """
         source, dtype = self.dequantized(op.inputs[0]), self._dtype
-        weights = _dequantized_weights(op).transpose(2, 3, 1, 0)
         return self._add_node(
             _FLOAT_CONV,
-            [source, self._variable(weights.astype(dtype.as_numpy_dtype, copy=False)),
-             tf.constant(op.biases.astype(dtype.as_numpy_dtype))],
+            [source, self._filter(op, dtype), tf.constant(op.biases.astype(dtype.as_numpy_dtype))],
             self._output_shape(op, source, len(op.weights), _padding(op)),
             kernel='MklNameChangeOp', T=dtype, TArgs=[dtype], num_args=1, num_host_args=0,
             strides=[1, op.stride, op.stride, 1], padding=_padding(op).encode(),
@@ -327,28 +353,27 @@ class _GraphBuilder:
 
     def _conv(self, op: Op, value: tf.Tensor) -> tf.Tensor:
         dtype = self._dtype.as_numpy_dtype
-        weights = _dequantized_weights(op)
         if op.groups > 1:
+            weights = _dequantized_weights(op)
             multiplier = len(weights) // op.groups
             weights = weights.reshape(op.groups, multiplier, *op.kernel).transpose(2, 3, 0, 1)
             strides = [1, op.stride, op.stride, 1]
             value = tf.nn.depthwise_conv2d(value, weights.astype(dtype), strides, _padding(op))
         else:
-            weights = np.ascontiguousarray(weights.transpose(2, 3, 1, 0), dtype)
-            value = tf.nn.conv2d(value, self._conv_weights(op, weights), op.stride, _padding(op))
+            value = tf.nn.conv2d(value, self._conv_weights(op), op.stride, _padding(op))
         return tf.nn.bias_add(value, op.biases.astype(dtype))
 
-    def _conv_weights(self, op: Op, weights: np.ndarray) -> np.ndarray | tf.Tensor:
+    def _conv_weights(self, op: Op) -> tf.Tensor:
         """The filter of a convolution that is not depthwise."""
-        return self._variable(weights)
+        return self._filter(op, self._dtype)
 
-    def _variable(self, value: np.ndarray) -> tf.Tensor:
-        """A variable that `initialize` assigns a value to."""
+    def _filter(self, op: Op, dtype: tf.DType) -> tf.Tensor:
+        """A variable for the filter of an op, which `initialize` assigns."""
+        shape = [*op.kernel, *op.weights.shape[1::-1]]
         # Operations instead of tf.Variable, which takes several times as long to build.
-        variable = tf.raw_ops.VariableV2(shape=value.shape, dtype=value.dtype)
-        placeholder = tf.placeholder(value.dtype, value.shape)
-        self._assignments.append(tf.raw_ops.Assign(ref=variable, value=placeholder).op)
-        self._weights[placeholder.name] = np.ascontiguousarray(value)
+        variable = tf.raw_ops.VariableV2(shape=shape, dtype=dtype)
+        value = tf.placeholder(dtype, shape, f'{op.output}/value')
+        self._assignments.append(tf.raw_ops.Assign(ref=variable, value=value).op)
         return variable
 
     def _add_node(self, node_type: str, inputs: list[tf.Tensor], shape: Any, *,
@@ -378,7 +403,7 @@ class _SessionBuilder(_GraphBuilder):
 
     def __init__(self, image_size: int, dtype: tf.DType, ranges: dict[str, float] | None = None):
         super().__init__(image_size, dtype, ranges)
-        self._has_fused_conv = _has_onednn_kernels(_FLOAT_CONV)
+        self._has_fused_conv = has_onednn()
 
 
 class _CastWeightsBuilder(_GraphBuilder):
@@ -386,10 +411,10 @@ class _CastWeightsBuilder(_GraphBuilder):
 
     def __init__(self, image_size: int, dtype: tf.DType, weights_dtype: tf.DType):
         super().__init__(image_size, dtype)
-        self._weights_dtype = weights_dtype.as_numpy_dtype
+        self._weights_dtype = weights_dtype
 
-    def _conv_weights(self, op: Op, weights: np.ndarray) -> np.ndarray | tf.Tensor:
-        return tf.cast(self._variable(weights.astype(self._weights_dtype)), self._dtype)
+    def _conv_weights(self, op: Op) -> tf.Tensor:
+        return tf.cast(self._filter(op, self._weights_dtype), self._dtype)
 
 
 class _FakeQuantBuilder(_GraphBuilder):
@@ -406,7 +431,8 @@ class _FakeQuantBuilder(_GraphBuilder):
                     value, 0, self._ranges[op.output])
             self.values[op.output] = value
 
-    def _conv_weights(self, op: Op, weights: np.ndarray) -> np.ndarray | tf.Tensor:
+    def _conv_weights(self, op: Op) -> np.ndarray | tf.Tensor:
+        weights = np.ascontiguousarray(_dequantized_weights(op).transpose(2, 3, 1, 0))
         if op.scales is None:
             return weights
         limits = op.scales * 127

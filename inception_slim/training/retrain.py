@@ -25,7 +25,7 @@ from inception_slim.evaluation.loaders import (
 )
 from inception_slim.evaluation.options import EvaluationOptions
 from inception_slim.evaluation.results import Result
-from inception_slim.inference.calibration_cache import cache_key
+from inception_slim.inference.network_cache import cache_key
 from inception_slim.nets import registry
 from inception_slim.options import as_dict, build_options, option_names
 from inception_slim.training.feature_cache import FeatureCache
@@ -119,7 +119,7 @@ def retrain(
       checkpoint_scope: which network to load, if the file contains several.
       precision: 'float32', 'bfloat16' or 'int8' for the features; the checkpoint is float32.
       engine: which runtime computes the features; 'auto' selects the fastest one installed.
-      cache: a folder for calibrated int8 networks.
+      cache: a folder for prepared networks; see `InferenceOptions`.
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.

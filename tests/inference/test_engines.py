@@ -10,7 +10,10 @@ from helpers import GOLDEN, close_to, golden_arrays, write_golden_checkpoint
 from inception_slim import checkpoint, cli, inference
 from inception_slim.errors import InceptionSlimError
 from inception_slim.inference import calibration
+from inception_slim.inference.cpu_features import has_vnni
 from inception_slim.inference.engines import factory, selection
+from inception_slim.inference.graph import graph_with_placeholders
+from inception_slim.inference.ir import to_ops
 import numpy as np
 import pytest
 
@@ -67,19 +70,18 @@ class TestOutputs:
         '2015', pytest.param('padded', marks=pytest.mark.slow)])
     @pytest.mark.slow
     def test_pooling_variants(self, pooling):
-        def parts():
+        def ops(pool_first=False):
             info, weights = checkpoint.read(PATH)
-            values = inference.fold_batch_norm(weights)
-            values.pop('Logits/Conv2d_1c_1x1/weights')
-            return dataclasses.replace(info, pooling=pooling), values
+            return to_ops(*graph_with_placeholders(
+                dataclasses.replace(info, pooling=pooling), inference.fold_batch_norm(weights),
+                pool_first=pool_first), 'features')
 
         features = {}
         for engine in ('session', 'onnxruntime'):
-            built = factory.build_float_engine(engine, *parts(), 'float32', 2, None)
+            built = factory.build_float_engine(engine, ops, 299, 'float32', 2, None)
             features[engine] = built.features(images(2))
             built.close()
-        network = calibration.load_or_calibrate(*parts(), lambda: images(2), True, None, 2,
-                                                  pool_first=True)
+        network = calibration.calibrate_network(lambda: ops(True), images(2), 2, has_vnni())
         for engine in ('session', 'tflite'):
             built = factory.build_int8_engine(engine, network, 2, None)
             features[f'{engine} int8'] = built.features(images(2))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import os
+from typing import Any
 
-from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.inference import network_cache
 from inception_slim.inference.engines import ClassifierHead, Engine
 from inception_slim.inference.engines.session import SessionClassifierHead, SessionEngine
-from inception_slim.inference.graph import graph_with_placeholders
-from inception_slim.inference.ir import Op, to_ops
+from inception_slim.inference.ir import Op
 from inception_slim.inference.quantization import QuantizedNetwork
-from inception_slim.inference.tf_graph_builder import float_graph, quantized_graph
+from inception_slim.inference.tf_graph_builder import (
+    SessionGraph,
+    float_graph,
+    has_onednn,
+    import_graph,
+    quantized_graph,
+)
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -18,28 +25,29 @@ import tensorflow.compat.v1 as tf
 _MAX_MICRO_BATCH = {'float32': 4, 'bfloat16': 8, 'int8': 4}
 
 
-def build_float_engine(name: str, info: CheckpointInfo, values: dict[str, np.ndarray],
+def build_float_engine(name: str, ops: Callable[[], Sequence[Op]], image_size: int,
                        precision: str, threads: int, batch_size: int | None,
-                       spatial: bool = False) -> Engine:
+                       spatial: bool = False,
+                       cache: str | os.PathLike | None = None) -> Engine:
     """Builds an engine that multiplies floating-point numbers.
 
     Args:
       name: of an engine that supports the precision.
-      info: from `checkpoint.read`.
-      values: from `fold_batch_norm`, without the classifier's; consumed.
+      ops: returns the ops of the network, which nobody else holds, so that weights are freed early.
+      image_size: side of the images in pixels.
       precision: 'float32' or 'bfloat16'.
       threads: to run on.
       batch_size: maximum number of images in one run; None for the engine's default.
       spatial: append the spatial features to the features; in a Session only.
+      cache: a directory for what takes time to build; see `network_cache`.
     """
-    def ops() -> list[Op]:  # held by nobody else, so that their weights are freed early
-        return to_ops(*graph_with_placeholders(info, values), 'features')
-
-    image_size = info.image_size
     if name == 'session':
-        return SessionEngine(
-            float_graph(ops(), image_size, tf.as_dtype(precision), spatial), threads, batch_size,
-            _MAX_MICRO_BATCH[precision])
+        def build(ops: Sequence[Op]) -> SessionGraph:
+            return float_graph(ops, image_size, tf.as_dtype(precision), spatial)
+
+        graph = _cached_graph(cache, ops(), build, precision=precision, spatial=spatial,
+                              image_size=image_size)
+        return SessionEngine(graph, threads, batch_size, _MAX_MICRO_BATCH[precision])
     if name == 'onnxruntime':
         from inception_slim.inference.engines import onnxruntime_engine
 
@@ -51,12 +59,13 @@ def build_float_engine(name: str, info: CheckpointInfo, values: dict[str, np.nda
         openvino_engine.build_model(ops(), image_size), precision, threads, batch_size)
 
 
-def build_int8_engine(name: str, network: QuantizedNetwork, threads: int,
-                      batch_size: int | None) -> Engine:
+def build_int8_engine(name: str, network: QuantizedNetwork, threads: int, batch_size: int | None,
+                      cache: str | os.PathLike | None = None) -> Engine:
     """Builds an engine that multiplies 8-bit integers; see `build_float_engine`."""
     if name == 'session':
-        return SessionEngine(quantized_graph(network), threads, batch_size,
-                             _MAX_MICRO_BATCH['int8'])
+        graph = _cached_graph(cache, network.ops, lambda _: quantized_graph(network),
+                              ranges=network.ranges, image_size=network.image_size)
+        return SessionEngine(graph, threads, batch_size, _MAX_MICRO_BATCH['int8'])
     if name == 'openvino':
         from inception_slim.inference.engines import openvino_engine
 
@@ -65,6 +74,21 @@ def build_int8_engine(name: str, network: QuantizedNetwork, threads: int,
     from inception_slim.inference.engines import tflite
 
     return tflite.TFLiteEngine(network, threads)
+
+
+def _cached_graph(cache: str | os.PathLike | None, ops: Sequence[Op],
+                  build: Callable[[Sequence[Op]], SessionGraph], **origin: Any) -> SessionGraph:
+    """A graph from the cache, or a new one, which is cached."""
+    if cache is None:
+        return build(ops)
+    path, key = network_cache.graph_path(cache, ops, tensorflow=tf.__version__,
+                                         onednn=has_onednn(), **origin)
+    content = network_cache.load_graph(path, key)
+    if content is not None:
+        return import_graph(tf.GraphDef.FromString(content), ops)
+    built = build(ops)
+    network_cache.save_graph(path, key, built.graph.as_graph_def().SerializeToString())
+    return built
 
 
 def build_head(engine: str, layers: Sequence[tuple[np.ndarray, np.ndarray]], activation: str,

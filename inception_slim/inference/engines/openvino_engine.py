@@ -188,11 +188,11 @@ def _translate(op: Op, inputs: list[Any]) -> Any:
     if op.kind == 'conv':
         value = _convolution(op, value)
         value.friendly_name = op.output  # readers of the file find the weights by this name
-        return opset8.add(value, opset8.constant(op.biases.reshape(1, -1, 1, 1)))
+        return opset8.add(value, _constant(op.biases.reshape(1, -1, 1, 1)))
     if op.kind == 'dense':
-        value = opset8.matmul(value, opset8.constant(op.weights), False, False)
+        value = opset8.matmul(value, _constant(op.weights), False, False)
         value.friendly_name = op.output
-        return opset8.add(value, opset8.constant(op.biases.reshape(1, -1)))
+        return opset8.add(value, _constant(op.biases.reshape(1, -1)))
     if op.kind == 'max_pool':
         pool = opset8.max_pool(value, [op.stride] * 2, [1, 1], begin, end, op.kernel)
         pool.friendly_name = op.output
@@ -239,15 +239,22 @@ def _fake_quantize(value: Any, largest: float) -> Any:
     return opset8.fake_quantize(value, low, high, low, high, 256)
 
 
+def _constant(value: np.ndarray) -> Any:
+    """A constant of the memory of an array; `opset8.constant` makes a list of Python numbers."""
+    from openvino.op import Constant
+
+    return Constant(np.ascontiguousarray(value), True)  # shared memory
+
+
 def _convolution(op: Op, value: Any) -> Any:
     from openvino import opset8
 
-    weights = np.ascontiguousarray(op.weights)
+    weights = op.weights
     if op.groups > 1:
         weights = weights.reshape(op.groups, -1, *weights.shape[1:])
-    kernel = opset8.constant(weights)
+    kernel = _constant(weights)
     if op.scales is not None:
         kernel = opset8.multiply(opset8.convert(kernel, np.float32),
-                                 opset8.constant(op.scales.reshape(-1, 1, 1, 1)))
+                                 _constant(op.scales.reshape(-1, 1, 1, 1)))
     convolution = opset8.convolution if op.groups == 1 else opset8.group_convolution
     return convolution(value, kernel, [op.stride] * 2, op.padding[:2], op.padding[2:], [1, 1])

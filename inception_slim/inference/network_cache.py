@@ -1,0 +1,312 @@
+"""A directory of prepared networks, so that later starts need not prepare them.
+
+- `NAME-KEY.folded`: the layers of the head of a checkpoint, and its ops with batch norm folded into
+  them if they were needed. Used as long as the files of the checkpoint are the same, by their size,
+  times and inode, as build tools compare files.
+- `NAME-KEY.int8`: the ops of a calibrated network. Used for equal weights, wherever they are from.
+- `session-KEY.graph`: the TensorFlow graph of a network, without its filters.
+
+All are safetensors files, which hold arrays and JSON, and no code. A file is written atomically,
+and used only if its checksums and its key match; otherwise the network is prepared again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import hashlib
+import json
+import os
+from typing import Any, NamedTuple
+import warnings
+import zlib
+
+from inception_slim import __version__
+from inception_slim._atomic_write import atomic_write
+from inception_slim.checkpoint import CheckpointInfo
+from inception_slim.checkpoint.head import parse_head
+from inception_slim.checkpoint.keras_model import FOLDER_PREFIX
+from inception_slim.errors import DatasetError, error_summary
+from inception_slim.inference.ir import Op
+from inception_slim.inference.quantization import QuantizedNetwork
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+# To be raised whenever the content of the files changes.
+_VERSIONS = {'format': 3, 'version': __version__}
+_ARRAYS = ('weights', 'biases', 'scales')
+# Filters are stored in the order of TensorFlow, in which they are in memory too: without copies.
+_TO_HWIO, _FROM_HWIO = (2, 3, 1, 0), (3, 2, 0, 1)
+# Files of these kinds may name others, which may have any name.
+_NAMES_OTHERS = ('.json', '.onnx')
+_MANY_FILES = 1000
+
+
+class FoldedFile(NamedTuple):
+    """What a file of a folded network holds, besides its ops.
+
+    Attributes:
+      info: from `checkpoint.read`.
+      head: weights and biases of the layers of the head; None without a last layer.
+      digest: of a sixteenth of the folded weights.
+      weights_digest: of all of the folded weights, without those of the head.
+    """
+
+    info: CheckpointInfo
+    head: list[tuple[np.ndarray, np.ndarray]] | None
+    digest: str
+    weights_digest: str
+
+
+def images_digest(images: np.ndarray) -> str:
+    """Identifies calibration images by their content."""
+    return cache_key({'images': images})
+
+
+def cache_key(values: Mapping[str, np.ndarray], **origin: Any) -> str:
+    """Identifies what a network depends on.
+
+    By the content of the weights, so that a checkpoint may move or be converted.
+
+    Args:
+      values: the weights.
+      **origin: versions, options and the processor's features; JSON values.
+    """
+    digest = hashlib.sha256(json.dumps(origin, sort_keys=True, default=int).encode())
+    for name in sorted(values):
+        value = np.ascontiguousarray(values[name])
+        digest.update(f'{name} {value.dtype.str} {value.shape}\n'.encode())
+        digest.update(value.data)
+    return digest.hexdigest()
+
+
+def cache_path(folder: str | os.PathLike, network: str, key: str) -> str:
+    """Path of the file of an int8 network in the directory."""
+    return os.path.join(os.fsdecode(folder), f'{network}-{key[:16]}.int8')
+
+
+def load(path: str, key: str, images: str | None) -> QuantizedNetwork | None:
+    """Reads a cached int8 network; None if there is none or it cannot be trusted.
+
+    Args:
+      path: from `cache_path`.
+      key: from `cache_key`; the file must have the same one.
+      images: digest of the calibration images; None accepts any.
+    """
+    try:
+        plan, file = _open(path, key)
+        if images not in (None, plan['images']):
+            return None
+        return QuantizedNetwork(_read_ops(plan, file), plan['ranges'], plan['image_size'])
+    except _Unusable:
+        return None
+
+
+def save(path: str, key: str, images: str, network: QuantizedNetwork) -> None:
+    """Writes an int8 network to the cache; warns if that fails."""
+    ops, arrays = _split(network.ops)
+    _write(path, {'key': key, 'images': images, 'image_size': network.image_size,
+                  'ranges': network.ranges, 'ops': ops}, arrays)
+
+
+def graph_path(folder: str | os.PathLike, ops: Sequence[Op], **origin: Any) -> tuple[str, str]:
+    """Path and key of the file of a graph.
+
+    Args:
+      folder: the directory of the cache.
+      ops: of which the graph is built; it contains all of their arrays but the filters.
+      **origin: what else the graph depends on; JSON values.
+    """
+    fields, arrays = _split(ops)
+    small = {name: value for name, value in arrays.items() if value.ndim < 4}
+    shapes = {name: value.shape for name, value in arrays.items()}
+    key = cache_key(small, ops=fields, shapes=shapes, **_VERSIONS, **origin)
+    return os.path.join(os.fsdecode(folder), f'session-{key[:16]}.graph'), key
+
+
+def load_graph(path: str, key: str) -> bytes | None:
+    """Reads the serialized graph; None if there is none or it cannot be trusted."""
+    try:
+        return _array(*_open(path, key), 'graph').tobytes()
+    except _Unusable:
+        return None
+
+
+def save_graph(path: str, key: str, graph: bytes) -> None:
+    """Writes a serialized graph to the cache; warns if that fails."""
+    _write(path, {'key': key}, {'graph': np.frombuffer(graph, np.uint8)})
+
+
+class FoldedCache:
+    """The cached file of the folded network of one checkpoint.
+
+    Args:
+      folder: the directory of the cache; None for no cache.
+      checkpoint: the path of the checkpoint. If it is not on a local disk, nothing is cached.
+      **options: with which it is read; JSON values.
+    """
+
+    def __init__(self, folder: str | os.PathLike | None, checkpoint: str | os.PathLike,
+                 **options: Any):
+        path = os.fsdecode(checkpoint)
+        # The files are looked at before they are read, so that those that change meanwhile are
+        # read again.
+        states = None if folder is None else _file_states(path)
+        self._path: str | None = None
+        if folder is not None and states:
+            origin = {**_VERSIONS, 'path': path, 'real_path': os.path.realpath(path), **options}
+            # The path is in the name, and the states only in the key: another state of a file
+            # replaces the one before.
+            name = os.path.basename(os.path.realpath(path))
+            self._path = os.path.join(os.fsdecode(folder),
+                                      f'{name}-{cache_key({}, **origin)[:16]}.folded')
+            self._key = cache_key({}, states=states, **origin)
+
+    @property
+    def is_enabled(self) -> bool:
+        return self._path is not None
+
+    def read(self, with_ops: bool) -> tuple[FoldedFile, list[Op] | None] | None:
+        """Reads the file, and its ops if they are needed; None if it is not there or unusable."""
+        if self._path is None:
+            return None
+        try:
+            plan, file = _open(self._path, self._key)
+            if with_ops and not plan['ops']:
+                return None
+            layers = [(_array(plan, file, f'head/{index}/weights'),
+                       _array(plan, file, f'head/{index}/biases'))
+                      for index in range(plan['head_layers'] or 0)]
+            content = FoldedFile(
+                _parse_info(plan['info']), None if plan['head_layers'] is None else layers,
+                plan['digest'], plan['weights_digest'])
+            return content, _read_ops(plan, file) if with_ops else None
+        except _Unusable:
+            return None
+
+    def write(self, content: FoldedFile, ops: Sequence[Op] = ()) -> None:
+        """Writes the file, with ops or without; warns if that fails."""
+        if self._path is None:
+            return
+        fields, arrays = _split(ops)
+        for index, layer in enumerate(content.head or []):
+            for name, value in zip(_ARRAYS, layer):
+                arrays[f'head/{index}/{name}'] = value
+        info = dataclasses.asdict(content.info) | {'head': str(content.info.head)}
+        _write(self._path, {
+            'key': self._key, 'info': info, 'digest': content.digest, 'ops': fields,
+            'weights_digest': content.weights_digest,
+            'head_layers': None if content.head is None else len(content.head)}, arrays)
+
+
+def _parse_info(fields: dict[str, Any]) -> CheckpointInfo:
+    return CheckpointInfo(**{**fields, 'notes': tuple(fields['notes']),
+                             'head': parse_head(fields['head'], fields['path'])})
+
+
+def _file_states(path: str) -> list[list[Any]] | None:
+    """Name, size, times and inode of the files that a checkpoint may consist of.
+
+    None if they cannot be listed: it is not on a local disk, or a folder of very many files. Other
+    files may be among them: then a network is prepared once too often.
+    """
+    if os.path.basename(os.path.dirname(path)).startswith(FOLDER_PREFIX):
+        return None  # a model in memory, whose file is deleted soon
+    states: list[list[Any]] = []
+    try:
+        if os.path.isdir(path):
+            names = [os.path.join(folder, name) for folder, _, files in os.walk(path)
+                     for name in files]
+        else:
+            folder, name = os.path.split(path)
+            exists, everything = os.path.exists(path), path.lower().endswith(_NAMES_OTHERS)
+            # The data of model.onnx or model.xml, or the files with the prefix model.ckpt-1000.
+            start = os.path.splitext(name)[0] if exists else name
+            names = [entry.path for entry in os.scandir(folder or '.')
+                     if entry.is_file() and (everything or entry.name.startswith(start))]
+        if len(names) > _MANY_FILES:
+            return None
+        for name in sorted(names):
+            state = os.stat(name)
+            states.append([name, state.st_size, state.st_mtime_ns, state.st_ctime_ns,
+                           state.st_ino])
+    except OSError:
+        return None
+    return states
+
+
+class _Unusable(Exception):
+    """A cached file is missing, damaged, of another format, or has another key."""
+
+
+def _open(path: str, key: str) -> tuple[dict[str, Any], Any]:
+    """The plan of a file, and the file, whose arrays are read and checked when they are needed."""
+    try:
+        file = safetensors.safe_open(path, framework='np')
+        metadata = file.metadata() or {}
+        text = metadata['plan']
+        if zlib.crc32(text.encode()) != int(metadata['checksum']):
+            raise _Unusable
+        plan = json.loads(text)
+        if plan['key'] != key:
+            raise _Unusable
+        return plan, file
+    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise _Unusable from error
+
+
+def _array(plan: dict[str, Any], file: Any, name: str) -> np.ndarray:
+    try:
+        value = file.get_tensor(name)
+        if _checksum(value) != plan['checksums'][name]:
+            raise _Unusable
+        return value
+    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise _Unusable from error
+
+
+def _checksum(value: np.ndarray) -> int:
+    return zlib.crc32(value.data, zlib.crc32(f'{value.dtype.str} {value.shape}'.encode()))
+
+
+def _split(ops: Sequence[Op]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """The fields of ops, and their arrays by index and field."""
+    arrays, items = {}, []
+    for index, op in enumerate(ops):
+        fields = op._asdict()
+        for name in _ARRAYS:
+            value = fields.pop(name)
+            if value is not None:
+                arrays[f'{index}/{name}'] = (
+                    value.transpose(_TO_HWIO) if value.ndim == 4 else value)
+        items.append(fields)
+    return items, arrays
+
+
+def _read_ops(plan: dict[str, Any], file: Any) -> list[Op]:
+    ops = []
+    for index, fields in enumerate(plan['ops']):
+        fields['kernel'], fields['padding'] = tuple(fields['kernel']), tuple(fields['padding'])
+        arrays: dict[str, Any] = {
+            name: _array(plan, file, f'{index}/{name}') for name in _ARRAYS
+            if f'{index}/{name}' in plan['checksums']}
+        if 'weights' in arrays and arrays['weights'].ndim == 4:
+            arrays['weights'] = arrays['weights'].transpose(_FROM_HWIO)
+        ops.append(Op(**fields, **arrays))
+    return ops
+
+
+def _write(path: str, plan: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    checksums = {name: _checksum(value) for name, value in arrays.items()}
+    text = json.dumps({**plan, 'checksums': checksums}, default=int)
+    content = safetensors.numpy.save(
+        arrays, {'plan': text, 'checksum': str(zlib.crc32(text.encode()))})
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        with atomic_write(path) as file:
+            file.write(content)
+    except (OSError, DatasetError) as error:
+        warnings.warn(f'The prepared network is not cached in {os.path.dirname(path)}: '
+                      f'{error_summary(error)}.', stacklevel=5)
