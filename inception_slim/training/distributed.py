@@ -14,6 +14,7 @@ from importlib import metadata
 import json
 import os
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -203,18 +204,24 @@ class WorkerGroup:
         return self._run(lambda: self._all_reduce(tf.constant(values), 'Id')).tolist()
 
     def barrier(self) -> None:
-        """Waits until every worker has finished its last step.
+        """Waits until every worker has finished its last step, and ends the monitoring.
 
         A worker that already exited has finished its last step, so failing to reach it is harmless.
         """
         if not self._monitor:
             return
-        with tf.Graph().as_default():
+        # In a thread, because TensorFlow may wait for ever for a worker that exits first.
+        thread = threading.Thread(target=self._reach_all, daemon=True)
+        thread.start()
+        while thread.is_alive() and self._monitor.lost is None:
+            thread.join(0.1)
+        self._monitor.stop()
+
+    def _reach_all(self) -> None:
+        with contextlib.suppress(tf.errors.OpError, RuntimeError), tf.Graph().as_default():
             reduced = self._all_reduce(tf.constant([0.0]), 'Id')
             with self.session() as session:
-                with contextlib.suppress(tf.errors.OpError, RuntimeError), \
-                        self._monitor.close_on_loss(session):
-                    session.run(reduced)
+                session.run(reduced)
 
     def _run(self, build: Callable[[], tf.Tensor]) -> np.ndarray:
         """Builds a tensor in a graph of its own and returns its value."""

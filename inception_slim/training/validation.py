@@ -139,6 +139,10 @@ class Validator:
         self._rows = tf.placeholder(tf.float32, [
             -(-dataset.num_examples // workers.count), workers.count, 2 + 2 * width])
         self._reduced = workers.all_reduce_mean(self._rows)
+        # Batch norm's moving averages are each worker's own, and the checkpoint has the chief's.
+        trained = {variable.op.name for variable in tf.trainable_variables()}
+        self._broadcast = workers.broadcast(
+            [variable for variable in tf.model_variables() if variable.op.name not in trained])
         self._saver = build_saver(1, head)
         if best is not None and workers.is_chief:
             self.best_checkpoint = checkpoint_prefix(self._folder, best.step)
@@ -153,7 +157,7 @@ class Validator:
         """
         rows = np.zeros(self._rows.shape.as_list(), np.float32)
         filled = 0
-        session.run(self._batches.initializer)
+        session.run([self._batches.initializer, self._broadcast])
         while True:
             try:
                 labels, outputs, loss = session.run(self._fetches)

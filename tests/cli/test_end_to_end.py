@@ -75,4 +75,4 @@ def test_demo_reports_a_low_accuracy(tmp_path):
         text=True, capture_output=True, cwd=ROOT)
     assert done.returncode == 1, done.stderr
     assert '$ inception-slim train records --split train' in done.stdout
-    assert done.stderr.splitlines()[-1].endswith('% of the held-out images, not on 95 %.')
+    assert done.stderr.splitlines()[-1].endswith('% on held-out images; expected at least 95 %.')

@@ -193,6 +193,24 @@ class TestSchedule:
             assert (two[name] != three[name]).any(), name
         assert 'step 3: all layers are trained from here on' in lines
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize('interrupted', [1, 3])
+    def test_resumes_while_the_layers_are_frozen(self, shallow_network, dataset, tmp_path,
+                                                 interrupted):
+        """As without an interruption, but for rounding: each step uses all images, in any order."""
+        options = {**shallow_network, 'batch_size': 12, 'freeze_epochs': 3, 'distort': False,
+                   'dropout_keep_prob': 1.0, 'batch_norm_decay': 0.5, 'learning_rate': 0.1}
+        whole = training.train(dataset, tmp_path / 'whole', steps=5, **options)
+        training.train(dataset, tmp_path / 'parts', steps=interrupted, **options)
+        lines = []
+        parts = training.resume(tmp_path / 'parts', steps=5, log=lines.append)
+        assert (parts.started_at, parts.step) == (interrupted, 5)
+        assert 'step 4: all layers are trained from here on' in lines
+        expected, resumed = tensors(whole.checkpoint), tensors(parts.checkpoint)
+        assert set(resumed) == set(expected)
+        for name, value in resumed.items():
+            np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
     @pytest.mark.parametrize('options, expected', [
         ({'learning_rate_decay': 'cosine', 'warmup_steps': 2},
          {0: 0.5, 1: 1, 2: 1, 7: 0.55, 12: 0.1, 20: 0.1}),

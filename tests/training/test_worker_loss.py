@@ -7,10 +7,12 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 
 import fork_server
 from inception_slim import checkpoint
+from inception_slim.training.distributed import WorkerGroup
 from inception_slim.training.worker_monitor import EXIT_STUCK, WorkerMonitor
 import pytest
 from worker_processes import read_to_step, start_cluster, train_command
@@ -115,6 +117,18 @@ def test_process_does_not_end_itself_while_it_saves_or_after_it_stopped():
     result = fork_server.python(code)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "(0, 'has exited or was killed')\n"
+
+
+def test_end_of_a_run_does_not_wait_for_a_worker_that_exits(monkeypatch):
+    """Although TensorFlow would; and the process does not end itself afterwards."""
+    group = WorkerGroup()
+    group._monitor = monitor = WorkerMonitor(['127.0.0.1:1', '127.0.0.1:2'], 0, timeout=5.0)
+    monkeypatch.setattr(group, '_reach_all', threading.Event().wait)
+    monkeypatch.setattr('inception_slim.training.worker_monitor._GRACE', 1.0)
+    threading.Timer(0.3, monitor._report_loss, (1, 'has exited or was killed')).start()
+    group.barrier()
+    assert monitor.lost is not None
+    time.sleep(1.5)
 
 
 def test_close_on_loss_closes_a_session_that_is_opened_later():

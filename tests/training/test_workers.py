@@ -11,12 +11,13 @@ import subprocess
 import sys
 
 import fork_server
-from inception_slim import checkpoint, data, training
+from inception_slim import checkpoint, data, inference, training
 from inception_slim.errors import TrainingError
 from inception_slim.training.distributed import join_cluster
 from inception_slim.training.tf_config import make_tf_config
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 import tensorflow.compat.v1 as tf
 from worker_processes import cluster_environments, run_cluster, train_command
 
@@ -160,6 +161,99 @@ def test_workers_evaluate_together_and_repeat_their_losses(dataset, tmp_path):
     best = json.loads((tmp_path / 'first' / 'best' / 'validation.json').read_text())
     count = data.open_dataset(dataset).hold_out(0.5)[1].num_examples
     assert best['accuracy'] * count == pytest.approx(round(best['accuracy'] * count))
+
+
+def train_with_two_workers(dataset, folder, *options, steps=4):
+    """Trains with a checkpoint after each step; returns what the chief prints."""
+    command = train_command(dataset, folder, '--steps', str(steps), '--seed', '1',
+                            '--save-minutes', '0.00001', *options)
+    results = run_cluster(fork_server.command, [command] * 2, cluster_environments(2))
+    assert [(result.returncode, result.stderr.count('Traceback')) for result in results] == [
+        (0, 0)] * 2, [result.stderr for result in results]
+    return re.sub(r', [\d.]+ images/s', '', results[0].stdout).splitlines()
+
+
+def weights_at(folder, step):
+    reader = tf.train.load_checkpoint(str(folder / f'model.ckpt-{step}'))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+            if name.endswith('weights')}
+
+
+@pytest.fixture
+def imbalanced(dataset, tmp_path):
+    """Four images of red, two of green and one of blue."""
+    for name, count in (('red', 4), ('green', 2), ('blue', 1)):
+        (tmp_path / 'data' / name).mkdir(parents=True)
+        for path in sorted((dataset / name).iterdir())[:count]:
+            (tmp_path / 'data' / name / path.name).write_bytes(path.read_bytes())
+    return tmp_path / 'data'
+
+
+@pytest.mark.slow
+class TestOptionsWithTwoWorkers:
+
+    def test_freezes_all_but_the_heads(self, dataset, tmp_path):
+        """Half an epoch of 12 images is 1.5 steps of 2 images in each worker."""
+        lines = train_with_two_workers(dataset, tmp_path, '--freeze-epochs', '0.5', steps=3)
+        assert 'step 3: all layers are trained from here on' in lines
+        one, two, three = (weights_at(tmp_path, step) for step in (1, 2, 3))
+        for name in one:
+            assert (one[name] != two[name]).any() == ('/Logits/' in name), name
+            assert (two[name] != three[name]).any(), name
+
+    def test_balances_classes_by_the_images_of_all_workers(self, imbalanced, tmp_path):
+        """The same losses as with the weights 7 / (3 x 1), 7 / (3 x 2) and 7 / (3 x 4)."""
+        weights = tmp_path / 'weights.csv'
+        weights.write_text(f'class,weight\nblue,{7 / 3}\ngreen,{7 / 6}\nred,{7 / 12}\n')
+        balanced, given = ([line for line in train_with_two_workers(
+            imbalanced, tmp_path / str(number), '--class-weights', option, steps=1)
+            if line.startswith('step')] for number, option in enumerate(('balanced', str(weights))))
+        assert balanced == given and len(given) == 1
+
+    def test_draws_by_class_and_stops(self, imbalanced, dataset, tmp_path):
+        """Only batch norm's averages change, by chance; both stop when that does not help."""
+        lines = train_with_two_workers(
+            imbalanced, tmp_path / 'dir', '--balanced-sampling', '--validation', f'{dataset}/',
+            '--eval-every', '1', '--patience', '1', '--learning-rate', '1e-12',
+            '--batch-norm-decay', '0.5', steps=12)
+        scores = [(float(match[2]), -float(match[3])) for line in lines if (match := re.match(
+            r'validation at step (\d+): accuracy ([\d.]+)%.*, loss ([\d.]+)', line))]
+        step = len(scores)
+        assert scores[:-1] == sorted(scores[:-1]) and scores[-1] <= scores[-2] and step < 12
+        assert any(line.startswith(f'Stopped at step {step}: no better evaluation since step '
+                                   f'{step - 1}') for line in lines)
+
+    @pytest.mark.parametrize('kind', ['table', 'records'])
+    def test_several_labels(self, dataset, tmp_path, kind):
+        """The evaluation of both workers' images is that of the checkpoint in one process."""
+        labels = {'red': [0, 1, 1], 'green': [1, 0, 0], 'blue': [0, 0, 0]}
+        images = [(path, labels[path.parent.name]) for path in sorted(dataset.glob('*/*.png'))]
+        if kind == 'table':
+            source = tmp_path / 'labels.csv'
+            source.write_text('path,green,red,warm\n' + ''.join(
+                f'{path},{",".join(map(str, row))}\n' for path, row in images))
+            options = ['--validation', str(source)]
+        else:
+            source = tmp_path / 'records'
+            for split in ('train', 'validation'):
+                data.write_tfrecords(source, 'x', split, [
+                    (path.read_bytes(), row) for path, row in images],
+                    ['green', 'red', 'warm'], num_shards=3)
+            options = ['--split', 'train', '--validation', 'validation']
+        train_with_two_workers(source, tmp_path / 'dir', '--class-weights', 'balanced',
+                               '--focal-gamma', '1', '--eval-every', '2', '--freeze-epochs', '0.5',
+                               *options)
+        best = json.loads((tmp_path / 'dir/best/validation.json').read_text())
+        assert checkpoint.inspect(tmp_path / 'dir').head.activation == 'sigmoid'
+        opened = data.open_dataset(source, 'validation' if kind == 'records' else None)
+        with inference.load(tmp_path / 'dir' / 'best', image_size=64) as predictor:
+            batch, = data.as_numpy_batches(lambda: data.batches(opened, 12, image_size=64))
+            logits = predictor.logits(batch['image'])
+        losses = np.log1p(np.exp(logits)) - batch['label'] * logits
+        assert best['loss'] == pytest.approx(losses.mean(), rel=1e-4)
+        # Rounding may change the order of two of the twelve images.
+        assert best['mean_average_precision'] == pytest.approx(
+            average_precision_score(batch['label'], logits), abs=0.03)
 
 
 @pytest.mark.slow
