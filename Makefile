@@ -69,7 +69,7 @@ bench-models: $(INSTALLED)  ## the table of all networks: sizes and speeds
 compare: $(PLOT)  ## time every installed runtime for the network, in one run (ten minutes)
 	@.venv/bin/python -m scripts.benchmarks.compare --json compare.json --chart compare.png $(ARGS)
 
-compare-all: $(COMPARE)  ## the same with ONNX Runtime, OpenVINO and PyTorch
+compare-all: $(COMPARE)  ## the same with seven other libraries, from OpenVINO to ncnn
 	@.venv/bin/python -m scripts.benchmarks.compare --json compare.json --chart compare.png $(ARGS)
 
 demo: $(INSTALLED)  ## train, evaluate, classify, fine-tune and export on real digits (minutes)

@@ -56,6 +56,11 @@ CONTESTANTS = {
     'inception_slim int8 (session)': (),
     'inception_slim int8 (tflite)': (),
     'inception_slim int8 (openvino)': ('openvino',),
+    'TensorFlow XLA': (),
+    'Keras on JAX': ('jax',),
+    'Keras on PyTorch': ('torch',),
+    'ncnn': ('ncnn', 'onnx', 'pnnx'),
+    'OpenCV': ('cv2', 'onnx'),
     'ONNX Runtime': ('onnx', 'onnxruntime'),
     'OpenVINO float32': ('onnx', 'openvino'),
     'OpenVINO bfloat16': ('onnx', 'openvino'),
@@ -63,6 +68,7 @@ CONTESTANTS = {
     'PyTorch': ('torch',),
     'PyTorch compiled': ('torch',),
     'PyTorch compiled bfloat16': ('torch',),
+    'PyTorch compiled int8': ('torch', 'torchao'),
 }
 # Contestants that do not have all networks.
 NETWORKS = {'tf_slim.nets': ('inception_v1', 'inception_v2', 'inception_v3'),
@@ -139,20 +145,25 @@ def measure(contestants: list[Contestant], rounds: dict[int, int], peak: PeakThr
     """Times all contestants in a random order in each round; removes those that fail."""
     rng = random.Random(SEED)
     kernels = [kernel for kernel in peak.kernels if kernel[0] == precision]
+
+    def run_turn(contestant: Contestant, batch: int) -> list[float]:
+        try:
+            return contestant.run_turn(batch)
+        except WorkerFailed as error:
+            print(f'{contestant.name}: omitted, {error}')
+            contestants.remove(contestant)
+            return []
+
     for batch, count in rounds.items():
         for contestant in list(contestants):
             contestant.durations[batch] = []
-            try:
-                contestant.run_turn(batch)  # the first of its shape is not counted
-            except WorkerFailed as error:
-                print(f'{contestant.name}: omitted, {error}')
-                contestants.remove(contestant)
+            run_turn(contestant, batch)  # the first of its shape is not counted
         for _ in tqdm(range(count), desc=f'{precision}, batch {batch}', unit='round', disable=None):
             turns = [*contestants, *kernels]
             rng.shuffle(turns)
             for turn in turns:
                 if isinstance(turn, Contestant):
-                    turn.durations[batch].append(turn.run_turn(batch))
+                    turn.durations[batch].append(run_turn(turn, batch))
                 else:
                     peak.run(turn)
 

@@ -19,6 +19,8 @@ name, network, checkpoint_path, images_path = sys.argv[1:]
 import numpy as np
 from worker_protocol import serve  # before the libraries, which print to standard output
 
+# Triton is for GPUs; its LLVM and TensorFlow's crash in one process.
+sys.modules['triton'] = None
 images = np.load(images_path, mmap_mode='r')
 cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 facts = {}
@@ -117,6 +119,19 @@ def keras_applications():
     return channels_last, model.predict_on_batch, size_of(checkpoint_path)
 
 
+def keras(backend: str):
+    os.environ['KERAS_BACKEND'] = backend
+    from inception_slim import _tf_logging
+
+    _tf_logging.import_tensorflow_quietly()
+    import inception_slim
+    import keras
+
+    model = inception_slim.keras_model(checkpoint_path)
+    model.layers[-1].activation = keras.activations.linear  # logits, not probabilities
+    return channels_last, model.predict_on_batch, size_of(checkpoint_path)
+
+
 def variable_names() -> list[str]:
     """The variables of Inception V3, in the order in which the network creates them."""
     import inception_slim
@@ -139,6 +154,20 @@ def folded_graph():
     return inference.constant_graph(info, inference.fold_batch_norm(weights))
 
 
+def tensorflow_xla():
+    graph = folded_graph()
+    import tensorflow as tf
+
+    wrapped = tf.compat.v1.wrap_function(
+        lambda: tf.graph_util.import_graph_def(graph.as_graph_def(), name=''), [])
+    compiled = tf.function(wrapped.prune('inputs:0', 'logits:0'), jit_compile=True)
+    return (
+        channels_last,
+        lambda batch: compiled(tf.constant(batch)).numpy(),
+        size_of(checkpoint_path),
+    )
+
+
 def save(content: bytes, suffix: str) -> str:
     path = os.path.join(tempfile.mkdtemp(dir=os.path.dirname(checkpoint_path)), 'model' + suffix)
     with open(path, 'wb') as file:
@@ -146,11 +175,16 @@ def save(content: bytes, suffix: str) -> str:
     return path
 
 
-def onnx_runtime():
-    import onnxruntime
+def save_onnx() -> str:
     from other_runtimes import onnx_model
 
-    path = save(onnx_model(folded_graph()), '.onnx')
+    return save(onnx_model(folded_graph()), '.onnx')
+
+
+def onnx_runtime():
+    import onnxruntime
+
+    path = save_onnx()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cores
     session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
@@ -159,9 +193,8 @@ def onnx_runtime():
 
 def openvino(precision: str):
     import openvino
-    from other_runtimes import onnx_model
 
-    path = save(onnx_model(folded_graph()), '.onnx')
+    path = save_onnx()
     model = openvino.Core().read_model(path)
     if precision == 'int8':
         import nncf
@@ -176,32 +209,94 @@ def openvino(precision: str):
     return channels_first, lambda batch: compiled(batch)[0], size_of(path)
 
 
+def opencv():
+    import cv2
+
+    path = save_onnx()
+    cv2.setNumThreads(cores)
+    net = cv2.dnn.readNetFromONNX(path)
+
+    def run(batch):
+        net.setInput(batch)
+        return net.forward()
+
+    return channels_first, run, size_of(path)
+
+
+def ncnn():
+    """An image on all cores; of a batch, which ncnn does not have, an image on each core."""
+    from concurrent.futures import ThreadPoolExecutor
+    import subprocess
+
+    import ncnn
+    import pnnx
+
+    path = save_onnx()
+    shape = ','.join(map(str, channels_first(images[:1]).shape))
+    subprocess.run([pnnx.EXEC_PATH, path, f'inputshape=[{shape}]f32', 'fp16=0'],
+                   cwd=os.path.dirname(path), check=True)
+    path = path.removesuffix('.onnx') + '.ncnn'
+    pool = ThreadPoolExecutor(cores)
+
+    def load(threads):
+        net = ncnn.Net()
+        net.opt.num_threads = threads
+        net.load_param(path + '.param')
+        net.load_model(path + '.bin')
+
+        def run(image):
+            extractor = net.create_extractor()
+            extractor.input('in0', ncnn.Mat(image))
+            return np.array(extractor.extract('out0')[1])
+
+        return run
+
+    run_alone, run_beside = load(cores), load(1)
+    return (
+        channels_first,
+        lambda batch: np.stack(list(pool.map(run_beside, batch)) if len(batch) > 1
+                               else [run_alone(batch[0])]),
+        size_of(path + '.bin'),
+    )
+
+
 def torch(compiled: bool, precision: str = 'float32'):
-    # Triton is for GPUs; its LLVM and TensorFlow's crash in one process.
-    sys.modules['triton'] = None
-    from other_runtimes import torch_model
+    from other_runtimes import quantize_torch_model, torch_model
     import torch
+    from torch._inductor import config
 
     torch.set_num_threads(cores)
+    torch.set_grad_enabled(False)
+    config.freezing = True  # weights are constants, laid out and quantized once
     model = torch_model(folded_graph()).to(memory_format=torch.channels_last)
+
+    def to_tensor(batch):  # channels-last in memory
+        return torch.from_numpy(batch).permute(0, 3, 1, 2)
+
     if precision == 'bfloat16':
         model = model.to(torch.bfloat16)
+    if precision == 'int8':
+        model = quantize_torch_model(model, to_tensor(np.array(images[:8])))
     path = save(b'', '.pt')
     torch.save(model.state_dict(), path)
     call = torch.compile(model) if compiled else model
-
-    def run(batch):
-        with torch.inference_mode():
-            tensor = torch.from_numpy(batch).permute(0, 3, 1, 2)  # channels-last in memory
-            return call(tensor.to(next(model.buffers()).dtype)).float().numpy()
-
-    return channels_last, run, size_of(path)
+    dtype = torch.bfloat16 if precision == 'bfloat16' else torch.float32
+    return (
+        channels_last,
+        lambda batch: call(to_tensor(batch).to(dtype)).float().numpy(),
+        size_of(path),
+    )
 
 
 CONTESTANTS = {
     'original graph': original_graph,
     'tf_slim.nets': tf_slim_nets,
     'keras.applications': keras_applications,
+    'TensorFlow XLA': tensorflow_xla,
+    'Keras on JAX': lambda: keras('jax'),
+    'Keras on PyTorch': lambda: keras('torch'),
+    'ncnn': ncnn,
+    'OpenCV': opencv,
     'ONNX Runtime': onnx_runtime,
     'OpenVINO float32': lambda: openvino('float32'),
     'OpenVINO bfloat16': lambda: openvino('bfloat16'),
@@ -209,6 +304,7 @@ CONTESTANTS = {
     'PyTorch': lambda: torch(False),
     'PyTorch compiled': lambda: torch(True),
     'PyTorch compiled bfloat16': lambda: torch(True, 'bfloat16'),
+    'PyTorch compiled int8': lambda: torch(True, 'int8'),
 }
 
 
@@ -218,21 +314,25 @@ def build_contestant():
     return load_predictor(ours[1], ours[2] or 'auto') if ours else CONTESTANTS[name]()
 
 
-to_layout, predict, size = build_contestant()
-predict(to_layout(images[:1]))
+def main():
+    to_layout, predict, size = build_contestant()
+    predict(to_layout(images[:1]))
+
+    def run(batch_size, count):
+        batch, durations = to_layout(images[:int(batch_size)]), []
+        for _ in range(int(count)):
+            start = time.perf_counter()
+            predict(batch)
+            durations.append(time.perf_counter() - start)
+        return durations
+
+    def logits(path):
+        np.save(path, predict(to_layout(images[:2])))
+
+    serve({'size': size, **facts}, run=run, logits=logits)
 
 
-def run(batch_size, count):
-    batch, durations = to_layout(images[:int(batch_size)]), []
-    for _ in range(int(count)):
-        start = time.perf_counter()
-        predict(batch)
-        durations.append(time.perf_counter() - start)
-    return durations
-
-
-def logits(path):
-    np.save(path, predict(to_layout(images[:2])))
-
-
-serve({'size': size, **facts}, run=run, logits=logits)
+try:
+    main()
+except Exception as error:  # its last line is often advice, and the first the cause
+    sys.exit(f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}')

@@ -68,3 +68,19 @@ def torch_model(graph: tf.Graph):
                     'scale': lambda: value * op.factor}[op.kind]()
 
     return Inception().eval()
+
+
+def quantize_torch_model(model, images):
+    """The model in int8, calibrated on images; `torch.compile` fuses its operations."""
+    import torch
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
+
+    quantizer = x86.X86InductorQuantizer().set_global(
+        x86.get_default_x86_inductor_quantization_config())
+    # Without `strict`, the quantizer does not recognize the convolutions.
+    exported = torch.export.export(
+        model, (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},), strict=True)
+    prepared = prepare_pt2e(exported.module(), quantizer)
+    prepared(images)
+    return convert_pt2e(prepared)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import fork_server
 import pytest
@@ -60,6 +61,24 @@ def test_reports_why_a_contestant_failed(tmp_path, monkeypatch, worker, message)
     monkeypatch.setattr(compare, 'HERE', str(tmp_path))
     with pytest.raises(WorkerFailed, match=message):
         compare.Contestant('original graph', 'inception_v3', 'model.ckpt', 'images.npy')
+
+
+def test_omits_a_contestant_that_fails_while_it_is_timed(tmp_path, monkeypatch, capsys):
+    (tmp_path / 'compare_worker.py').write_text(
+        'import sys\nprint(\'{"size": 1}\', flush=True)\n'
+        'for turn, _ in enumerate(sys.stdin):\n'
+        '    assert turn < 2 or sys.argv[1] != "PyTorch", "no memory"\n'
+        '    print([1.0], flush=True)\n')
+    monkeypatch.setattr(compare, 'HERE', str(tmp_path))
+    started = [compare.Contestant(name, 'inception_v3', 'model.ckpt', 'images.npy')
+               for name in ('original graph', 'PyTorch')]
+    contestants = list(started)
+    compare.measure(contestants, {1: 3, 8: 1}, SimpleNamespace(kernels=[]), 'float32')
+    assert contestants == started[:1] and started[1].process.poll() == 1
+    assert started[0].durations == {1: [[1.0]] * 3, 8: [[1.0]]}
+    assert capsys.readouterr().out == (
+        'PyTorch: omitted, ended with status 1: AssertionError: no memory\n')
+    started[0].close()
 
 
 def test_reports_the_error_of_the_worker(tmp_path):
