@@ -22,9 +22,9 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help bench bench-1.15 bench-restore bench-start bench-train bench-train-all bench-workers \
-    bench-input bench-fid bench-bulk bench-script bench-models compare compare-all demo test \
-    test-slow test-engines test-oldest test-accuracy test-threads test-formats test-metrics \
-    test-bulk test-tf1-scripts test-training-accuracy test-training-faults test-workers slim-suite \
+    bench-input bench-fid bench-bulk bench-script bench-models compare compare-all demo \
+    demo-datasets test test-slow test-engines test-oldest test-accuracy test-threads test-formats \
+    test-metrics test-bulk test-tf1-scripts test-training-accuracy test-training-faults test-workers slim-suite \
     contrib-table lint docs clean
 
 help:  ## list the targets
@@ -74,6 +74,9 @@ compare-all: $(COMPARE)  ## the same with seven other libraries, from OpenVINO t
 
 demo: $(INSTALLED)  ## train, evaluate, classify, fine-tune and export on real digits (minutes)
 	@.venv/bin/python -m scripts.demo $(ARGS)
+
+demo-datasets: $(INSTALLED)  ## several labels, rare classes and EXIF, on real digits (minutes)
+	@.venv/bin/python -m scripts.demo_datasets $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
 	@.venv/bin/python $(PYTEST) $(ARGS)

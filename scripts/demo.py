@@ -7,6 +7,7 @@ too low.
 """
 
 import argparse
+from collections.abc import Callable
 import importlib.util
 import os
 import re
@@ -66,6 +67,28 @@ def run(*arguments: str) -> str:
     if process.wait():
         raise DemoFailed(f'inception-slim {arguments[0]} ended with {process.returncode}.')
     return ''.join(lines)
+
+
+def run_in_folder(parser: argparse.ArgumentParser, folder: str | None,
+                  demonstrate: Callable[[], None]) -> int:
+    """Calls a function in an empty folder, or a temporary one; returns the exit status."""
+    path = folder or tempfile.mkdtemp(prefix='inception-slim-demo-')
+    os.makedirs(path, exist_ok=True)
+    if os.listdir(path):
+        parser.error(f'{path} is not empty')
+    start = time.monotonic()
+    print(f'$ cd {path}')
+    os.chdir(path)
+    try:
+        demonstrate()
+    except DemoFailed as error:
+        print(f'\n{error}', file=sys.stderr)
+        return 1
+    finally:
+        if not folder:
+            shutil.rmtree(path)
+    print(f'\nTotal time: {(time.monotonic() - start) / 60:.1f} minutes.')
+    return 0
 
 
 def write_digits() -> None:
@@ -238,23 +261,8 @@ def main() -> int:
     if min(arguments.steps, arguments.more_steps) < 1:
         parser.error('--steps and --more-steps must be at least 1')
     tf.get_logger().setLevel('ERROR')
-    folder = arguments.folder or tempfile.mkdtemp(prefix='inception-slim-demo-')
-    os.makedirs(folder, exist_ok=True)
-    if os.listdir(folder):
-        parser.error(f'{folder} is not empty')
-    start = time.monotonic()
-    print(f'$ cd {folder}')
-    os.chdir(folder)
-    try:
-        demonstrate(arguments.steps, arguments.more_steps)
-    except DemoFailed as error:
-        print(f'\n{error}', file=sys.stderr)
-        return 1
-    finally:
-        if not arguments.folder:
-            shutil.rmtree(folder)
-    print(f'\nTotal time: {(time.monotonic() - start) / 60:.1f} minutes.')
-    return 0
+    return run_in_folder(parser, arguments.folder,
+                         lambda: demonstrate(arguments.steps, arguments.more_steps))
 
 
 if __name__ == '__main__':

@@ -138,7 +138,7 @@ def evaluate(
                                  'report too.')
     if not isinstance(dataset, data.Dataset):
         dataset = data.open_dataset(dataset, split)
-    dataset.check_single_label('evaluate')
+    dataset.check_single_label('evaluate, unlike evaluate_multi_label,')
     other_run = None if compare is None else read_other_run(compare, dataset.class_names)
     info = inspect_checkpoint(checkpoint, options, options.image_size)
     if batch_statistics:

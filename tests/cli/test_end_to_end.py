@@ -68,11 +68,15 @@ def test_train_evaluate_classify_export(digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_demo_reports_a_low_accuracy(tmp_path):
+@pytest.mark.parametrize('script, command, message', [
+    ('demo', 'train records --split train', '% on held-out images; expected at least 95 %.'),
+    ('demo_datasets', 'evaluate pairs pairs-validation.csv',
+     'Mean average precision of pairs of digits: expected at least 80 %, and more than before.')])
+def test_demo_reports_a_low_accuracy(tmp_path, script, command, message):
     """One training step is too few."""
     done = subprocess.run(
-        [sys.executable, '-m', 'scripts.demo', '--steps', '1', '--folder', str(tmp_path)],
+        [sys.executable, '-m', f'scripts.{script}', '--steps', '1', '--folder', str(tmp_path)],
         text=True, capture_output=True, cwd=ROOT)
     assert done.returncode == 1, done.stderr
-    assert '$ inception-slim train records --split train' in done.stdout
-    assert done.stderr.splitlines()[-1].endswith('% on held-out images; expected at least 95 %.')
+    assert f'$ inception-slim {command}' in done.stdout
+    assert done.stderr.splitlines()[-1].endswith(message)

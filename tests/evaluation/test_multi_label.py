@@ -175,7 +175,7 @@ def test_refuses_what_needs_one_label(model, table, tmp_path, capsys, option):
 
 
 def test_refuses_the_other_kind_of_dataset(predictor, table, tmp_path, capsys):
-    with pytest.raises(DatasetError, match='have several labels each; evaluate needs one label'):
+    with pytest.raises(DatasetError, match='evaluate, unlike evaluate_multi_label, needs one'):
         evaluation.evaluate(predictor, table)
     with pytest.raises(DatasetError, match='have one label each; use evaluate.'):
         evaluation.evaluate_multi_label(predictor, TRAINED, split='train')

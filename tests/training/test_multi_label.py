@@ -146,6 +146,8 @@ def test_fine_tunes_a_softmax_and_predicts_by_itself(dataset, table, tmp_path):
                           checkpoint=tmp_path / 'softmax', **NARROW)
     assert str(checkpoint.inspect(four.checkpoint).head) == 'average-sigmoid'
     assert any('has 3 classes and the dataset 4: Logits start' in line for line in lines)
+    training.train(tmp_path / 'records', tmp_path / 'again', steps=1, checkpoint=four.checkpoint,
+                   **NARROW)  # without a warning, which would be an error here
     result = training.train(table, tmp_path / 'dir', validation=str(table), steps=12, eval_every=4,
                             checkpoint=tmp_path / 'softmax', learning_rate=0.05, **NARROW)
     dataset = data.open_dataset(table)
