@@ -335,4 +335,5 @@ def main():
 try:
     main()
 except Exception as error:  # its last line is often advice, and the first the cause
-    sys.exit(f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}')
+    message, *_ = str(error).strip().splitlines() or ['']
+    sys.exit(f'{type(error).__name__}: {message}')
