@@ -1,7 +1,8 @@
 """Quantization of a network to int8: which ops, which ranges, and how weights are rounded.
 
 One quantization serves every engine. Weights are symmetric with one scale per output channel.
-Values after a ReLU are uint8 from 0 to a range found on real images. The mean error that rounding
+Values after a ReLU are uint8 from 0 to a range found on real images; before that, the ranges of
+their channels are brought closer together by scaling the weights. The mean error that rounding
 the weights adds to a channel is subtracted from its bias. Values that meet in a concatenation
 share a range, so that concatenating copies bytes. Values that no ReLU bounds (residual sums,
 depthwise convolutions) stay in float32.
@@ -12,12 +13,18 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 
 from inception_slim.inference.ir import INPUTS, Op
 import numpy as np
 
 # Of the largest value in each calibration image; values above it are outliers, and are clipped.
 PERCENTILE = 99
+# A channel is divided by its range to this power. 1 would give all channels of a value the same
+# range, but the weights that multiply them very different ones; the square root divides the
+# rounding errors between both (Nagel et al., 2019, https://arxiv.org/abs/1906.04721, section 4.1).
+_EQUALIZATION = 0.5
+_SMALLEST_RANGE = 0.01  # of a channel, relative to that of its value: it may be wider later
 # Candidate ranges of a value before the first branch, as fractions of that percentile.
 _FRACTIONS = np.arange(1, 0.475, -0.05)
 SHIFTED = 'shifted_inputs'
@@ -32,9 +39,11 @@ class CalibrationStats:
     """Statistics of the values of a network on calibration images.
 
     Attributes:
-      largest: of each value after a ReLU, the maximum of each image, `[N]`.
+      largest: of each value after a ReLU, the maximum of each channel in each image,
+        `[N, channels]`.
       means: of each input of a convolution, the mean of each channel, `[channels]`.
-      samples: of each value of `unbranched_relus`, some elements of each image, `[N, elements]`.
+      samples: of each value of `unbranched_relus`, some elements of each image, `[N, elements]`:
+        one of each channel in turn.
     """
 
     largest: dict[str, np.ndarray]
@@ -100,12 +109,23 @@ def conv_inputs(ops: Sequence[Op]) -> list[str]:
     return list(dict.fromkeys(op.inputs[0] for op in ops if op.kind == 'conv' and op.groups == 1))
 
 
+def count_channels(ops: Sequence[Op]) -> dict[str, int]:
+    """The channels of each value."""
+    channels = {INPUTS: 3}
+    for op in ops:
+        channels[op.output] = (
+            len(op.weights) if op.kind == 'conv' else
+            sum(channels[name] for name in op.inputs) if op.kind == 'concat' else
+            channels[op.inputs[0]])
+    return channels
+
+
 def quantize(ops: Sequence[Op], stats: CalibrationStats, image_size: int,
              accumulates_in_int32: bool) -> QuantizedNetwork:
     """Quantizes a network by the statistics of calibration images.
 
     Args:
-      ops: from `shift_inputs`.
+      ops: from `shift_inputs` or `equalize_channels`.
       stats: of the same ops.
       image_size: side of the images in pixels.
       accumulates_in_int32: whether the processor adds products in 32 bits, as VNNI does.
@@ -125,7 +145,71 @@ def calibrate(ops: Sequence[Op], images: np.ndarray, accumulates_in_int32: bool,
               measure: Callable[[Sequence[Op], np.ndarray], CalibrationStats]) -> QuantizedNetwork:
     """Quantizes a network by the statistics that `measure` computes on images."""
     ops = shift_inputs(ops)
-    return quantize(ops, measure(ops, images), images.shape[1], accumulates_in_int32)
+    ops, stats = equalize_channels(ops, measure(ops, images))
+    return quantize(ops, stats, images.shape[1], accumulates_in_int32)
+
+
+def equalize_channels(ops: Sequence[Op],
+                      stats: CalibrationStats) -> tuple[list[Op], CalibrationStats]:
+    """Scales weights so that the channels of a value after a ReLU have similar ranges.
+
+    A channel is divided by a factor in the convolution that computes it, and multiplied by it in
+    those that use it, also through pools and concatenations: the network computes the same.
+    Values with another use, such as features and residual sums, are not changed.
+
+    Args:
+      ops: from `shift_inputs`.
+      stats: of the same ops.
+
+    Returns:
+      The ops, and the statistics of their values.
+    """
+    users: dict[str, list[Op]] = {}
+    for op in ops:
+        for name in op.inputs:
+            users.setdefault(name, []).append(op)
+
+    @functools.cache
+    def is_for_convs(name: str) -> bool:
+        return all(op.kind == 'conv' and op.groups == 1
+                   or op.kind in ('max_pool', 'avg_pool', 'concat') and is_for_convs(op.output)
+                   for op in users.get(name, [])) and name in users
+
+    channels = count_channels(ops)
+    producers = {op.output: op for op in ops}
+    factors: dict[str, np.ndarray] = {}  # of the channels of a value, where they are not 1
+    scaled = []
+    for op in ops:
+        if op.kind == 'relu':
+            if producers[op.inputs[0]].kind == 'conv' and is_for_convs(op.output):
+                factors[op.output] = _channel_factors(stats.largest[op.output])
+        elif op.kind in ('max_pool', 'avg_pool') and op.inputs[0] in factors:
+            factors[op.output] = factors[op.inputs[0]]
+        elif op.kind == 'concat' and any(name in factors for name in op.inputs):
+            factors[op.output] = np.concatenate([
+                factors.get(name, np.ones(channels[name], np.float32)) for name in op.inputs])
+    for op in ops:
+        if op.kind == 'conv' and op.inputs[0] in factors:
+            op = op._replace(weights=op.weights * factors[op.inputs[0]].reshape(1, -1, 1, 1))
+        relu = next((user.output for user in users.get(op.output, []) if user.kind == 'relu'), '')
+        if op.kind == 'conv' and relu in factors:
+            op = op._replace(weights=op.weights / factors[relu].reshape(-1, 1, 1, 1),
+                             biases=op.biases / factors[relu])
+        scaled.append(op)
+    return scaled, CalibrationStats(
+        {name: value / factors.get(name, 1) for name, value in stats.largest.items()},
+        {name: value / factors.get(name, 1) for name, value in stats.means.items()},
+        {name: value / np.resize(factors.get(name, np.ones(1, np.float32)), value.shape[1])
+         for name, value in stats.samples.items()})
+
+
+def _channel_factors(largest: np.ndarray) -> np.ndarray:
+    """The factors of the channels of a value, at most 1, from their maxima `[N, channels]`."""
+    ranges = np.percentile(largest, PERCENTILE, axis=0)
+    if not ranges.max() > 0:
+        return np.ones(len(ranges), np.float32)
+    relative = np.maximum(ranges / ranges.max(), _SMALLEST_RANGE)
+    return (relative**_EQUALIZATION).astype(np.float32)
 
 
 def _best_range(largest: float, samples: np.ndarray) -> float:
@@ -153,7 +237,7 @@ def _find_ranges(ops: Sequence[Op], stats: CalibrationStats) -> dict[str, float]
             name = parent[name]
         return name
 
-    ranges = {name: float(np.percentile(values, PERCENTILE))
+    ranges = {name: float(np.percentile(values.max(1), PERCENTILE))
               for name, values in stats.largest.items()}
     for name, samples in stats.samples.items():
         ranges[name] = _best_range(ranges[name], samples)

@@ -17,6 +17,7 @@ from inception_slim.inference.quantization import (
     CalibrationStats,
     QuantizedNetwork,
     conv_inputs,
+    count_channels,
     relu_outputs,
     unbranched_relus,
 )
@@ -103,7 +104,7 @@ def calibration_graph(ops: Sequence[Op], image_size: int, dtype: tf.DType, *,
         builder = _CastWeightsBuilder(image_size, dtype, weights_dtype or dtype)
         builder.add_all(ops)
         values = builder.values
-        rows = [tf.reduce_max(tf.cast(values[name], tf.float32), (1, 2, 3))[:, tf.newaxis]
+        rows = [tf.reduce_max(tf.cast(values[name], tf.float32), (1, 2))
                 for name in relu_outputs(ops)]
         rows += [tf.reduce_mean(tf.cast(values[name], tf.float32), (1, 2))
                  for name in conv_inputs(ops)]
@@ -112,29 +113,32 @@ def calibration_graph(ops: Sequence[Op], image_size: int, dtype: tf.DType, *,
 
 
 def _sample(value: tf.Tensor) -> tf.Tensor:
-    """Elements of each image, spread over all positions and channels, `[N, _SAMPLE_SIZE]`."""
-    size = math.prod(value.shape[1:])
-    step = round(0.618 * size)  # neighbours in the sample are far apart in the image
-    while math.gcd(step, size) > 1:  # so that no element is repeated before all were taken
+    """Elements of each image, of each channel in turn, `[N, _SAMPLE_SIZE]`."""
+    channels = value.shape[3]
+    positions = math.prod(value.shape[1:3])
+    step = round(0.618 * positions) or 1  # neighbours in the sample are far apart in the image
+    while math.gcd(step, positions) > 1:  # so that no position is repeated before all were taken
         step += 1
-    indices = np.arange(_SAMPLE_SIZE, dtype=np.int64) * step % size
-    return tf.cast(tf.gather(tf.reshape(value, (-1, size)), indices, axis=1), tf.float32)
+    numbers = np.arange(_SAMPLE_SIZE, dtype=np.int64)
+    # Once all pairs of position and channel would be repeated, the positions are shifted.
+    shifts = numbers // math.lcm(positions, channels)
+    indices = (numbers + shifts) * step % positions * channels + numbers % channels
+    return tf.cast(tf.gather(tf.reshape(value, (-1, positions * channels)), indices, axis=1),
+                   tf.float32)
 
 
 def parse_calibration_output(ops: Sequence[Op], rows: np.ndarray) -> CalibrationStats:
     """Reads the statistics from the output of `calibration_graph`, one row per image."""
-    names = relu_outputs(ops)
-    largest = {name: rows[:, column] for column, name in enumerate(names)}
-    channels = {op.inputs[0]: op.weights.shape[1] for op in ops
-                if op.kind == 'conv' and op.groups == 1}
-    means, column = {}, len(names)
-    for name in conv_inputs(ops):
-        means[name] = rows[:, column:column + channels[name]].mean(0, dtype=np.float64)
-        column += channels[name]
-    samples = {}
-    for name in unbranched_relus(ops):
-        samples[name] = rows[:, column:column + _SAMPLE_SIZE]
-        column += _SAMPLE_SIZE
+    channels, column = count_channels(ops), 0
+
+    def columns(count: int) -> np.ndarray:
+        nonlocal column
+        column += count
+        return rows[:, column - count:column]
+
+    largest = {name: columns(channels[name]) for name in relu_outputs(ops)}
+    means = {name: columns(channels[name]).mean(0, dtype=np.float64) for name in conv_inputs(ops)}
+    samples = {name: columns(_SAMPLE_SIZE) for name in unbranched_relus(ops)}
     return CalibrationStats(largest, means, samples)
 
 

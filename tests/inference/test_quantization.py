@@ -44,7 +44,7 @@ def measure(ops, images):
 
 def best_range(stats, name):
     """The range, at most the 99th percentile, with the lowest quantization error, in NumPy."""
-    samples, end = stats.samples[name].astype(float), np.percentile(stats.largest[name], 99)
+    samples, end = stats.samples[name].astype(float), np.percentile(stats.largest[name].max(1), 99)
     errors = {}
     for part in np.linspace(0.5, 1, 11):
         unit = end * part / 255
@@ -61,7 +61,7 @@ class TestCalibrationStats:
         patches = np.lib.stride_tricks.sliding_window_view(IMAGES, (3, 3), (1, 2))
         expected = np.maximum(np.einsum('nyxcij,ocij->nyxo', patches, network[0].weights)
                               + network[0].biases, 0)
-        np.testing.assert_allclose(found.largest['a'], expected.max((1, 2, 3)), rtol=1e-5)
+        np.testing.assert_allclose(found.largest['a'], expected.max((1, 2)), rtol=1e-5)
         np.testing.assert_allclose(found.means['a'], expected.mean((0, 1, 2)), rtol=1e-4)
         np.testing.assert_allclose(found.means['inputs'], IMAGES.mean((0, 1, 2)), atol=1e-6)
         # All elements of so small a value are sampled equally often, before the first branch only.
@@ -95,6 +95,34 @@ def test_weights_are_not_in_the_graph():
     assert built.graph.as_graph_def().ByteSize() < op.weights.nbytes / 4
 
 
+class TestEqualizeChannels:
+
+    def test_same_outputs_and_statistics(self, network):
+        network[0].weights[1] *= 30
+        network[2].biases[:] = -100  # a value that is always zero
+        ops = quantization.shift_inputs(network)
+        equalized, stats = quantization.equalize_channels(ops, measure(ops, IMAGES))
+        expected = run(tf_graph_builder.float_graph(network, 9, tf.float32))
+        np.testing.assert_allclose(
+            run(tf_graph_builder.float_graph(equalized, 9, tf.float32)), expected, rtol=1e-4,
+            atol=1e-4 * expected.max())
+        measured = measure(equalized, IMAGES)
+        for found, truth in zip(dataclasses.astuple(stats), dataclasses.astuple(measured)):
+            for name in truth:
+                np.testing.assert_allclose(found[name], truth[name], rtol=1e-4, atol=1e-4)
+
+    def test_channels_have_similar_ranges(self, network):
+        network[0].weights[1] *= 30
+        ops = quantization.shift_inputs(network)
+        before = measure(ops, IMAGES).largest
+        _, after = quantization.equalize_channels(ops, measure(ops, IMAGES))
+        spread = {stats_name: np.ptp(np.log(stats['a'].max(0)))
+                  for stats_name, stats in (('before', before), ('after', after.largest))}
+        assert spread['after'] == pytest.approx(spread['before'] / 2, rel=0.05)
+        # The last value becomes features, which must not be scaled.
+        np.testing.assert_array_equal(after.largest['e'], before['e'])
+
+
 class TestQuantize:
 
     def test_ranges(self, network):
@@ -102,9 +130,9 @@ class TestQuantize:
         stats = measure(ops, IMAGES)
         found = quantization.quantize(ops, stats, 9, True).ranges
         # Concatenated values share the widest range.
-        widest = max(best_range(stats, 'a'), np.percentile(stats.largest['b'], 99))
+        widest = max(best_range(stats, 'a'), np.percentile(stats.largest['b'].max(1), 99))
         assert [found[name] for name in 'abcd'] == [pytest.approx(widest)] * 4
-        assert found['e'] == pytest.approx(np.percentile(stats.largest['e'], 99))
+        assert found['e'] == pytest.approx(np.percentile(stats.largest['e'].max(1), 99))
         assert found['shifted_inputs'] == 2
 
     def test_outliers_before_first_branch(self, network):
@@ -115,8 +143,8 @@ class TestQuantize:
             numbers = np.sort(rng.uniform(0, 1, (5, 4000)).astype(np.float32))
             numbers[:, -far:] *= 2
             numbers[0] /= 50  # a low-contrast image
-            largest = dict.fromkeys(stats.largest, np.float32([0.04, 2, 2, 2, 2]))
-            largest['b'] = np.zeros(5, np.float32)  # whose range is that of 'a'
+            largest = dict.fromkeys(stats.largest, np.float32([[0.04], [2], [2], [2], [2]]))
+            largest['b'] = np.zeros((5, 1), np.float32)  # whose range is that of 'a'
             found = quantization.quantize(quantization.shift_inputs(network), dataclasses.replace(
                 stats, largest=largest, samples={'a': numbers}), 9, True).ranges
             assert (found['a'] < 1.99) == cut
