@@ -257,6 +257,7 @@ class TestDiagnosis:
         refused(narrow[0], path_of('gamma'), r'batch_norm_scale=True')
         refused(with_gammas[0], path_of('slim_v1'), r'batch_norm_scale=False')
 
+    @pytest.mark.slow
     def test_classes(self):
         session, _, _ = network(num_classes=7)
         refused(session, path_of('first_release'), r'has 11 classes and the graph has 7; .*'

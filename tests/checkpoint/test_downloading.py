@@ -283,6 +283,7 @@ def test_rejects_existing_folder(site, tmp_path):
     assert site.asked == []
 
 
+@pytest.mark.slow
 def test_command(site, tmp_path):
     done = fork_server.command('download', 'inception_v3', '--output', tmp_path, '--site', site.url)
     assert (done.returncode, done.stderr) == (0, '')

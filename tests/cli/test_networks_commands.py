@@ -103,6 +103,7 @@ def run(capsys, *arguments):
 @pytest.mark.parametrize('case', FAMILY, indirect=True)
 class TestCommands:
 
+    @pytest.mark.slow
     def test_inspect_and_restore(self, case, capsys):
         """The code that `inspect` prints loads the checkpoint: its logits are 1.15.5's."""
         info = json.loads(run(capsys, 'inspect', case.path, '--json'))

@@ -127,6 +127,7 @@ def test_resizing_equals_reference(number):
     np.testing.assert_allclose(clean[::23, ::23], REFERENCE[f'clean_{number}'], atol=2e-2)
 
 
+@pytest.mark.slow
 def test_metrics_of_images(folders, tmp_path):
     """Folders, TFRecords and statistics, compared with direct computation."""
     expected = {}

@@ -74,6 +74,7 @@ SCALINGS = {
 
 @pytest.mark.parametrize('kind', some_slow(['.keras', 'export'], 1))
 @pytest.mark.parametrize('scaling', some_slow(SCALINGS, 2))
+@pytest.mark.slow
 def test_reads_the_scaling_of_images(base, scaling, kind, tmp_path):
     prepare, scale = SCALINGS[scaling]
     model = build(base, head(), prepare)

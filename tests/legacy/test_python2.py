@@ -22,7 +22,7 @@ def find(source, siblings=()):
 
 @pytest.mark.parametrize('name, reason', [
     ('parses_as_python3', ' (import cPickle, line 2)'),
-    ('relative_imports', None)])
+    pytest.param('relative_imports', None, marks=pytest.mark.slow)])
 def test_output_is_that_of_python_2(name, reason):
     process = run(GOLDEN, f'{name}.py')
     assert process.stdout == (GOLDEN / f'{name}.txt').read_text()

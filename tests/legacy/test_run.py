@@ -64,6 +64,7 @@ PLAIN = '''
 '''
 
 
+@pytest.mark.slow
 def test_process_looks_like_plain_python(tmp_path):
     script = write(tmp_path / 'folder' / 'script.py', PLAIN)
     write(tmp_path / 'folder' / 'broken.py', 'raise ValueError("broken")')

@@ -16,6 +16,7 @@ def model_table():
     ('vgg_16', {'layers': 16, 'parameters': 138e6, 'multiply_adds': 15.5e9}),
     ('alexnet', {'layers': 8}),
 ])
+@pytest.mark.slow
 def test_counts_are_the_published_ones(model_table, name, published):
     counts = model_table.count(model_table.build(model_table.ROWS[name], 1))
     for key, value in published.items():

@@ -177,6 +177,7 @@ class TestTrain:
 
 class TestSchedule:
 
+    @pytest.mark.slow
     def test_heads_before_all_layers(self, shallow_network, dataset, tmp_path):
         """Two thirds of an epoch of 12 images are two steps of 4."""
         lines = []

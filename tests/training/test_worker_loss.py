@@ -67,6 +67,7 @@ def test_worker_always_ends_when_the_chief_is_killed(dataset, tmp_path):
     print(*(f'status {code} after {seconds:.0f} s' for code, seconds in results), sep='\n')
 
 
+@pytest.mark.slow
 def test_process_ends_itself_if_tensorflow_hangs():
     """Neither closing the session nor the step returns, as sometimes in TensorFlow's runtime."""
     code = """
