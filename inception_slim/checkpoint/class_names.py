@@ -116,8 +116,8 @@ def match_classes(info: CheckpointInfo, dataset: data.Dataset,
     keys = _class_keys(names)
     if in_order is None:  # else the checkpoint has the order of the folders, by name
         keys = {**{str(number): {number} for number in range(in_checkpoint)}, **keys}
-    found = [keys.get(_normalize(name), set()) for name in dataset.class_names]
-    unknown = [name for name, classes in zip(dataset.class_names, found) if len(classes) != 1]
+    matches = [keys.get(_normalize(name), set()) for name in dataset.class_names]
+    unknown = [name for name, classes in zip(dataset.class_names, matches) if len(classes) != 1]
     if unknown and in_order is not None:
         return in_order
     if unknown:
@@ -125,7 +125,7 @@ def match_classes(info: CheckpointInfo, dataset: data.Dataset,
             f'{dataset.path} has {in_dataset:,} classes and {info.path} {in_checkpoint:,}, and '
             f'{unknown[0]!r} is not the name, WordNet id or number of one of these; evaluate a '
             'checkpoint on the classes that it was trained with, and give their names as labels.')
-    classes = np.array([next(iter(numbers)) for numbers in found])
+    classes = np.array([next(iter(numbers)) for numbers in matches])
     if len(set(classes.tolist())) < in_dataset:
         twice = names[np.bincount(classes).argmax()]
         raise DatasetError(f'{dataset.path} has the class {twice!r} twice, by different names; '

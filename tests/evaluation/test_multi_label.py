@@ -84,14 +84,14 @@ def expected(table, predictor):
 def test_metrics_equal_scikit_learn(table, predictor, expected):
     labels, probabilities = expected
     threshold = float(np.sort(probabilities.ravel())[70])  # equal to a probability
-    found = evaluation.evaluate_multi_label(predictor, table, batch_size=7, threshold=threshold)
+    result = evaluation.evaluate_multi_label(predictor, table, batch_size=7, threshold=threshold)
     predicted = probabilities >= threshold
-    assert (found.num_examples, found.class_names, found.threshold) == (COUNT, NAMES, threshold)
-    assert len(found.unreadable) == 1 and found.warning is None
-    assert found.classes_without_images == ['none']
+    assert (result.num_examples, result.class_names, result.threshold) == (COUNT, NAMES, threshold)
+    assert len(result.unreadable) == 1 and result.warning is None
+    assert result.classes_without_images == ['none']
     present, with_both = [0, 1, 2, 4], [0, 1, 2]
     for label in range(5):
-        row = found.per_class[label]
+        row = result.per_class[label]
         assert (row['label'], row['name']) == (label, NAMES[label])
         assert (row['images'], row['predicted']) == (labels[:, label].sum(),
                                                      predicted[:, label].sum())
@@ -104,17 +104,17 @@ def test_metrics_equal_scikit_learn(table, predictor, expected):
             assert row['precision'] == pytest.approx(precision_score(truth, guess))
         if label in with_both:
             assert row['auc'] == pytest.approx(roc_auc_score(truth, score))
-    none, every = found.per_class[3:]
+    none, every = result.per_class[3:]
     assert none['average_precision'] is none['auc'] is none['recall'] is every['auc'] is None
     assert every['average_precision'] == pytest.approx(1)
-    assert found.mean_average_precision == pytest.approx(average_precision_score(
+    assert result.mean_average_precision == pytest.approx(average_precision_score(
         labels[:, present], probabilities[:, present]))
-    assert found.mean_auc == pytest.approx(roc_auc_score(
+    assert result.mean_auc == pytest.approx(roc_auc_score(
         labels[:, with_both], probabilities[:, with_both]))
-    assert found.micro_f1 == pytest.approx(f1_score(labels, predicted, average='micro'))
-    assert found.macro_f1 == pytest.approx(f1_score(
+    assert result.micro_f1 == pytest.approx(f1_score(labels, predicted, average='micro'))
+    assert result.macro_f1 == pytest.approx(f1_score(
         labels[:, present], predicted[:, present], average='macro'))
-    assert json.loads(json.dumps(found.to_dict(), allow_nan=False)) == found.to_dict()
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False)) == result.to_dict()
 
 
 @pytest.mark.slow
@@ -188,9 +188,9 @@ def test_refuses_the_other_kind_of_dataset(predictor, table, tmp_path, capsys):
 @pytest.mark.slow
 def test_softmax_is_named(table, tmp_path):
     (tmp_path / 'labels.csv').write_text(f'path,rows,rings\n{table.parent}/0.png,1,1\n')
-    found = evaluation.evaluate_multi_label(TRAINED, tmp_path / 'labels.csv')
-    assert 'is softmax and not sigmoid: its outputs are no probabilities of' in found.warning
-    assert found.mean_auc is None and found.mean_average_precision == 1
+    result = evaluation.evaluate_multi_label(TRAINED, tmp_path / 'labels.csv')
+    assert 'is softmax and not sigmoid: its outputs are no probabilities of' in result.warning
+    assert result.mean_auc is None and result.mean_average_precision == 1
 
 
 def test_scores_are_kept_whatever_their_number(monkeypatch):
@@ -200,8 +200,8 @@ def test_scores_are_kept_whatever_their_number(monkeypatch):
     with contextlib.closing(ScoreFile(70, multi_label=True)) as file:
         for first in range(0, 50, 20):
             file.add(labels[first:first + 20], scores[first:first + 20])
-        found = file.curves()
-    assert found.average_precision.mean() == pytest.approx(average_precision_score(labels, scores))
+        result = file.curves()
+    assert result.average_precision.mean() == pytest.approx(average_precision_score(labels, scores))
 
 
 class TestClassify:
@@ -209,14 +209,14 @@ class TestClassify:
     def test_threshold_of_a_half(self, predictor, table, expected):
         _, probabilities = expected
         files = [table.parent / f'{number}.png' for number in range(6)]
-        found = evaluation.classify(predictor, files, labels=NAMES)
-        assert found.threshold == 0.5
-        for prediction, row in zip(found.predictions, probabilities):
+        result = evaluation.classify(predictor, files, labels=NAMES)
+        assert result.threshold == 0.5
+        for prediction, row in zip(result.predictions, probabilities):
             assert prediction.classes == np.argsort(-row)[:(row >= 0.5).sum()].tolist()
         for options, least in (({'top': 2}, 2), ({'top': 2, 'threshold': 0.0}, 2),
                                ({'threshold': 0.0}, 5)):
-            found = evaluation.classify(predictor, files[:2], **options)
-            assert [len(prediction.classes) for prediction in found.predictions] == [least] * 2
+            result = evaluation.classify(predictor, files[:2], **options)
+            assert [len(prediction.classes) for prediction in result.predictions] == [least] * 2
 
     @pytest.mark.slow
     def test_command(self, model, table, expected, capsys, tmp_path):

@@ -52,9 +52,9 @@ class TestFile:
     def test_round_trip(self, tmp_path):
         path = str(tmp_path / 'new' / 'file')
         network_cache.save(path, 'key', 'images', NETWORK)
-        found = network_cache.load(path, 'key', 'images')
-        assert (found.ranges, found.image_size) == (NETWORK.ranges, NETWORK.image_size)
-        for read, written in zip(found.ops, NETWORK.ops, strict=True):
+        loaded = network_cache.load(path, 'key', 'images')
+        assert (loaded.ranges, loaded.image_size) == (NETWORK.ranges, NETWORK.image_size)
+        for read, written in zip(loaded.ops, NETWORK.ops, strict=True):
             for field in Op._fields:
                 expected = getattr(written, field)
                 if isinstance(expected, np.ndarray):

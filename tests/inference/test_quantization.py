@@ -107,9 +107,9 @@ class TestEqualizeChannels:
             run(tf_graph_builder.float_graph(equalized, 9, tf.float32)), expected, rtol=1e-4,
             atol=1e-4 * expected.max())
         measured = measure(equalized, IMAGES)
-        for found, truth in zip(dataclasses.astuple(stats), dataclasses.astuple(measured)):
-            for name in truth:
-                np.testing.assert_allclose(found[name], truth[name], rtol=1e-4, atol=1e-4)
+        for scaled, expected in zip(dataclasses.astuple(stats), dataclasses.astuple(measured)):
+            for name in expected:
+                np.testing.assert_allclose(scaled[name], expected[name], rtol=1e-4, atol=1e-4)
 
     def test_channels_have_similar_ranges(self, network):
         network[0].weights[1] *= 30
