@@ -95,6 +95,11 @@ def class_metrics(images: np.ndarray, predicted: np.ndarray, correct: np.ndarray
                         divide(correct, images), divide(2 * correct, images + predicted))
 
 
+def columns_of(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The probabilities `[N, len(classes)]` of some classes; of -1, no class, they are 0."""
+    return np.pad(probabilities, ((0, 0), (0, 1)))[:, classes]
+
+
 def mean_of_known(values: np.ndarray) -> float | None:
     """The mean of the values that are not NaN; None if all are."""
     known = values[~np.isnan(values)]

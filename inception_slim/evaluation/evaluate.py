@@ -18,7 +18,7 @@ from inception_slim.evaluation.batch_statistics import (
     batch_statistics_accuracy,
     check_has_statistics,
 )
-from inception_slim.evaluation.classification_metrics import class_probabilities
+from inception_slim.evaluation.classification_metrics import class_probabilities, columns_of
 from inception_slim.evaluation.confusion_matrix import check_confusion_path, write_confusion
 from inception_slim.evaluation.grad_cam import OPTIONS as HEATMAP_OPTIONS, Heatmaps
 from inception_slim.evaluation.loaders import (
@@ -33,9 +33,8 @@ from inception_slim.evaluation.options import CANDIDATES, PredictionOptions
 from inception_slim.evaluation.report.comparison import read_other_run
 from inception_slim.evaluation.report.example_store import ExampleStore
 from inception_slim.evaluation.report.writer import (
-    ReportHeader,
     check_report_options,
-    header_rows,
+    evaluation_header,
     write_evaluation,
 )
 from inception_slim.evaluation.results import Evaluation
@@ -185,8 +184,7 @@ def evaluate(
                     continue
                 files = [os.fsdecode(name) for name in batch['name']]
                 probabilities = class_probabilities(logits, info.head.activation)
-                # With a column of zeros for a label that is no class.
-                scores = np.pad(probabilities, ((0, 0), (0, 1)))[:, classes]
+                scores = columns_of(probabilities, classes)
                 if examples is not None:
                     examples.add(batch['image'], files, batch['label'], columns[best], best,
                                  probabilities.max(axis=1), scores)
@@ -216,10 +214,9 @@ def evaluate(
                 with Heatmaps(info.path, image_size=info.image_size,
                               **as_dict(options, HEATMAP_OPTIONS)) as heatmaps:
                     heatmap_pngs = examples.heatmap_pngs(heatmaps)
-            name = dataset.path if split is None else f'{dataset.path}, {split}'
-            write_evaluation(report, result, examples, ReportHeader(
-                f'Evaluation of {os.path.basename(info.path)}',
-                [('Dataset', name), *header_rows(info, predictor.precision, options)], warning),
+            write_evaluation(
+                report, result, examples, evaluation_header(
+                    info, dataset.path, split, predictor.precision, options, warning),
                 heatmap_pngs, dataset.path, other_run)
     return result
 

@@ -15,6 +15,7 @@ from inception_slim.data.name_list import to_csv_line
 from inception_slim.errors import DatasetError, InceptionSlimError
 from inception_slim.evaluation.classification_metrics import (
     class_metrics,
+    columns_of,
     mean_of_known,
 )
 from inception_slim.evaluation.loaders import (
@@ -28,9 +29,8 @@ from inception_slim.evaluation.loaders import (
 from inception_slim.evaluation.options import PredictionOptions
 from inception_slim.evaluation.report.score_file import ScoreFile
 from inception_slim.evaluation.report.writer import (
-    ReportHeader,
     check_report_options,
-    header_rows,
+    evaluation_header,
     write_multi_label,
 )
 from inception_slim.evaluation.results import MultiLabelEvaluation
@@ -76,7 +76,7 @@ def evaluate_multi_label(
       checkpoint_scope: which network to load, if the file contains several.
       precision: 'float32', 'bfloat16' or 'int8'; int8 is calibrated on a hundred of the images.
       engine: which runtime runs the network; 'auto' selects the fastest one installed.
-      cache: a folder for calibrated int8 networks.
+      cache: a folder for prepared networks; see `InferenceOptions`.
       batch_size: images per batch.
       strict: raise an error for an unreadable image instead of skipping it.
       max_pixels: an image with more pixels counts as unreadable.
@@ -125,8 +125,7 @@ def evaluate_multi_label(
                     dataset_batches(info, images, options, options.batch_size, unreadable,
                                     rotated), images.num_examples, unreadable):
                 probabilities = predictor.predict(batch['image'], batch['name'])
-                # With a column of zeros for a label that is no class.
-                probabilities = np.pad(probabilities, ((0, 0), (0, 1)))[:, classes]
+                probabilities = columns_of(probabilities, classes)
                 positive, predicted = batch['label'] > 0, probabilities >= threshold
                 scores.add(positive, probabilities)
                 counts += [part.sum(axis=0) for part in (positive, predicted, positive & predicted)]
@@ -150,8 +149,6 @@ def evaluate_multi_label(
             mean_of_known(metrics.f1[metrics.images > 0]), counts[0], counts[1], counts[2],
             average_precision, auc, unreadable, warning, total / seconds, len(rotated))
         if report is not None:
-            name = images.path if split is None else f'{images.path}, {split}'
-            write_multi_label(report, result, curves, ReportHeader(
-                f'Evaluation of {os.path.basename(info.path)}',
-                [('Dataset', name), *header_rows(info, predictor.precision, options)], warning))
+            write_multi_label(report, result, curves, evaluation_header(
+                info, images.path, split, predictor.precision, options, warning))
     return result

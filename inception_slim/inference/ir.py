@@ -84,6 +84,15 @@ def network_ops(name: str, pooling: str) -> tuple[Op, ...]:
     return tuple(to_ops(graph, weights, 'features'))
 
 
+def users_of(ops: Sequence[Op]) -> dict[str, list[Op]]:
+    """The ops that take a value, by its name."""
+    users: dict[str, list[Op]] = {}
+    for op in ops:
+        for name in op.inputs:
+            users.setdefault(name, []).append(op)
+    return users
+
+
 def head_ops(layers: Sequence[tuple[np.ndarray, np.ndarray]], activation: str,
              names: Sequence[str] = ()) -> list[Op]:
     """The ops from 'features' to the logits and 'predictions', or to 'embeddings' of length 1.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 
-from inception_slim.inference.ir import INPUTS, Op
+from inception_slim.inference.ir import INPUTS, Op, users_of
 import numpy as np
 
 # Of the largest value in each calibration image; values above it are outliers, and are clipped.
@@ -164,10 +164,7 @@ def equalize_channels(ops: Sequence[Op],
     Returns:
       The ops, and the statistics of their values.
     """
-    users: dict[str, list[Op]] = {}
-    for op in ops:
-        for name in op.inputs:
-            users.setdefault(name, []).append(op)
+    users = users_of(ops)
 
     @functools.cache
     def is_for_convs(name: str) -> bool:

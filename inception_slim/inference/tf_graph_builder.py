@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from inception_slim.data import preprocessing
 from inception_slim.inference.graph import SPATIAL_CHANNELS, SPATIAL_SIZE, SPATIAL_VALUE
-from inception_slim.inference.ir import INPUTS, Op, pooled_grid
+from inception_slim.inference.ir import INPUTS, Op, pooled_grid, users_of
 from inception_slim.inference.quantization import (
     CalibrationStats,
     QuantizedNetwork,
@@ -153,7 +153,7 @@ def float_graph(ops: Sequence[Op], image_size: int, dtype: tf.DType,
       spatial: append the spatial features of Inception V3 to the features.
     """
     with tf.Graph().as_default():
-        builder = _SessionBuilder(image_size, dtype)
+        builder = _GraphBuilder(image_size, dtype, fuses_convs=has_onednn())
         builder.add_all(ops)
         features = tf.cast(builder.values['features'], tf.float32)
         if spatial:
@@ -165,7 +165,8 @@ def float_graph(ops: Sequence[Op], image_size: int, dtype: tf.DType,
 def quantized_graph(network: QuantizedNetwork) -> SessionGraph:
     """Builds a graph with int8 convolutions."""
     with tf.Graph().as_default():
-        builder = _SessionBuilder(network.image_size, tf.float32, network.ranges)
+        builder = _GraphBuilder(network.image_size, tf.float32, network.ranges,
+                                fuses_convs=has_onednn())
         builder.add_all(network.ops)
         return builder.finish(builder.dequantized('features'))
 
@@ -192,13 +193,13 @@ class _GraphBuilder:
       values: floating-point tensors by the name of their value.
     """
 
-    _has_fused_conv = False
-
-    def __init__(self, image_size: int, dtype: tf.DType, ranges: dict[str, float] | None = None):
+    def __init__(self, image_size: int, dtype: tf.DType, ranges: dict[str, float] | None = None,
+                 fuses_convs: bool = False):
         inputs = tf.placeholder(tf.float32, (None, image_size, image_size, 3), name=INPUTS)
         self.values = {INPUTS: tf.cast(inputs, dtype)}
         self._dtype = dtype
         self._ranges = ranges or {}
+        self._fuses_convs = fuses_convs  # with their bias and ReLU, by oneDNN
         self._quantized: dict[str, tf.Tensor] = {}  # quint8 tensors
         self._scalars: dict[float, tf.Tensor] = {}
         self._ops: Sequence[Op] = ()
@@ -213,10 +214,7 @@ class _GraphBuilder:
 
     def add_all(self, ops: Sequence[Op]) -> None:
         self._ops = ops
-        users: dict[str, list[Op]] = {}
-        for op in ops:
-            for name in op.inputs:
-                users.setdefault(name, []).append(op)
+        users = users_of(ops)
         fused = set()
         for op in ops:
             if op.output in fused:
@@ -227,7 +225,7 @@ class _GraphBuilder:
             if op.scales is not None and has_relu:
                 self._quantized[output] = self._quantized_conv(op, output)
                 fused.add(output)
-            elif self._has_fused_conv and op.kind == 'conv' and op.groups == 1:
+            elif self._fuses_convs and op.kind == 'conv' and op.groups == 1:
                 self.values[output] = self._fused_conv(op, has_relu)
                 fused.add(output)
             elif op.kind == 'concat' and self._are_quantized(op):
@@ -400,14 +398,6 @@ class _GraphBuilder:
         output = tf.Operation.from_node_def(node, graph, inputs).outputs[0]
         output.set_shape(shape)
         return output
-
-
-class _SessionBuilder(_GraphBuilder):
-    """Builds graphs for inference, of oneDNN's operations if TensorFlow uses it."""
-
-    def __init__(self, image_size: int, dtype: tf.DType, ranges: dict[str, float] | None = None):
-        super().__init__(image_size, dtype, ranges)
-        self._has_fused_conv = has_onednn()
 
 
 class _CastWeightsBuilder(_GraphBuilder):

@@ -98,6 +98,15 @@ def header_rows(info: CheckpointInfo, precision: str, options: EvaluationOptions
             ('Date', time.strftime('%d %B %Y, %H:%M'))]
 
 
+def evaluation_header(info: CheckpointInfo, dataset: str, split: str | None, precision: str,
+                      options: EvaluationOptions, warning: str | None) -> ReportHeader:
+    """The header of the evaluation of a checkpoint on a dataset, or on a split of it."""
+    return ReportHeader(
+        f'Evaluation of {os.path.basename(info.path)}',
+        [('Dataset', dataset if split is None else f'{dataset}, {split}'),
+         *header_rows(info, precision, options)], warning)
+
+
 def write_evaluation(
     path: str | os.PathLike,
     result: Evaluation,
