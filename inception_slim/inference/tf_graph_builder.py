@@ -1,16 +1,19 @@
 """Builds TensorFlow graphs from ops, in floating point or in int8.
 
 The graphs are made of oneDNN's own operations, which TensorFlow registers but has no Python
-functions for, where it uses oneDNN.
+functions for, where it has them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 import math
+import os
+import platform
 from typing import Any, NamedTuple
 
 from inception_slim.data import preprocessing
+from inception_slim.inference.cpu_features import has_bfloat16
 from inception_slim.inference.graph import SPATIAL_CHANNELS, SPATIAL_SIZE, SPATIAL_VALUE
 from inception_slim.inference.ir import INPUTS, Op, pooled_grid, users_of
 from inception_slim.inference.quantization import (
@@ -70,21 +73,23 @@ def _initial_values(graph: tf.Graph, ops: Sequence[Op]) -> dict[str, np.ndarray]
 
 
 def has_onednn() -> bool:
-    """Whether this TensorFlow has oneDNN's floating-point convolution and uses oneDNN."""
+    """Whether this TensorFlow has oneDNN's floating-point convolution, and it is not disabled."""
     return _has_onednn_kernels(_FLOAT_CONV)
 
 
 def has_onednn_int8() -> bool:
-    """Whether this TensorFlow has oneDNN's int8 operations and uses oneDNN."""
+    """Whether this TensorFlow has oneDNN's int8 operations, and they are not disabled."""
     return _has_onednn_kernels(_CONV, _MAX_POOL, _AVG_POOL, _QUANTIZE)
 
 
 def _has_onednn_kernels(*names: str) -> bool:
     from tensorflow.python.framework import kernels
-    from tensorflow.python.util import _pywrap_util_port
 
-    return bool(_pywrap_util_port.IsMklEnabled()) and all(
-        kernels.get_registered_kernels_for_op(name).kernel for name in names)
+    # On processors with AVX2 alone TensorFlow leaves these operations out of its graphs by default,
+    # although they are faster there too: 1.2 times in float32. A graph that names them runs them.
+    return (os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1').lower() in ('1', 'true')
+            and platform.machine() in ('x86_64', 'AMD64')
+            and all(kernels.get_registered_kernels_for_op(name).kernel for name in names))
 
 
 def calibration_graph(ops: Sequence[Op], image_size: int, dtype: tf.DType, *,
@@ -153,7 +158,9 @@ def float_graph(ops: Sequence[Op], image_size: int, dtype: tf.DType,
       spatial: append the spatial features of Inception V3 to the features.
     """
     with tf.Graph().as_default():
-        builder = _GraphBuilder(image_size, dtype, fuses_convs=has_onednn())
+        # oneDNN refuses bfloat16 on processors without its instructions; TensorFlow emulates it.
+        fuses_convs = has_onednn() and (dtype != tf.bfloat16 or has_bfloat16())
+        builder = _GraphBuilder(image_size, dtype, fuses_convs=fuses_convs)
         builder.add_all(ops)
         features = tf.cast(builder.values['features'], tf.float32)
         if spatial:

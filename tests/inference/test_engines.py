@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import platform
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ from golden.weights import images
 from helpers import GOLDEN, close_to, golden_arrays, write_golden_checkpoint
 from inception_slim import checkpoint, cli, inference
 from inception_slim.errors import InceptionSlimError
-from inception_slim.inference import calibration
+from inception_slim.inference import calibration, tf_graph_builder
 from inception_slim.inference.cpu_features import has_vnni
 from inception_slim.inference.engines import factory, selection
 from inception_slim.inference.graph import graph_with_placeholders
@@ -115,12 +116,14 @@ with inference.load({PATH!r}, precision='int8', calibration_images=images) as pr
 
     @pytest.mark.slow
     def test_without_onednn(self, tmp_path):
-        """As on processors for which TensorFlow is built without oneDNN."""
+        """As with a TensorFlow that is built without oneDNN."""
         file = tmp_path / 'logits.npy'
         np.save(tmp_path / 'images.npy', images(2))
         code = f"""
 import numpy as np
 from inception_slim import inference
+from inception_slim.inference import tf_graph_builder
+assert not tf_graph_builder.has_onednn() and not tf_graph_builder.has_onednn_int8()
 with inference.load({PATH!r}, engine='session') as predictor:
     np.save({str(file)!r}, predictor.logits(np.load({str(tmp_path / 'images.npy')!r})))
 """
@@ -138,6 +141,7 @@ class TestSelection:
         ({'onnxruntime'}, True, 'int8', 'session'),
         ({'onnxruntime'}, True, 'bfloat16', 'session'),
         ({'onnxruntime'}, False, 'float32', 'onnxruntime'),
+        ({'onnxruntime'}, False, 'int8', 'session'),
         (set(), True, 'float32', 'session'),
         (set(), False, 'float32', 'session'),
     ])
@@ -158,6 +162,15 @@ class TestSelection:
         monkeypatch.setattr(selection, 'has_onednn_int8', lambda: True)
         monkeypatch.setattr(selection, 'available_cores', lambda: 2)
         assert selection.select_engine('auto', precision, images) == expected
+
+    @pytest.mark.skipif(platform.machine() not in ('x86_64', 'AMD64'),
+                        reason='oneDNN\'s int8 kernels need an x86 processor')
+    def test_onednn_kernels_do_not_depend_on_tensorflows_default(self, monkeypatch):
+        """On processors with AVX2 alone TensorFlow uses oneDNN only if the variable is set."""
+        monkeypatch.delenv('TF_ENABLE_ONEDNN_OPTS', raising=False)
+        assert tf_graph_builder.has_onednn() and tf_graph_builder.has_onednn_int8()
+        monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', '0')
+        assert not tf_graph_builder.has_onednn() and not tf_graph_builder.has_onednn_int8()
 
     def test_int8_without_onednn(self, monkeypatch):
         monkeypatch.setattr(

@@ -3,6 +3,7 @@
 import dataclasses
 
 from inception_slim.inference import quantization, tf_graph_builder
+from inception_slim.inference.cpu_features import has_vnni
 from inception_slim.inference.ir import Op
 import numpy as np
 import pytest
@@ -180,7 +181,7 @@ class TestQuantize:
 
     def test_outputs(self, network):
         expected = run(tf_graph_builder.float_graph(network, 9, tf.float32))
-        quantized_network = quantization.calibrate(network, IMAGES, True, measure)
+        quantized_network = quantization.calibrate(network, IMAGES, has_vnni(), measure)
         found = run(tf_graph_builder.quantized_graph(quantized_network))
         assert abs(found - expected).max() < 0.02 * expected.max()
         # The fake-quantization graph rounds the same values in float32.

@@ -12,7 +12,7 @@ from inception_slim.inference.ir import INPUTS, Op
 from inception_slim.inference.quantization import QuantizedNetwork
 import numpy as np
 
-_MAX_MICRO_BATCH = 4
+_MAX_MICRO_BATCH = 2
 # Kind of an op -> operator of ONNX.
 _OPERATORS = {
     'conv': 'Conv', 'dense': 'Gemm', 'max_pool': 'MaxPool', 'avg_pool': 'AveragePool',
@@ -48,18 +48,18 @@ class ONNXRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        # The arena would keep the memory of the largest batch so far.
-        options.enable_cpu_mem_arena = False
         return onnxruntime.InferenceSession(self._model, options,
                                             providers=['CPUExecutionProvider'])
 
     def features(self, images: np.ndarray) -> np.ndarray:
+        # ONNX Runtime keeps the memory of the largest run, so every run is small.
         size = self._batch_size or min(_MAX_MICRO_BATCH, -(-len(images) // self._threads))
-        if self._threads == 1 or len(images) < 2 * self._threads:
+        if len(images) < 2 * self._threads:
             return self._multi_threaded.run(None, {INPUTS: images})[0]
         with self._lock:
             if self._single_threaded is None:
-                self._single_threaded = self._session(1)
+                self._single_threaded = (
+                    self._multi_threaded if self._threads == 1 else self._session(1))
         micro_batches = [images[start:start + size] for start in range(0, len(images), size)]
         return np.concatenate(list(self._workers.map(
             lambda batch: self._single_threaded.run(None, {INPUTS: batch})[0], micro_batches)))

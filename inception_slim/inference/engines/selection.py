@@ -17,8 +17,9 @@ PRECISIONS_OF = {
     'openvino': ('float32', 'bfloat16', 'int8'),
 }
 # Precision -> engine -> seconds to load the engine, beyond TensorFlow, and seconds of one core
-# for an image of Inception V3 in batches: with AVX-512, VNNI and bfloat16, and with AVX2 alone, as
-# measured by `make compare-all`. Other networks take as much more or less to load as to run.
+# for an image of Inception V3 in batches: with AVX-512, VNNI and bfloat16, and with AVX2 alone (a
+# slower machine, with a cache), as measured by `make compare-all`. Other networks take as much more
+# or less to load as to run.
 _COSTS = {
     True: {
         'float32': {'openvino': (0.9, 0.097), 'session': (0, 0.102)},
@@ -26,9 +27,9 @@ _COSTS = {
         'int8': {'openvino': (1.2, 0.0263), 'session': (0, 0.0324), 'tflite': (1.6, 0.0430)},
     },
     False: {
-        'float32': {'onnxruntime': (0.1, 0.113), 'openvino': (0.9, 0.118), 'session': (0, 0.121)},
-        'bfloat16': {'openvino': (0.9, 0.118), 'session': (0, 0.121)},
-        'int8': {'openvino': (1.2, 0.055), 'session': (0, 0.101), 'tflite': (1.6, 0.102)},
+        'float32': {'onnxruntime': (0.6, 0.168), 'openvino': (0.3, 0.175), 'session': (0, 0.180)},
+        'bfloat16': {'openvino': (0.3, 0.175), 'session': (0, 0.180)},
+        'int8': {'openvino': (1.0, 0.0798), 'session': (0, 0.0845), 'tflite': (5.5, 0.158)},
     },
 }
 # Engine -> the modules that it needs; the extra that installs them has the engine's name.
