@@ -201,6 +201,9 @@ class Worker:
             checkpoint, batch_size=_MICRO_BATCH, num_threads=threads,
             calibration_images=calibration_images,
             **as_dict(job.options, option_names(InferenceOptions)))
+        # One for all batches: the system fills each new one with zeros first.
+        self._batch = np.empty(
+            (job.options.batch_size, job.network.image_size, job.network.image_size, 3), np.float32)
         self._predict = (self._predictor.features
                          if job.options.output_type in ('features', 'statistics')
                          else self._predictor.predict)
@@ -235,14 +238,14 @@ class Worker:
         names: list[str] = []
         values: list[np.ndarray] = []
         unreadable: list[tuple[str, str]] = []
-        batch: list[np.ndarray] = []
-        rotated = 0
+        count = rotated = 0  # of images in the batch, and of rotated ones in the shard
 
         def predict_batch() -> None:
-            if batch:
-                values.append(self._predict(np.stack(batch), names[-len(batch):]))
-                progress(len(batch))
-                batch.clear()
+            nonlocal count
+            if count:
+                values.append(self._predict(self._batch[:count], names[-count:]))
+                progress(count)
+                count = 0
 
         for item, image in stream:
             if isinstance(item, _EndOfShard):
@@ -265,8 +268,9 @@ class Worker:
                 continue
             rotated += image.is_rotated
             names.append(item.name)
-            batch.append(image.pixels)
-            if len(batch) == options.batch_size:
+            self._batch[count] = image.pixels
+            count += 1
+            if count == options.batch_size:
                 predict_batch()
         return None
 

@@ -54,11 +54,10 @@ def for_evaluation(image: tf.Tensor, image_size: int = 299,
             raise ValueError(f'central_fraction must be in (0, 1], but is {central_fraction}.')
         # Before the conversion, which takes four times the memory.
         image = tf.image.central_crop(image, central_fraction)
-    image = _to_float(image)
     # The op as TensorFlow 1 called it: pixels are points at their corners.
-    image = tf.raw_ops.ResizeBilinear(images=image[tf.newaxis], size=[image_size, image_size],
-                                      align_corners=False, half_pixel_centers=False)[0]
-    return (image - 0.5) * 2
+    return tf.raw_ops.ResizeBilinear(
+        images=_to_doubled_float(image)[tf.newaxis], size=[image_size, image_size],
+        align_corners=False, half_pixel_centers=False)[0] - 1
 
 
 def resize_tf1(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
@@ -96,8 +95,8 @@ def resize_half_pixel(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
     Returns:
       `[image_size, image_size, 3]` float32 in [-1, 1].
     """
-    image = _to_float(_check_image(image, image_size))
-    return (tf.image.resize(image, [image_size, image_size], 'bilinear') - 0.5) * 2
+    image = _to_doubled_float(_check_image(image, image_size))
+    return tf.image.resize(image, [image_size, image_size], 'bilinear') - 1
 
 
 def prewhiten(images: tf.Tensor) -> tf.Tensor:
@@ -193,6 +192,17 @@ def _check_image(image: tf.Tensor, image_size: int) -> tf.Tensor:
 def _to_float(image: tf.Tensor) -> tf.Tensor:
     """Converts an image to float32 in [0, 1]."""
     return tf.image.convert_image_dtype(image, tf.float32)
+
+
+def _to_doubled_float(image: tf.Tensor) -> tf.Tensor:
+    """Converts an image to float32 in [0, 2], in one multiplication.
+
+    A bilinear image of it, less 1, is to the last bit twice the image of `_to_float` less 0.5,
+    since doubling is exact, and takes one pass over the pixels less.
+    """
+    if image.dtype.is_integer:
+        return tf.cast(image, tf.float32) * (2 / image.dtype.max)
+    return _to_float(image) * 2
 
 
 def _seed_pair(seed: int | tf.Tensor | None) -> tf.Tensor:

@@ -53,6 +53,17 @@ def test_evaluation_of_float_images_and_without_crop():
     np.testing.assert_allclose(whole[:, 0], image[:, 0] / 127.5 - 1, atol=1e-6)
 
 
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+def test_fewer_passes_change_no_bit(dtype):
+    image = np.random.default_rng(0).integers(0, 256, (83, 131, 3))
+    image = (image if dtype == np.uint8 else image / 255).astype(dtype)
+    single = tf.image.convert_image_dtype(image, tf.float32)[tf.newaxis]
+    for prepare, resized in (
+            (preprocessing.resize_tf1, tf.raw_ops.ResizeBilinear(images=single, size=[299, 299])),
+            (preprocessing.resize_half_pixel, tf.image.resize(single, [299, 299], 'bilinear'))):
+        np.testing.assert_array_equal(prepare(tf.constant(image)), (resized[0] - 0.5) * 2)
+
+
 def test_training_is_in_range_and_varies():
     result = np.stack([preprocessing.for_training(MIDDLE, 64, seed) for seed in range(40)])
     assert result.shape == (40, 64, 64, 3) and result.dtype == np.float32

@@ -159,7 +159,7 @@ class TestClassify:
 
     def test_outside_eager_mode_and_inside_a_graph(self, folder, eleven):
         with tf.Graph().as_default():
-            found = evaluation.classify(ELEVEN, folder / '1')
+            found = evaluation.classify(ELEVEN, folder / '1', engine=eleven.engine)
         assert found.predictions == evaluation.classify(eleven, [folder / '1']).predictions
 
     def test_labels(self, folder, tmp_path, eleven):

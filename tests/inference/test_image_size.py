@@ -191,7 +191,7 @@ class TestCommands:
         files = [str(pictures / name / 'image.png') for name in 'ab']
         assert cli.main(['features', V3, *files, '--image-size', '160',
                          '--output', str(tmp_path / 'features.npy')]) == 0
-        with inference.load(V3, image_size=160) as predictor:
+        with inference.load(V3, image_size=160, expected_images=2) as predictor:
             expected = predictor.features(files)
         np.testing.assert_allclose(np.load(tmp_path / 'features.npy'), expected, atol=1e-6)
 
