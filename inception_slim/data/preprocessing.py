@@ -6,6 +6,8 @@ with TensorFlow 1's resize kernels. Randomness is stateless: it depends only on 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 BRIGHTNESS = 32 / 255  # maximum change, added
@@ -55,9 +57,9 @@ def for_evaluation(image: tf.Tensor, image_size: int = 299,
         # Before the conversion, which takes four times the memory.
         image = tf.image.central_crop(image, central_fraction)
     # The op as TensorFlow 1 called it: pixels are points at their corners.
-    return tf.raw_ops.ResizeBilinear(
-        images=_to_doubled_float(image)[tf.newaxis], size=[image_size, image_size],
-        align_corners=False, half_pixel_centers=False)[0] - 1
+    return _resize_bilinear(image, lambda image: tf.raw_ops.ResizeBilinear(
+        images=image[tf.newaxis], size=[image_size, image_size],
+        align_corners=False, half_pixel_centers=False)[0])
 
 
 def resize_tf1(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
@@ -95,8 +97,8 @@ def resize_half_pixel(image: tf.Tensor, image_size: int = 299) -> tf.Tensor:
     Returns:
       `[image_size, image_size, 3]` float32 in [-1, 1].
     """
-    image = _to_doubled_float(_check_image(image, image_size))
-    return tf.image.resize(image, [image_size, image_size], 'bilinear') - 1
+    return _resize_bilinear(_check_image(image, image_size), lambda image: tf.image.resize(
+        image, [image_size, image_size], 'bilinear'))
 
 
 def prewhiten(images: tf.Tensor) -> tf.Tensor:
@@ -194,15 +196,15 @@ def _to_float(image: tf.Tensor) -> tf.Tensor:
     return tf.image.convert_image_dtype(image, tf.float32)
 
 
-def _to_doubled_float(image: tf.Tensor) -> tf.Tensor:
-    """Converts an image to float32 in [0, 2], in one multiplication.
+def _resize_bilinear(image: tf.Tensor, resize: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """Resizes an image bilinearly, to float32 in [-1, 1].
 
-    A bilinear image of it, less 1, is to the last bit twice the image of `_to_float` less 0.5,
-    since doubling is exact, and takes one pass over the pixels less.
+    The result is `(resize(_to_float(image)) - 0.5) * 2` to the last bit, since doubling is exact
+    and may come first: integers are doubled by the multiplication that scales them.
     """
     if image.dtype.is_integer:
-        return tf.cast(image, tf.float32) * (2 / image.dtype.max)
-    return _to_float(image) * 2
+        return resize(tf.cast(image, tf.float32) * (2 / image.dtype.max)) - 1
+    return (resize(_to_float(image)) - 0.5) * 2
 
 
 def _seed_pair(seed: int | tf.Tensor | None) -> tf.Tensor:

@@ -1,7 +1,7 @@
 """Builds TensorFlow graphs from ops, in floating point or in int8.
 
-The graphs are made of oneDNN's own operations, which TensorFlow registers but has no Python
-functions for, where it has them.
+Where TensorFlow registers oneDNN's own operations, for which it has no Python functions, the graphs
+are made of those.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _has_onednn_kernels(*names: str) -> bool:
 
     # On processors with AVX2 alone TensorFlow leaves these operations out of its graphs by default,
     # although they are faster there too: 1.2 times in float32. A graph that names them runs them.
-    return (os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1').lower() in ('1', 'true')
+    return (os.environ.get('TF_ENABLE_ONEDNN_OPTS', '').lower() not in ('0', 'false')
             and platform.machine() in ('x86_64', 'AMD64')
             and all(kernels.get_registered_kernels_for_op(name).kernel for name in names))
 

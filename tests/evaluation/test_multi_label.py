@@ -69,7 +69,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def predictor(model):
-    with inference.load(model) as loaded:
+    with inference.load(model, expected_images=COUNT) as loaded:
         yield loaded
 
 
@@ -154,7 +154,7 @@ def test_command(model, table, expected, tmp_path, capsys):
     for row, truth, values in zip(rows, labels, probabilities):
         assert row[1].split(';') == [name for name, holds in zip(NAMES, truth) if holds]
         assert row[2] == ';'.join(name for name, value in zip(NAMES, values) if value >= 0.25)
-        np.testing.assert_allclose(np.float64(row[3:]), values, rtol=1e-4)
+        np.testing.assert_allclose(np.float64(row[3:]), values, rtol=1e-5)
     with open(files[0], newline='') as file:
         assert [row[1] for row in csv.reader(file)][1:] == NAMES
     page = open(files[2]).read()

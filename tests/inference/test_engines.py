@@ -169,6 +169,8 @@ class TestSelection:
         """On processors with AVX2 alone TensorFlow uses oneDNN only if the variable is set."""
         monkeypatch.delenv('TF_ENABLE_ONEDNN_OPTS', raising=False)
         assert tf_graph_builder.has_onednn() and tf_graph_builder.has_onednn_int8()
+        monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', '')  # no value, for TensorFlow
+        assert tf_graph_builder.has_onednn()
         monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', '0')
         assert not tf_graph_builder.has_onednn() and not tf_graph_builder.has_onednn_int8()
 

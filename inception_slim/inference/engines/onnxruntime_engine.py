@@ -37,8 +37,9 @@ class ONNXRuntimeEngine:
         self._threads, self._batch_size = threads, batch_size
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(threads, 'inception_slim')
-        self._single_threaded: Any = None  # built for the first batch; it has a copy of the weights
         self._multi_threaded = self._session(threads)
+        # Built for the first batch, because it has a copy of the weights.
+        self._single_threaded: Any = self._multi_threaded if threads == 1 else None
         shape = self._multi_threaded.get_inputs()[0].shape[1:]
         warm_up('onnxruntime', lambda: self.features(np.zeros((1, *shape), np.float32)))
 
@@ -52,14 +53,13 @@ class ONNXRuntimeEngine:
                                             providers=['CPUExecutionProvider'])
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        # ONNX Runtime keeps the memory of the largest run, so every run is small.
+        # ONNX Runtime keeps the memory of the largest run, so none takes a whole batch.
         size = self._batch_size or min(_MAX_MICRO_BATCH, -(-len(images) // self._threads))
         if len(images) < 2 * self._threads:
             return self._multi_threaded.run(None, {INPUTS: images})[0]
         with self._lock:
             if self._single_threaded is None:
-                self._single_threaded = (
-                    self._multi_threaded if self._threads == 1 else self._session(1))
+                self._single_threaded = self._session(1)
         micro_batches = [images[start:start + size] for start in range(0, len(images), size)]
         return np.concatenate(list(self._workers.map(
             lambda batch: self._single_threaded.run(None, {INPUTS: batch})[0], micro_batches)))
