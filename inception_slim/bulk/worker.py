@@ -22,9 +22,9 @@ from inception_slim.bulk.readers import (
     read_bytes,
     read_examples,
 )
-from inception_slim.data.exif import apply_orientation
 from inception_slim.data.filesystem import is_remote
 from inception_slim.data.image_formats import FIRST_FRAME, UnreadableImage, to_decodable
+from inception_slim.data.large_image import prepare_upright
 from inception_slim.errors import DatasetError
 from inception_slim.evaluation.generative import RESIZE_FUNCTIONS
 from inception_slim.evaluation.origin import origin_of
@@ -106,8 +106,7 @@ class Decoder:
             encoded, orientation = tf.placeholder(tf.string, ()), tf.placeholder(tf.int32, ())
             prepare = (RESIZE_FUNCTIONS[options.resize] if options.output_type == 'statistics'
                        else network.prepare)
-            image = prepare(apply_orientation(data.decode(encoded), orientation),
-                            network.image_size)
+            image = prepare_upright(prepare, data.decode(encoded), network.image_size, orientation)
         self._session = tf.Session(graph=graph, config=single_thread_config(1))
         self._run = self._session.make_callable(image, [encoded, orientation])
         self._decoders = ThreadPoolExecutor(threads, 'inception_slim')

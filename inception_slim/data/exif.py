@@ -13,8 +13,8 @@ import tensorflow.compat.v1 as tf
 _ORIENTATION = 0x0112  # the tag
 _INTEGERS = {1: 'B', 3: 'H', 4: 'I'}  # the types of TIFF that hold one
 # The axes to exchange and to reverse, in this order, by orientation.
-_TRANSPOSED = (False, False, False, False, False, True, True, True, True)
-_REVERSED = ((False, False), (False, False), (False, True), (True, True), (True, False),
+TRANSPOSED = (False, False, False, False, False, True, True, True, True)
+REVERSED = ((False, False), (False, False), (False, True), (True, True), (True, False),
              (False, False), (False, True), (True, True), (True, False))
 
 
@@ -43,19 +43,22 @@ def read_orientation(encoded: bytes) -> int:
     return 1
 
 
-def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+def apply_orientation(image: tf.Tensor, orientation: int | tf.Tensor) -> tf.Tensor:
     """Turns and flips a decoded image upright.
 
     Args:
       image: `[height, width, 3]`.
       orientation: from `read_orientation`, a scalar.
     """
+    if isinstance(orientation, int) and orientation == 1:
+        return image
+
     def upright() -> tf.Tensor:
-        order = tf.where(tf.gather(_TRANSPOSED, orientation), [1, 0, 2], [0, 1, 2])
-        reverse = tf.concat([tf.gather(_REVERSED, orientation), [False]], axis=0)
+        order = tf.where(tf.gather(TRANSPOSED, orientation), [1, 0, 2], [0, 1, 2])
+        reverse = tf.concat([tf.gather(REVERSED, orientation), [False]], axis=0)
         return tf.raw_ops.Reverse(tensor=tf.transpose(image, order), dims=reverse)
 
-    result = tf.cond(orientation > 1, upright, lambda: image)
+    result = tf.cond(tf.convert_to_tensor(orientation) > 1, upright, lambda: image)
     result.set_shape([None, None, image.shape[-1]])
     return result
 

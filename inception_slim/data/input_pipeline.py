@@ -27,6 +27,7 @@ from inception_slim.data.image_formats import (
 )
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.data.labels import LABELS
+from inception_slim.data.large_image import prepare_upright
 from inception_slim.data.tfrecord import LABEL_FEATURE
 from inception_slim.errors import DatasetError
 from inception_slim.options import parse_color
@@ -373,11 +374,11 @@ class _Report:
         self._problems: dict[bytes, str] = {}  # the names of images -> why they are not decoded
 
     @_no_autograph
-    def decode(self, name: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
-        """Decodes an image and applies its orientation; an error of TensorFlow if that fails."""
+    def decode(self, name: tf.Tensor, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns a decoded image and its orientation; an error of TensorFlow if that fails."""
         replaced, replacement, orientation = tf.numpy_function(
             self._convert, [name, encoded], [tf.bool, tf.string, tf.int32])
-        return apply_orientation(decode(tf.where(replaced, replacement, encoded)), orientation)
+        return decode(tf.where(replaced, replacement, encoded)), orientation
 
     def _convert(self, name: bytes, encoded: bytes) -> tuple[np.bool_, bytes, np.int32]:
         """Returns whether to replace the image, with what (b'' is no image), and its orientation.
@@ -532,10 +533,11 @@ class _Pipeline:
             with tf.control_dependencies([opens]):
                 # An empty path cannot be read.
                 encoded, label = self._fetch(tf.where(opens, name, ''), content)
-            image = self._report.decode(name, encoded)
+            image, orientation = self._report.decode(name, encoded)
             if self._prepare is None:
+                image = apply_orientation(image, orientation)
                 return preprocessing.for_training(image, self._image_size, seed), label
-            return self._prepare(image, self._image_size), label
+            return prepare_upright(self._prepare, image, self._image_size, orientation), label
 
         image, label = tf.cond(tf.equal(name, ''), lambda: (
             tf.zeros(shape), np.full(self._label_shape, -1, np.int64)), decode_image)

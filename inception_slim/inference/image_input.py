@@ -13,7 +13,6 @@ import warnings
 from inception_slim import data
 from inception_slim._special_files import check_regular
 from inception_slim.data import filesystem, preprocessing
-from inception_slim.data.exif import apply_orientation
 from inception_slim.data.image_archive import read_file
 from inception_slim.data.image_formats import (
     FIRST_FRAME,
@@ -22,6 +21,7 @@ from inception_slim.data.image_formats import (
     to_rgb,
 )
 from inception_slim.data.image_header import MAX_PIXELS
+from inception_slim.data.large_image import prepare_upright
 from inception_slim.errors import DatasetError, error_summary
 from inception_slim.inference.engines.session import single_thread_config
 from inception_slim.options import parse_color
@@ -191,10 +191,12 @@ class ImagePreparer:
                        'pixels': [tf.placeholder(tf.uint8, (None, None, 3))],
                        'fractions': [tf.placeholder(tf.float32, (None, None, 3))]}
             encoded, orientation = sources['encoded']
-            decoded = {**{name: tensors[0] for name, tensors in sources.items()},
-                       'encoded': apply_orientation(data.decode(encoded), orientation)}
-            outputs = {name: self._prepare_image(image, self._image_size)
-                       for name, image in decoded.items()}
+            outputs = {
+                'encoded': prepare_upright(self._prepare_image, data.decode(encoded),
+                                           self._image_size, orientation),
+                'pixels': prepare_upright(self._prepare_image, sources['pixels'][0],
+                                          self._image_size),
+                'fractions': self._prepare_image(sources['fractions'][0], self._image_size)}
         # One image a thread: more threads for one image only get in each other's way.
         self._session = tf.Session(graph=graph, config=single_thread_config(1))
         self._calls = {name: self._session.make_callable(outputs[name], tensors)

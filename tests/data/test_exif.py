@@ -91,13 +91,17 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_pipeline(folder):
+@pytest.mark.parametrize('arguments', [
+    {'image_size': 40}, {'image_size': 9},
+    {'image_size': 40, 'prepare': lambda image, size: tf.image.resize_images(image, [size, size])}],
+    ids=['small', 'large', 'prepare'])
+def test_pipeline(folder, arguments):
     dataset = data.open_dataset(folder)
 
     def read(**options):
         rotated = set()
         batch, = data.as_numpy_batches(lambda: data.batches(
-            dataset, 9, image_size=40, unreadable=[], rotated=rotated, **options))
+            dataset, 9, unreadable=[], rotated=rotated, **arguments, **options))
         return dict(zip((os.path.basename(os.fsdecode(name)) for name in batch['name']),
                         batch['image'])), rotated
 

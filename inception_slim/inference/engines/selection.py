@@ -17,8 +17,8 @@ PRECISIONS_OF = {
     'openvino': ('float32', 'bfloat16', 'int8'),
 }
 # Precision -> engine -> seconds to load the engine, beyond TensorFlow, and seconds of one core
-# for an image of Inception V3 in batches: with AVX-512, VNNI and bfloat16, and with AVX2 alone (on a
-# slower machine). An image as measured by `make compare-all`, loading on AVX2 in new processes
+# for an image of Inception V3 in batches: with AVX-512, VNNI and bfloat16, and with AVX2 alone (on
+# a slower machine). An image as measured by `make compare-all`, loading on AVX2 in new processes
 # with a cache. Other networks take as much more or less to load as to run.
 _COSTS = {
     True: {
