@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+from dataclasses import dataclass, field
+import functools
 import os
 import threading
 from typing import Any, TypeAlias
@@ -96,11 +98,12 @@ def constant_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
     Raises:
       CheckpointError: the values do not fit the network.
     """
-    def constant(name: str, value: np.ndarray) -> tf.Tensor:
+    def constant(name: str, variable: str) -> tf.Tensor:
         # With a slash at its end the name is absolute, whatever scope is open.
-        return tf.constant(value.astype(dtype.as_numpy_dtype, copy=False), name=name + '/')
+        return tf.constant(values.pop(variable).astype(dtype.as_numpy_dtype, copy=False),
+                           name=name + '/')
 
-    return _build_graph(info, values, constant, dtype, classify, pool_first=False)
+    return _build_graph(_structure(info, values, classify, pool_first=False), constant, dtype)
 
 
 def graph_with_placeholders(
@@ -112,7 +115,8 @@ def graph_with_placeholders(
 ) -> tuple[tf.Graph, dict[str, np.ndarray]]:
     """Builds the inference graph with a placeholder for each weight.
 
-    For readers of the graph that build it for another runtime: the weights are not copied.
+    For readers of the graph that build it for another runtime: the weights are not copied. Networks
+    of the same structure share one graph, since it takes longer to build than to read.
 
     Args:
       info, values, classify: see `constant_graph`.
@@ -122,47 +126,89 @@ def graph_with_placeholders(
     Returns:
       The graph, and the weights by the op name of their placeholders.
     """
-    weights = {}
+    graph, variables = _shared_graph(_structure(info, values, classify, pool_first))
+    return graph, {name: values.pop(variable) for name, variable in variables.items()}
 
-    def placeholder(name: str, value: np.ndarray) -> tf.Tensor:
-        tensor = tf.placeholder(tf.float32, value.shape, name + '/')
-        weights[tensor.op.name] = value
+
+@dataclass(frozen=True)
+class _Structure:
+    """What the graph of a network depends on, besides its weights.
+
+    Attributes:
+      info: the file, for error messages and for what `options` hold.
+      options: what is compared of `info`.
+      shapes: of the folded variables, by name.
+      classify, pool_first: see `graph_with_placeholders`.
+    """
+
+    info: CheckpointInfo = field(compare=False)
+    options: tuple[Any, ...]
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+    classify: bool
+    pool_first: bool
+
+
+def _structure(info: CheckpointInfo, values: dict[str, np.ndarray], classify: bool,
+               pool_first: bool) -> _Structure:
+    """Folds the scaling of the images into the values; returns the structure."""
+    if info.input_range not in ('inception', PREWHITEN):
+        fold_input_scaling(values, INPUT_SCALINGS[info.input_range], info.path)
+    options = (info.network, info.num_classes, info.embedding_size, info.depth_multiplier,
+               info.min_depth, info.pooling, info.input_range, info.head, info.image_size)
+    shapes = tuple((name, value.shape) for name, value in values.items())
+    return _Structure(info, options, shapes, classify, pool_first)
+
+
+@functools.lru_cache(maxsize=4)
+def _shared_graph(structure: _Structure) -> tuple[tf.Graph, dict[str, str]]:
+    """The graph, and the names of the variables by the op name of their placeholders."""
+    shapes, variables = dict(structure.shapes), {}
+
+    def placeholder(name: str, variable: str) -> tf.Tensor:
+        tensor = tf.placeholder(tf.float32, shapes[variable], name + '/')
+        variables[tensor.op.name] = variable
         return tensor
 
-    return _build_graph(info, values, placeholder, tf.float32, classify, pool_first), weights
+    graph = _build_graph(structure, placeholder, tf.float32)
+    graph.finalize()
+    return graph, variables
 
 
-def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
-                 make_tensor: Callable[[str, np.ndarray], tf.Tensor], dtype: tf.DType,
-                 classify: bool, pool_first: bool) -> tf.Graph:
-    """Builds the graph with the tensors of `make_tensor` in place of the variables."""
+def _build_graph(structure: _Structure, make_tensor: Callable[[str, str], tf.Tensor],
+                 dtype: tf.DType) -> tf.Graph:
+    """Builds the graph with tensors in place of the variables.
+
+    Args:
+      structure: of the network.
+      make_tensor: returns a tensor, given its name and the variable's in the values.
+      dtype: of the multiplications.
+    """
+    info, shapes = structure.info, dict(structure.shapes)
     network = registry.NETWORKS[info.network]
-    size = (info.embedding_size or info.num_classes) if classify else None
+    size = (info.embedding_size or info.num_classes) if structure.classify else None
     arguments = {}
     if info.depth_multiplier is not None and network.channels:
         arguments = {'depth_multiplier': info.depth_multiplier, 'min_depth': info.min_depth}
     if network.aux_classifier:
         arguments['create_aux_logits'] = False
     arguments.update(network.size_arguments(info.image_size))
-    if info.input_range not in ('inception', PREWHITEN):
-        fold_input_scaling(values, INPUT_SCALINGS[info.input_range], info.path)
 
     def get_variable(getter, name, shape=None, **_):
-        value = values.pop(name.removeprefix(network.scope + '/'), None)
-        if value is None:
+        variable = name.removeprefix(network.scope + '/')
+        if variable not in shapes:
             raise CheckpointError(f'{info.path} does not fit {network.title}: {name} is missing; '
                                   'use the complete checkpoint.')
         expected = tf.TensorShape(shape).as_list()
-        if expected != list(value.shape):
+        if expected != list(shapes[variable]):
             raise CheckpointError(
                 f'{info.path} does not fit {network.title}: {name} has the shape '
-                f'{list(value.shape)}, not {expected}; no depth_multiplier gives that width.')
-        return make_tensor(name, value)
+                f'{list(shapes[variable])}, not {expected}; no depth_multiplier gives that width.')
+        return make_tensor(name, variable)
 
     with _build_lock, tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, (None, *[info.image_size] * 2, 3), name='inputs')
         is_classic = info.head == SLIM_HEAD
-        with _inference_scopes(network, get_variable, pool_first, info.pooling):
+        with _inference_scopes(network, get_variable, structure.pool_first, info.pooling):
             if info.input_range == PREWHITEN:
                 with tf.name_scope(PREWHITEN):
                     images = tf.identity(preprocessing.prewhiten(images), 'images')
@@ -175,7 +221,7 @@ def _build_graph(info: CheckpointInfo, values: dict[str, np.ndarray],
         if size and not is_classic:
             layers, channels = [], features.shape[-1]
             for layer in (*info.head.hidden_layers, network.classifier):
-                channels_before, channels = channels, len(values.get(f'{layer}/biases', ()))
+                channels_before, (channels,) = channels, shapes.get(f'{layer}/biases', (0,))
                 shape = [channels_before, channels]
                 if layer == network.classifier and not network.has_dense_classifier:
                     shape = [1, 1, *shape]
