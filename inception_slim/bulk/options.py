@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inception_slim.evaluation.options import RESIZES, EvaluationOptions
+from inception_slim.evaluation.options import RESIZES, SCALED_DECODING_HELP, EvaluationOptions
 from inception_slim.options import option
 
 OUTPUT_TYPES = ('features', 'predictions', 'top5', 'statistics')
@@ -20,6 +20,7 @@ class BulkOptions(EvaluationOptions):
     """The options of `bulk.run`, with those of `EvaluationOptions`.
 
     Attributes:
+      scaled_decoding: see `PredictionOptions`; not for statistics.
       output_type: 'features', the pre-logits features; 'predictions', the top-1 class and the
         probabilities of all classes; 'top5', the five most probable classes; or 'statistics',
         one file with the mean and covariance of the features, see `evaluation.compute_statistics`.
@@ -37,6 +38,7 @@ class BulkOptions(EvaluationOptions):
         per host if the hosts are equal.
     """
 
+    scaled_decoding: bool = option(False, SCALED_DECODING_HELP)
     output_type: str = option(
         'predictions', 'what to write for each image', choices=OUTPUT_TYPES)
     resize: str = option('original', 'how images are resized for statistics', choices=RESIZES)

@@ -69,6 +69,7 @@ def run(
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
     background: str | None = None,
+    scaled_decoding: bool = False,
     output_type: str = 'predictions',
     resize: str = 'original',
     format: str = 'parquet',
@@ -101,6 +102,8 @@ def run(
         not for TFRecords.
       background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
         the transparency, as TensorFlow does.
+      scaled_decoding: decode large JPEG files at a fraction of their size; see
+        `PredictionOptions`. Not for statistics, whose resizing is `resize`.
       output_type: 'features', 'predictions', 'top5' or 'statistics'.
       resize: how images are resized for statistics; see `evaluation.compute_statistics`.
       format: 'parquet' or 'npy'.
@@ -123,6 +126,9 @@ def run(
     """
     options = build_options(BulkOptions, locals(), InceptionSlimError)
     statistics = options.output_type == 'statistics'
+    if statistics and options.scaled_decoding:
+        raise InceptionSlimError('scaled_decoding would change the statistics, which are compared '
+                                 'with those of other programs; leave it out.')
     if options.format == 'parquet' and not statistics:
         require_pyarrow()
     run_job = _select_backend(options)

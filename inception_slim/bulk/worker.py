@@ -103,12 +103,16 @@ class Decoder:
         self._background = parse_color(options.background)
         self._has_warned = False
         with tf.Graph().as_default() as graph:
-            encoded, orientation = tf.placeholder(tf.string, ()), tf.placeholder(tf.int32, ())
+            encoded = tf.placeholder(tf.string, ())
+            orientation, halvings = (tf.placeholder(tf.int32, ()) for _ in range(2))
             prepare = (RESIZE_FUNCTIONS[options.resize] if options.output_type == 'statistics'
                        else network.prepare)
-            image = prepare_upright(prepare, data.decode(encoded), network.image_size, orientation)
+            self._scaled_to = network.image_size if options.scaled_decoding else None
+            image = prepare_upright(
+                prepare, data.decode(encoded, None if self._scaled_to is None else halvings),
+                network.image_size, orientation)
         self._session = tf.Session(graph=graph, config=single_thread_config(1))
-        self._run = self._session.make_callable(image, [encoded, orientation])
+        self._run = self._session.make_callable(image, [encoded, orientation, halvings])
         self._decoders = ThreadPoolExecutor(threads, 'inception_slim')
         self._readers = ThreadPoolExecutor(_REMOTE_READS, 'inception_slim')
 
@@ -157,12 +161,13 @@ class Decoder:
         exif = self._options.exif
         image = to_decodable(
             encoded, max_pixels=self._options.max_pixels, background=self._background,
-            exif=not example.is_record if exif is None else exif)
+            exif=not example.is_record if exif is None else exif, scaled_to=self._scaled_to)
         if image.has_frames and not self._has_warned:
             self._has_warned = True
             warnings.warn(f'{example.name} {FIRST_FRAME}.', stacklevel=2)
         try:
-            return DecodedImage(self._run(image.encoded, image.orientation), image.is_rotated)
+            return DecodedImage(self._run(image.encoded, image.orientation, image.halvings),
+                                image.is_rotated)
         except tf.errors.OpError as error:
             # The last line before the position in the graph is the reason.
             lines = error.message.split('\n\t [[')[0].strip().splitlines()

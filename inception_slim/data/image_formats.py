@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inception_slim._optional import require
 from inception_slim.data.exif import read_orientation
-from inception_slim.data.image_header import count_frames, image_size, problem_with_pixels
+from inception_slim.data.image_header import (
+    count_frames,
+    count_halvings,
+    image_size,
+    problem_with_pixels,
+)
 from inception_slim.errors import DatasetError, error_summary
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -53,12 +58,14 @@ class Decodable(NamedTuple):
       orientation: of EXIF, 1 to 8; to apply after decoding.
       is_rotated: whether the image is rotated or flipped as its EXIF orientation says.
       has_frames: whether there are frames or pages after the first, which is used.
+      halvings: how many times to halve the size of the image while it is decoded, 0 to 3.
     """
 
     encoded: bytes
     orientation: int
     is_rotated: bool
     has_frames: bool
+    halvings: int = 0
 
 
 def image_format(head: bytes) -> str | None:
@@ -79,8 +86,8 @@ def image_format(head: bytes) -> str | None:
     return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
 
 
-def to_decodable(encoded: bytes, *, max_pixels: int, exif: bool,
-                 background: Color | None) -> Decodable:
+def to_decodable(encoded: bytes, *, max_pixels: int, exif: bool, background: Color | None,
+                 scaled_to: int | None = None) -> Decodable:
     """Returns an image file as it is if TensorFlow decodes it, otherwise as a BMP.
 
     Args:
@@ -89,6 +96,8 @@ def to_decodable(encoded: bytes, *, max_pixels: int, exif: bool,
       exif: whether to apply the EXIF orientation.
       background: red, green and blue, 0 to 255, behind transparent pixels; None drops the
         transparency, as TensorFlow does.
+      scaled_to: decode large JPEG files at a fraction of their size, but for images of this side;
+        None decodes all pixels.
 
     Raises:
       UnreadableImage: it has too many pixels, Pillow or its plugin is missing, or Pillow cannot
@@ -101,7 +110,8 @@ def to_decodable(encoded: bytes, *, max_pixels: int, exif: bool,
     if name is None or name == 'JPEG' or background is None and _has_decoder(name, encoded):
         orientation = read_orientation(encoded) if exif else 1
         return Decodable(encoded, orientation, orientation > 1,
-                         name in ('GIF', 'PNG') and count_frames(encoded) > 1)
+                         name in ('GIF', 'PNG') and count_frames(encoded) > 1,
+                         0 if scaled_to is None else count_halvings(encoded, scaled_to))
     return _convert(name, encoded, max_pixels, exif, background)
 
 

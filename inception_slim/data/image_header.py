@@ -11,6 +11,7 @@ import struct
 
 # The limit of Pillow, `Image.MAX_IMAGE_PIXELS`: 512 MiB of RGB.
 MAX_PIXELS = 178_956_970
+_CENTRAL_FRACTION = 0.875  # the central crop of `preprocessing.for_evaluation`
 
 
 def image_size(encoded: bytes) -> tuple[int, int] | None:
@@ -27,6 +28,23 @@ def image_size(encoded: bytes) -> tuple[int, int] | None:
         return read(encoded) if read else None
     except (struct.error, IndexError):  # the bytes end inside of the header
         return None
+
+
+def count_halvings(encoded: bytes, side: int) -> int:
+    """How many times a JPEG may be halved while its central crop has `side` pixels or more.
+
+    Args:
+      encoded: the file's first bytes, with its header.
+      side: of the network's images.
+
+    Returns:
+      0 to 3, the most that libjpeg does while it decodes; 0 for other formats.
+    """
+    size = image_size(encoded) if encoded.startswith(b'\xff\xd8\xff') else None
+    if size is None:
+        return 0
+    shorter = min(size) * _CENTRAL_FRACTION
+    return next((count for count in (3, 2, 1) if shorter >= side << count), 0)
 
 
 def count_pixels(encoded: bytes) -> int:

@@ -63,7 +63,8 @@ def batch_statistics_accuracy(checkpoint: str | os.PathLike, info: CheckpointInf
         for batch in progress(data.as_numpy_batches(lambda: data.batches(
                 dataset, batch_size, image_size=info.image_size, training=True, distort=False,
                 seed=0, strict=options.strict, max_pixels=options.max_pixels, exif=options.exif,
-                background=options.background)), dataset.num_examples, []):
+                background=options.background,
+                scaled_decoding=options.scaled_decoding)), dataset.num_examples, []):
             # The statistics of a few images that are left over mean little.
             if len(batch['label']) == batch_size or not correct:
                 values = session.run(logits, {images: batch['image']})

@@ -52,6 +52,7 @@ def classify(
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
     background: str | None = None,
+    scaled_decoding: bool = False,
     image_size: int | None = None,
 ) -> Classification:
     """Predicts the classes of images.
@@ -82,6 +83,8 @@ def classify(
       exif: rotate and flip images as their EXIF orientation says; False does not.
       background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
         the transparency, as TensorFlow does.
+      scaled_decoding: decode large JPEG files at a fraction of their size; see
+        `PredictionOptions`.
       image_size: height and width of the images; None means the network's own, or the predictor's.
 
     Raises:

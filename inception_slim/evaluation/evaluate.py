@@ -69,6 +69,7 @@ def evaluate(
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
     background: str | None = None,
+    scaled_decoding: bool = False,
     image_size: int | None = None,
 ) -> Evaluation:
     """Computes the accuracy and the confusion matrix of a checkpoint on a dataset.
@@ -109,6 +110,8 @@ def evaluate(
         not for TFRecords.
       background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
         the transparency, as TensorFlow does.
+      scaled_decoding: decode large JPEG files at a fraction of their size; see
+        `PredictionOptions`.
       image_size: height and width of the images; None means the network's own, or the predictor's.
 
     Raises:

@@ -47,6 +47,7 @@ def features(
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
     background: str | None = None,
+    scaled_decoding: bool = False,
     image_size: int | None = None,
 ) -> FeaturesResult:
     """Computes the pre-logits of images, and optionally writes them to a .npy file.
@@ -70,6 +71,8 @@ def features(
       exif: rotate and flip images as their EXIF orientation says; False does not.
       background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
         the transparency, as TensorFlow does.
+      scaled_decoding: decode large JPEG files at a fraction of their size; see
+        `PredictionOptions`.
       image_size: height and width of the images; None means the network's own, or the predictor's.
 
     Raises:

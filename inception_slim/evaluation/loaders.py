@@ -12,7 +12,7 @@ from inception_slim import checkpoint as checkpoints, data, inference
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.checkpoint.naming import with_image_size
 from inception_slim.errors import InceptionSlimError
-from inception_slim.evaluation.options import EvaluationOptions
+from inception_slim.evaluation.options import EvaluationOptions, PredictionOptions
 from inception_slim.inference.options import InferenceOptions
 from inception_slim.inference.predictor import Predictor
 from inception_slim.nets import registry
@@ -33,7 +33,8 @@ def load_images(info: CheckpointInfo, files: list[str], options: EvaluationOptio
     return data.as_numpy_batches(lambda: data.image_batches(
         files, options.batch_size, image_size=info.image_size, strict=options.strict,
         unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif,
-        background=options.background, rotated=rotated, prepare=network.prepare))
+        background=options.background, rotated=rotated, prepare=network.prepare,
+        scaled_decoding=_scaled_decoding(options)))
 
 
 def inspect_checkpoint(checkpoint: Checkpoint, options: EvaluationOptions,
@@ -102,7 +103,12 @@ def dataset_batches(info: CheckpointInfo, dataset: data.Dataset, options: Evalua
     return data.as_numpy_batches(lambda: data.batches(
         dataset, batch_size, image_size=info.image_size, strict=options.strict,
         unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif,
-        background=options.background, rotated=rotated))
+        background=options.background, rotated=rotated,
+        scaled_decoding=_scaled_decoding(options)))
+
+
+def _scaled_decoding(options: EvaluationOptions) -> bool:
+    return isinstance(options, PredictionOptions) and options.scaled_decoding
 
 
 def dataset_sample(info: CheckpointInfo, dataset: data.Dataset,

@@ -57,6 +57,7 @@ def evaluate_multi_label(
     max_pixels: int = MAX_PIXELS,
     exif: bool | None = None,
     background: str | None = None,
+    scaled_decoding: bool = False,
     image_size: int | None = None,
 ) -> MultiLabelEvaluation:
     """Computes average precision, area under the ROC curve and F1 of each class, and their means.
@@ -84,6 +85,8 @@ def evaluate_multi_label(
         not for TFRecords.
       background: the color behind transparent pixels, such as 'white' or '#808080'; None drops
         the transparency, as TensorFlow does.
+      scaled_decoding: decode large JPEG files at a fraction of their size; see
+        `PredictionOptions`.
       image_size: height and width of the images; None means the network's own, or the predictor's.
 
     Raises:

@@ -13,6 +13,8 @@ EXIF_HELP = ('rotate and flip images as their EXIF orientation says, also in TFR
              'TFRecords are not)')
 BACKGROUND_HELP = ('color behind transparent pixels, such as white or #808080 (transparency is '
                    'dropped, as TensorFlow does)')
+SCALED_DECODING_HELP = ('decode large JPEG files at 1/2, 1/4 or 1/8 of their size where that is '
+                        "enough for the network's images: faster, with slightly other pixels")
 IMAGE_SIZE_HELP = "height and width of the images in pixels (the network's own)"
 CANDIDATES = ('all', 'dataset')
 RESIZES = ('original', 'clean', 'pytorch')
@@ -50,9 +52,13 @@ class PredictionOptions(EvaluationOptions):
 
     Attributes:
       image_size: height and width of the images in pixels; None means the network's own.
+      scaled_decoding: decode large JPEG files at 1/2, 1/4 or 1/8 of their size, as long as their
+        central crop has as many pixels as the network's images: faster, with other pixels than
+        TensorFlow 1.15.5.
     """
 
     image_size: int | None = option(None, IMAGE_SIZE_HELP, at_least=1, parse=int)
+    scaled_decoding: bool = option(False, SCALED_DECODING_HELP)
 
 
 @dataclass(frozen=True)

@@ -86,13 +86,15 @@ class ImagePreparer:
       exif: apply the EXIF orientation of files and PIL images.
       background: the color behind transparent pixels of files and PIL images; None drops the
         transparency.
+      scaled_decoding: decode large JPEG files at a fraction of their size.
     """
 
     def __init__(self, image_size: int, threads: int,
                  prepare: Callable[..., Any] = preprocessing.for_evaluation, exif: bool = True,
-                 background: str | None = None):
+                 background: str | None = None, scaled_decoding: bool = False):
         self._image_size, self._threads, self._prepare_image = image_size, threads, prepare
         self._exif, self._background = exif, parse_color(background)
+        self._scaled_to = image_size if scaled_decoding else None
         self._has_warned = False
         self._lock = threading.Lock()
         self._session: tf.Session | None = None
@@ -166,7 +168,7 @@ class ImagePreparer:
             raise DatasetError(f'{path} cannot be read: {error_summary(error)}.') from None
         try:
             decodable = to_decodable(encoded, max_pixels=MAX_PIXELS, exif=self._exif,
-                                     background=self._background)
+                                     background=self._background, scaled_to=self._scaled_to)
         except UnreadableImage as error:
             raise DatasetError(f'{path} is not decoded: {error}; resize it, convert it, or give '
                                'its pixels.') from None
@@ -174,7 +176,8 @@ class ImagePreparer:
             self._has_warned = True
             warnings.warn(f'{path} {FIRST_FRAME}.', stacklevel=2)
         try:
-            return self._run('encoded', decodable.encoded, decodable.orientation)
+            return self._run('encoded', decodable.encoded, decodable.orientation,
+                             decodable.halvings)
         except tf.errors.OpError as error:
             raise DatasetError(f'{path} cannot be decoded ({error_summary(error)}); give a JPEG, '
                                'PNG, GIF, BMP, WebP, TIFF or AVIF file.') from None
@@ -187,13 +190,15 @@ class ImagePreparer:
 
     def _build(self) -> None:
         with tf.Graph().as_default() as graph:
-            sources = {'encoded': [tf.placeholder(tf.string, ()), tf.placeholder(tf.int32, ())],
+            sources = {'encoded': [tf.placeholder(tf.string, ()),
+                                   *(tf.placeholder(tf.int32, ()) for _ in range(2))],
                        'pixels': [tf.placeholder(tf.uint8, (None, None, 3))],
                        'fractions': [tf.placeholder(tf.float32, (None, None, 3))]}
-            encoded, orientation = sources['encoded']
+            encoded, orientation, halvings = sources['encoded']
+            decoded = data.decode(encoded, None if self._scaled_to is None else halvings)
             outputs = {
-                'encoded': prepare_upright(self._prepare_image, data.decode(encoded),
-                                           self._image_size, orientation),
+                'encoded': prepare_upright(self._prepare_image, decoded, self._image_size,
+                                           orientation),
                 'pixels': prepare_upright(self._prepare_image, sources['pixels'][0],
                                           self._image_size),
                 'fractions': self._prepare_image(sources['fractions'][0], self._image_size)}
