@@ -33,6 +33,7 @@ from inception_slim.cli import (
 )
 from inception_slim.cli.arguments import Parser, Run, print_message
 from inception_slim.errors import InceptionSlimError
+from inception_slim.inference.cpu_features import enable_onednn
 
 _NO_MEMORY = ('There is not enough memory; raise its limit (ulimit -v), or give a smaller '
               '--batch-size.')
@@ -198,6 +199,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 def _import_tensorflow(arguments: argparse.Namespace) -> None:
     """Imports TensorFlow without its log messages, unless the user asks for them."""
+    if arguments.function is training.train:
+        enable_onednn()
     if getattr(arguments, 'uses_tensorflow', True) and not getattr(arguments, 'verbose', False):
         _tf_logging.import_tensorflow_quietly()
 

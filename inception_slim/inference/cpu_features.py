@@ -60,6 +60,15 @@ def has_avx512() -> bool:
     return 'avx512f' in _flags()
 
 
+def enable_onednn() -> None:
+    """Makes TensorFlow use oneDNN on all processors with AVX2, unless TF_ENABLE_ONEDNN_OPTS is set.
+
+    By default it needs VNNI, bfloat16 or AMX for that. It reads the variable when it is imported.
+    """
+    if 'avx2' in _flags():
+        os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
+
+
 def cpu_summary() -> str:
     """A short description for table headings, such as 'AVX-512, VNNI, bfloat16' or 'AVX2'."""
     names = ['AVX-512' if has_avx512() else 'AVX2' if 'avx2' in _flags() else '',

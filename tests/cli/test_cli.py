@@ -13,13 +13,14 @@ from unittest import mock
 
 import fork_server
 from helpers import GOLDEN
-from inception_slim import checkpoint, cli, evaluation
+from inception_slim import _tf_logging, checkpoint, cli, evaluation
 from inception_slim.checkpoint.input_scaling import INPUT_SCALINGS
 from inception_slim.checkpoint.options import INPUT_RANGES, PREWHITEN
 from inception_slim.cli import arguments
 from inception_slim.errors import DatasetError
 from inception_slim.evaluation import generative
 from inception_slim.evaluation.options import RESIZES, EvaluationOptions
+from inception_slim.inference import cpu_features
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -370,3 +371,18 @@ def test_example(call, tmp_path):
     predictions = json.loads(out)['predictions']
     right = [prediction['labels'][0] in prediction['name'] for prediction in predictions]
     assert len(right) == 6 and sum(right) >= 3
+
+
+@pytest.mark.parametrize('flags, given, expected', [
+    ('avx avx2', None, '1'), ('avx avx2', '0', '0'), ('avx', None, None)])
+def test_training_uses_onednn(monkeypatch, call, tmp_path, flags, given, expected):
+    """TensorFlow reads the variable when a command imports it."""
+    monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', given or '')
+    if given is None:
+        monkeypatch.delenv('TF_ENABLE_ONEDNN_OPTS')
+    monkeypatch.setattr(cpu_features, '_flags', lambda: frozenset(flags.split()))
+    imported = []
+    monkeypatch.setattr(_tf_logging, 'import_tensorflow_quietly',
+                        lambda: imported.append(os.environ.get('TF_ENABLE_ONEDNN_OPTS')))
+    assert call('train', str(tmp_path / 'none'), '--train-dir', str(tmp_path / 'model'))[0] == 1
+    assert imported == [expected]
