@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 
 from inception_slim import _atomic_write
@@ -19,6 +20,16 @@ import pytest
 TARGETS = ('File', 'Folder', 'FolderWithoutExchange', 'Files', 'Checkpoint')
 
 
+@pytest.fixture
+def memory_folder():
+    """In memory where the system has a folder for it: only processes are stopped, and not the
+    machine, so that a disk would only take time for each `fsync`."""
+    shared = '/dev/shm'
+    with tempfile.TemporaryDirectory(
+            dir=shared if os.access(shared, os.W_OK) else None) as folder:
+        yield folder
+
+
 def kill_table(folder, target, every):
     script = os.path.join(os.path.dirname(__file__), 'kill_table.py')
     done = subprocess.run([sys.executable, script, folder, target, str(every)],
@@ -28,16 +39,16 @@ def kill_table(folder, target, every):
 
 
 @pytest.mark.parametrize('target', TARGETS)
-def test_a_stop_leaves_the_old_or_the_new(tmp_path, target):
+def test_a_stop_leaves_the_old_or_the_new(memory_folder, target):
     """Every stop point of the first run, with a few of the second one."""
-    for singles, pairs in kill_table(tmp_path, target, 13):
+    for singles, pairs in kill_table(memory_folder, target, 13):
         assert singles > 15 and pairs >= singles
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('target', TARGETS)
-def test_two_stops_leave_the_old_or_the_new(tmp_path, target):
-    for singles, pairs in kill_table(tmp_path, target, 1):
+def test_two_stops_leave_the_old_or_the_new(memory_folder, target):
+    for singles, pairs in kill_table(memory_folder, target, 1):
         assert singles > 15 and pairs > 15 * singles
 
 

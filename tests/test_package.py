@@ -106,7 +106,8 @@ def test_installed_copy_is_complete(tmp_path, tmp_path_factory):
     for name in ('LICENSE', 'README.md', 'pyproject.toml', 'setup.cfg'):
         shutil.copy(os.path.join(ROOT, name), source)
     subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps',
-                    '--disable-pip-version-check', '--target', str(tmp_path), str(source)],
+                    '--no-build-isolation', '--disable-pip-version-check', '--target',
+                    str(tmp_path), str(source)],
                    check=True, capture_output=True)
     installed = {os.path.relpath(os.path.join(folder, file), tmp_path)
                  for folder, _, files in os.walk(tmp_path / 'inception_slim') for file in files

@@ -71,8 +71,9 @@ def run(*flags):
 
 def test_script_prints_and_writes_results(tmp_path):
     results = tmp_path / 'results.json'
-    process = run('--batch-size', '2', '--height', '107', '--width', '139', '--num-batches', '3',
-               '--num-steps-burn-in', '1', '--forward-backward', '--json', str(results))
+    process = run('--network', 'inception_v1', '--batch-size', '2', '--height', '96', '--width',
+                  '128', '--num-batches', '3', '--num-steps-burn-in', '1', '--forward-backward',
+                  '--json', str(results))
     assert process.returncode == 0 and process.stderr == ''
     assert re.fullmatch(
         rf'{TIME}: Forward across 3 steps, .* sec / batch\n'

@@ -1,10 +1,9 @@
 """What the tests of training share."""
 
-from inception_slim.nets import inception_v2
+from helpers import replaced_by_a_shallow_network
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-import tf_slim as slim
 
 
 @pytest.fixture(scope='module')
@@ -26,22 +25,6 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture
-def shallow_network(monkeypatch):
-    """Two layers and the classifier of Inception V2; returns options to train it in two seconds.
-
-    For what the training loop does around a step, which no network matters for.
-    """
-    def build(inputs, num_classes, is_training=True, dropout_keep_prob=0.8, min_depth=4,
-              depth_multiplier=1.0, reuse=None, **_):
-        with tf.variable_scope('InceptionV2', reuse=reuse), \
-                slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
-            net = slim.conv2d(inputs, 8, 3, stride=2, scope='Conv2d_2b_1x1')
-            net = slim.conv2d(net, 8, 3, stride=2, scope='Mixed_5a/Branch_1/Conv2d_0b_3x3')
-            net = slim.dropout(tf.reduce_mean(net, [1, 2], keepdims=True), dropout_keep_prob)
-            logits = slim.conv2d(net, num_classes, 1, activation_fn=None, normalizer_fn=None,
-                                 scope='Logits/Conv2d_1c_1x1')
-        return tf.squeeze(logits, [1, 2]), {}
-
-    build.default_image_size = 32
-    monkeypatch.setattr(inception_v2, 'inception_v2', build)
-    return {'network': 'inception_v2', 'batch_size': 4, 'seed': 1, 'summary_steps': 1}
+def shallow_network():
+    with replaced_by_a_shallow_network() as options:
+        yield options

@@ -1,8 +1,9 @@
 """Training: TensorFlow 1.15.5's three steps, and runs that are stopped, killed and gone on with.
 
-All on the narrow network and small images: what counts is what is written, and when.
+All on narrow networks and small images: what counts is what is written, and when.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -10,10 +11,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import fork_server
 from golden.weights import patchwork
-from helpers import GOLDEN, NARROW, golden_arrays, load_golden_weights, quick_session
+from helpers import (
+    GOLDEN,
+    NARROW,
+    golden_arrays,
+    load_golden_weights,
+    quick_session,
+    replaced_by_a_shallow_network,
+    some_slow,
+)
 from inception_slim import checkpoint, training
 from inception_slim.errors import InceptionSlimError
 from inception_slim.nets import registry
@@ -30,15 +40,30 @@ SMALL = {'depth_multiplier': 0.05, 'min_depth': 4, 'image_size': 110, 'batch_siz
 SLIM_V2 = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 
 
-@pytest.fixture(scope='module')
-def trained(dataset, tmp_path_factory):
-    """Two steps from the golden checkpoint of other classes; the folder and the answer."""
-    folder = tmp_path_factory.mktemp('trained')
+@pytest.fixture(scope='module', params=some_slow(['inception_v2', 'inception_v3'], 1))
+def trained(request, dataset, tmp_path_factory):
+    """Two steps from a checkpoint of other classes: the folder, the answer, the lines, ...
+
+    Of the golden checkpoint of Inception V3, or of a shallow Inception V2.
+    """
+    folder, network = tmp_path_factory.mktemp('trained'), registry.NETWORKS[request.param]
     lines = []
-    done = training.train(dataset, folder, checkpoint=SLIM_V2, steps=2, summary_steps=1,
-                          trainable_scopes=['Logits', 'InceptionV3/AuxLogits'],
-                          log=lines.append, **{**SMALL, 'image_size': 299})
-    return folder, done, lines
+    with contextlib.ExitStack() as stack:
+        if network.name == 'inception_v3':
+            start, options = SLIM_V2, {**SMALL, 'image_size': 299}
+        else:
+            options = stack.enter_context(replaced_by_a_shallow_network())
+            with tf.Graph().as_default(), tf.Session() as session:
+                training.build_step(tf.zeros((2, 32, 32, 3)), tf.zeros((2,), tf.int64), 11,
+                                    network=network.name, moving_average_decay=0)
+                session.run(tf.global_variables_initializer())
+                start = tf.train.Saver().save(session, str(tmp_path_factory.mktemp('start') / 'm'))
+        options = {**options, 'network': network.name, 'summary_steps': 1}
+        done = training.train(dataset, folder, checkpoint=start, steps=2, log=lines.append,
+                              trainable_scopes=['Logits', 'InceptionV3/AuxLogits'][
+                                  :len(network.heads)], **options)
+    return SimpleNamespace(folder=folder, done=done, lines=lines, start=start, options=options,
+                           network=network)
 
 
 @pytest.mark.slow
@@ -94,19 +119,19 @@ def test_whole_numbers(graph):
 
 class TestTrain:
 
-    @pytest.mark.slow
     def test_what_it_writes(self, trained):
-        folder, done, lines = trained
+        folder, done, lines = trained.folder, trained.done, trained.lines
         assert done.checkpoint == str(folder / 'model.ckpt-2')
         assert (done.step, done.started_at, done.interrupted, done.unreadable) == (2, 0, False, [])
-        assert lines[0] == (f'{SLIM_V2} has 11 classes and the dataset 3: Logits and AuxLogits '
-                            'start from random weights')
+        assert lines[0] == (f'{trained.start} has 11 classes and the dataset 3: '
+                            f'{" and ".join(trained.network.heads)} start from random weights')
         assert [re.sub(r'[\d.]+ images', 'N images', line) for line in lines][-1] == (
             f'step 2 of 2: loss {done.loss:.4f}, N images/s')
         info = checkpoint.inspect(folder)
-        assert (info.naming, info.scope, info.format) == ('TF-Slim', 'InceptionV3', 'V2')
+        assert (info.naming, info.scope, info.format) == ('TF-Slim', trained.network.scope, 'V2')
         assert (info.num_classes, info.global_step, info.optimizer) == (3, 2, 'RMSProp')
-        assert info.has_moving_averages and info.has_aux_logits
+        assert info.has_moving_averages
+        assert info.has_aux_logits == (trained.network.name == 'inception_v3')
         assert (folder / 'labels.txt').read_text() == '0:blue\n1:green\n2:red\n'
         assert 'model.ckpt-2' in (folder / 'checkpoint').read_text()
         assert str(folder) not in (folder / 'checkpoint').read_text()  # it may be moved
@@ -114,41 +139,46 @@ class TestTrain:
 
     def test_what_it_trains(self, trained):
         """The weights of the checkpoint, but for what was excluded and what was trained."""
-        before, after = tensors(SLIM_V2), tensors(trained[1].checkpoint)
+        before, after = tensors(trained.start), tensors(trained.done.checkpoint)
+        v3 = trained.network.name == 'inception_v3'
         body = [name for name in before if name.endswith(('weights', 'beta')) and (
             'Logits' not in name)]
-        assert len(body) == 2 * 94
+        assert len(body) == 2 * (94 if v3 else 2)
         for name in body:
             np.testing.assert_array_equal(after[name], before[name])
             np.testing.assert_allclose(after[name + checkpoint.MOVING_AVERAGE], before[name],
                                        rtol=1e-6)
-        moving = 'InceptionV3/Conv2d_1a_3x3/BatchNorm/moving_mean'
+        layer = 'Conv2d_1a_3x3' if v3 else 'Conv2d_2b_1x1'
+        moving = f'{trained.network.scope}/{layer}/BatchNorm/moving_mean'
         assert (after[moving] != before[moving]).all()
         slots = {name.split('/RMSProp')[0] for name in after if '/RMSProp' in name}
         assert slots and all('Logits' in name for name in slots)
 
     def test_summaries(self, trained):
-        folder = trained[0]
+        folder = trained.folder
         events = [name for name in os.listdir(folder) if 'tfevents' in name]
         assert len(events) == 1
         tags = {value.tag for event in tf.train.summary_iterator(str(folder / events[0]))
                 for value in event.summary.value}
-        assert {'learning_rate', 'losses/total', 'losses/aux_logits', 'losses/regularization',
-                'losses/logits', 'images_per_second'} <= tags
+        assert {'learning_rate', 'losses/total', 'losses/regularization', 'losses/logits',
+                'images_per_second'} <= tags
+        assert ('losses/aux_logits' in tags) == (trained.network.name == 'inception_v3')
 
     def test_another_number_of_classes(self, trained, tmp_path):
-        shutil.copytree(trained[0], tmp_path / 'dir')
-        for name in 'ab':
-            (tmp_path / 'two' / name).mkdir(parents=True)
-            (tmp_path / 'two' / name / 'one.png').write_bytes(b'')
-        with pytest.raises(TrainingError, match='with 3 classes, not of inception_v3 with 2; give'):
-            training.train(tmp_path / 'two', tmp_path / 'dir', **SMALL)
+        shutil.copytree(trained.folder, tmp_path / 'dir')
+        name = trained.network.name
+        for label in 'ab':
+            (tmp_path / 'two' / label).mkdir(parents=True)
+            (tmp_path / 'two' / label / 'one.png').write_bytes(b'')
+        with pytest.raises(TrainingError, match=f'with 3 classes, not of {name} with 2; give'):
+            training.train(tmp_path / 'two', tmp_path / 'dir', **trained.options)
 
     @pytest.mark.slow
+    @pytest.mark.parametrize('trained', ['inception_v3'], indirect=True)
     def test_goes_on_past_a_save_cut_short_until_a_signal(self, trained, dataset, tmp_path):
         """In this process: from the second step on, until SIGINT after the third."""
         folder = tmp_path / 'moved'
-        shutil.copytree(trained[0], folder)
+        shutil.copytree(trained.folder, folder)
         # Only a part of the index of the fourth step is there.
         whole = (folder / 'model.ckpt-2.index').read_bytes()
         (folder / 'model.ckpt-4.index').write_bytes(whole[:100])
@@ -169,7 +199,7 @@ class TestTrain:
         assert (done.started_at, done.step, done.interrupted) == (2, 3, True)
         assert checkpoint.inspect(folder).global_step == 3
         assert not (folder / 'model.ckpt-4_temp').exists()
-        before, after = tensors(trained[1].checkpoint), tensors(done.checkpoint)
+        before, after = tensors(trained.done.checkpoint), tensors(done.checkpoint)
         name = 'InceptionV3/Logits/Conv2d_1c_1x1/weights'
         assert np.abs(after[name] - before[name]).max() < 0.1
         assert (after[name + '/RMSProp'] != before[name + '/RMSProp']).any()
@@ -320,11 +350,12 @@ class TestFolder:
     def test_the_newest_that_is_whole(self, trained, tmp_path):
         for step in (2, 5, 30):
             for suffix in ('.index', '.data-00000-of-00001'):
-                shutil.copy(f'{trained[1].checkpoint}{suffix}',
+                shutil.copy(f'{trained.done.checkpoint}{suffix}',
                             tmp_path / f'model.ckpt-{step}{suffix}')
+        name = trained.network.name
 
         def newest():
-            return os.path.basename(CheckpointDir(str(tmp_path), 'inception_v3', 3).newest)
+            return os.path.basename(CheckpointDir(str(tmp_path), name, 3).newest)
 
         assert newest() == 'model.ckpt-30'
         data = tmp_path / 'model.ckpt-30.data-00000-of-00001'
@@ -334,20 +365,21 @@ class TestFolder:
         os.remove(tmp_path / 'model.ckpt-5.data-00000-of-00001')
         assert newest() == 'model.ckpt-2'
         (tmp_path / 'model.ckpt-2.index').write_bytes(b'')
-        assert CheckpointDir(str(tmp_path), 'inception_v3', 3).newest is None
+        assert CheckpointDir(str(tmp_path), name, 3).newest is None
         # One that was listed as written is worth a word, and is not trained over.
-        shutil.copy(trained[0] / 'checkpoint', tmp_path)
+        shutil.copy(trained.folder / 'checkpoint', tmp_path)
         with pytest.raises(TrainingError, match='No readable checkpoint in'):
-            CheckpointDir(str(tmp_path), 'inception_v3', 3)
+            CheckpointDir(str(tmp_path), name, 3)
 
     @pytest.mark.parametrize('name, shape', [
         ('InceptionV3/Conv2d_1a_3x3/weights', (3, 3, 3, 8)), ('InceptionV3/Mixed_8/weights', (1,))])
     @pytest.mark.slow
+    @pytest.mark.parametrize('trained', ['inception_v3'], indirect=True)
     def test_other_options(self, trained, graph, name, shape):
         """A width that is not the checkpoint's; a variable that it does not have."""
         with tf.variable_scope('', use_resource=True):
             variable = tf.get_variable(name, shape, initializer=tf.ones_initializer())
-        folder = CheckpointDir(str(trained[0]), 'inception_v3', 3)
+        folder = CheckpointDir(str(trained.folder), 'inception_v3', 3)
         with tf.Session() as session:
             session.run(variable.initializer)
             with pytest.raises(
