@@ -18,6 +18,14 @@ WITH_EXAMPLES = (
     'formats._export.export', 'inference.predictor.load', 'nets.registry.get_network_fn',
     'nets.inception_v3.inception_v3')
 
+# Those that build or load a network, but for a few; the functions have tests of their own.
+SLOW = {
+    'checkpoint._restore.restore', 'evaluation.evaluate.evaluate', 'evaluation.features.features',
+    'evaluation.features.read_features', 'evaluation.generative.MetricAccumulator',
+    'evaluation.generative.compute_metrics', 'formats._export.export',
+    'formats.keras_models.keras_model', 'nets.flops.count_multiply_adds',
+    'nets.inception_v3.inception_v3'}
+
 
 def find_examples():
     finder = doctest.DocTestFinder(exclude_empty=True)
@@ -33,10 +41,11 @@ EXAMPLES = {test.name.removeprefix('inception_slim.'): test for test in find_exa
 
 
 def test_main_functions_have_examples():
-    assert not set(WITH_EXAMPLES) - set(EXAMPLES)
+    assert not {*WITH_EXAMPLES, *SLOW} - set(EXAMPLES)
 
 
-@pytest.mark.parametrize('name', EXAMPLES)
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in EXAMPLES])
 def test_example(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     test = EXAMPLES[name]

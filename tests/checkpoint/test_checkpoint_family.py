@@ -11,7 +11,15 @@ import re
 import shutil
 
 from golden.weights import images, weights_for
-from helpers import GOLDEN, NARROW, golden_arrays, golden_shapes, thin, write_golden_checkpoint
+from helpers import (
+    GOLDEN,
+    NARROW,
+    golden_arrays,
+    golden_shapes,
+    some_slow,
+    thin,
+    write_golden_checkpoint,
+)
 from hypothesis import given, settings, strategies as st
 from inception_slim import checkpoint, inference
 from inception_slim.checkpoint import MOVING_AVERAGE, CheckpointError, _convert
@@ -92,8 +100,7 @@ def assert_equal(result, expected):
         np.testing.assert_array_equal(result[each], value, err_msg=each)
 
 
-@pytest.fixture(scope='module', params=[
-    *OF_1_15_5, *(pytest.param(name, marks=pytest.mark.slow) for name in WIDE)])
+@pytest.fixture(scope='module', params=some_slow([*OF_1_15_5, *WIDE], 1))
 def case(request):
     """(name, tensors, a session of a graph with these variables)."""
     tensors = tensors_of(request.param)

@@ -10,7 +10,7 @@ import os
 import fork_server
 from helpers import GOLDEN, golden_arrays
 import inception_slim
-from inception_slim import evaluation, inception_v3, inception_v3_arg_scope, inference
+from inception_slim import evaluation, inception_v3_arg_scope, inception_v3_base, inference
 from inception_slim.errors import CheckpointError, DatasetError, InceptionSlimError
 from inception_slim.evaluation import generative_metrics, manifold
 import numpy as np
@@ -258,12 +258,13 @@ def test_spatial_features_are_of_the_layer(predictor):
     np.testing.assert_allclose(features, predictor.features(images), rtol=1e-5)
     info = predictor.info
     with tf.Graph().as_default(), tf.Session() as session, slim.arg_scope(
-            inception_v3_arg_scope()):
+            inception_v3_arg_scope()), slim.arg_scope([slim.batch_norm], is_training=False):
         inputs = tf.placeholder(tf.float32, images.shape)
-        _, ends = inception_v3(inputs, info.num_classes, is_training=False,
-                               depth_multiplier=info.depth_multiplier, min_depth=info.min_depth)
+        layer, _ = inception_v3_base(inputs, final_endpoint='Mixed_6d', scope='InceptionV3',
+                                     depth_multiplier=info.depth_multiplier,
+                                     min_depth=info.min_depth)
         tf.train.Saver(slim.get_model_variables()).restore(session, NARROW)
-        expected = session.run(ends['Mixed_6d'], {inputs: images})[..., :7]
+        expected = session.run(layer, {inputs: images})[..., :7]
     np.testing.assert_allclose(spatial.reshape(expected.shape), expected, atol=1e-4)
 
 

@@ -10,7 +10,6 @@ import shutil
 import fork_server
 from golden.weights import weights_for
 from helpers import GOLDEN, NARROW, build, quick_session, softmax
-import inception_slim
 from inception_slim import checkpoint, cli, data, evaluation, inference
 from inception_slim.checkpoint.class_names import match_classes, resolve_class_names
 from inception_slim.data import DatasetError, preprocessing
@@ -89,17 +88,12 @@ def expected(checkpoint=ELEVEN, readable=True):
 def imagenet(tmp_path_factory):
     """A narrow network of 1,001 classes."""
     path = str(tmp_path_factory.mktemp('imagenet') / 'model.ckpt')
-    with tf.Graph().as_default(), quick_session() as session:
-        with slim.arg_scope(inception_slim.inception_v3_arg_scope()):
-            inception_slim.inception_v3(
-                tf.placeholder(tf.float32, (1, 299, 299, 3)), num_classes=1001, is_training=False,
-                create_aux_logits=False, depth_multiplier=0.05, min_depth=4)
-        variables = tf.model_variables()  # initialised in one run, which is faster
-        session.run([variable.initializer for variable in variables], {
-            variable.initializer.inputs[1]: weights_for(variable.op.name,
-                                                        variable.shape.as_list())
-            for variable in variables})
-        return tf.train.Saver(tf.model_variables()).save(session, path, write_meta_graph=False)
+    info, weights = checkpoint.read(ELEVEN)
+    weights = {name: value for name, value in weights.items() if 'AuxLogits' not in name}
+    for name in ('Logits/Conv2d_1c_1x1/weights', 'Logits/Conv2d_1c_1x1/biases'):
+        weights[name] = weights_for(f'InceptionV3/{name}', (*weights[name].shape[:-1], 1001))
+    checkpoint.write_network(info, weights, path)
+    return path
 
 
 @pytest.mark.slow

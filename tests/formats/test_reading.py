@@ -134,10 +134,14 @@ class TestPyTorch:
         assert_same({name: value for name, value in again.items() if not name.endswith('tracked')},
              {name: value for name, value in state.items() if not name.endswith('tracked')})
         assert list(again) == list(state) or network == 'inception_v3'
-        if network != 'inception_v3':
-            return
-        # TF-Slim's weights with PyTorch's names, compared with TensorFlow 1.15.5.
+
+    @pytest.mark.slow
+    def test_predicts_as_tensorflow(self, tmp_path, names):
+        """TF-Slim's weights with PyTorch's names, compared with TensorFlow 1.15.5."""
+        safetensors_format.save(tmp_path / 'model.safetensors', make_state_dict(
+            names['torchvision/inception_v3'], golden_weights('inception_v3'), 'inception_v3'), {})
         info, actual = checkpoint.read(tmp_path / 'model.safetensors', pooling='average')
+        assert info.pooling == 'average'
         logits, _ = frozen_graph.predict(info, actual, images(2))
         expected = golden_arrays('inception_v3')['logits']
         np.testing.assert_allclose(logits, expected, **close_to(expected))
@@ -308,7 +312,8 @@ class TestKeras:
 
     @pytest.mark.parametrize('top', [
         [('Dense', 'predictions', {'activation': 'sigmoid'})],
-        [('Dense', 'predictions', {}), ('Activation', 'act', {'activation': 'sigmoid'})]])
+        pytest.param([('Dense', 'predictions', {}),
+                      ('Activation', 'act', {'activation': 'sigmoid'})], marks=pytest.mark.slow)])
     def test_one_output_with_a_sigmoid_is_two_classes(self, tmp_path, names, top):
         """The probability of class 1 is the sigmoid of a logit of TensorFlow 1.15.5."""
         _, weights = checkpoint.read(SLIM_V2)
@@ -545,16 +550,20 @@ class TestRestoring:
         with pytest.warns(UserWarning, match="pooling='padded' and the graph has 'average'"):
             checkpoint.restore(narrow[0], tmp_path / 'slim')
 
-    def test_restores_base_network(self, tmp_path, names, narrow):
+    def test_restores_base_network(self, tmp_path, names):
         """A file of another format without heads, for fine-tuning."""
         _, weights = checkpoint.read(SLIM_V2)
         TestKeras().write_file(tmp_path / 'model.h5', names['keras/InceptionV3'], weights)
-        done = checkpoint.restore(narrow[0], tmp_path / 'model.h5',
-                                  exclude=['Logits', 'AuxLogits'])
-        # 94 layers of the body, with batch norm.
-        assert (len(done.restored), len(done.excluded)) == (94 * 4, 12)
-        with pytest.raises(CheckpointError, match='no auxiliary head and the graph has one'):
-            checkpoint.restore(narrow[0], tmp_path / 'model.h5')
+        with tf.Graph().as_default(), tf.Session() as session:
+            for name, value in weights.items():  # the variables of the network alone
+                slim.model_variable(f'InceptionV3/{name}', value.shape,
+                                    initializer=tf.zeros_initializer())
+            done = checkpoint.restore(session, tmp_path / 'model.h5',
+                                      exclude=['Logits', 'AuxLogits'])
+            # 94 layers of the body, with batch norm.
+            assert (len(done.restored), len(done.excluded)) == (94 * 4, 12)
+            with pytest.raises(CheckpointError, match='no auxiliary head and the graph has one'):
+                checkpoint.restore(session, tmp_path / 'model.h5')
 
 
 def _warnings():

@@ -1,12 +1,11 @@
 """Scripts of 2016 to 2019 print the same as on TensorFlow 1.15.5.
 
-Only the fastest of them; `make test-tf1-scripts` runs all. The reference outputs were recorded on
-1.15.5 (tests/golden/legacy_scripts_output.txt).
+`make test-slow` runs the fastest of them, and `make test-tf1-scripts` all. The reference outputs
+were recorded on 1.15.5 (tests/golden/legacy_scripts_output.txt).
 """
 
 from acceptance import compare_with_tf1
 from acceptance.compare_with_tf1 import SCRIPTS, Output, compare
-from helpers import some_slow
 import pytest
 
 
@@ -15,9 +14,10 @@ def recorded():
     return compare_with_tf1.read_recorded()
 
 
-@pytest.mark.parametrize('name', some_slow([
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [
     'classify_image', 'estimator_tpu', 'warp_images', 'estimator_slim', 'estimator_canned',
-    'learn_experiment'], 1))
+    'learn_experiment'])
 def test_prints_the_recorded_output(name, recorded):
     output = compare_with_tf1.run_here(SCRIPTS[name])
     result = compare(recorded[name], output)
