@@ -11,17 +11,20 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
 gc.set_threshold(200_000, 20, 20)
 
 from inception_slim import _tf_logging
-
-_tf_logging.import_tensorflow_quietly()
-
 import pytest
-import tensorflow.compat.v1 as tf
 
-tf.get_logger().setLevel('ERROR')
+
+def pytest_configure(config):
+    """Imports TensorFlow, but not in the process that only hands tests to its workers."""
+    if 'PYTEST_XDIST_WORKER' in os.environ or not config.getoption('numprocesses', None):
+        _tf_logging.import_tensorflow_quietly()
+        import tensorflow
+        tensorflow.get_logger().setLevel('ERROR')
 
 
 @pytest.fixture
 def graph():
     """A fresh default graph."""
+    import tensorflow.compat.v1 as tf
     with tf.Graph().as_default() as fresh:
         yield fresh

@@ -43,7 +43,7 @@ def test_features(image_folder, tmp_path, dtype):
     assert name == str(image_folder / file_name(UNREADABLE)) and 'PNG' in reason
 
 
-@pytest.mark.parametrize('resize', ['original', 'clean'])
+@pytest.mark.parametrize('resize', ['clean', pytest.param('original', marks=pytest.mark.slow)])
 def test_statistics_equal_those_of_compute_statistics(image_folder, tmp_path, resize):
     result = run(image_folder, tmp_path / 'out', output_type='statistics', resize=resize)
     assert (result.images, result.unreadable, result.shards) == (COUNT - 1, 1, 4)

@@ -126,6 +126,7 @@ class TestCommands:
                          if name != 'global_step')
         assert output == f'Wrote {tmp_path}/new: {case.network.title}, {parameters:,} parameters\n'
 
+    @pytest.mark.slow
     def test_classify_and_features(self, case, capsys, folder, tmp_path, monkeypatch):
         monkeypatch.setattr(inference, 'load', loading(case))
         batch = prepared(folder, case.side)
@@ -161,6 +162,7 @@ class TestCommands:
         assert (found['num_examples'], found['top_1'], found['top_5']) == pytest.approx(
             (6, 2 / 6, 4 / 6))
 
+    @pytest.mark.slow
     def test_export_frozen(self, case, capsys, tmp_path, monkeypatch):
         """The node of the predictions has the name that it has in 1.15.5."""
         monkeypatch.setattr(inference, 'load', loading(case))
@@ -266,6 +268,7 @@ class TestPrecisions:
             np.testing.assert_allclose(predictor.logits(case.images), case.logits,
                                        **close_to(case.logits, 0.05))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize('case', FAMILY, indirect=True)
     def test_int8(self, case):
         calibration = images(6, case.side)

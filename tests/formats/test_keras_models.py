@@ -20,8 +20,8 @@ def images(count, size):
 
 
 @pytest.mark.parametrize('name', [
-    'inception_v1', 'inception_v2', pytest.param('slim_v2', marks=pytest.mark.slow),
-    pytest.param('gamma', marks=pytest.mark.slow)])
+    'inception_v1', *(pytest.param(name, marks=pytest.mark.slow)
+                      for name in ('inception_v2', 'slim_v2', 'gamma'))])
 def test_equals_tf_slim(name, monkeypatch):
     if name == 'inception_v1':
         thin(monkeypatch)  # as the checkpoint is

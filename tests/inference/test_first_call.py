@@ -101,8 +101,9 @@ class TestWarmUp:
         engines.warm_up('library', lambda: calls.append(1))
         assert calls == [1]
 
-    @pytest.mark.parametrize('engine', ['onnxruntime', 'tflite',
-                                        pytest.param('openvino', marks=pytest.mark.engines)])
+    @pytest.mark.parametrize('engine', [
+        'onnxruntime', pytest.param('tflite', marks=pytest.mark.slow),
+        pytest.param('openvino', marks=pytest.mark.engines)])
     def test_loading_initializes(self, engine):
         with inference.load(CHECKPOINT, engine=engine, precision=PRECISIONS_OF[engine][0],
                             calibration_images=images(2)):

@@ -137,8 +137,8 @@ class TestOutputs:
             found = session.run({
                 'losses': tf.losses.get_losses(), 'total_loss': total, 'logits': logits,
                 'regularization_loss': tf.losses.get_regularization_loss(),
-                'gradient_norms': norms}, {inputs: patchwork(8)})
-            session.run(tf.get_collection(tf.GraphKeys.UPDATE_OPS), {inputs: patchwork(8)})
+                'gradient_norms': norms, 'updates': tf.get_collection(tf.GraphKeys.UPDATE_OPS)},
+                {inputs: patchwork(8)})
             found['moving_averages'] = np.concatenate(
                 session.run(tf.get_collection('moving_vars')))
         # Gradients through fifty ReLUs amplify rounding errors: those of 1.15.5 change by this much
