@@ -14,9 +14,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGES = {os.path.relpath(path, ROOT): Path(path).read_text('utf-8')
          for path in sorted(glob.glob(os.path.join(ROOT, '*.md'))
                             + glob.glob(os.path.join(ROOT, 'docs', '*.md')))}
-# The second of README.md runs a full network on 32 images.
 EXAMPLES = [pytest.param(code, id=f'{page}-{number}',
-                         marks=() if page == 'README.md' and number != 2 else pytest.mark.slow)
+                         marks=() if page == 'README.md' else pytest.mark.slow)
             for page, text in PAGES.items()
             for number, code in enumerate(re.findall(r'```python\n(.*?)```', text, re.DOTALL), 1)]
 # `make X`, and `inception-slim VERB ...` up to the end of the command, with lines it goes on in.

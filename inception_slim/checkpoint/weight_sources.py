@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+import functools
 import os
 import tempfile
 from typing import Any
@@ -81,12 +82,12 @@ class ImportedWeights:
             raise CheckpointError(f'{self.prefix} declares {total / 2**30:.1f} GiB of weights, '
                                   'more than any supported network has; it is damaged.')
 
-    @property
+    @functools.cached_property
     def shapes(self) -> dict[str, list[int]]:
         """The shape of each tensor, by name."""
         return {name: list(tensor.shape) for name, tensor in self.tensors.items()}
 
-    @property
+    @functools.cached_property
     def dtypes(self) -> dict[str, Any]:
         """The `tf.DType` of each tensor, by name."""
         import tensorflow.compat.v1 as tf

@@ -39,9 +39,7 @@ def with_bfloat16(monkeypatch):
 
 class TestOutputs:
 
-    @pytest.mark.parametrize('precision, engine, tolerance', [
-        pytest.param(*each, marks=pytest.mark.slow if each[:2] == ('int8', 'session') else ())
-        for each in CONFIGURATIONS])
+    @pytest.mark.parametrize('precision, engine, tolerance', CONFIGURATIONS)
     def test_logits_of_tf_1_15(self, precision, engine, tolerance):
         expected = golden_arrays('checkpoints')['slim_v2']
         with load(precision, engine) as predictor:
