@@ -199,7 +199,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 def _import_tensorflow(arguments: argparse.Namespace) -> None:
     """Imports TensorFlow without its log messages, unless the user asks for them."""
-    if arguments.function is training.train:
+    if getattr(arguments, 'function', None) is training.train:
         enable_onednn()
     if getattr(arguments, 'uses_tensorflow', True) and not getattr(arguments, 'verbose', False):
         _tf_logging.import_tensorflow_quietly()
