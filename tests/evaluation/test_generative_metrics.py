@@ -44,17 +44,52 @@ def folders(tmp_path_factory):
     return folder
 
 
+def check_equals_numpy(found, values):
+    assert found.count == len(values)
+    np.testing.assert_allclose(found.mu, values.mean(axis=0, dtype=np.float64), rtol=1e-12)
+    np.testing.assert_allclose(found.sigma, np.cov(values.astype(np.float64), rowvar=False),
+                               rtol=1e-7, atol=1e-7)
+    np.testing.assert_array_equal(found.sigma, found.sigma.T)
+
+
 def test_running_moments_equal_numpy():
     """Also for values far from zero."""
     first, _ = vectors()
     for values in (first, first.astype(np.float64) + 1e6):
-        found = compute_statistics(values)
-        assert found.count == 300
-        np.testing.assert_allclose(found.mu, values.mean(axis=0, dtype=np.float64), rtol=1e-12)
-        np.testing.assert_allclose(found.sigma, np.cov(values.astype(np.float64), rowvar=False),
-                                   rtol=1e-7, atol=1e-7)
+        check_equals_numpy(compute_statistics(values), values)
     with pytest.raises(DatasetError, match='at least two images, but there is 1'):
         compute_statistics(first[:1])
+
+
+@pytest.mark.parametrize('batch', [1, 7, 512, 513, 2000])
+def test_running_moments_of_any_batch_size(batch):
+    values = np.random.default_rng(0).normal(3, 2, (1200, 6)).astype(np.float32)
+    check_equals_numpy(compute_statistics(values, batch), values)
+
+
+def test_running_moments_go_on_after_a_result():
+    values = np.random.default_rng(0).normal(3, 2, (700, 6)).astype(np.float32)
+    moments = generative_metrics.RunningMoments()
+    for begin, end in ((0, 10), (10, 600), (600, 700)):
+        given = values[begin:end].copy()
+        moments.add(given)
+        given[:] = 0  # the caller may use its memory again
+        check_equals_numpy(moments.statistics(), values[:end])
+
+
+def test_merged_moments_equal_those_of_one_process():
+    values = np.random.default_rng(0).normal(3, 2, (1100, 6)).astype(np.float32)
+    merged = generative_metrics.RunningMoments()
+    merged.add(values[:30])
+    for begin, end in ((30, 31), (31, 700), (700, 1100)):
+        part = generative_metrics.RunningMoments()
+        part.add(values[begin:end])
+        count, mean, scatter = part.moments()
+        before = scatter.copy()
+        merged.merge(count, mean, scatter)
+        assert merged.count == end
+        np.testing.assert_array_equal(scatter, before)
+    check_equals_numpy(merged.statistics(), values)
 
 
 def test_frechet_distance():
