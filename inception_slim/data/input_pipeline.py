@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import functools
 import os
 import re
+import stat
 from typing import Any
 import warnings
 
@@ -23,11 +24,12 @@ from inception_slim.data.image_formats import (
     DAMAGED,
     FIRST_FRAME,
     UnreadableImage,
+    image_format,
     to_decodable,
 )
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.data.labels import LABELS
-from inception_slim.data.large_image import prepare_upright
+from inception_slim.data.large_image import pixels_of_large, prepare_upright
 from inception_slim.data.tfrecord import LABEL_FEATURE
 from inception_slim.errors import DatasetError
 from inception_slim.options import parse_color
@@ -42,6 +44,9 @@ _Fetch = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 _no_autograph = tf.autograph.experimental.do_not_convert  # the functions need no conversion
 _KEPT_NAMES = 1024  # of images that were decoded, until their names are forgotten
 _OPEN_FILES = 8  # TFRecord files that are read alternately while shuffling
+# Each call of Python takes as long as a tenth of decoding an image, so small files share one.
+_READ_TOGETHER = 8
+_SMALL_FILE = 2 ** 20  # bytes
 
 
 def batches(
@@ -147,9 +152,10 @@ def batches(
     pipeline = _Pipeline(fetch, image_size, None if training and distort else prepare,
                          _Report(total, strict, unreadable, max_pixels,
                                  dataset.kind == 'folder' if exif is None else exif, background,
-                                 rotated, image_size if scaled_decoding else None,
+                                 rotated, image_size, scaled_decoding,
                                  dataset.num_classes, dataset.path, dataset.multi_label),
-                         _label_shape(dataset))
+                         _label_shape(dataset),
+                         are_local_files=reader is not None and reader.is_local)
     result = pipeline.batches(examples, batch_size, seed, repeat)
     return result if reader is None else reader.check(result)
 
@@ -190,8 +196,9 @@ def image_batches(
     reader = _Reader(files)
     pipeline = _Pipeline(reader.fetch, image_size, prepare,
                          _Report(len(files), strict, unreadable, max_pixels,
-                                 exif is not False, background, rotated,
-                                 image_size if scaled_decoding else None))
+                                 exif is not False, background, rotated, image_size,
+                                 scaled_decoding),
+                         are_local_files=reader.is_local)
     return reader.check(pipeline.batches(examples, batch_size, seed=None)).map(
         lambda batch: {key: batch[key] for key in ('image', 'name')})
 
@@ -288,14 +295,14 @@ class _Reader:
     """
 
     def __init__(self, files: Sequence[str]):
-        self._is_local = not any(is_remote(path) or split_member(path) for path in files)
+        self.is_local = not any(is_remote(path) or split_member(path) for path in files)
         self._failure: DatasetError | None = None
 
     @_no_autograph
     def fetch(self, path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The bytes of a file, and the label; an error of TensorFlow if it cannot be read."""
         label = tf.cast(label, tf.int64)
-        if self._is_local:
+        if self.is_local:
             return tf.io.read_file(path), label
         return tf.ensure_shape(tf.numpy_function(self._read, [path], tf.string), []), label
 
@@ -308,7 +315,7 @@ class _Reader:
 
     def check(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Raises an error if the storage failed: these images are not unreadable."""
-        if self._is_local:
+        if self.is_local:
             return batches
         return batches.map(self._check)
 
@@ -368,7 +375,8 @@ class _Report:
       exif: whether to apply the EXIF orientation.
       background: see `batches`.
       rotated: a set to which the name of each rotated image is added.
-      scaled_to: see `to_decodable`.
+      image_size: side of the images in pixels.
+      scaled_decoding: see `batches`.
       num_classes: the number of classes; None if there are no labels.
       path: the dataset, for the error message.
       multi_label: whether a label is a 0 or 1 for each class.
@@ -376,8 +384,8 @@ class _Report:
 
     def __init__(self, total: int, strict: bool, unreadable: list[str] | None, max_pixels: int,
                  exif: bool, background: str | None, rotated: set[str] | None,
-                 scaled_to: int | None, num_classes: int | None = None, path: str = '',
-                 multi_label: bool = False):
+                 image_size: int, scaled_decoding: bool, num_classes: int | None = None,
+                 path: str = '', multi_label: bool = False):
         self._total = total
         self._strict = strict
         self._unreadable = unreadable
@@ -385,7 +393,8 @@ class _Report:
         self._exif = exif
         self._background = parse_color(background)
         self._rotated = set() if rotated is None else rotated
-        self._scaled_to = scaled_to
+        self._scaled_to = image_size if scaled_decoding else None
+        self._ordinary_pixels = min(max_pixels, pixels_of_large(image_size))
         self._num_classes = num_classes
         self._path = path
         self._multi_label = multi_label
@@ -430,6 +439,38 @@ class _Report:
         if key not in self._warnings:
             self._warnings.add(key)
             warnings.warn(message, stacklevel=2)
+
+    def read_ordinary(self, indices: np.ndarray, names: np.ndarray) -> np.ndarray:
+        """Reads small JPEG and PNG files that are decoded as they are, and notes their names.
+
+        Returns:
+          The bytes of each; b'' for other images, missing files and what is no image.
+        """
+        encoded = []
+        for index, name in zip(indices.tolist(), names.tolist()):
+            encoded.append(self._ordinary_bytes(name))
+            if encoded[-1]:
+                self._names[index] = name
+        return np.array(encoded, object)
+
+    def _ordinary_bytes(self, path: bytes) -> bytes:
+        try:
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _SMALL_FILE:
+                return b''
+            with open(path, 'rb') as file:
+                encoded = file.read()
+        except (OSError, ValueError):
+            return b''
+        if image_format(encoded) not in (('JPEG',) if self._background else ('JPEG', 'PNG')):
+            return b''
+        try:
+            image = to_decodable(encoded, max_pixels=self._ordinary_pixels, exif=self._exif,
+                                 background=self._background, scaled_to=self._scaled_to)
+        except UnreadableImage:
+            return b''
+        is_ordinary = image.orientation == 1 and not image.halvings and not image.has_frames
+        return encoded if is_ordinary else b''
 
     def begin(self, index: int, name: bytes) -> np.bool_:
         """Notes the name of an image to decode; returns whether it may be opened."""
@@ -509,10 +550,11 @@ class _Pipeline:
       prepare: crops, resizes and scales a decoded image; None distorts it for training.
       report: is given the names of the unreadable images.
       label_shape: of the label of an image.
+      are_local_files: whether the examples are paths of local files and labels.
     """
 
     def __init__(self, fetch: _Fetch, image_size: int, prepare: Prepare | None, report: _Report,
-                 label_shape: Sequence[int] = ()):
+                 label_shape: Sequence[int] = (), *, are_local_files: bool = False):
         if image_size < 1:
             raise ValueError(f'image_size must be at least 1, but is {image_size}.')
         self._fetch = fetch
@@ -520,6 +562,7 @@ class _Pipeline:
         self._prepare = prepare
         self._report = report
         self._label_shape = label_shape
+        self._are_local_files = are_local_files
 
     def batches(self, examples: tf.data.Dataset, batch_size: int, seed: int | None,
                 repeat: bool = False) -> tf.data.Dataset:
@@ -531,12 +574,21 @@ class _Pipeline:
         examples = examples.concatenate(tf.data.Dataset.from_tensors(end))
         if repeat:
             examples = examples.repeat()
-        seeds = tf.data.Dataset.random(seed).batch(2)
+        numbered = examples.enumerate()
+        if self._are_local_files:
+            numbered = (numbered.batch(_READ_TOGETHER)
+                        .map(self._read_ordinary, num_parallel_calls=tf.data.AUTOTUNE,
+                             deterministic=True)
+                        .unbatch())
+        decode = self._decode_example
+        if self._prepare is None:
+            numbered = tf.data.Dataset.zip((numbered, tf.data.Dataset.random(seed).batch(2)))
+            decode = _no_autograph(
+                lambda example, seed: self._decode_example(*example, seed=seed))
         # An image that cannot be decoded is missing in the stream, since a graph has no try and
         # except. (An inner dataset for each, to skip it there, costs more than decoding.)
-        batched = (tf.data.Dataset.zip((examples, seeds)).enumerate()
-                   .map(self._decode_example, num_parallel_calls=tf.data.AUTOTUNE,
-                        deterministic=True)
+        batched = (numbered
+                   .map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
                    .ignore_errors()
                    .scan(np.int64(0), self._report.check)
                    .filter(lambda image: tf.not_equal(image['name'], ''))
@@ -548,13 +600,32 @@ class _Pipeline:
         return batched.with_options(options)
 
     @_no_autograph
-    def _decode_example(self, index: tf.Tensor, example: tuple[tuple[tf.Tensor, tf.Tensor],
-                                                               tf.Tensor]):
-        """The index, and the decoded image with its label and name; an error if that fails."""
-        (name, content), seed = example
+    def _read_ordinary(self, index: tf.Tensor, example: tuple[tf.Tensor, tf.Tensor]):
+        """Several examples, and the bytes of the files that are ordinary images, else nothing."""
+        encoded = tf.numpy_function(self._report.read_ordinary, [index, example[0]], tf.string)
+        return index, example, tf.ensure_shape(encoded, [None])
+
+    @_no_autograph
+    def _decode_example(self, index: tf.Tensor, example: tuple[tf.Tensor, tf.Tensor],
+                        ordinary: tf.Tensor | None = None, seed: tf.Tensor | None = None):
+        """The index, and the decoded image with its label and name; an error if that fails.
+
+        Args:
+          index: the number of the image.
+          example: its name, and what `fetch` needs besides.
+          ordinary: the bytes from `_read_ordinary`.
+          seed: for the distortion.
+        """
+        name, content = example
         shape = [self._image_size, self._image_size, 3]
 
-        def decode_image() -> tuple[tf.Tensor, tf.Tensor]:
+        def decode_ordinary() -> tuple[tf.Tensor, tf.Tensor]:
+            image = decode(ordinary)
+            return (preprocessing.for_training(image, self._image_size, seed)
+                    if self._prepare is None else self._prepare(image, self._image_size)
+                    ), tf.cast(content, tf.int64)
+
+        def decode_any() -> tuple[tf.Tensor, tf.Tensor]:
             opens = tf.numpy_function(self._report.begin, [index, name], tf.bool)
             with tf.control_dependencies([opens]):
                 # An empty path cannot be read.
@@ -565,8 +636,14 @@ class _Pipeline:
                 return preprocessing.for_training(image, self._image_size, seed), label
             return prepare_upright(self._prepare, image, self._image_size, orientation), label
 
-        image, label = tf.cond(tf.equal(name, ''), lambda: (
-            tf.zeros(shape), np.full(self._label_shape, -1, np.int64)), decode_image)
+        def decode_other() -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.cond(tf.equal(name, ''), lambda: (
+                tf.zeros(shape), np.full(self._label_shape, -1, np.int64)), decode_any)
+
+        if ordinary is None:
+            image, label = decode_other()
+        else:
+            image, label = tf.cond(tf.equal(ordinary, ''), decode_other, decode_ordinary)
         return index, {'image': tf.ensure_shape(image, shape), 'label': label, 'name': name}
 
 

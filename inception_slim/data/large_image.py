@@ -22,6 +22,11 @@ _BILINEAR = {preprocessing.for_evaluation: (0.875, False),
              preprocessing.resize_half_pixel: (1.0, True)}
 
 
+def pixels_of_large(image_size: int) -> int:
+    """An image with more pixels is large, for results of `image_size` pixels a side."""
+    return _LARGE * image_size ** 2
+
+
 def prepare_upright(prepare: Callable[[tf.Tensor, int], tf.Tensor], image: tf.Tensor,
                     image_size: int, orientation: int | tf.Tensor = 1) -> tf.Tensor:
     """Turns a decoded image upright and prepares it.
@@ -49,7 +54,7 @@ def prepare_upright(prepare: Callable[[tf.Tensor, int], tf.Tensor], image: tf.Te
     if prepare not in _BILINEAR:
         return from_all()
     fraction, half_pixel_centers = _BILINEAR[prepare]
-    is_large = tf.size(image, out_type=tf.int64) > 3 * _LARGE * image_size ** 2
+    is_large = tf.size(image, out_type=tf.int64) > 3 * pixels_of_large(image_size)
     return tf.cond(is_large, from_few, from_all)
 
 

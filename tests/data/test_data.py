@@ -5,11 +5,12 @@ import io
 import os
 from pathlib import Path
 import sys
+import warnings
 
 import fsspec
 from helpers import some_slow
 from inception_slim import data
-from inception_slim.data import DatasetError, filesystem, preprocessing
+from inception_slim.data import DatasetError, filesystem, input_pipeline, preprocessing
 from inception_slim.errors import CheckpointError
 import numpy as np
 from PIL import Image
@@ -338,6 +339,54 @@ class TestBatches:
         assert names(read(dataset, unreadable=unreadable)) == [
             dataset.files[number] for number in (0, 1, *range(3, 8), *range(19, 29))]
         assert unreadable == [dataset.files[number] for number in (2, *range(8, 19), 29)]
+
+    @pytest.mark.parametrize('options', [
+        {}, {'exif': False}, {'background': 'white'}, {'max_pixels': 2500},
+        {'scaled_decoding': True}, {'training': True, 'seed': 3}])
+    def test_files_read_together_equal_those_read_alone(self, tmp_path, monkeypatch, options):
+        """Ordinary images, and rotated, transparent, animated, large and unreadable ones."""
+        random = np.random.default_rng(0)
+        frames = [Image.fromarray(drawing(number)) for number in range(2)]
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        for number, (suffix, image, arguments) in enumerate([
+                ('png', frames[0], {}), ('jpg', frames[1], {}), ('jpg', frames[0], {'exif': exif}),
+                ('png', frames[1].convert('L'), {}), ('gif', frames[0], {}), ('bmp', frames[0], {}),
+                ('png', frames[0].convert('LA'), {}), ('jpg', frames[0].convert('CMYK'), {}),
+                ('gif', frames[0], {'save_all': True, 'append_images': frames[1:]}),
+                ('png', frames[0], {'save_all': True, 'append_images': frames[1:]}),
+                ('png', Image.fromarray(random.integers(0, 256, (700, 600, 3), np.uint8)), {}),
+                ('png', Image.fromarray(random.integers(0, 256, (60, 50, 4), np.uint8)), {}),
+                ('jpg', frames[0].resize((400, 300)), {}), ('tif', frames[0], {})]):
+            for copy in range(2):
+                path = tmp_path / 'a' / f'{number:02d}_{copy}.{suffix}'
+                path.parent.mkdir(exist_ok=True)
+                image.save(path, **arguments)
+        (tmp_path / 'a' / '00_1.png').write_bytes(b'')
+        (tmp_path / 'a' / '01_1.jpg').write_bytes(b'text')
+        content = (tmp_path / 'a' / '02_1.jpg').read_bytes()
+        (tmp_path / 'a' / '02_1.jpg').write_bytes(content[:len(content) // 3])
+        dataset = data.open_dataset(tmp_path)
+        (tmp_path / 'a' / '03_1.png').unlink()
+        assert any(os.path.getsize(file) > input_pipeline._SMALL_FILE for file in dataset.files[:6]
+                   + dataset.files[8:])
+
+        def read_all():
+            unreadable, rotated = [], set()
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter('always')
+                batches = read(dataset, unreadable=unreadable, rotated=rotated, **options)
+            return (np.concatenate([batch['image'] for batch in batches]), names(batches),
+                    labels(batches), unreadable, rotated,
+                    # Without the name: which of two images comes first is not certain.
+                    {str(one.message).split(' ', 1)[1] for one in caught})
+
+        together = read_all()
+        monkeypatch.setattr(input_pipeline._Report, '_ordinary_bytes', lambda *_: b'')
+        alone = read_all()
+        np.testing.assert_array_equal(together[0], alone[0])
+        assert together[1:] == alone[1:]
+        assert len(together[1]) > 10 and len(together[3]) >= 4
 
     @pytest.mark.parametrize('repeat', [False, True])
     def test_none_can_be_read(self, tmp_path, repeat):
