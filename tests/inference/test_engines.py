@@ -154,7 +154,7 @@ class TestSelection:
         assert selection.select_engine('auto', precision) == expected
 
     @pytest.mark.parametrize('images, expected', [
-        (1, 'session'), (100, 'session'), (2000, 'openvino'), (None, 'openvino')])
+        (1, 'session'), (10, 'session'), (100, 'openvino'), (None, 'openvino')])
     @pytest.mark.parametrize('precision', ['float32', 'bfloat16', 'int8'])
     def test_auto_counts_the_time_to_load(self, monkeypatch, precision, images, expected):
         monkeypatch.setattr(selection, 'is_installed', lambda engine: engine != 'onnxruntime')
