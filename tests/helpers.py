@@ -28,6 +28,12 @@ def some_slow(names, count):
             for number, name in enumerate(names)]
 
 
+def messages(caught):
+    """The texts of warnings but ResourceWarnings, since garbage is collected in any test."""
+    return [str(warning.message) for warning in caught
+            if not issubclass(warning.category, ResourceWarning)]
+
+
 def reset_peak_memory():
     """Resets this process's peak of resident memory; False where the system cannot."""
     try:

@@ -8,7 +8,7 @@ import sys
 import warnings
 
 import fsspec
-from helpers import some_slow
+from helpers import messages, some_slow
 from inception_slim import data
 from inception_slim.data import DatasetError, filesystem, input_pipeline, preprocessing
 from inception_slim.errors import CheckpointError
@@ -379,7 +379,7 @@ class TestBatches:
             return (np.concatenate([batch['image'] for batch in batches]), names(batches),
                     labels(batches), unreadable, rotated,
                     # Without the name: which of two images comes first is not certain.
-                    {str(one.message).split(' ', 1)[1] for one in caught})
+                    {message.split(' ', 1)[1] for message in messages(caught)})
 
         together = read_all()
         monkeypatch.setattr(input_pipeline._Report, '_ordinary_bytes', lambda *_: b'')
@@ -537,7 +537,7 @@ class TestLinks:
         # The broken link that looks like an image is reported with the unreadable images.
         assert files == [str(links / name) for name in (
             '2.png', '4.png', 'b/1.png', 'c/deep/3.png')]
-        assert sorted(str(item.message) for item in warned) == [
+        assert sorted(messages(warned)) == [
             f'{links}/e is left out: it is a link to nothing, which does not exist.',
             f'{links}/self is left out: it is a link to self, which does not exist.']
 

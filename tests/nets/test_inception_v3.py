@@ -16,6 +16,7 @@ from helpers import (
     golden_arrays,
     golden_graphs,
     load_golden_weights,
+    messages,
     quick_session,
     reference_variables,
     some_slow,
@@ -280,7 +281,7 @@ class TestArguments:
             warnings.simplefilter('always')
             build(**NARROW)
             slim.flatten(slim.fully_connected(tf.zeros((1, 2, 2, 3)), 4))
-        assert [str(warning.message) for warning in caught] == []
+        assert messages(caught) == []
         assert caplog.text == '' and capfd.readouterr() == ('', '')
 
     def test_default_image_size(self):

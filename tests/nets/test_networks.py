@@ -22,6 +22,7 @@ from helpers import (
     golden_arrays,
     golden_graphs,
     load_golden_weights,
+    messages,
     quick_session,
     reference_variables,
     some_slow,
@@ -500,7 +501,7 @@ class TestUse:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always')
             build(name)
-        assert [str(warning.message) for warning in caught] == []
+        assert messages(caught) == []
         assert caplog.text == '' and capfd.readouterr() == ('', '')
 
     @pytest.mark.slow
