@@ -192,8 +192,9 @@ def compute_metrics(
                      for number, images in enumerate(sets)]
         if metrics is None and 'isc' in chosen and not collector.has_classifier(sets[0]):
             chosen -= {'isc'}
-        values = _compute(collected, chosen, conventions, kid_subsets, kid_subset_size, neighbors,
-                          notes)
+    # Without the network, which takes as much memory as these matrices.
+    values = _compute(collected, chosen, conventions, kid_subsets, kid_subset_size, neighbors,
+                      notes)
     return GenerativeMetrics(
         **values, sample_count=collected[0].count,
         reference_count=collected[1].count if len(collected) > 1 else None, protocol=protocol,
@@ -608,8 +609,10 @@ def _compute(collected: list[_Collected], chosen: Collection[str], conventions: 
     values: dict[str, Any] = {}
     samples, reference = collected[0], collected[-1]
     if 'fid' in chosen:
-        values['fid'] = frechet_distance(samples.statistics, reference.statistics)
-        channels = len(samples.statistics.mu)
+        statistics = samples.statistics
+        values['fid'] = frechet_distance(statistics, reference.statistics)
+        channels = len(statistics.mu)
+        del statistics  # a matrix
         for title, count in (('samples', samples.count), ('reference images', reference.count)):
             if count is not None and count < channels:
                 notes.append(f'{count:,} {title} are fewer than the {channels:,} features: FID is '
