@@ -390,10 +390,13 @@ class _Report:
         self._strict = strict
         self._unreadable = unreadable
         self._max_pixels = max_pixels
-        self._exif = exif
-        self._background = parse_color(background)
+        color = parse_color(background)
         self._rotated = set() if rotated is None else rotated
         self._scaled_to = image_size if scaled_decoding else None
+        self._to_decodable = functools.partial(
+            to_decodable, exif=exif, background=color, scaled_to=self._scaled_to)
+        # Other formats may have to be converted.
+        self._ordinary_formats = ('JPEG', 'PNG') if color is None else ('JPEG',)
         self._ordinary_pixels = min(max_pixels, pixels_of_large(image_size))
         self._num_classes = num_classes
         self._path = path
@@ -420,8 +423,7 @@ class _Report:
         since that would copy it.
         """
         try:
-            image = to_decodable(encoded, max_pixels=self._max_pixels, exif=self._exif,
-                                 background=self._background, scaled_to=self._scaled_to)
+            image = self._to_decodable(encoded, max_pixels=self._max_pixels)
         except UnreadableImage as error:
             self._problems[name] = str(error)
             return np.bool_(True), b'', np.int32(1), np.int32(0)
@@ -462,11 +464,10 @@ class _Report:
                 encoded = file.read()
         except (OSError, ValueError):
             return b''
-        if image_format(encoded) not in (('JPEG',) if self._background else ('JPEG', 'PNG')):
+        if image_format(encoded) not in self._ordinary_formats:
             return b''
         try:
-            image = to_decodable(encoded, max_pixels=self._ordinary_pixels, exif=self._exif,
-                                 background=self._background, scaled_to=self._scaled_to)
+            image = self._to_decodable(encoded, max_pixels=self._ordinary_pixels)
         except UnreadableImage:
             return b''
         is_ordinary = image.orientation == 1 and not image.halvings and not image.has_frames
@@ -619,11 +620,14 @@ class _Pipeline:
         name, content = example
         shape = [self._image_size, self._image_size, 3]
 
+        def distort(image: tf.Tensor) -> tf.Tensor:
+            return preprocessing.for_training(image, self._image_size, seed)
+
         def decode_ordinary() -> tuple[tf.Tensor, tf.Tensor]:
-            image = decode(ordinary)
-            return (preprocessing.for_training(image, self._image_size, seed)
-                    if self._prepare is None else self._prepare(image, self._image_size)
-                    ), tf.cast(content, tf.int64)
+            image, label = decode(ordinary), tf.cast(content, tf.int64)
+            if self._prepare is None:
+                return distort(image), label
+            return self._prepare(image, self._image_size), label
 
         def decode_any() -> tuple[tf.Tensor, tf.Tensor]:
             opens = tf.numpy_function(self._report.begin, [index, name], tf.bool)
@@ -632,8 +636,7 @@ class _Pipeline:
                 encoded, label = self._fetch(tf.where(opens, name, ''), content)
             image, orientation = self._report.decode(name, encoded)
             if self._prepare is None:
-                image = apply_orientation(image, orientation)
-                return preprocessing.for_training(image, self._image_size, seed), label
+                return distort(apply_orientation(image, orientation)), label
             return prepare_upright(self._prepare, image, self._image_size, orientation), label
 
         def decode_other() -> tuple[tf.Tensor, tf.Tensor]:

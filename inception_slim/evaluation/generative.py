@@ -612,7 +612,7 @@ def _compute(collected: list[_Collected], chosen: Collection[str], conventions: 
         statistics = samples.statistics
         values['fid'] = frechet_distance(statistics, reference.statistics)
         channels = len(statistics.mu)
-        del statistics  # a matrix
+        del statistics  # 32 MiB that the other metrics do not need
         for title, count in (('samples', samples.count), ('reference images', reference.count)):
             if count is not None and count < channels:
                 notes.append(f'{count:,} {title} are fewer than the {channels:,} features: FID is '

@@ -71,7 +71,10 @@ class RunningMoments:
         self._merge(count, mean, scatter)
 
     def moments(self) -> tuple[int, np.ndarray, np.ndarray]:
-        """Returns the number of vectors, their mean, and their covariance times that number."""
+        """Returns the number of vectors, their mean, and their covariance times that number.
+
+        The covariance changes when more vectors are added.
+        """
         self._merge_collected()
         return self._count, self._mean, self._scatter
 

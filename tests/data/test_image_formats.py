@@ -179,13 +179,11 @@ def test_missing_plugins(tmp_path, monkeypatch):
         list(data.as_numpy_batches(
             lambda: data.image_batches(files, 5, image_size=20, unreadable=unreadable)))
     assert unreadable == files[:4]
-    expected = []
-    for file, package in zip(files[::2], ('heif', 'jxl'), strict=False):
-        expected.append(
-            f'{file} is skipped: Reading {"HEIC" if package == "heif" else "JPEG XL"} needs the '
-            f'package pillow_{package}, which cannot be imported; install it with: pip install '
-            "'inception_slim[images]'.")
-    assert messages(warned) == expected
+    assert messages(warned) == [
+        f'{file} is skipped: Reading {title} needs the package {package}, which cannot be '
+        "imported; install it with: pip install 'inception_slim[images]'."
+        for file, title, package in ((files[0], 'HEIC', 'pillow_heif'),
+                                     (files[2], 'JPEG XL', 'pillow_jxl'))]
 
 
 def test_missing_pillow(monkeypatch):

@@ -44,12 +44,12 @@ def folders(tmp_path_factory):
     return folder
 
 
-def check_equals_numpy(found, values):
-    assert found.count == len(values)
-    np.testing.assert_allclose(found.mu, values.mean(axis=0, dtype=np.float64), rtol=1e-12)
-    np.testing.assert_allclose(found.sigma, np.cov(values.astype(np.float64), rowvar=False),
+def check_equals_numpy(statistics, values):
+    assert statistics.count == len(values)
+    np.testing.assert_allclose(statistics.mu, values.mean(axis=0, dtype=np.float64), rtol=1e-12)
+    np.testing.assert_allclose(statistics.sigma, np.cov(values.astype(np.float64), rowvar=False),
                                rtol=1e-7, atol=1e-7)
-    np.testing.assert_array_equal(found.sigma, found.sigma.T)
+    np.testing.assert_array_equal(statistics.sigma, statistics.sigma.T)
 
 
 def test_running_moments_equal_numpy():
