@@ -84,10 +84,12 @@ class DecodedImage(NamedTuple):
     Attributes:
       pixels: `[image_size, image_size, 3]` float32 in [-1, 1].
       is_rotated: whether it was rotated or flipped as its EXIF orientation says.
+      has_frames: whether frames or pages follow it.
     """
 
     pixels: np.ndarray
     is_rotated: bool
+    has_frames: bool
 
 
 class Decoder:
@@ -139,9 +141,9 @@ class Decoder:
         for item in items:
             pending.append((item, self._submit(item) if isinstance(item, Example) else None))
             if len(pending) > prefetch:
-                yield _wait(*pending.popleft())
+                yield self._wait(*pending.popleft())
         while pending:
-            yield _wait(*pending.popleft())
+            yield self._wait(*pending.popleft())
 
     def decode(self, example: Example) -> DecodedImage:
         """Decodes one image in the calling thread.
@@ -162,26 +164,27 @@ class Decoder:
         image = to_decodable(
             encoded, max_pixels=self._options.max_pixels, background=self._background,
             exif=not example.is_record if exif is None else exif, scaled_to=self._scaled_to)
-        if image.has_frames and not self._has_warned:
-            self._has_warned = True
-            warnings.warn(f'{example.name} {FIRST_FRAME}.', stacklevel=2)
         try:
             return DecodedImage(self._run(image.encoded, image.orientation, image.halvings),
-                                image.is_rotated)
+                                image.is_rotated, image.has_frames)
         except tf.errors.OpError as error:
             # The last line before the position in the graph is the reason.
             lines = error.message.split('\n\t [[')[0].strip().splitlines()
             raise UnreadableImage(
                 lines[-1].rstrip('.') if lines else 'it cannot be decoded') from None
 
-
-def _wait(item: Any, future: Future | None) -> tuple[Any, Any]:
-    if future is None:
-        return item, None
-    try:
-        return item, future.result()
-    except UnreadableImage as error:
-        return item, error
+    def _wait(self, item: Any, future: Future | None) -> tuple[Any, Any]:
+        if future is None:
+            return item, None
+        try:
+            image = future.result()
+        except UnreadableImage as error:
+            return item, error
+        # Not where it is decoded, since threads do not decode in order.
+        if image.has_frames and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(f'{item.name} {FIRST_FRAME}.', stacklevel=2)
+        return item, image
 
 
 class Worker:

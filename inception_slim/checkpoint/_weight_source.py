@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
-import tempfile
 from typing import Any, Protocol
 
 from inception_slim.checkpoint.head import Head
@@ -40,7 +39,7 @@ class WeightSource(Protocol):
     prefix: str
     version: str
     has_structure: bool
-    unpacked: tempfile.TemporaryDirectory | None
+    unpacked: str | None
 
     @property
     def shapes(self) -> Mapping[str, Sequence[int]]: ...
@@ -71,27 +70,25 @@ class WeightSource(Protocol):
 
 
 @contextlib.contextmanager
-def wrap_read_errors(path: str, unpacked: tempfile.TemporaryDirectory | None = None
-                     ) -> Iterator[None]:
+def wrap_read_errors(path: str, unpacked: str | None = None) -> Iterator[None]:
     """Reraises any error of a reader, except this package's own, as a CheckpointError.
 
     Args:
       path: the file that is read.
       unpacked: a temporary folder with what `path` contains; messages name `path` instead.
     """
-    scratch = None if unpacked is None else unpacked.name
     try:
         yield
     except InceptionSlimError as error:
-        if scratch is None or scratch not in str(error):
+        if unpacked is None or unpacked not in str(error):
             raise
-        raise type(error)(str(error).replace(scratch, path)) from None
+        raise type(error)(str(error).replace(unpacked, path)) from None
     except MemoryError:
         raise
     except Exception as error:
         summary = error_summary(error)[:200]
-        if scratch is not None:
-            summary = summary.replace(scratch, path)
+        if unpacked is not None:
+            summary = summary.replace(unpacked, path)
         raise CheckpointError(f'{path} is damaged or cut short ({summary}); copy it again from its '
                               'source.') from None
 

@@ -42,7 +42,7 @@ class TFCheckpoint:
     naming = None
     notes = ()
     has_structure = False
-    unpacked: tempfile.TemporaryDirectory | None = None
+    unpacked: str | None = None
 
     def __init__(self, path: str | os.PathLike):
         self.prefix = find_prefix(path)

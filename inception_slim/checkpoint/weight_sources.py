@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 import functools
 import os
-import tempfile
 from typing import Any
 
 from inception_slim._atomic_write import recover
@@ -72,7 +71,7 @@ class ImportedWeights:
     head: Head = SLIM_HEAD
     has_structure: bool = False
     holding: Any = field(default=None, repr=False)
-    unpacked: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+    unpacked: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         total = 0

@@ -407,33 +407,35 @@ class _Report:
         self._problems: dict[bytes, str] = {}  # the names of images -> why they are not decoded
 
     @_no_autograph
-    def decode(self, name: tf.Tensor, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns a decoded image and its orientation; an error of TensorFlow if that fails."""
-        replaced, replacement, orientation, halvings = tf.numpy_function(
-            self._convert, [name, encoded], [tf.bool, tf.string, tf.int32, tf.int32])
+    def decode(self, name: tf.Tensor, encoded: tf.Tensor
+               ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns a decoded image, its orientation, and whether frames or pages follow it.
+
+        An error of TensorFlow if it cannot be decoded.
+        """
+        replaced, replacement, orientation, halvings, has_frames = tf.numpy_function(
+            self._convert, [name, encoded], [tf.bool, tf.string, tf.int32, tf.int32, tf.bool])
         image = decode(tf.where(replaced, replacement, encoded),
                        None if self._scaled_to is None else halvings)
-        return image, orientation
+        return image, orientation, tf.ensure_shape(has_frames, [])
 
     def _convert(self, name: bytes, encoded: bytes
-                 ) -> tuple[np.bool_, bytes, np.int32, np.int32]:
+                 ) -> tuple[np.bool_, bytes, np.int32, np.int32, np.bool_]:
         """Returns whether to replace the image, with what (b'' is no image), and how to decode it.
 
-        That is its orientation, and how many times to halve it. An image is not returned as it is,
-        since that would copy it.
+        That is its orientation, and how many times to halve it; then whether frames or pages
+        follow it. An image is not returned as it is, since that would copy it.
         """
         try:
             image = self._to_decodable(encoded, max_pixels=self._max_pixels)
         except UnreadableImage as error:
             self._problems[name] = str(error)
-            return np.bool_(True), b'', np.int32(1), np.int32(0)
+            return np.bool_(True), b'', np.int32(1), np.int32(0), np.bool_(False)
         if image.is_rotated:
             self._rotated.add(os.fsdecode(name))
-        if image.has_frames:
-            self._warn(f'{os.fsdecode(name)} {FIRST_FRAME}.', FIRST_FRAME)
         replaced = image.encoded is not encoded
         return (np.bool_(replaced), image.encoded if replaced else b'',
-                np.int32(image.orientation), np.int32(image.halvings))
+                np.int32(image.orientation), np.int32(image.halvings), np.bool_(image.has_frames))
 
     def _warn(self, message: str, problem: str) -> None:
         """Gives a warning, unless there was one of the same problem, whatever its numbers."""
@@ -479,35 +481,42 @@ class _Report:
         return np.bool_(special_kind(os.fsdecode(name)) is None)
 
     @_no_autograph
-    def check(self, expected: tf.Tensor, example: tuple[tf.Tensor, dict[str, tf.Tensor]]):
-        """Calls `_report` if images before one are missing, or its label is wrong.
+    def check(self, expected: tf.Tensor,
+              example: tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]):
+        """Calls `_report` if images before one are missing, its label is wrong, or it has frames.
+
+        Images come here in their order, so the same ones give the same warnings.
 
         Args:
           expected: the index after that of the image before, as which the missing ones count.
-          example: the index of a decoded image, and the image. The end of the dataset has no name.
+          example: the index of a decoded image, the image, and whether frames or pages follow it.
+            The end of the dataset has no name.
 
         Returns:
           The index that is expected next, and the image.
         """
-        index, image = example
+        index, image, has_frames = example
         label, name = image['label'], image['name']
         correct = (tf.equal(index, expected) & tf.not_equal(name, '')
-                   & tf.not_equal(index % _KEPT_NAMES, 0))
+                   & tf.not_equal(index % _KEPT_NAMES, 0) & ~has_frames)
         if self._multi_label:
             correct &= tf.reduce_all((label >= 0) & (label <= 1))
         elif self._num_classes is not None:
             correct &= (label >= 0) & (label < self._num_classes)
         checked = tf.cond(correct, lambda: name, lambda: tf.ensure_shape(
-            tf.numpy_function(self._report, [expected, index, name, label], tf.string), []))
+            tf.numpy_function(self._report, [expected, index, name, label, has_frames], tf.string),
+            []))
         return index + 1, {**image, 'name': checked}
 
     def _report(self, expected: np.int64, index: np.int64, decoded: bytes,
-                label: np.int64 | np.ndarray) -> bytes:
+                label: np.int64 | np.ndarray, has_frames: np.bool_) -> bytes:
         missing = [os.fsdecode(self._names[number]) for number in range(expected, index)]
         for number in [number for number in list(self._names) if number <= index]:
             del self._names[number]
         for name in missing:
             self._report_unreadable(name)
+        if has_frames:
+            self._warn(f'{os.fsdecode(decoded)} {FIRST_FRAME}.', FIRST_FRAME)
         if decoded and self._multi_label:
             if not np.isin(label, (0, 1)).all():
                 raise DatasetError(f'{os.fsdecode(decoded)} has a label that is neither 0 nor 1; '
@@ -609,13 +618,16 @@ class _Pipeline:
     @_no_autograph
     def _decode_example(self, index: tf.Tensor, example: tuple[tf.Tensor, tf.Tensor],
                         ordinary: tf.Tensor | None = None, seed: tf.Tensor | None = None):
-        """The index, and the decoded image with its label and name; an error if that fails.
+        """Decodes an example; an error of TensorFlow if that fails.
 
         Args:
           index: the number of the image.
           example: its name, and what `fetch` needs besides.
           ordinary: the bytes from `_read_ordinary`.
           seed: for the distortion.
+
+        Returns:
+          The index, the image with its label and name, and whether frames or pages follow it.
         """
         name, content = example
         shape = [self._image_size, self._image_size, 3]
@@ -623,31 +635,36 @@ class _Pipeline:
         def distort(image: tf.Tensor) -> tf.Tensor:
             return preprocessing.for_training(image, self._image_size, seed)
 
-        def decode_ordinary() -> tuple[tf.Tensor, tf.Tensor]:
+        def decode_ordinary() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             image, label = decode(ordinary), tf.cast(content, tf.int64)
             if self._prepare is None:
-                return distort(image), label
-            return self._prepare(image, self._image_size), label
+                return distort(image), label, tf.constant(False)
+            return self._prepare(image, self._image_size), label, tf.constant(False)
 
-        def decode_any() -> tuple[tf.Tensor, tf.Tensor]:
+        def decode_any() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             opens = tf.numpy_function(self._report.begin, [index, name], tf.bool)
             with tf.control_dependencies([opens]):
                 # An empty path cannot be read.
                 encoded, label = self._fetch(tf.where(opens, name, ''), content)
-            image, orientation = self._report.decode(name, encoded)
+            image, orientation, has_frames = self._report.decode(name, encoded)
             if self._prepare is None:
-                return distort(apply_orientation(image, orientation)), label
-            return prepare_upright(self._prepare, image, self._image_size, orientation), label
+                image = distort(apply_orientation(image, orientation))
+            else:
+                image = prepare_upright(self._prepare, image, self._image_size, orientation)
+            return image, label, has_frames
 
-        def decode_other() -> tuple[tf.Tensor, tf.Tensor]:
+        def decode_other() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             return tf.cond(tf.equal(name, ''), lambda: (
-                tf.zeros(shape), np.full(self._label_shape, -1, np.int64)), decode_any)
+                tf.zeros(shape), np.full(self._label_shape, -1, np.int64), tf.constant(False)),
+                decode_any)
 
         if ordinary is None:
-            image, label = decode_other()
+            image, label, has_frames = decode_other()
         else:
-            image, label = tf.cond(tf.equal(ordinary, ''), decode_other, decode_ordinary)
-        return index, {'image': tf.ensure_shape(image, shape), 'label': label, 'name': name}
+            image, label, has_frames = tf.cond(tf.equal(ordinary, ''), decode_other,
+                                               decode_ordinary)
+        image = tf.ensure_shape(image, shape)
+        return index, {'image': image, 'label': label, 'name': name}, has_frames
 
 
 @contextmanager

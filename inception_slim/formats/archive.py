@@ -11,6 +11,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+import weakref
 
 from inception_slim._bounded_tar import BoundedTarInfo
 from inception_slim.checkpoint import ImportedWeights, WeightSource, open_weights, wrap_read_errors
@@ -25,9 +26,21 @@ _NETWORK_FILES = re.compile(
 
 def read_weights(path: str) -> WeightSource:
     """Opens the one network in an archive."""
-    scratch = tempfile.TemporaryDirectory(prefix='inception_slim.')
+    scratch = tempfile.mkdtemp(prefix='inception_slim.')
     try:
-        files = _unpack(path, scratch.name)
+        opened = _open_unpacked(path, scratch)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    weakref.finalize(opened, shutil.rmtree, scratch, ignore_errors=True)
+    opened.unpacked = scratch
+    return opened
+
+
+def _open_unpacked(path: str, folder: str) -> WeightSource:
+    """Unpacks an archive to a folder and opens its network."""
+    try:
+        files = _unpack(path, folder)
     except CheckpointError:
         raise
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
@@ -38,13 +51,12 @@ def read_weights(path: str) -> WeightSource:
         names = ', '.join(networks[:5]) or 'none'
         raise CheckpointError(f'{path} contains {len(networks)} networks ({names}) instead of one; '
                               'unpack it and give one of them.')
-    with wrap_read_errors(path, scratch):
-        opened = open_weights(os.path.join(scratch.name, *networks[0].split('/')))
+    with wrap_read_errors(path, folder):
+        opened = open_weights(os.path.join(folder, *networks[0].split('/')))
     opened.prefix = path
     opened.version += (
         f'{"" if isinstance(opened, ImportedWeights) else " checkpoint"} in an archive'
     )
-    opened.unpacked = scratch
     return opened
 
 

@@ -115,7 +115,13 @@ class ImagePreparer:
         items = self._split(images)
         with ThreadPoolExecutor(self._threads, 'inception_slim') as pool:
             for start in range(0, len(items), BATCH_SIZE):
-                yield np.stack(list(pool.map(self._prepare, items[start:start + BATCH_SIZE])))
+                prepared = list(pool.map(self._prepare, items[start:start + BATCH_SIZE]))
+                # Not where they are decoded, since threads do not decode in order.
+                path = next((path for _, path in prepared if path), None)
+                if path and not self._has_warned:
+                    self._has_warned = True
+                    warnings.warn(f'{path} {FIRST_FRAME}.', stacklevel=2)
+                yield np.stack([pixels for pixels, _ in prepared])
 
     def close(self) -> None:
         if self._session is not None:
@@ -130,9 +136,13 @@ class ImagePreparer:
         array = np.asarray(images)
         return list(array) if array.ndim == 4 else [images]
 
-    def _prepare(self, image: Any) -> np.ndarray:
+    def _prepare(self, image: Any) -> tuple[np.ndarray, str | None]:
+        """Returns a prepared image, and its path if frames or pages follow it."""
         if isinstance(image, (str, bytes, os.PathLike)):
             return self._from_file(os.fsdecode(image))
+        return self._from_object(image), None
+
+    def _from_object(self, image: Any) -> np.ndarray:
         if _is_pil(image):
             if self._exif:
                 from PIL import ImageOps
@@ -157,7 +167,7 @@ class ImagePreparer:
                 'convert it to uint8 in [0, 255], or to [0, 1].')
         return self._run('fractions', array)
 
-    def _from_file(self, path: str) -> np.ndarray:
+    def _from_file(self, path: str) -> tuple[np.ndarray, str | None]:
         if filesystem.is_dir(path):
             raise DatasetError(f'{path} is a folder; list its images with '
                                'inception_slim.data.image_files.')
@@ -172,15 +182,13 @@ class ImagePreparer:
         except UnreadableImage as error:
             raise DatasetError(f'{path} is not decoded: {error}; resize it, convert it, or give '
                                'its pixels.') from None
-        if decodable.has_frames and not self._has_warned:
-            self._has_warned = True
-            warnings.warn(f'{path} {FIRST_FRAME}.', stacklevel=2)
         try:
-            return self._run('encoded', decodable.encoded, decodable.orientation,
-                             decodable.halvings)
+            pixels = self._run('encoded', decodable.encoded, decodable.orientation,
+                               decodable.halvings)
         except tf.errors.OpError as error:
             raise DatasetError(f'{path} cannot be decoded ({error_summary(error)}); give a JPEG, '
                                'PNG, GIF, BMP, WebP, TIFF or AVIF file.') from None
+        return pixels, path if decodable.has_frames else None
 
     def _run(self, source: str, *values: Any) -> np.ndarray:
         with self._lock:

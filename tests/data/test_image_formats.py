@@ -4,13 +4,16 @@ import contextlib
 import io
 import os
 import sys
+import time
 
 from helpers import GOLDEN, messages
 from inception_slim import cli, data, evaluation, inference
+from inception_slim.bulk import worker
 from inception_slim.bulk.options import BulkOptions
 from inception_slim.bulk.readers import Columns, Example
 from inception_slim.bulk.sources import work_units
 from inception_slim.bulk.worker import Decoder
+from inception_slim.data import input_pipeline
 from inception_slim.data.exif import apply_orientation
 from inception_slim.data.image_formats import (
     UnreadableImage,
@@ -20,6 +23,7 @@ from inception_slim.data.image_formats import (
 )
 from inception_slim.data.image_header import MAX_PIXELS, count_frames, image_size
 from inception_slim.errors import DatasetError, InceptionSlimError
+from inception_slim.inference import image_input
 from inception_slim.inference.image_input import ImagePreparer
 from inception_slim.nets import registry
 import numpy as np
@@ -216,13 +220,28 @@ def folder(tmp_path_factory):
     return path
 
 
+def later_first(monkeypatch, module):
+    """Converts an animated GIF at once and a TIFF late, as another thread may."""
+    convert = module.to_decodable
+
+    def convert_later(encoded, **options):
+        if encoded[:2] in (b'II', b'MM'):
+            time.sleep(0.3)
+        return convert(encoded, **options)
+
+    monkeypatch.setattr(module, 'to_decodable', convert_later)
+
+
 @pytest.fixture(scope='module')
 def predictor():
     with inference.load(CHECKPOINT) as loaded:
         yield loaded
 
 
-def test_functions(predictor, folder):
+def test_functions(predictor, folder, monkeypatch):
+    # The first image in order is named, whichever was decoded first.
+    later_first(monkeypatch, input_pipeline)
+    later_first(monkeypatch, image_input)
     with pytest.warns(UserWarning, match='2.tif has several frames or pages; the first') as warned:
         result = evaluation.features(predictor, folder)
     assert len(messages(warned)) == 1
@@ -233,12 +252,17 @@ def test_functions(predictor, folder):
         for name in ('2.tif', '3.jpg'):
             np.testing.assert_array_equal(predictor.predict(folder / name), expected)
     assert len(messages(warned)) == 1
+    with (contextlib.closing(ImagePreparer(40, 2)) as preparer,
+          pytest.warns(UserWarning, match='2.tif has several') as warned):
+        list(preparer.batches([str(folder / name) for name in ('2.tif', '4.gif')]))
+    assert len(messages(warned)) == 1
 
 
-def test_bulk(folder):
+def test_bulk(folder, monkeypatch):
+    later_first(monkeypatch, worker)
     files = sorted(os.listdir(folder))
     network = registry.NETWORKS['inception_v3']
-    decoder = Decoder(network, 1, str(folder), BulkOptions(background='white'))
+    decoder = Decoder(network, 2, str(folder), BulkOptions(background='white'))
     with contextlib.closing(decoder), pytest.warns(UserWarning, match='2.tif has .*') as warned:
         images = [image.pixels for _, image in decoder.decode_all(map(Example, files), 2)]
     assert len(messages(warned)) == 1

@@ -4,6 +4,7 @@ Names and shapes are recorded from the libraries (golden/foreign_names.json.gz);
 of the reference outputs of TensorFlow 1.15.5. `make test-formats` runs the libraries themselves.
 """
 
+import gc
 import gzip
 import io
 import json
@@ -11,6 +12,8 @@ import os
 import pickletools
 import re
 import tarfile
+import tempfile
+import warnings
 
 from golden import graph_of_2015
 from golden.weights import images
@@ -408,7 +411,8 @@ class TestGraphs:
     def test_reads_freeze_graph(self, tmp_path, narrow):
         """Graphs of freeze_graph have batch norm, with its epsilon."""
         session, output = narrow
-        with _warnings() as caught:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
             checkpoint.restore(session, SLIM_V2)
         assert not [item for item in caught if 'pooling' in str(item.message)]
         with session.graph.as_default():
@@ -534,6 +538,24 @@ class TestArchives:
         assert_same(actual, checkpoint.read(os.path.join(folder, 'model.ckpt-157585'))[1])
         assert set(os.listdir(tmp_path)) == before
 
+    def test_removes_what_it_unpacked(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'temporary'))
+        (tmp_path / 'temporary').mkdir()
+        with tarfile.open(tmp_path / 'model.tar', 'w') as archive:
+            archive.add(os.path.join(GOLDEN, 'checkpoints', 'slim_v2'), 'model')
+        opened = checkpoint.open_weights(str(tmp_path / 'model.tar'))
+        assert len(os.listdir(tmp_path / 'temporary')) == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            del opened
+            gc.collect()
+        assert os.listdir(tmp_path / 'temporary') == []
+        with tarfile.open(tmp_path / 'model.tar', 'a') as archive:
+            archive.addfile(tarfile.TarInfo('other.pth'), io.BytesIO())
+        with pytest.raises(CheckpointError, match='contains 2 networks'):
+            checkpoint.open_weights(str(tmp_path / 'model.tar'))
+        assert os.listdir(tmp_path / 'temporary') == []
+
     def test_rejects_two_networks(self, tmp_path):
         with tarfile.open(tmp_path / 'two.tar', 'w') as archive:
             for name in ('a.pth', 'b.pth'):
@@ -564,8 +586,3 @@ class TestRestoring:
             assert (len(done.restored), len(done.excluded)) == (94 * 4, 12)
             with pytest.raises(CheckpointError, match='no auxiliary head and the graph has one'):
                 checkpoint.restore(session, tmp_path / 'model.h5')
-
-
-def _warnings():
-    import warnings
-    return warnings.catch_warnings(record=True, action='always')
