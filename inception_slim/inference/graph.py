@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import contextlib
 from dataclasses import dataclass, field
 import functools
+import math
 import os
 import threading
 from typing import Any, TypeAlias
@@ -79,6 +80,31 @@ def _fold(weights: dict[str, np.ndarray], epsilon: float) -> dict[str, np.ndarra
         folded[f'{layer}/biases'] = (
             weights[f'{layer}/BatchNorm/beta'] - mean * scale).astype(np.float32)
     return folded
+
+
+def relu_means(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The mean of each channel after its ReLU, as the parameters of batch norm say.
+
+    Batch norm gives a channel the mean beta and the standard deviation gamma, over the images of
+    the training. The values are taken as normally distributed.
+
+    Args:
+      weights: variables by their names in the network's scope, from `checkpoint.read`.
+
+    Returns:
+      `[channels]` float32 by the name of the layer; none for a layer without batch norm.
+    """
+    means = {}
+    for name, beta in weights.items():
+        layer, _, parameter = name.rpartition('/BatchNorm/')
+        if parameter == 'beta':
+            gamma = weights.get(f'{layer}/BatchNorm/gamma', np.ones_like(beta))
+            deviation = np.maximum(abs(gamma.astype(np.float64)), 1e-6)
+            relative = beta / deviation
+            positive = [(1 + math.erf(value / math.sqrt(2))) / 2 for value in relative]
+            density = np.exp(-np.square(relative) / 2) / math.sqrt(2 * math.pi)
+            means[layer] = (beta * positive + deviation * density).astype(np.float32)
+    return means
 
 
 def constant_graph(info: CheckpointInfo, values: dict[str, np.ndarray],

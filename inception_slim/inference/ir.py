@@ -40,6 +40,8 @@ class Op(NamedTuple):
         smallest squared length.
       count_include_pad: an average counts the zeros of the padding.
       scales: `[out]`, the quantization scales of int8 weights.
+      means: `[out]`, of a convolution, estimates of the means of its channels after their ReLU;
+        None if they are unknown.
     """
 
     kind: str
@@ -54,22 +56,24 @@ class Op(NamedTuple):
     factor: float = 1.0
     count_include_pad: bool = False
     scales: Any = None
+    means: Any = None
 
 
 def to_ops(graph: tf.Graph, weights: Mapping[str, np.ndarray] | None = None,
-           output: str = 'logits') -> list[Op]:
+           output: str = 'logits', means: Mapping[str, np.ndarray] | None = None) -> list[Op]:
     """Reads the ops from 'inputs' to an output, in execution order.
 
     Args:
       graph: from `constant_graph` or `graph_with_placeholders`.
       weights: from `graph_with_placeholders`.
       output: 'logits' or 'features'; the last op has that name and computes `[N, channels]`.
+      means: from `relu_means`, for the convolutions.
 
     Raises:
       ValueError: the graph has an operation of an unsupported type.
     """
     last = graph.get_operation_by_name(output)
-    return _GraphReader(graph, last, weights or {}).read()
+    return _GraphReader(graph, last, weights or {}, means or {}).read()
 
 
 @functools.cache
@@ -136,9 +140,11 @@ def pooled_grid(ops: Sequence[Op]) -> tuple[str, Op]:
 class _GraphReader:
     """Translates TensorFlow operations to ops."""
 
-    def __init__(self, graph: tf.Graph, last: tf.Operation, weights: Mapping[str, np.ndarray]):
+    def __init__(self, graph: tf.Graph, last: tf.Operation, weights: Mapping[str, np.ndarray],
+                 means: Mapping[str, np.ndarray]):
         self._last = last
         self._weights = weights
+        self._means = means
         needed, waiting = set(), [last]
         while waiting:
             operation = waiting.pop()
@@ -200,14 +206,18 @@ class _GraphReader:
     def _conv(self, operation: tf.Operation) -> Op:
         weights = self._constant(operation.inputs[1])
         kernel, stride, groups = weights.shape[:2], operation.get_attr('strides')[1], 1
+        means = None
         if operation.type == 'Conv2D':
+            # The weights are named NETWORK/LAYER/weights.
+            layer = operation.inputs[1].op.name.partition('/')[2].rpartition('/')[0]
+            means = self._means.get(layer)
             weights = weights.transpose(3, 2, 0, 1)
         else:  # depthwise: each input channel is a group
             groups = weights.shape[2]
             weights = weights.transpose(2, 3, 0, 1).reshape(-1, 1, *kernel)
         return Op('conv', self._inputs(operation)[:1], operation.name, weights,
                   self._biases(operation, len(weights)), kernel, stride,
-                  _padding(operation, kernel, stride), groups)
+                  _padding(operation, kernel, stride), groups, means=means)
 
     def _dense(self, operation: tf.Operation) -> Op:
         weights = self._constant(operation.inputs[1])

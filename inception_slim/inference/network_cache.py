@@ -34,8 +34,8 @@ import safetensors
 import safetensors.numpy
 
 # To be raised whenever the content of the files changes.
-_VERSIONS = {'format': 3, 'version': __version__}
-_ARRAYS = ('weights', 'biases', 'scales')
+_VERSIONS = {'format': 4, 'version': __version__}
+_ARRAYS = ('weights', 'biases', 'scales', 'means')
 # Filters are stored in the order of TensorFlow, in which they are in memory too: without copies.
 _TO_HWIO, _FROM_HWIO = (2, 3, 1, 0), (3, 2, 0, 1)
 # Files of these kinds may name others, which may have any name.

@@ -36,6 +36,7 @@ from inception_slim.inference.graph import (
     graph_with_placeholders,
     has_last_layer,
     pop_head,
+    relu_means,
 )
 from inception_slim.inference.image_input import ImageInput, ImagePreparer, validate_images
 from inception_slim.inference.ir import Op, to_ops
@@ -357,6 +358,7 @@ class _Network:
                  with_ops: bool):
         self._path, self._options, self._image_size = path, options, image_size
         self._values: dict[str, np.ndarray] | None = None
+        self._means: dict[str, np.ndarray] = {}
         self._ops: list[Op] | None = None
         cache = FoldedCache(options.cache, path, use_ema=options.use_ema,
                             checkpoint_scope=options.checkpoint_scope, image_size=image_size)
@@ -381,12 +383,13 @@ class _Network:
         values = self._values or self._fold(False)[1]
         self._values = None
         return to_ops(*graph_with_placeholders(self.content.info, values, pool_first=pool_first),
-                      'features')
+                      'features', self._means)
 
     def _fold(self, with_digest: bool) -> tuple[FoldedFile, dict[str, np.ndarray]]:
         info, weights = checkpoints.read(self._path, use_ema=self._options.use_ema,
                                          checkpoint_scope=self._options.checkpoint_scope)
         info = with_image_size(info, self._image_size)
+        self._means = relu_means(weights)
         values = fold_batch_norm(weights)
         head = pop_head(info, values) if has_last_layer(info) else None
         content = FoldedFile(info, head, _digest(values), cache_key(values) if with_digest else '')

@@ -13,9 +13,9 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Sequence
 import dataclasses
-import functools
 
-from inception_slim.inference.ir import INPUTS, Op, users_of
+from inception_slim.inference.channel_scaling import channel_factors, scale_channels
+from inception_slim.inference.ir import INPUTS, Op
 import numpy as np
 
 # Of the largest value in each calibration image; values above it are outliers, and are clipped.
@@ -109,17 +109,6 @@ def conv_inputs(ops: Sequence[Op]) -> list[str]:
     return list(dict.fromkeys(op.inputs[0] for op in ops if op.kind == 'conv' and op.groups == 1))
 
 
-def count_channels(ops: Sequence[Op]) -> dict[str, int]:
-    """The channels of each value."""
-    channels = {INPUTS: 3}
-    for op in ops:
-        channels[op.output] = (
-            len(op.weights) if op.kind == 'conv' else
-            sum(channels[name] for name in op.inputs) if op.kind == 'concat' else
-            channels[op.inputs[0]])
-    return channels
-
-
 def quantize(ops: Sequence[Op], stats: CalibrationStats, image_size: int,
              accumulates_in_int32: bool) -> QuantizedNetwork:
     """Quantizes a network by the statistics of calibration images.
@@ -153,9 +142,7 @@ def equalize_channels(ops: Sequence[Op],
                       stats: CalibrationStats) -> tuple[list[Op], CalibrationStats]:
     """Scales weights so that the channels of a value after a ReLU have similar ranges.
 
-    A channel is divided by a factor in the convolution that computes it, and multiplied by it in
-    those that use it, also through pools and concatenations: the network computes the same.
-    Values with another use, such as features and residual sums, are not changed.
+    See `channel_scaling`; the network computes the same.
 
     Args:
       ops: from `shift_inputs`.
@@ -164,36 +151,8 @@ def equalize_channels(ops: Sequence[Op],
     Returns:
       The ops, and the statistics of their values.
     """
-    users = users_of(ops)
-
-    @functools.cache
-    def is_for_convs(name: str) -> bool:
-        return all(op.kind == 'conv' and op.groups == 1
-                   or op.kind in ('max_pool', 'avg_pool', 'concat') and is_for_convs(op.output)
-                   for op in users.get(name, [])) and name in users
-
-    channels = count_channels(ops)
-    producers = {op.output: op for op in ops}
-    factors: dict[str, np.ndarray] = {}  # of the channels of a value, where they are not 1
-    scaled = []
-    for op in ops:
-        if op.kind == 'relu':
-            if producers[op.inputs[0]].kind == 'conv' and is_for_convs(op.output):
-                factors[op.output] = _channel_factors(stats.largest[op.output])
-        elif op.kind in ('max_pool', 'avg_pool') and op.inputs[0] in factors:
-            factors[op.output] = factors[op.inputs[0]]
-        elif op.kind == 'concat' and any(name in factors for name in op.inputs):
-            factors[op.output] = np.concatenate([
-                factors.get(name, np.ones(channels[name], np.float32)) for name in op.inputs])
-    for op in ops:
-        if op.kind == 'conv' and op.inputs[0] in factors:
-            op = op._replace(weights=op.weights * factors[op.inputs[0]].reshape(1, -1, 1, 1))
-        relu = next((user.output for user in users.get(op.output, []) if user.kind == 'relu'), '')
-        if op.kind == 'conv' and relu in factors:
-            op = op._replace(weights=op.weights / factors[relu].reshape(-1, 1, 1, 1),
-                             biases=op.biases / factors[relu])
-        scaled.append(op)
-    return scaled, CalibrationStats(
+    factors = channel_factors(ops, lambda _, relu: _channel_factors(stats.largest[relu]))
+    return scale_channels(ops, factors), CalibrationStats(
         {name: value / factors.get(name, 1) for name, value in stats.largest.items()},
         {name: value / factors.get(name, 1) for name, value in stats.means.items()},
         {name: value / np.resize(factors.get(name, np.ones(1, np.float32)), value.shape[1])

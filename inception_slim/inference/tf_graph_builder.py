@@ -13,6 +13,7 @@ import platform
 from typing import Any, NamedTuple
 
 from inception_slim.data import preprocessing
+from inception_slim.inference.channel_scaling import count_channels
 from inception_slim.inference.cpu_features import has_bfloat16
 from inception_slim.inference.graph import SPATIAL_CHANNELS, SPATIAL_SIZE, SPATIAL_VALUE
 from inception_slim.inference.ir import INPUTS, Op, pooled_grid, users_of
@@ -20,7 +21,6 @@ from inception_slim.inference.quantization import (
     CalibrationStats,
     QuantizedNetwork,
     conv_inputs,
-    count_channels,
     relu_outputs,
     unbranched_relus,
 )

@@ -27,6 +27,7 @@ from scripts.benchmarks._common import machine, random_checkpoint
 
 IMPORT_TENSORFLOW = 'import tensorflow'
 IMPORT_PACKAGE = 'import inception_slim'
+PRINT_READY = "; print('ready', flush=True)"  # ending a process takes another second
 # Prints the duration of later predictions too, which are a forward pass and nothing else.
 PREDICT = '''
 import sys, time
@@ -54,7 +55,7 @@ print(sorted(times)[2], peak)
 
 
 def time_to_first_line(code: str, *arguments: str) -> tuple[float, str]:
-    """Seconds until a process prints or ends, and what it prints after its first line."""
+    """Seconds until a process prints a line, and what it prints after it."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, '-c', code, *arguments], stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True)
@@ -87,7 +88,8 @@ def main() -> int:
         checkpoint, _ = random_checkpoint('inception_v3', folder)
         for number in tqdm(range(arguments.rounds + 1), unit='round', disable=None):
             values = {
-                code: time_to_first_line(code)[0] for code in (IMPORT_TENSORFLOW, IMPORT_PACKAGE)
+                code: time_to_first_line(code + PRINT_READY)[0]
+                for code in (IMPORT_TENSORFLOW, IMPORT_PACKAGE)
             }
             for start in starts:
                 precision, engine, cached = start

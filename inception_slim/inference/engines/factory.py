@@ -7,8 +7,10 @@ import os
 from typing import Any
 
 from inception_slim.inference import network_cache
+from inception_slim.inference.bfloat16_rounding import round_network
 from inception_slim.inference.engines import ClassifierHead, Engine
 from inception_slim.inference.engines.session import SessionClassifierHead, SessionEngine
+from inception_slim.inference.graph import SPATIAL_VALUE
 from inception_slim.inference.ir import Op
 from inception_slim.inference.quantization import QuantizedNetwork
 from inception_slim.inference.tf_graph_builder import (
@@ -41,6 +43,9 @@ def build_float_engine(name: str, ops: Callable[[], Sequence[Op]], image_size: i
       spatial: append the spatial features to the features; in a Session only.
       cache: a directory for what takes time to build; see `network_cache`.
     """
+    if precision == 'bfloat16':
+        unscaled = (SPATIAL_VALUE,) if spatial else ()
+        read, ops = ops, lambda: round_network(read(), unscaled)
     if name == 'session':
         def build(ops: Sequence[Op]) -> SessionGraph:
             return float_graph(ops, image_size, tf.as_dtype(precision), spatial)
