@@ -38,8 +38,8 @@ def main() -> int:
     parser.add_argument('--images', type=int, default=256, metavar='N', help='in each folder')
     parser.add_argument('--rounds', type=int, default=3, metavar='N')
     arguments = parser.parse_args()
-    if arguments.images < 4 or arguments.rounds < 1:
-        parser.error('there must be at least 4 images, and a round')
+    if arguments.images < 8 or arguments.rounds < 1:
+        parser.error('there must be at least 8 images, and a round')
     print(f'{machine()}; {arguments.images} images in each folder')
     with tempfile.TemporaryDirectory() as folder:
         weights = os.path.join(folder, 'random.pth')
