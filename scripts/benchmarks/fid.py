@@ -1,10 +1,10 @@
 """Times FID of two folders of images compared with pytorch-fid and torch-fidelity.
 
 One interleaved run with random weights in the network of 2015, from folders of JPEGs of 500x375 and
-of PNGs of 64x64 to the number. Prints the medians, their ratios, the same for processor time, on
-which other load has less effect, the time projected for 50,000 images in each folder, the peak
-memory of each process (without that of the processes which read images for PyTorch), and the
-difference of FID in bfloat16.
+of PNGs of 64x64 to the number, after a call that is not counted, which imports libraries. Prints
+the medians, their ratios, the same for processor time, on which other load has less effect, the
+time projected for 50,000 images in each folder, the peak memory of each process (without that of
+the processes which read images for PyTorch), and the difference of FID in bfloat16.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ def _time(weights: str, pairs: list[list[str]], arguments: argparse.Namespace) -
     results: dict[str, list[list[list[float]]]] = {
         name: [[] for _ in pairs] for name in PROGRAMS}
     try:
+        for worker in workers.values():  # the first call imports libraries too
+            worker.request(f'fid {pairs[0][0]} {pairs[0][1]}')
         for _ in tqdm(range(arguments.rounds), unit='round', disable=None):
             for name, worker in workers.items():
                 for number, pair in enumerate(pairs):
