@@ -29,6 +29,21 @@ def test_logits_of_tf_1_15(monkeypatch, precision, tolerance):
                                    **close_to(one, 2e-2))
 
 
+def test_batches_have_one_copy_of_the_weights():
+    many = np.concatenate([images(4)] * 3)
+    with inference.load(PATH, engine='openvino') as predictor:
+        expected = predictor.features(many)
+    with inference.load(PATH, engine='openvino', expected_images=100) as predictor:
+        for count in (12, 9, 4, 8):  # the end of a batch is padded
+            np.testing.assert_allclose(predictor.features(many[:count]), expected[:count],
+                                       **close_to(expected, 1e-4))
+        engine = predictor._engine
+        assert list(engine._single_threaded) == [4] and engine._multi_threaded is None
+        for count in (1, 3):
+            np.testing.assert_allclose(predictor.features(many[:count]), expected[:count],
+                                       **close_to(expected, 1e-4))
+
+
 def test_auto_selects_openvino():
     assert selection.select_engine('auto', 'int8') == 'openvino'
     with inference.load(PATH, precision='int8', calibration_images=images(3)) as predictor:

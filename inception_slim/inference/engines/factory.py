@@ -29,8 +29,8 @@ _MAX_MICRO_BATCH = {'float32': 4, 'bfloat16': 8, 'int8': 4}
 
 def build_float_engine(name: str, ops: Callable[[], Sequence[Op]], image_size: int,
                        precision: str, threads: int, batch_size: int | None,
-                       spatial: bool = False,
-                       cache: str | os.PathLike | None = None) -> Engine:
+                       spatial: bool = False, cache: str | os.PathLike | None = None,
+                       for_batches: bool = False) -> Engine:
     """Builds an engine that multiplies floating-point numbers.
 
     Args:
@@ -42,6 +42,7 @@ def build_float_engine(name: str, ops: Callable[[], Sequence[Op]], image_size: i
       batch_size: maximum number of images in one run; None for the engine's default.
       spatial: append the spatial features to the features; in a Session only.
       cache: a directory for what takes time to build; see `network_cache`.
+      for_batches: whether most calls are to have many images, if that is known.
     """
     if precision == 'bfloat16':
         unscaled = (SPATIAL_VALUE,) if spatial else ()
@@ -61,11 +62,13 @@ def build_float_engine(name: str, ops: Callable[[], Sequence[Op]], image_size: i
     from inception_slim.inference.engines import openvino_engine
 
     return openvino_engine.OpenVINOEngine(
-        openvino_engine.build_model(ops(), image_size), precision, threads, batch_size)
+        openvino_engine.build_model(ops(), image_size), precision, threads, batch_size,
+        for_batches)
 
 
 def build_int8_engine(name: str, network: QuantizedNetwork, threads: int, batch_size: int | None,
-                      cache: str | os.PathLike | None = None) -> Engine:
+                      cache: str | os.PathLike | None = None,
+                      for_batches: bool = False) -> Engine:
     """Builds an engine that multiplies 8-bit integers; see `build_float_engine`."""
     if name == 'session':
         graph = _cached_graph(cache, network.ops, lambda _: quantized_graph(network),
@@ -75,7 +78,8 @@ def build_int8_engine(name: str, network: QuantizedNetwork, threads: int, batch_
         from inception_slim.inference.engines import openvino_engine
 
         return openvino_engine.OpenVINOEngine(
-            openvino_engine.build_model(network, network.image_size), 'int8', threads, batch_size)
+            openvino_engine.build_model(network, network.image_size), 'int8', threads, batch_size,
+            for_batches)
     from inception_slim.inference.engines import tflite
 
     return tflite.TFLiteEngine(network, threads)

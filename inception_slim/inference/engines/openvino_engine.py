@@ -31,11 +31,15 @@ class OpenVINOEngine:
       precision: 'float32', 'bfloat16' or 'int8'.
       threads: to run on.
       batch_size: images in a micro-batch; None takes a few.
+      for_batches: most calls are to have many images. Nothing is compiled for smaller calls before
+        there is one, and the end of a batch is padded: every compiled size has a copy of the
+        weights.
     """
 
-    def __init__(self, model: Any, precision: str, threads: int, batch_size: int | None):
+    def __init__(self, model: Any, precision: str, threads: int, batch_size: int | None,
+                 for_batches: bool = False):
         self._model, self._precision, self._threads = model, precision, threads
-        # Every compiled size has a copy of the weights.
+        self._for_batches = for_batches
         self._sizes = sorted({batch_size or _MICRO_BATCH, 1} - ({1} if threads == 1 else set()),
                              reverse=True)
         self._lock = threading.Lock()
@@ -44,9 +48,13 @@ class OpenVINOEngine:
         # Compiled models for one thread per request, by batch size; compiled for the first batch
         # that needs them, because many callers only ever pass single images.
         self._single_threaded: dict[int, Any] = {}
-        self._multi_threaded = self._compile(1, streams=1).create_infer_request()
-        shape = self._model.input(0).get_partial_shape().to_shape()
-        warm_up('openvino', lambda: self.features(np.zeros(tuple(shape), np.float32)))
+        self._multi_threaded: Any = None
+        if for_batches:
+            warm_up('openvino', _infer_nothing)
+        else:
+            self._multi_threaded = self._compile(1, streams=1).create_infer_request()
+            shape = self._model.input(0).get_partial_shape().to_shape()
+            warm_up('openvino', lambda: self.features(np.zeros(tuple(shape), np.float32)))
 
     def _compile(self, batch_size: int, streams: int) -> Any:
         self._model.reshape([batch_size, *self._model.input(0).get_partial_shape()[1:]])
@@ -55,19 +63,29 @@ class OpenVINOEngine:
     def features(self, images: np.ndarray) -> np.ndarray:
         results: list[np.ndarray] = []
         rest = np.ascontiguousarray(images)
+        if self._for_batches and len(rest) >= self._sizes[0]:
+            padding = np.zeros((-len(rest) % self._sizes[0], *rest.shape[1:]), np.float32)
+            rest = np.concatenate([rest, padding]) if len(padding) else rest
+            return np.concatenate(self._run(rest, self._sizes[0]))[:len(images)]
         for size in self._sizes:
-            count = len(rest) // (size * self._threads) * self._threads
+            count = len(rest) // (size * self._threads) * self._threads * size
             if count:
-                with self._lock:
-                    if size not in self._single_threaded:
-                        self._single_threaded[size] = self._compile(size, self._threads)
-                micro_batches = np.split(rest[:count * size], count)
-                results += self._workers.map(self._run_in_worker, micro_batches)
-                rest = rest[count * size:]
+                results += self._run(rest[:count], size)
+                rest = rest[count:]
         with self._lock:
+            if len(rest) and self._multi_threaded is None:
+                self._multi_threaded = self._compile(1, streams=1).create_infer_request()
             results += [_infer(self._multi_threaded, image[np.newaxis])['features']
                         for image in rest]
         return np.concatenate(results)
+
+    def _run(self, images: np.ndarray, size: int) -> list[np.ndarray]:
+        """Runs micro-batches of one size side by side."""
+        with self._lock:
+            if size not in self._single_threaded:
+                self._single_threaded[size] = self._compile(size, self._threads)
+        return list(self._workers.map(self._run_in_worker,
+                                      np.split(images, len(images) // size)))
 
     def _run_in_worker(self, images: np.ndarray) -> np.ndarray:
         requests = vars(self._per_thread).setdefault('requests', {})
@@ -124,6 +142,16 @@ def _compile(model: Any, precision: str, threads: int, streams: int) -> Any:
     return openvino.Core().compile_model(model, 'CPU', {
         'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bfloat16' else 'f32',
         'INFERENCE_NUM_THREADS': threads, 'NUM_STREAMS': streams})
+
+
+def _infer_nothing() -> None:
+    """An inference of a model that returns its input."""
+    import openvino
+    from openvino import opset8
+
+    value = opset8.parameter([1], np.float32)
+    model = openvino.Model([opset8.result(value)], [value], 'identity')
+    _compile(model, 'float32', 1, 1).create_infer_request().infer(np.zeros(1, np.float32))
 
 
 def _infer(request: Any, value: np.ndarray) -> dict[str, np.ndarray]:
