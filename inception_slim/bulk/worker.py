@@ -38,6 +38,7 @@ import tensorflow.compat.v1 as tf
 
 # Images per run of the network. Fixed, so that results do not depend on the host's cores.
 _MICRO_BATCH = 4
+_EXPECTED_IMAGES = 10**6  # at least many: the engine is chosen and prepared for batches
 _REMOTE_READS = 16  # at a time
 
 
@@ -206,6 +207,7 @@ class Worker:
                 [self._decoder.decode(example).pixels for example in job.calibration])
         self._predictor = inference.load(
             checkpoint, batch_size=_MICRO_BATCH, num_threads=threads,
+            expected_images=_EXPECTED_IMAGES,
             calibration_images=calibration_images,
             **as_dict(job.options, option_names(InferenceOptions)))
         # One for all batches: the system fills each new one with zeros first.
