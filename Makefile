@@ -82,7 +82,7 @@ test: $(INSTALLED)  ## run the tests
 	@.venv/bin/python $(PYTEST) $(ARGS)
 
 test-slow: $(INSTALLED)  ## run the tests marked slow
-	@.venv/bin/python $(PYTEST) -m slow $(ARGS)
+	@.venv/bin/python $(PYTEST) -m "slow and not engines" $(ARGS)
 
 test-engines: $(COMPARE)  ## run the tests of engines that `make test` does not install
 	@.venv/bin/python $(PYTEST) -m engines $(ARGS)

@@ -270,13 +270,15 @@ class _Translation:
                     return True
         number = self._number(other)
         if number is None or number.size not in (1, 3) or not (
-                is_first or operation in ('Add', 'AddV2', 'Mul')):
+                is_first or operation in ('Add', 'AddV2', 'Mul', 'Sub')):
             return False
         value = number.ravel().tolist() if number.size == 3 else float(number.ravel()[0])
         if operation in ('Mul', 'RealDiv'):
             with np.errstate(divide='ignore'):
                 factor = value if operation == 'Mul' else np.divide(1, value).tolist()
             self._add('Rescaling', name, sources, scale=factor, offset=0.0)
+        elif operation == 'Sub' and not is_first:
+            self._add('Rescaling', name, sources, scale=-1.0, offset=value)
         elif operation in ('Add', 'AddV2', 'BiasAdd', 'Sub'):
             shift = np.negative(value).tolist() if operation == 'Sub' else value
             self._add('Rescaling', name, sources, scale=1.0, offset=shift)

@@ -204,7 +204,10 @@ def _parts(left: Mapping[str, Layer], base_names: set[str],
                 problem = problem or f'applies {config.activation} to no dense layer'
             parts.append(_Part())
         if problem:
-            problems.append(f'{config.name} ({config.kind}) {problem}')
+            kind = config.kind
+            if kind == 'Activation':
+                kind += f' {config.activation}'
+            problems.append(f'{config.name} ({kind}) {problem}')
         before = config.name
     if len(parts) > 1 and not parts[-1].layers:
         parts.pop()

@@ -189,8 +189,10 @@ class TestCommands:
     def test_export_tflite(self, case, capsys, tmp_path, folder, monkeypatch, precision, close):
         monkeypatch.setattr(inference, 'load', loading(case))
         file = tmp_path / 'model.tflite'
+        # With random weights, rounding may change the likeliest class: the numbers are compared.
+        accept = ['--accept-loss'] if precision == 'int8' else []
         self.export(capsys, case, file, 'tflite', '--precision', precision,
-                    '--calibration-images', folder)
+                    '--calibration-images', folder, *accept)
         batch, expected = case.images, softmax(case.logits)
         if precision == 'int8':  # whose ranges hold for the calibration images only
             batch = prepared(folder, case.side)
