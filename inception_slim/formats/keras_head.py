@@ -196,6 +196,8 @@ def _parts(left: Mapping[str, Layer], base_names: set[str],
         elif not (pool and (config.kind in ACTIVATIONS or config.kind == 'Reshape'
                             and len(config.options.get('target_shape', ())) == 1)):
             problem = 'is not supported here'
+            if config.kind == 'Activation':
+                problem = f'has the activation {config.activation}, which {problem}'
         if pool and config.kind in (*ACTIVATIONS, 'Dense') and config.activation != 'linear':
             part.activation = config.activation
             if config.activation not in ('relu', *OUTPUT_ACTIVATIONS):
@@ -204,10 +206,7 @@ def _parts(left: Mapping[str, Layer], base_names: set[str],
                 problem = problem or f'applies {config.activation} to no dense layer'
             parts.append(_Part())
         if problem:
-            kind = config.kind
-            if kind == 'Activation':
-                kind += f' {config.activation}'
-            problems.append(f'{config.name} ({kind}) {problem}')
+            problems.append(f'{config.name} ({config.kind}) {problem}')
         before = config.name
     if len(parts) > 1 and not parts[-1].layers:
         parts.pop()
