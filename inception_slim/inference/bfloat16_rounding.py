@@ -17,6 +17,7 @@ from collections.abc import Collection, Sequence
 from inception_slim.inference.channel_scaling import channel_factors, scale_conv
 from inception_slim.inference.ir import Op
 import numpy as np
+import tensorflow.compat.v1 as tf
 
 # The upper half of a float32 number is a bfloat16 number; the next one is farther from zero.
 _UPPER_HALF = np.uint32(0xFFFF0000)
@@ -63,13 +64,7 @@ def round_network(ops: Sequence[Op], unscaled: Collection[str] = ()) -> list[Op]
 
 def round_nearest(values: np.ndarray) -> np.ndarray:
     """The nearest bfloat16 numbers, as float32; of two, the one with an even last bit."""
-    bits = values.view(np.uint32)
-    rounded = bits >> np.uint32(16)
-    rounded &= np.uint32(1)
-    rounded += np.uint32(0x7FFF)
-    rounded += bits
-    rounded &= _UPPER_HALF
-    return rounded.view(np.float32)
+    return values.astype(tf.bfloat16.as_numpy_dtype).astype(np.float32)
 
 
 def round_sums(values: np.ndarray, factors: np.ndarray, passes: int) -> np.ndarray:

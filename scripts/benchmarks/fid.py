@@ -47,22 +47,22 @@ def main() -> int:
                         'write_weights(sys.argv[1])', weights], check=True,
                        env={**os.environ, 'PYTHONPATH': HERE})
         for title, kind in KINDS.items():
+            counts = arguments.images // 4, arguments.images
             sets = [[write_images(os.path.join(folder, f'{kind[0]}-{number}-{count}'), count, *kind,
                                   seed=number) for number in range(2)]
-                    for count in (arguments.images // 4, arguments.images)]
+                    for count in counts]
             print(f'\n{title}', flush=True)
             _time(weights, [[os.path.dirname(files[0]) for files in pair] for pair in sets],
-                  arguments)
+                  counts, arguments.rounds)
     return 0
 
 
-def _time(weights: str, pairs: list[list[str]], arguments: argparse.Namespace) -> None:
-    """Times pairs of folders and prints the figures.
+def _time(weights: str, pairs: list[list[str]], counts: tuple[int, int], rounds: int) -> None:
+    """Times two pairs of folders, with `counts` images in each folder, and prints the figures.
 
-    The first pair has a quarter of the images: with very few, the network would run in another
+    The first pair has fewer images, but not very few: then the network would run in another
     engine, and what each further image takes would not be known.
     """
-    further = arguments.images - arguments.images // 4
     workers = {name: Worker([sys.executable, os.path.join(HERE, 'fid_worker.py'), name, weights],
                             environment={'TF_CPP_MIN_LOG_LEVEL': '3'}) for name in PROGRAMS}
     # By program: of each pair, the rounds as (seconds, seconds of processor time, FID).
@@ -71,7 +71,7 @@ def _time(weights: str, pairs: list[list[str]], arguments: argparse.Namespace) -
     try:
         for worker in workers.values():  # the first call imports libraries too
             worker.request(f'fid {pairs[0][0]} {pairs[0][1]}')
-        for _ in tqdm(range(arguments.rounds), unit='round', disable=None):
+        for _ in tqdm(range(rounds), unit='round', disable=None):
             for name, worker in workers.items():
                 for number, pair in enumerate(pairs):
                     results[name][number].append(worker.request(f'fid {pair[0]} {pair[1]}'))
@@ -82,8 +82,8 @@ def _time(weights: str, pairs: list[list[str]], arguments: argparse.Namespace) -
     medians = {name: [[statistics.median(column) for column in zip(*rounds)]
                       for rounds in results[name]] for name in PROGRAMS}
     for name, (small, large) in medians.items():
-        rate = [(large[place] - small[place]) / further for place in range(2)]
-        projected = [large[place] + rate[place] * (PROJECTED - arguments.images)
+        rate = [(large[place] - small[place]) / (counts[1] - counts[0]) for place in range(2)]
+        projected = [large[place] + rate[place] * (PROJECTED - counts[1])
                      for place in range(2)]
         print(f'{name:24} {large[0]:7.1f} s, {large[1]:7.1f} s of processor time; '
               f'{PROJECTED:,} images: {projected[0] / 60:5.0f} min, {projected[1] / 60:5.0f} min; '

@@ -52,13 +52,16 @@ class OpenVINOEngine:
         if for_batches:
             warm_up('openvino', _infer_nothing)
         else:
-            self._multi_threaded = self._compile(1, streams=1).create_infer_request()
+            self._compile_multi_threaded()
             shape = self._model.input(0).get_partial_shape().to_shape()
             warm_up('openvino', lambda: self.features(np.zeros(tuple(shape), np.float32)))
 
     def _compile(self, batch_size: int, streams: int) -> Any:
         self._model.reshape([batch_size, *self._model.input(0).get_partial_shape()[1:]])
         return _compile(self._model, self._precision, self._threads, streams)
+
+    def _compile_multi_threaded(self) -> None:
+        self._multi_threaded = self._compile(1, streams=1).create_infer_request()
 
     def features(self, images: np.ndarray) -> np.ndarray:
         results: list[np.ndarray] = []
@@ -74,7 +77,7 @@ class OpenVINOEngine:
                 rest = rest[count:]
         with self._lock:
             if len(rest) and self._multi_threaded is None:
-                self._multi_threaded = self._compile(1, streams=1).create_infer_request()
+                self._compile_multi_threaded()
             results += [_infer(self._multi_threaded, image[np.newaxis])['features']
                         for image in rest]
         return np.concatenate(results)
@@ -150,8 +153,9 @@ def _infer_nothing() -> None:
     from openvino import opset8
 
     value = opset8.parameter([1], np.float32)
-    model = openvino.Model([opset8.result(value)], [value], 'identity')
-    _compile(model, 'float32', 1, 1).create_infer_request().infer(np.zeros(1, np.float32))
+    results = _results({'value': value.output(0)}, {'value': 'value'})
+    model = openvino.Model(results, [value], 'identity')
+    _infer(_compile(model, 'float32', 1, 1).create_infer_request(), np.zeros(1, np.float32))
 
 
 def _infer(request: Any, value: np.ndarray) -> dict[str, np.ndarray]:
