@@ -18,11 +18,9 @@ from inception_slim.checkpoint.options import PREWHITEN
 from inception_slim.data import preprocessing
 from inception_slim.errors import CheckpointError
 from inception_slim.nets import registry
-from inception_slim.nets.mixed import pooled_conv
 from inception_slim.nets.registry import BATCH_NORM_EPSILON
 import numpy as np
 import tensorflow.compat.v1 as tf
-import tf_slim as slim
 
 # The files of the images of a batch, in error messages; what is no path is named by its number.
 ImageNames: TypeAlias = Sequence[Any] | np.ndarray | None
@@ -340,6 +338,10 @@ def add_head(
 @contextlib.contextmanager
 def _inference_scopes(network: registry.Network, get_variable: Callable[..., tf.Tensor],
                       pool_first: bool, pooling: str) -> Iterator[None]:
+    # Not needed for a network from the cache, and slow to import.
+    from inception_slim.nets.mixed import pooled_conv
+    import tf_slim as slim
+
     # The empty scope first: those of the caller do not count.
     with slim.arg_scope({}), tf.variable_scope('', custom_getter=get_variable), \
             slim.arg_scope(network.arg_scope(use_batch_norm=False)), \

@@ -1,8 +1,8 @@
 """A directory of prepared networks, so that later starts need not prepare them.
 
 - `NAME-KEY.folded`: the layers of the head of a checkpoint, and its ops with batch norm folded into
-  them if they were needed. Used as long as the files of the checkpoint are the same, by their size,
-  times and inode, as build tools compare files.
+  them if they were needed, in float32 or rounded to bfloat16. Used as long as the files of the
+  checkpoint are the same, by their size, times and inode, as build tools compare files.
 - `NAME-KEY.int8`: the ops of a calibrated network. Used for equal weights, wherever they are from.
 - `session-KEY.graph`: the TensorFlow graph of a network, without its filters.
 
@@ -17,6 +17,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import sys
 from typing import Any, NamedTuple
 import warnings
 import zlib
@@ -32,10 +33,12 @@ from inception_slim.inference.quantization import QuantizedNetwork
 import numpy as np
 import safetensors
 import safetensors.numpy
+import tensorflow.compat.v1 as tf
 
 # To be raised whenever the content of the files changes.
-_VERSIONS = {'format': 4, 'version': __version__}
+_VERSIONS = {'format': 5, 'version': __version__}
 _ARRAYS = ('weights', 'biases', 'scales', 'means')
+_BFLOAT16 = tf.bfloat16.as_numpy_dtype
 # Filters are stored in the order of TensorFlow, in which they are in memory too: without copies.
 _TO_HWIO, _FROM_HWIO = (2, 3, 1, 0), (3, 2, 0, 1)
 # Files of these kinds may name others, which may have any name.
@@ -261,13 +264,22 @@ def _array(plan: dict[str, Any], file: Any, name: str) -> np.ndarray:
         value = file.get_tensor(name)
         if _checksum(value) != plan['checksums'][name]:
             raise _Unusable
-        return value
+        return value.view(_BFLOAT16).astype(np.float32) if value.dtype == np.uint16 else value
     except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise _Unusable from error
 
 
 def _checksum(value: np.ndarray) -> int:
     return zlib.crc32(value.data, zlib.crc32(f'{value.dtype.str} {value.shape}'.encode()))
+
+
+def _halved(value: np.ndarray) -> np.ndarray:
+    """The upper halves of float32 weights that are bfloat16 numbers, or the array as it is."""
+    if value.dtype != np.float32 or value.ndim < 4:
+        return value
+    halves = value.view(np.uint16).reshape(*value.shape, 2)
+    lower, upper = (0, 1) if sys.byteorder == 'little' else (1, 0)
+    return value if halves[..., lower].any() else np.ascontiguousarray(halves[..., upper])
 
 
 def _split(ops: Sequence[Op]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
@@ -298,7 +310,7 @@ def _read_ops(plan: dict[str, Any], file: Any) -> list[Op]:
 
 
 def _write(path: str, plan: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    arrays = {name: _halved(np.ascontiguousarray(value)) for name, value in arrays.items()}
     checksums = {name: _checksum(value) for name, value in arrays.items()}
     text = json.dumps({**plan, 'checksums': checksums}, default=int)
     content = safetensors.numpy.save(

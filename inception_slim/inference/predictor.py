@@ -19,6 +19,7 @@ from inception_slim.checkpoint.class_names import check_has_classifier
 from inception_slim.checkpoint.keras_model import KerasModel, accepts_keras_models
 from inception_slim.checkpoint.naming import with_image_size
 from inception_slim.errors import InceptionSlimError
+from inception_slim.inference.bfloat16_rounding import round_network
 from inception_slim.inference.calibration import load_or_calibrate, pool_before_conv
 from inception_slim.inference.cpu_features import available_cores, has_bfloat16
 from inception_slim.inference.engines import ClassifierHead, Engine
@@ -30,6 +31,7 @@ from inception_slim.inference.engines.factory import (
 from inception_slim.inference.engines.selection import select_engine
 from inception_slim.inference.graph import (
     SPATIAL_SIZE,
+    SPATIAL_VALUE,
     ImageNames,
     check_finite_output,
     fold_batch_norm,
@@ -310,7 +312,7 @@ def load(
     threads = num_threads or available_cores()
     for_batches = expected_images is not None and expected_images >= _MANY_IMAGES
     # A model has become a file by now.
-    network = _Network(cast('str | os.PathLike', checkpoint), options, image_size, dtype != 'int8')
+    network = _Network(cast('str | os.PathLike', checkpoint), options, image_size, dtype, spatial)
     info = network.content.info
     if spatial and (info.network, info.image_size) != ('inception_v3', 299):
         raise InceptionSlimError(
@@ -351,20 +353,26 @@ class _Network:
       path: the checkpoint.
       options: how it is read, and the directory of the cache.
       image_size: side of the images; None for the network's own.
-      with_ops: whether `ops` will be called, so that they are read from the cache.
+      precision: to which the ops are rounded; for 'int8', which may be in the cache itself, they
+        are float32, and not read from the cache.
+      spatial: whether the spatial features must not be scaled.
 
     Attributes:
       content: everything but the ops.
     """
 
     def __init__(self, path: str | os.PathLike, options: InferenceOptions, image_size: int | None,
-                 with_ops: bool):
+                 precision: str, spatial: bool):
         self._path, self._options, self._image_size = path, options, image_size
+        self._rounds = precision == 'bfloat16'
+        self._unscaled = (SPATIAL_VALUE,) if self._rounds and spatial else ()
         self._values: dict[str, np.ndarray] | None = None
         self._means: dict[str, np.ndarray] = {}
         self._ops: list[Op] | None = None
         cache = FoldedCache(options.cache, path, use_ema=options.use_ema,
-                            checkpoint_scope=options.checkpoint_scope, image_size=image_size)
+                            checkpoint_scope=options.checkpoint_scope, image_size=image_size,
+                            rounded=self._rounds, unscaled=self._unscaled)
+        with_ops = precision != 'int8'
         cached = cache.read(with_ops)
         if cached is not None:
             self.content, self._ops = cached
@@ -375,7 +383,7 @@ class _Network:
         cache.write(self.content, self._ops or [])
 
     def ops(self, pool_first: bool = False) -> list[Op]:
-        """The ops up to 'features', to be called once.
+        """The ops up to 'features', rounded to the precision; to be called once.
 
         Args:
           pool_first: see `graph_with_placeholders`.
@@ -385,8 +393,9 @@ class _Network:
             return ops
         values = self._values or self._fold(False)[1]
         self._values = None
-        return to_ops(*graph_with_placeholders(self.content.info, values, pool_first=pool_first),
-                      'features', self._means)
+        ops = to_ops(*graph_with_placeholders(self.content.info, values, pool_first=pool_first),
+                     'features', self._means)
+        return round_network(ops, self._unscaled) if self._rounds else ops
 
     def _fold(self, with_digest: bool) -> tuple[FoldedFile, dict[str, np.ndarray]]:
         info, weights = checkpoints.read(self._path, use_ema=self._options.use_ema,

@@ -27,6 +27,9 @@ from scripts.benchmarks._common import machine, random_checkpoint
 
 IMPORT_TENSORFLOW = 'import tensorflow'
 IMPORT_PACKAGE = 'import inception_slim'
+# pip stores the bytecode of what it installs, so a process need not compile it.
+ENVIRONMENT = {name: value for name, value in os.environ.items()
+               if name != 'PYTHONDONTWRITEBYTECODE'}
 PRINT_READY = "; print('ready', flush=True)"  # ending a process takes another second
 # Prints the duration of later predictions too, which are a forward pass and nothing else.
 PREDICT = '''
@@ -58,7 +61,7 @@ def time_to_first_line(code: str, *arguments: str) -> tuple[float, str]:
     """Seconds until a process prints a line, and what it prints after it."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, '-c', code, *arguments], stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, text=True)
+                               stderr=subprocess.DEVNULL, text=True, env=ENVIRONMENT)
     process.stdout.readline()
     seconds = time.perf_counter() - start
     rest = process.communicate()[0]

@@ -12,6 +12,7 @@ from inception_slim.checkpoint.keras_model import FOLDER_PREFIX
 from inception_slim.errors import InceptionSlimError
 from inception_slim.inference import calibration, network_cache, predictor
 from inception_slim.inference.ir import Op
+from inception_slim.inference.options import InferenceOptions
 from inception_slim.inference.quantization import QuantizedNetwork
 import numpy as np
 import pytest
@@ -219,6 +220,37 @@ class TestFolded:
             np.testing.assert_array_equal(self.logits(path, tmp_path / 'cache')[2], expected)
             assert bytes(content) != file.read_bytes()
         assert len(reads) == 2
+
+    def test_bfloat16_is_rounded_once(self, path, tmp_path, monkeypatch):
+        calls = []
+        round_network = predictor.round_network
+        monkeypatch.setattr(predictor, 'round_network',
+                            lambda *arguments: calls.append(1) or round_network(*arguments))
+
+        def ops(cache, precision='bfloat16', spatial=False):
+            options = InferenceOptions(cache=cache)
+            return predictor._Network(path, options, None, precision, spatial).ops()
+
+        expected = ops(None)
+        cache = tmp_path / 'cache'
+        for _ in range(3):
+            for read, rounded in zip(ops(cache), expected, strict=True):
+                assert read._replace(weights=None, biases=None, means=None) == rounded._replace(
+                    weights=None, biases=None, means=None)
+                for name in ('weights', 'biases', 'means'):
+                    value = getattr(rounded, name)
+                    np.testing.assert_array_equal(getattr(read, name), value)
+                    assert value is None or getattr(read, name).dtype == value.dtype
+        assert len(calls) == 2  # without a cache, and to fill it
+        [file] = cache.iterdir()
+        unrounded = ops(cache, 'float32')
+        assert any((op.weights != other.weights).any()
+                   for op, other in zip(unrounded, expected) if op.kind == 'conv')
+        [other] = [other for other in cache.iterdir() if other != file]
+        assert file.stat().st_size < 0.7 * other.stat().st_size  # weights have half the size
+        # Spatial features are not scaled.
+        ops(cache, spatial=True)
+        assert len(calls) == 3 and count(cache, '.folded') == 3
 
     def test_options_are_part_of_the_key(self, path, tmp_path, reads):
         self.logits(path, tmp_path / 'cache')

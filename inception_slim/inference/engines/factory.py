@@ -7,10 +7,8 @@ import os
 from typing import Any
 
 from inception_slim.inference import network_cache
-from inception_slim.inference.bfloat16_rounding import round_network
 from inception_slim.inference.engines import ClassifierHead, Engine
 from inception_slim.inference.engines.session import SessionClassifierHead, SessionEngine
-from inception_slim.inference.graph import SPATIAL_VALUE
 from inception_slim.inference.ir import Op
 from inception_slim.inference.quantization import QuantizedNetwork
 from inception_slim.inference.tf_graph_builder import (
@@ -35,7 +33,8 @@ def build_float_engine(name: str, ops: Callable[[], Sequence[Op]], image_size: i
 
     Args:
       name: of an engine that supports the precision.
-      ops: returns the ops of the network, which nobody else holds, so that weights are freed early.
+      ops: returns the ops of the network, rounded to the precision; nobody else holds them, so that
+        weights are freed early.
       image_size: side of the images in pixels.
       precision: 'float32' or 'bfloat16'.
       threads: to run on.
@@ -44,9 +43,6 @@ def build_float_engine(name: str, ops: Callable[[], Sequence[Op]], image_size: i
       cache: a directory for what takes time to build; see `network_cache`.
       for_batches: whether most calls are to have many images, if that is known.
     """
-    if precision == 'bfloat16':
-        unscaled = (SPATIAL_VALUE,) if spatial else ()
-        read, ops = ops, lambda: round_network(read(), unscaled)
     if name == 'session':
         def build(ops: Sequence[Op]) -> SessionGraph:
             return float_graph(ops, image_size, tf.as_dtype(precision), spatial)
