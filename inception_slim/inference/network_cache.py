@@ -4,7 +4,8 @@
   them if they were needed, in float32 or rounded to bfloat16. Used as long as the files of the
   checkpoint are the same, by their size, times and inode, as build tools compare files.
 - `NAME-KEY.int8`: the ops of a calibrated network. Used for equal weights, wherever they are from.
-- `session-KEY.graph`: the TensorFlow graph of a network, without its filters.
+- `ENGINE-KEY.model`: what an engine builds of a network: the TensorFlow graph of `session`, without
+  its filters, or the model of `tflite`.
 
 All are safetensors files, which hold arrays and JSON, and no code. A file is written atomically,
 and used only if its checksums and its key match; otherwise the network is prepared again.
@@ -113,32 +114,35 @@ def save(path: str, key: str, images: str, network: QuantizedNetwork) -> None:
                   'ranges': network.ranges, 'ops': ops}, arrays)
 
 
-def graph_path(folder: str | os.PathLike, ops: Sequence[Op], **origin: Any) -> tuple[str, str]:
-    """Path and key of the file of a graph.
+def model_path(folder: str | os.PathLike, engine: str, ops: Sequence[Op], *, with_filters: bool,
+               **origin: Any) -> tuple[str, str]:
+    """Path and key of the file of what an engine builds.
 
     Args:
       folder: the directory of the cache.
-      ops: of which the graph is built; it contains all of their arrays but the filters.
-      **origin: what else the graph depends on; JSON values.
+      engine: its name.
+      ops: of which it is built.
+      with_filters: whether it contains the filters; it contains all of the other arrays.
+      **origin: what else it depends on; JSON values.
     """
     fields, arrays = _split(ops)
-    small = {name: value for name, value in arrays.items() if value.ndim < 4}
+    contained = {name: value for name, value in arrays.items() if with_filters or value.ndim < 4}
     shapes = {name: value.shape for name, value in arrays.items()}
-    key = cache_key(small, ops=fields, shapes=shapes, **_VERSIONS, **origin)
-    return os.path.join(os.fsdecode(folder), f'session-{key[:16]}.graph'), key
+    key = cache_key(contained, ops=fields, shapes=shapes, **_VERSIONS, **origin)
+    return os.path.join(os.fsdecode(folder), f'{engine}-{key[:16]}.model'), key
 
 
-def load_graph(path: str, key: str) -> bytes | None:
-    """Reads the serialized graph; None if there is none or it cannot be trusted."""
+def load_model(path: str, key: str) -> bytes | None:
+    """Reads what an engine has built; None if there is none or it cannot be trusted."""
     try:
-        return _array(*_open(path, key), 'graph').tobytes()
+        return _array(*_open(path, key), 'model').tobytes()
     except _Unusable:
         return None
 
 
-def save_graph(path: str, key: str, graph: bytes) -> None:
-    """Writes a serialized graph to the cache; warns if that fails."""
-    _write(path, {'key': key}, {'graph': np.frombuffer(graph, np.uint8)})
+def save_model(path: str, key: str, model: bytes) -> None:
+    """Writes what an engine has built to the cache; warns if that fails."""
+    _write(path, {'key': key}, {'model': np.frombuffer(model, np.uint8)})
 
 
 class FoldedCache:

@@ -1,8 +1,9 @@
 """Times a process from its start to its first prediction from a checkpoint.
 
-For comparison it times `import tensorflow` and one forward pass. One interleaved run, each in a
-process of its own, after a round that is not counted. int8 is calibrated on eight images each time;
-'cached' reads the prepared network from the cache.
+It is given relative to the time at which the same process has imported TensorFlow, because the
+speed of a machine changes. One interleaved run, each in a process of its own, after a round that is
+not counted. int8 is calibrated on eight images each time; 'cached' reads the prepared network from
+the cache.
 """
 
 import argparse
@@ -25,15 +26,15 @@ from tqdm import tqdm
 
 from scripts.benchmarks._common import machine, random_checkpoint
 
-IMPORT_TENSORFLOW = 'import tensorflow'
-IMPORT_PACKAGE = 'import inception_slim'
 # pip stores the bytecode of what it installs, so a process need not compile it.
 ENVIRONMENT = {name: value for name, value in os.environ.items()
                if name != 'PYTHONDONTWRITEBYTECODE'}
-PRINT_READY = "; print('ready', flush=True)"  # ending a process takes another second
-# Prints the duration of later predictions too, which are a forward pass and nothing else.
+# They print when they are ready, since ending a process takes another second.
+IMPORT = "import inception_slim; print('ready', flush=True)"
 PREDICT = '''
-import sys, time
+import tensorflow
+print('imported', flush=True)
+import sys
 from inception_slim import inference
 import numpy as np
 precision, engine, cache, checkpoint = sys.argv[1:]
@@ -42,32 +43,28 @@ predictor = inference.load(checkpoint, precision=precision, engine=engine, cache
                            calibration_images=images)
 predictor.logits(images[:1])
 print('ready', flush=True)
-times = []
-for _ in range(5):
-    start = time.perf_counter()
-    predictor.logits(images[:1])
-    times.append(time.perf_counter() - start)
 try:  # in MiB; getrusage would count the parent process too
     with open('/proc/self/status') as file:
         peak = next(int(line.split()[1]) for line in file if line.startswith('VmHWM')) / 2**10
 except OSError:
     import resource
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(sorted(times)[2], peak)
+print(peak)
 '''
 
 
-def time_to_first_line(code: str, *arguments: str) -> tuple[float, str]:
-    """Seconds until a process prints a line, and what it prints after it."""
+def time_lines(code: str, *arguments: str) -> tuple[list[float], str]:
+    """Seconds until a process prints each of its lines, and the last of them."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, '-c', code, *arguments], stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True, env=ENVIRONMENT)
-    process.stdout.readline()
-    seconds = time.perf_counter() - start
-    rest = process.communicate()[0]
-    if process.returncode:
-        raise SystemExit(f'{code.splitlines()[0]!r} failed; run it to see why.')
-    return seconds, rest
+    seconds, lines = [], []
+    for line in process.stdout:
+        seconds.append(time.perf_counter() - start)
+        lines.append(line)
+    if process.wait():
+        raise SystemExit(f'{code.strip().splitlines()[0]!r} failed; run it to see why.')
+    return seconds, lines[-1]
 
 
 def main() -> int:
@@ -86,39 +83,31 @@ def main() -> int:
         for cached in (False, True)
         if precision != 'bfloat16' or has_bfloat16()
     ]
-    durations: dict[object, list[float]] = {}
+    packages, imports = [], []
+    durations: dict[tuple[str, str, bool], list[tuple[float, float, float]]] = {
+        start: [] for start in starts}
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, _ = random_checkpoint('inception_v3', folder)
         for number in tqdm(range(arguments.rounds + 1), unit='round', disable=None):
-            values = {
-                code: time_to_first_line(code + PRINT_READY)[0]
-                for code in (IMPORT_TENSORFLOW, IMPORT_PACKAGE)
-            }
+            [package], _ = time_lines(IMPORT)
+            if number:
+                packages.append(package)
             for start in starts:
                 precision, engine, cached = start
                 cache = os.path.join(folder, 'cache') if cached else ''
-                values[start], rest = time_to_first_line(
-                    PREDICT, precision, engine, cache, checkpoint
-                )
-                values[start, 'pass'], values[start, 'memory'] = map(float, rest.split())
-            if number:
-                for key, value in values.items():
-                    durations.setdefault(key, []).append(value)
-    medians = {key: statistics.median(seconds) for key, seconds in durations.items()}
-    base = medians[IMPORT_TENSORFLOW]
+                (imported, ready, _), peak = time_lines(
+                    PREDICT, precision, engine, cache, checkpoint)
+                if number:
+                    imports.append(imported)
+                    durations[start].append((ready, ready / imported, float(peak)))
     print(f'{machine()}; TensorFlow {tf.__version__}')
-    print(f'{IMPORT_TENSORFLOW:38} {base:6.2f} sec')
-    seconds = medians[IMPORT_PACKAGE]
-    print(f'{IMPORT_PACKAGE:38} {seconds:6.2f} sec, {seconds / base:.2f} times import tensorflow')
-    float32 = medians['float32', 'session', False]
-    for start in starts:
-        precision, engine, cached = start
-        least = base + medians[start, 'pass']
+    print(f'{"import tensorflow":44} {statistics.median(imports):6.2f} sec')
+    print(f'{"import inception_slim":44} {statistics.median(packages):6.2f} sec')
+    for (precision, engine, cached), values in durations.items():
         name = f'first prediction, {precision}, {engine}' + (', cached' if cached else '')
-        print(f'{name:38} {medians[start]:6.2f} sec, {medians[start] / base:.2f} times import '
-              f'tensorflow ({medians[start] / least:.2f} with a forward pass), '
-              f'{medians[start] / float32:.2f} times float32; peak '
-              f'{medians[start, "memory"]:5.0f} MiB')
+        seconds, ratio, peak = map(statistics.median, zip(*values))
+        print(f'{name:44} {seconds:6.2f} sec, {ratio:.2f} times import tensorflow; peak '
+              f'{peak:5.0f} MiB')
     return 0
 
 

@@ -11,6 +11,7 @@ from inception_slim import inference
 from inception_slim.checkpoint.keras_model import FOLDER_PREFIX
 from inception_slim.errors import InceptionSlimError
 from inception_slim.inference import calibration, network_cache, predictor
+from inception_slim.inference.engines import tflite
 from inception_slim.inference.ir import Op
 from inception_slim.inference.options import InferenceOptions
 from inception_slim.inference.quantization import QuantizedNetwork
@@ -29,8 +30,8 @@ NETWORK = QuantizedNetwork(
     {'features': 1.5}, 299)
 
 
-def int8_logits(**options):
-    with inference.load(PATH, precision='int8', engine='session', **options) as predictor:
+def int8_logits(engine='session', **options):
+    with inference.load(PATH, precision='int8', engine=engine, **options) as predictor:
         return predictor.logits(images(2))
 
 
@@ -146,6 +147,22 @@ class TestPredictors:
             assert len(calibrations) == 3 and count(tmp_path, '.int8') == 2
 
     @pytest.mark.slow
+    def test_tflite_model_is_converted_once(self, tmp_path, monkeypatch):
+        conversions = []
+        build_model = tflite.build_model
+        monkeypatch.setattr(tflite, 'build_model',
+                            lambda network: conversions.append(1) or build_model(network))
+        logits = [int8_logits(engine='tflite', calibration_images=images(4), cache=tmp_path)
+                  for _ in range(2)]
+        np.testing.assert_array_equal(*logits)
+        assert len(conversions) == 1 and count(tmp_path, '.model') == 1
+        # The model contains the filters, so it is another one for another checkpoint.
+        with inference.load(OTHER, precision='int8', engine='tflite', cache=tmp_path,
+                            calibration_images=images(4)) as other:
+            assert abs(other.logits(images(2)) - logits[0]).max() > 0.01
+        assert len(conversions) == 2 and count(tmp_path, '.model') == 2
+
+    @pytest.mark.slow
     def test_replaces_damaged_file(self, tmp_path, calibrations):
         first = int8_logits(calibration_images=images(4), cache=tmp_path)
         [file] = tmp_path.glob('*.int8')
@@ -190,7 +207,7 @@ class TestFolded:
             assert (info, digest) == expected[:2]
             np.testing.assert_array_equal(logits, expected[2])
         assert len(reads) == 2
-        assert (count(tmp_path / 'cache', '.folded'), count(tmp_path / 'cache', '.graph')) == (1, 1)
+        assert (count(tmp_path / 'cache', '.folded'), count(tmp_path / 'cache', '.model')) == (1, 1)
 
     def test_is_read_again_when_a_file_changes(self, path, tmp_path, reads):
         self.logits(path, tmp_path / 'cache')
@@ -212,7 +229,7 @@ class TestFolded:
 
     def test_damaged_file_is_replaced(self, path, tmp_path, reads):
         expected = self.logits(path, tmp_path / 'cache')[2]
-        for ending in ('.folded', '.graph'):
+        for ending in ('.folded', '.model'):
             [file] = (tmp_path / 'cache').glob('*' + ending)
             content = bytearray(file.read_bytes())
             content[len(content) // 2] ^= 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 from inception_slim.inference import network_cache
 from inception_slim.inference.engines import ClassifierHead, Engine
@@ -21,6 +21,7 @@ from inception_slim.inference.tf_graph_builder import (
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+_Model = TypeVar('_Model')
 # Images in one run of a Session: more are no faster, and need more memory.
 _MAX_MICRO_BATCH = {'float32': 4, 'bfloat16': 8, 'int8': 4}
 
@@ -78,21 +79,34 @@ def build_int8_engine(name: str, network: QuantizedNetwork, threads: int, batch_
             for_batches)
     from inception_slim.inference.engines import tflite
 
-    return tflite.TFLiteEngine(network, threads)
+    model = _load_or_build(
+        cache, 'tflite', network.ops, lambda: tflite.build_model(network), bytes, bytes,
+        with_filters=True, ranges=network.ranges, image_size=network.image_size)
+    return tflite.TFLiteEngine(network, model, threads)
 
 
 def _cached_graph(cache: str | os.PathLike | None, ops: Sequence[Op],
                   build: Callable[[Sequence[Op]], SessionGraph], **origin: Any) -> SessionGraph:
-    """A graph from the cache, or a new one, which is cached."""
+    """A TensorFlow graph from the cache, or a new one, which is cached."""
+    return _load_or_build(
+        cache, 'session', ops, lambda: build(ops),
+        lambda built: built.graph.as_graph_def().SerializeToString(),
+        lambda content: import_graph(tf.GraphDef.FromString(content), ops),
+        with_filters=False, onednn=has_onednn(), **origin)
+
+
+def _load_or_build(cache: str | os.PathLike | None, engine: str, ops: Sequence[Op],
+                   build: Callable[[], _Model], serialize: Callable[[_Model], bytes],
+                   parse: Callable[[bytes], _Model], **origin: Any) -> _Model:
+    """What an engine builds from ops, from the cache if possible; see `network_cache`."""
     if cache is None:
-        return build(ops)
-    path, key = network_cache.graph_path(cache, ops, tensorflow=tf.__version__,
-                                         onednn=has_onednn(), **origin)
-    content = network_cache.load_graph(path, key)
+        return build()
+    path, key = network_cache.model_path(cache, engine, ops, tensorflow=tf.__version__, **origin)
+    content = network_cache.load_model(path, key)
     if content is not None:
-        return import_graph(tf.GraphDef.FromString(content), ops)
-    built = build(ops)
-    network_cache.save_graph(path, key, built.graph.as_graph_def().SerializeToString())
+        return parse(content)
+    built = build()
+    network_cache.save_model(path, key, serialize(built))
     return built
 
 

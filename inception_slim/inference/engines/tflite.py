@@ -28,10 +28,15 @@ class TFLiteEngine:
     """Computes features of images in TFLite with XNNPACK.
 
     A single image uses all threads; of several images, each thread runs its own, which is faster.
+
+    Args:
+      network: the network.
+      model: of it, from `build_model`.
+      threads: to run on.
     """
 
-    def __init__(self, network: QuantizedNetwork, threads: int):
-        self._model: bytes | None = build_model(network)
+    def __init__(self, network: QuantizedNetwork, model: bytes, threads: int):
+        self._model: bytes | None = model
         self._network = network
         self._last_op = pooled_grid(network.ops)[1]
         self._multi_threaded = self._interpreter(threads)
