@@ -99,7 +99,7 @@ test-threads: $(INSTALLED)  ## 2,000 calls of a predictor from eight threads
 test-formats: $(FORMATS)  ## every format compared with the library that owns it (minutes)
 	@$(ACCEPTANCE) tests/acceptance/test_format_owners.py $(ARGS)
 
-test-metrics: $(METRICS)  ## generative metrics compared with three other programs (minutes)
+test-metrics: $(METRICS)  ## generative metrics compared with other programs (minutes)
 	@$(ACCEPTANCE) tests/acceptance/test_metric_programs.py $(ARGS)
 
 test-bulk: $(BULK)  ## bulk with killed processes, on Ray and from S3 to S3 (minutes)

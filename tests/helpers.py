@@ -8,9 +8,11 @@ import json
 import os
 import re
 
+from golden import graph_of_2015
 from golden.weights import weights_for
 import inception_slim
 from inception_slim.checkpoint import _convert
+from inception_slim.formats.name_maps import inception_2015_names
 from inception_slim.nets import inception_v2, registry
 import numpy as np
 import pytest
@@ -141,6 +143,14 @@ def reference_variables():
 def golden_shapes(name):
     """The names and shapes of a network's model variables in 1.15.5."""
     return {variable[0]: variable[1] for variable in golden_graphs(name)['inference']['variables']}
+
+
+def full_graph_of_2015():
+    """The graph of December 2015 at full width, with the golden weights."""
+    shapes = golden_shapes('inception_v3')
+    return graph_of_2015.draw(widths={
+        name: shapes[f'InceptionV3/{layer}/weights'][-1]
+        for layer, name in inception_2015_names().items() if not layer.startswith('Logits')})
 
 
 def golden_weights(name):

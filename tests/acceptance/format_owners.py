@@ -38,14 +38,13 @@ _tf_logging.import_tensorflow_quietly()
 import inception_slim  # noqa: E402
 from inception_slim import checkpoint, formats, inference  # noqa: E402
 from inception_slim.formats import frozen_graph  # noqa: E402
-from inception_slim.formats.name_maps import inception_2015_names  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 import tf_slim as slim  # noqa: E402
 
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.append(str(TESTS))
-from golden import graph_of_2015  # noqa: E402
 from golden.weights import weights_for  # noqa: E402
+from helpers import full_graph_of_2015, golden_shapes  # noqa: E402
 
 CLOSE = 1e-4  # of the largest logit
 NSFWJS, TENSORFLOW_JS = 'nsfwjs@4.2.1', '@tensorflow/tfjs@4.22.0'
@@ -259,20 +258,10 @@ def run_graph(path: str, output: str, inputs: dict[str, object]) -> np.ndarray:
         return session.run(output, inputs)
 
 
-def golden_shapes(name: str) -> dict[str, list[int]]:
-    """The shapes of a network's variables in TensorFlow 1.15.5."""
-    with gzip.open(TESTS / 'golden' / f'{name}.json.gz', 'rt') as file:
-        variables = json.load(file)['inference']['variables']
-    return {variable: shape for variable, shape, *_ in variables}
-
-
 def write_retrained_2015(path: str) -> np.ndarray:
     """Over the graph of December 2015, which takes images in [0, 255]."""
-    shapes = golden_shapes('inception_v3')
-    widths = {name: shapes[f'InceptionV3/{layer}/weights'][-1]
-              for layer, name in inception_2015_names().items() if not layer.startswith('Logits')}
     with tf.Graph().as_default(), tf.Session() as session:
-        features, = tf.import_graph_def(graph_of_2015.draw(widths=widths), name='',
+        features, = tf.import_graph_def(full_graph_of_2015(), name='',
                                         return_elements=['pool_3/_reshape:0'])
         write_retrained(path, session, features)
     return run_graph(path, 'final_result:0', {'ResizeBilinear:0': (images() + 1) * 127.5})

@@ -110,8 +110,9 @@ def build_model(network: Sequence[Op] | QuantizedNetwork, image_size: int, *,
             builder.constants),
         opset_imports=[helper.make_opsetid('', 13)], ir_version=8,
         producer_name='inception_slim')
-    checker.check_model(model)
-    return model.SerializeToString()
+    content = model.SerializeToString()
+    checker.check_model(content)
+    return content
 
 
 class _ModelBuilder:
