@@ -137,6 +137,8 @@ def add(add_command: AddCommand) -> None:
 
     def add_metric_command(name: str, function: Run, help: str) -> argparse.ArgumentParser:
         command = add_command(name, function, help)
+        # FID takes as much memory as a network, which is closed before.
+        command.set_defaults(use_system_allocator=True)
         command.add_argument('checkpoint', metavar='CKPT',
                              help=CHECKPOINT_HELP + '; papers use the network of December 2015')
         add_options(command, MetricOptions)

@@ -69,6 +69,15 @@ def enable_onednn() -> None:
         os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
 
 
+def use_system_allocator() -> None:
+    """Makes TensorFlow return the memory of a closed network to the system, where it uses oneDNN.
+
+    Unless TF_ONEDNN_USE_SYSTEM_ALLOCATOR is set, which it reads when it first allocates memory. Its
+    own allocator keeps freed memory for its next network.
+    """
+    os.environ.setdefault('TF_ONEDNN_USE_SYSTEM_ALLOCATOR', '1')
+
+
 def cpu_summary() -> str:
     """A short description for table headings, such as 'AVX-512, VNNI, bfloat16' or 'AVX2'."""
     names = ['AVX-512' if has_avx512() else 'AVX2' if 'avx2' in _flags() else '',

@@ -386,3 +386,18 @@ def test_training_uses_onednn(monkeypatch, call, tmp_path, flags, given, expecte
                         lambda: imported.append(os.environ.get('TF_ENABLE_ONEDNN_OPTS')))
     assert call('train', str(tmp_path / 'none'), '--train-dir', str(tmp_path / 'model'))[0] == 1
     assert imported == [expected]
+
+
+@pytest.mark.parametrize('command, given, expected', [
+    ('metrics', None, '1'), ('fid', None, '1'), ('fid', '0', '0'), ('classify', None, None)])
+def test_metrics_use_the_system_allocator(monkeypatch, call, tmp_path, command, given, expected):
+    """TensorFlow reads the variable when a command imports it."""
+    name = 'TF_ONEDNN_USE_SYSTEM_ALLOCATOR'
+    monkeypatch.setenv(name, given or '')
+    if given is None:
+        monkeypatch.delenv(name)
+    imported = []
+    monkeypatch.setattr(_tf_logging, 'import_tensorflow_quietly',
+                        lambda: imported.append(os.environ.get(name)))
+    assert call(command, str(tmp_path / 'none'), str(tmp_path), str(tmp_path))[0] == 1
+    assert imported == [expected]
