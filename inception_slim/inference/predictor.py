@@ -401,7 +401,8 @@ class _Network:
         info, weights = checkpoints.read(self._path, use_ema=self._options.use_ema,
                                          checkpoint_scope=self._options.checkpoint_scope)
         info = with_image_size(info, self._image_size)
-        self._means = relu_means(weights)
+        if self._rounds:
+            self._means = relu_means(weights)
         values = fold_batch_norm(weights)
         head = pop_head(info, values) if has_last_layer(info) else None
         content = FoldedFile(info, head, _digest(values), cache_key(values) if with_digest else '')

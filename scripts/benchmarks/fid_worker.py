@@ -17,7 +17,9 @@ from worker_protocol import serve
 def main(program, weights):
     if program.startswith('inception_slim'):
         from inception_slim import evaluation
+        from inception_slim.inference.cpu_features import use_system_allocator
 
+        use_system_allocator()  # as the commands do, before TensorFlow is imported
         precision = program.rpartition('-')[2]
 
         def compute(first, second):
