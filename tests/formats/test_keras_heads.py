@@ -172,6 +172,7 @@ def run_openvino(path, batch):
     openvino = pytest.importorskip('openvino')
     model = openvino.Core().compile_model(os.path.join(path, 'openvino_model.xml'), 'CPU',
                                           {'INFERENCE_PRECISION_HINT': 'f32'})
+    assert [output.get_any_name() for output in model.outputs] == ['logits', 'predictions']
     return model(batch)['predictions']
 
 

@@ -5,7 +5,7 @@ import os
 from golden.weights import images
 from helpers import GOLDEN, close_to, golden_arrays, write_golden_checkpoint
 from inception_slim import inference
-from inception_slim.inference.engines import selection
+from inception_slim.inference.engines import factory, selection
 import numpy as np
 import pytest
 
@@ -62,6 +62,23 @@ def test_other_networks(tmp_path, name):
                             calibration_images=images(3, side)) as predictor:
             np.testing.assert_allclose(predictor.features(images(3, side)), expected,
                                        **close_to(expected, tolerance))
+
+
+@pytest.mark.parametrize('activation', ['softmax', 'sigmoid', 'linear'])
+def test_head(activation):
+    """Without activation the predictions are the logits."""
+    rng = np.random.RandomState(0)
+    layers = [(rng.randn(*shape).astype(np.float32), rng.randn(shape[1]).astype(np.float32))
+              for shape in ((20, 7), (7, 5))]
+    features = rng.randn(3, 20).astype(np.float32)
+    results = []
+    for engine in ('session', 'openvino'):
+        head = factory.build_head(engine, layers, activation, 2)
+        results.append((head.logits(features), head.predictions(features)))
+        head.close()
+    for value, expected in zip(results[1], results[0], strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+    assert (results[1][0] == results[1][1]).all() == (activation == 'linear')
 
 
 def test_same_quantized_network_as_session(tmp_path):

@@ -260,7 +260,8 @@ def _translate(op: Op, inputs: list[Any]) -> Any:
     if op.kind == 'sigmoid':
         return opset8.sigmoid(value)
     if op.kind == 'linear':
-        return value
+        # A value of its own: compiled, two outputs of one value would have the same name.
+        return opset8.convert(value, np.float32)
     raise ValueError(f'{op.output} has the kind {op.kind}, which is not supported here.')
 
 
