@@ -15,6 +15,11 @@ OLDER = os.path.join(ROOT, '.venv-1.15-python2.7')
 OLDER_PACKAGES = ('tensorflow==1.15.0', 'grpcio<1.40', 'pillow<7', 'scipy<1.2')
 
 
+def environment() -> dict[str, str]:
+    """The environment for a process of TensorFlow 1, whose behaviour TensorFlow 2 changes in it."""
+    return {**os.environ, 'TF2_BEHAVIOR': '0'}
+
+
 def runs_python_3_7(command: list[str]) -> bool:
     return runs(command, 'import sys, ensurepip; sys.exit(sys.version_info[:2] != (3, 7))')
 

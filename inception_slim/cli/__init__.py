@@ -33,7 +33,6 @@ from inception_slim.cli import (
 )
 from inception_slim.cli.arguments import Parser, Run, print_message
 from inception_slim.errors import InceptionSlimError
-from inception_slim.inference.cpu_features import enable_onednn, use_system_allocator
 
 _NO_MEMORY = ('There is not enough memory; raise its limit (ulimit -v), or give a smaller '
               '--batch-size.')
@@ -199,10 +198,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 def _import_tensorflow(arguments: argparse.Namespace) -> None:
     """Imports TensorFlow without its log messages, unless the user asks for them."""
-    if getattr(arguments, 'function', None) is training.train:
-        enable_onednn()
-    if getattr(arguments, 'use_system_allocator', False):
-        use_system_allocator()
+    if hasattr(arguments, 'before_import'):
+        arguments.before_import()
     if getattr(arguments, 'uses_tensorflow', True) and not getattr(arguments, 'verbose', False):
         _tf_logging.import_tensorflow_quietly()
 

@@ -22,6 +22,7 @@ from inception_slim.cli.arguments import (
 )
 from inception_slim.evaluation.options import MetricOptions
 from inception_slim.evaluation.protocols import METRICS, PROTOCOLS
+from inception_slim.inference.cpu_features import use_system_allocator
 
 _SET_HELP = ('a folder of images or TFRecords, an .npz file of images or statistics, a .npy or '
              'Parquet file of features, a quoted pattern, or - for a list of paths on standard '
@@ -138,7 +139,7 @@ def add(add_command: AddCommand) -> None:
     def add_metric_command(name: str, function: Run, help: str) -> argparse.ArgumentParser:
         command = add_command(name, function, help)
         # FID takes as much memory as a network, which is closed before.
-        command.set_defaults(use_system_allocator=True)
+        command.set_defaults(before_import=use_system_allocator)
         command.add_argument('checkpoint', metavar='CKPT',
                              help=CHECKPOINT_HELP + '; papers use the network of December 2015')
         add_options(command, MetricOptions)

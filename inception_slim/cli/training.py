@@ -20,6 +20,7 @@ from inception_slim.cli.arguments import (
     print_warnings,
 )
 from inception_slim.errors import TrainingError, WorkerLostError
+from inception_slim.inference.cpu_features import enable_onednn
 
 
 def train(arguments: argparse.Namespace) -> int | None:
@@ -99,6 +100,7 @@ def _launch_workers(arguments: argparse.Namespace) -> int:
 def add(add_command: AddCommand) -> None:
     """Adds the commands."""
     added = add_command('train', train, 'train a network, or fine-tune a checkpoint')
+    added.set_defaults(before_import=enable_onednn)
     added.add_argument('dataset', metavar='DATASET', nargs='?',
                        help='a folder of TFRecords, a folder with a sub-folder for each class, or '
                        'a .csv file of paths and labels')

@@ -39,7 +39,7 @@ def round_network(ops: Sequence[Op], unscaled: Collection[str] = ()) -> list[Op]
 
     Returns:
       Ops with float32 weights that are bfloat16 numbers; so are the biases, but for those before
-      values that must stay as they are.
+      values that must stay as they are. They have no means, which have served their purpose.
     """
     ops = list(ops)
     factors = channel_factors(ops, lambda conv, _: _exact_bias_factors(conv.biases), unscaled)
@@ -55,7 +55,7 @@ def round_network(ops: Sequence[Op], unscaled: Collection[str] = ()) -> list[Op]
                 weights = _round_carefully(op.weights, means.get(op.inputs[0]))
             else:
                 weights = round_nearest(op.weights)
-            ops[index] = op._replace(weights=weights)
+            ops[index] = op._replace(weights=weights, means=None)
         elif op.kind in ('relu', 'max_pool', 'avg_pool', 'concat') and all(
                 name in means for name in op.inputs):
             means[op.output] = np.concatenate([means[name] for name in op.inputs])

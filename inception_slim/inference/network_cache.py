@@ -18,7 +18,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import sys
 from typing import Any, NamedTuple
 import warnings
 import zlib
@@ -37,8 +36,8 @@ import safetensors.numpy
 import tensorflow.compat.v1 as tf
 
 # To be raised whenever the content of the files changes.
-_VERSIONS = {'format': 5, 'version': __version__}
-_ARRAYS = ('weights', 'biases', 'scales', 'means')
+_VERSIONS = {'format': 6, 'version': __version__}
+_ARRAYS = ('weights', 'biases', 'scales')
 _BFLOAT16 = tf.bfloat16.as_numpy_dtype
 # Filters are stored in the order of TensorFlow, in which they are in memory too: without copies.
 _TO_HWIO, _FROM_HWIO = (2, 3, 1, 0), (3, 2, 0, 1)
@@ -281,9 +280,8 @@ def _halved(value: np.ndarray) -> np.ndarray:
     """The upper halves of float32 weights that are bfloat16 numbers, or the array as it is."""
     if value.dtype != np.float32 or value.ndim < 4:
         return value
-    halves = value.view(np.uint16).reshape(*value.shape, 2)
-    lower, upper = (0, 1) if sys.byteorder == 'little' else (1, 0)
-    return value if halves[..., lower].any() else np.ascontiguousarray(halves[..., upper])
+    rounded = value.astype(_BFLOAT16)
+    return rounded.view(np.uint16) if np.array_equal(rounded, value) else value
 
 
 def _split(ops: Sequence[Op]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:

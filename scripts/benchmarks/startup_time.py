@@ -36,6 +36,7 @@ import tensorflow
 print('imported', flush=True)
 import sys
 from inception_slim import inference
+from scripts.benchmarks.peak_memory import peak_memory
 import numpy as np
 precision, engine, cache, checkpoint = sys.argv[1:]
 images = np.random.RandomState(0).uniform(-1, 1, (8, 299, 299, 3)).astype('f')
@@ -43,13 +44,7 @@ predictor = inference.load(checkpoint, precision=precision, engine=engine, cache
                            calibration_images=images)
 predictor.logits(images[:1])
 print('ready', flush=True)
-try:  # in MiB; getrusage would count the parent process too
-    with open('/proc/self/status') as file:
-        peak = next(int(line.split()[1]) for line in file if line.startswith('VmHWM')) / 2**10
-except OSError:
-    import resource
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(peak)
+print(peak_memory())
 '''
 
 

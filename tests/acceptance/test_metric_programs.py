@@ -102,7 +102,7 @@ def test_adm_agrees_with_tensorflow_1_15(tmp_path):
         features = folder + '_features.npz'
         subprocess.run([tf1_env.OLD_PYTHON, os.path.join(HERE, 'features_of_1_15.py'), graph,
                         paths[-1], features], check=True, stderr=subprocess.DEVNULL,
-                       env={**os.environ, 'TF2_BEHAVIOR': '0'})  # set by TensorFlow 2
+                       env=tf1_env.environment())
         sets.append(np.load(features))
     samples, reference = sets
     expected = {'inception_score': inception_score_of_logits(

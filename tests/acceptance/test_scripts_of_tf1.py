@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from scripts import tf1_env
+
 pytestmark = pytest.mark.acceptance
 
 
@@ -49,7 +51,7 @@ def test_1_15_reads_graphs(pythons, tmp_path):
          str(tmp_path), 'exported.pb:input:InceptionV3/Logits/SpatialSqueeze',
          'exported:serving_default_images:PartitionedCall'],
         stdout=subprocess.PIPE, text=True, check=True,
-        env={**os.environ, 'TF2_BEHAVIOR': '0'}).stdout.splitlines()  # set by TensorFlow 2
+        env=tf1_env.environment()).stdout.splitlines()
     assert len(lines) == 8
     images = np.linspace(-1, 1, 299 * 299 * 3, dtype=np.float32).reshape(1, 299, 299, 3)
     serve = tf.saved_model.load(str(tmp_path / 'exported')).signatures['serving_default']

@@ -20,7 +20,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from scripts.tf1_env import OLD_PYTHON
+from scripts.tf1_env import OLD_PYTHON, environment
 
 pytestmark = pytest.mark.acceptance
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -73,12 +73,10 @@ def compare_with_tensorflow_1(folder: str) -> None:
     """Has TensorFlow 1.15.5 compute logits from the last checkpoint and compares them."""
     info = checkpoint.inspect(folder)
     output = os.path.join(folder, 'logits.npy')
-    # TensorFlow 2 sets this variable for its child processes.
-    environment = {key: value for key, value in os.environ.items() if key != 'TF2_BEHAVIOR'}
     process = subprocess.run(
         [OLD_PYTHON, os.path.join(HERE, 'read_with_1_15.py'), info.path, str(len(CLASSES)),
          str(NARROW['depth_multiplier']), str(NARROW['min_depth']), output],
-        capture_output=True, text=True, env=environment)
+        capture_output=True, text=True, env=environment())
     assert process.returncode == 0, process.stderr
     with tf.Graph().as_default(), tf.Session() as session:
         inputs = tf.placeholder(tf.float32, (2, 299, 299, 3))

@@ -373,17 +373,23 @@ def test_example(call, tmp_path):
     assert len(right) == 6 and sum(right) >= 3
 
 
+def record_at_import(monkeypatch, variable, given):
+    """Sets a variable, or removes it; a list of its values when a command imports TensorFlow."""
+    monkeypatch.setenv(variable, given or '')
+    if given is None:
+        monkeypatch.delenv(variable)
+    values = []
+    monkeypatch.setattr(_tf_logging, 'import_tensorflow_quietly',
+                        lambda: values.append(os.environ.get(variable)))
+    return values
+
+
 @pytest.mark.parametrize('flags, given, expected', [
     ('avx avx2', None, '1'), ('avx avx2', '0', '0'), ('avx', None, None)])
 def test_training_uses_onednn(monkeypatch, call, tmp_path, flags, given, expected):
     """TensorFlow reads the variable when a command imports it."""
-    monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', given or '')
-    if given is None:
-        monkeypatch.delenv('TF_ENABLE_ONEDNN_OPTS')
     monkeypatch.setattr(cpu_features, '_flags', lambda: frozenset(flags.split()))
-    imported = []
-    monkeypatch.setattr(_tf_logging, 'import_tensorflow_quietly',
-                        lambda: imported.append(os.environ.get('TF_ENABLE_ONEDNN_OPTS')))
+    imported = record_at_import(monkeypatch, 'TF_ENABLE_ONEDNN_OPTS', given)
     assert call('train', str(tmp_path / 'none'), '--train-dir', str(tmp_path / 'model'))[0] == 1
     assert imported == [expected]
 
@@ -392,12 +398,6 @@ def test_training_uses_onednn(monkeypatch, call, tmp_path, flags, given, expecte
     ('metrics', None, '1'), ('fid', None, '1'), ('fid', '0', '0'), ('classify', None, None)])
 def test_metrics_use_the_system_allocator(monkeypatch, call, tmp_path, command, given, expected):
     """TensorFlow reads the variable when a command imports it."""
-    name = 'TF_ONEDNN_USE_SYSTEM_ALLOCATOR'
-    monkeypatch.setenv(name, given or '')
-    if given is None:
-        monkeypatch.delenv(name)
-    imported = []
-    monkeypatch.setattr(_tf_logging, 'import_tensorflow_quietly',
-                        lambda: imported.append(os.environ.get(name)))
+    imported = record_at_import(monkeypatch, 'TF_ONEDNN_USE_SYSTEM_ALLOCATOR', given)
     assert call(command, str(tmp_path / 'none'), str(tmp_path), str(tmp_path))[0] == 1
     assert imported == [expected]

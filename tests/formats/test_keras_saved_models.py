@@ -1,6 +1,7 @@
 """Keras models in SavedModels and checkpoints of TensorFlow 2, compared with Keras."""
 
 import os
+import re
 
 from golden.weights import images
 from helpers import GOLDEN, some_slow
@@ -98,14 +99,15 @@ def test_reads_a_lambda_layer_from_the_graph(base, tmp_path):
 @pytest.mark.parametrize('change, message', [
     (lambda base: layers.Conv2D(3, 3, name='other'), 'other'),
     (lambda base: layers.Activation('tanh'), 'tanh'),
-    (lambda base: layers.GlobalAveragePooling2D(keepdims=True), 'GlobalAveragePooling2D'),
+    (lambda base: layers.GlobalAveragePooling2D(keepdims=True),
+     r'\(GlobalAveragePooling2D\) (does not pool|is not supported here)'),  # by Keras' version
 ])
 def test_refuses_other_structures(base, change, message, tmp_path):
     """What stands between the base network and its head is examined as in a .keras file."""
     model = build(base, [change(base), *head()])
     SAVERS['export'](model, str(tmp_path / 'model'))
     info = checkpoint.inspect(tmp_path / 'model')
-    assert info.num_classes is None and message in ' '.join(info.notes)
+    assert info.num_classes is None and re.search(message, ' '.join(info.notes))
 
 
 def keras_checkpoint(base, folder, activation='softmax'):
