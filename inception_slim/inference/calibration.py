@@ -38,7 +38,7 @@ def pool_before_conv(engine: str) -> bool:
 def load_or_calibrate(info: CheckpointInfo, weights_digest: str,
                       ops: Callable[[], Sequence[Op]], images: Callable[[], np.ndarray],
                       same_images: bool, cache: str | os.PathLike | None, threads: int,
-                      pool_first: bool) -> QuantizedNetwork:
+                      pool_first: bool) -> tuple[QuantizedNetwork, str | None]:
     """The int8 network, from the cache if possible.
 
     Args:
@@ -50,22 +50,25 @@ def load_or_calibrate(info: CheckpointInfo, weights_digest: str,
       cache: the directory of the cache; None calibrates without one.
       threads: to calibrate on.
       pool_first: from `pool_before_conv`.
+
+    Returns:
+      The network, and the digest of its ops if there is a cache.
     """
     if cache is None:
-        return calibrate_network(ops, images(), threads, has_vnni())
+        return calibrate_network(ops, images(), threads, has_vnni()), None
     key = network_cache.cache_key(
         {}, weights=weights_digest, network=info.network, pooling=info.pooling,
         format=_CACHE_FORMAT, tensorflow=tf.__version__, calibrated_in=_calibration_dtype().name,
         vnni=has_vnni(), pool_first=pool_first, input_range=info.input_range, head=info.head.pool,
         image_size=info.image_size)
     path = network_cache.cache_path(cache, info.network, key)
-    network = network_cache.load(
+    cached = network_cache.load(
         path, key, network_cache.images_digest(images()) if same_images else None)
-    if network is None:
-        batch = images()
-        network = calibrate_network(ops, batch, threads, has_vnni())
-        network_cache.save(path, key, network_cache.images_digest(batch), network)
-    return network
+    if cached is not None:
+        return cached
+    batch = images()
+    network = calibrate_network(ops, batch, threads, has_vnni())
+    return network, network_cache.save(path, key, network_cache.images_digest(batch), network)
 
 
 def calibrate_network(ops: Callable[[], Sequence[Op]], images: np.ndarray, threads: int,

@@ -45,6 +45,11 @@ def _all_flags() -> frozenset[str]:
     return frozenset()
 
 
+def cpu_flags() -> list[str]:
+    """The instruction sets of this processor, to recognize what was compiled for another one."""
+    return sorted(_flags())
+
+
 def has_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 in hardware; False if unknown."""
     return not _flags().isdisjoint(_BFLOAT16)

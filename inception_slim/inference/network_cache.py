@@ -5,7 +5,7 @@
   checkpoint are the same, by their size, times and inode, as build tools compare files.
 - `NAME-KEY.int8`: the ops of a calibrated network. Used for equal weights, wherever they are from.
 - `ENGINE-KEY.model`: what an engine builds of a network: the TensorFlow graph of `session`, without
-  its filters, or the model of `tflite`.
+  its filters, the model of `tflite`, or a compiled model of `openvino`. Used for equal ops.
 
 All are safetensors files, which hold arrays and JSON, and no code. A file is written atomically,
 and used only if its checksums and its key match; otherwise the network is prepared again.
@@ -13,12 +13,12 @@ and used only if its checksums and its key match; otherwise the network is prepa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import hashlib
 import json
 import os
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 import warnings
 import zlib
 
@@ -36,11 +36,12 @@ import safetensors.numpy
 import tensorflow.compat.v1 as tf
 
 # To be raised whenever the content of the files changes.
-_VERSIONS = {'format': 6, 'version': __version__}
+_VERSIONS = {'format': 7, 'version': __version__}
 _ARRAYS = ('weights', 'biases', 'scales')
 _BFLOAT16 = tf.bfloat16.as_numpy_dtype
 # Filters are stored in the order of TensorFlow, in which they are in memory too: without copies.
 _TO_HWIO, _FROM_HWIO = (2, 3, 1, 0), (3, 2, 0, 1)
+_Model = TypeVar('_Model')
 # Files of these kinds may name others, which may have any name.
 _NAMES_OTHERS = ('.json', '.onnx')
 _MANY_FILES = 1000
@@ -89,59 +90,89 @@ def cache_path(folder: str | os.PathLike, network: str, key: str) -> str:
     return os.path.join(os.fsdecode(folder), f'{network}-{key[:16]}.int8')
 
 
-def load(path: str, key: str, images: str | None) -> QuantizedNetwork | None:
+def load(path: str, key: str, images: str | None) -> tuple[QuantizedNetwork, str] | None:
     """Reads a cached int8 network; None if there is none or it cannot be trusted.
 
     Args:
       path: from `cache_path`.
       key: from `cache_key`; the file must have the same one.
       images: digest of the calibration images; None accepts any.
+
+    Returns:
+      The network, and the digest of its ops.
     """
     try:
         plan, file = _open(path, key)
         if images not in (None, plan['images']):
             return None
-        return QuantizedNetwork(_read_ops(plan, file), plan['ranges'], plan['image_size'])
+        network = QuantizedNetwork(_read_ops(plan, file), plan['ranges'], plan['image_size'])
+        return network, plan['ops_digest']
     except _Unusable:
         return None
 
 
-def save(path: str, key: str, images: str, network: QuantizedNetwork) -> None:
-    """Writes an int8 network to the cache; warns if that fails."""
-    ops, arrays = _split(network.ops)
-    _write(path, {'key': key, 'images': images, 'image_size': network.image_size,
-                  'ranges': network.ranges, 'ops': ops}, arrays)
+def save(path: str, key: str, images: str, network: QuantizedNetwork) -> str:
+    """Writes an int8 network to the cache; warns if that fails. Returns the digest of its ops."""
+    return _write(path, {'key': key, 'images': images, 'image_size': network.image_size,
+                         'ranges': network.ranges}, network.ops)
 
 
-def model_path(folder: str | os.PathLike, engine: str, ops: Sequence[Op], *, with_filters: bool,
-               **origin: Any) -> tuple[str, str]:
-    """Path and key of the file of what an engine builds.
+class ModelCache:
+    """The cached files of what engines build of one network.
 
     Args:
       folder: the directory of the cache.
-      engine: its name.
-      ops: of which it is built.
-      with_filters: whether it contains the filters; it contains all of the other arrays.
-      **origin: what else it depends on; JSON values.
+      ops_digest: the digest of the ops of the network. Without it or the directory, nothing is
+        cached.
     """
-    fields, arrays = _split(ops)
-    contained = {name: value for name, value in arrays.items() if with_filters or value.ndim < 4}
-    shapes = {name: value.shape for name, value in arrays.items()}
-    key = cache_key(contained, ops=fields, shapes=shapes, **_VERSIONS, **origin)
-    return os.path.join(os.fsdecode(folder), f'{engine}-{key[:16]}.model'), key
+
+    def __init__(self, folder: str | os.PathLike | None = None, ops_digest: str | None = None):
+        self._folder, self._ops_digest = folder, ops_digest
+
+    def load_or_build(self, engine: str, build: Callable[[], _Model],
+                      serialize: Callable[[_Model], bytes], parse: Callable[[np.ndarray], _Model],
+                      **origin: Any) -> _Model:
+        """What an engine builds, from the cache if possible; else it is built and cached.
+
+        Args:
+          engine: its name.
+          build: returns the model.
+          serialize: returns the bytes of a model.
+          parse: returns the model of these bytes, `[N]` uint8.
+          **origin: what the model depends on besides the ops; JSON values.
+        """
+        if self._folder is None or self._ops_digest is None:
+            return build()
+        key = cache_key({}, ops=self._ops_digest, **_VERSIONS, **origin)
+        path = os.path.join(os.fsdecode(self._folder), f'{engine}-{key[:16]}.model')
+        try:
+            return parse(_array(*_open(path, key), 'model'))
+        except _Unusable:
+            built = build()
+            _write(path, {'key': key}, arrays={'model': np.frombuffer(serialize(built), np.uint8)})
+            return built
 
 
-def load_model(path: str, key: str) -> bytes | None:
-    """Reads what an engine has built; None if there is none or it cannot be trusted."""
-    try:
-        return _array(*_open(path, key), 'model').tobytes()
-    except _Unusable:
-        return None
+NO_MODEL_CACHE = ModelCache()
 
 
-def save_model(path: str, key: str, model: bytes) -> None:
-    """Writes what an engine has built to the cache; warns if that fails."""
-    _write(path, {'key': key}, {'model': np.frombuffer(model, np.uint8)})
+class CachedOps:
+    """The ops in a file of the cache.
+
+    Attributes:
+      digest: of the ops, equal for equal ops.
+    """
+
+    def __init__(self, plan: dict[str, Any], file: Any):
+        self._plan, self._file = plan, file
+        self.digest: str = plan['ops_digest']
+
+    def read(self) -> list[Op] | None:
+        """Reads the ops, to be called once; None if they are damaged."""
+        try:
+            return _read_ops(self._plan, self._file)
+        except _Unusable:
+            return None
 
 
 class FoldedCache:
@@ -173,37 +204,38 @@ class FoldedCache:
     def is_enabled(self) -> bool:
         return self._path is not None
 
-    def read(self, with_ops: bool) -> tuple[FoldedFile, list[Op] | None] | None:
-        """Reads the file, and its ops if they are needed; None if it is not there or unusable."""
+    def read(self) -> tuple[FoldedFile, CachedOps | None] | None:
+        """Reads the file except for its ops, if it has any; None if it is missing or unusable."""
         if self._path is None:
             return None
         try:
             plan, file = _open(self._path, self._key)
-            if with_ops and not plan['ops']:
-                return None
             layers = [(_array(plan, file, f'head/{index}/weights'),
                        _array(plan, file, f'head/{index}/biases'))
                       for index in range(plan['head_layers'] or 0)]
             content = FoldedFile(
                 _parse_info(plan['info']), None if plan['head_layers'] is None else layers,
                 plan['digest'], plan['weights_digest'])
-            return content, _read_ops(plan, file) if with_ops else None
+            return content, CachedOps(plan, file) if plan['ops'] else None
         except _Unusable:
             return None
 
-    def write(self, content: FoldedFile, ops: Sequence[Op] = ()) -> None:
-        """Writes the file, with ops or without; warns if that fails."""
+    def write(self, content: FoldedFile, ops: Sequence[Op] = ()) -> str | None:
+        """Writes the file, with ops or without; warns if that fails.
+
+        Returns:
+          The digest of the ops; None if nothing is cached.
+        """
         if self._path is None:
-            return
-        fields, arrays = _split(ops)
-        for index, layer in enumerate(content.head or []):
-            for name, value in zip(_ARRAYS, layer):
-                arrays[f'head/{index}/{name}'] = value
+            return None
+        arrays = {f'head/{index}/{name}': value
+                  for index, layer in enumerate(content.head or [])
+                  for name, value in zip(_ARRAYS, layer)}
         info = dataclasses.asdict(content.info) | {'head': str(content.info.head)}
-        _write(self._path, {
-            'key': self._key, 'info': info, 'digest': content.digest, 'ops': fields,
+        return _write(self._path, {
+            'key': self._key, 'info': info, 'digest': content.digest,
             'weights_digest': content.weights_digest,
-            'head_layers': None if content.head is None else len(content.head)}, arrays)
+            'head_layers': None if content.head is None else len(content.head)}, ops, arrays)
 
 
 def _parse_info(fields: dict[str, Any]) -> CheckpointInfo:
@@ -311,10 +343,17 @@ def _read_ops(plan: dict[str, Any], file: Any) -> list[Op]:
     return ops
 
 
-def _write(path: str, plan: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    arrays = {name: _halved(np.ascontiguousarray(value)) for name, value in arrays.items()}
+def _write(path: str, plan: dict[str, Any], ops: Sequence[Op] = (),
+           arrays: Mapping[str, np.ndarray] | None = None) -> str:
+    """Writes a file of a plan, ops and other arrays. Returns the digest of the ops."""
+    fields, op_arrays = _split(ops)
+    arrays = {name: _halved(np.ascontiguousarray(value))
+              for name, value in {**op_arrays, **(arrays or {})}.items()}
     checksums = {name: _checksum(value) for name, value in arrays.items()}
-    text = json.dumps({**plan, 'checksums': checksums}, default=int)
+    ops_digest = cache_key({}, ops=fields, checksums={name: checksums[name] for name in op_arrays},
+                           ranges=plan.get('ranges'))
+    text = json.dumps({**plan, 'ops': fields, 'ops_digest': ops_digest, 'checksums': checksums},
+                      default=int)
     content = safetensors.numpy.save(
         arrays, {'plan': text, 'checksum': str(zlib.crc32(text.encode()))})
     try:
@@ -324,3 +363,4 @@ def _write(path: str, plan: dict[str, Any], arrays: Mapping[str, np.ndarray]) ->
     except (OSError, DatasetError) as error:
         warnings.warn(f'The prepared network is not cached in {os.path.dirname(path)}: '
                       f'{error_summary(error)}.', stacklevel=5)
+    return ops_digest

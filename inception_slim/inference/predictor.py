@@ -42,7 +42,13 @@ from inception_slim.inference.graph import (
 )
 from inception_slim.inference.image_input import ImageInput, ImagePreparer, validate_images
 from inception_slim.inference.ir import Op, to_ops
-from inception_slim.inference.network_cache import FoldedCache, FoldedFile, cache_key
+from inception_slim.inference.network_cache import (
+    CachedOps,
+    FoldedCache,
+    FoldedFile,
+    ModelCache,
+    cache_key,
+)
 from inception_slim.inference.options import InferenceOptions
 from inception_slim.nets import registry
 from inception_slim.options import build_options, check, parse_color
@@ -334,14 +340,15 @@ def load(
 
         same_images = _is_given(calibration_images) and not callable(calibration_images)
         pool_first = pool_before_conv(engine_name)
-        quantized = load_or_calibrate(
+        quantized, digest = load_or_calibrate(
             info, network.content.weights_digest, lambda: network.ops(pool_first), images,
             same_images, options.cache, threads, pool_first)
-        built = build_int8_engine(engine_name, quantized, threads, batch_size, options.cache,
-                                  for_batches)
+        built = build_int8_engine(engine_name, quantized, threads, batch_size,
+                                  ModelCache(options.cache, digest), for_batches)
     else:
         built = build_float_engine(engine_name, network.ops, info.image_size, dtype, threads,
-                                   batch_size, spatial, options.cache, for_batches)
+                                   batch_size, spatial,
+                                   ModelCache(options.cache, network.ops_digest), for_batches)
     return Predictor(info, dtype, engine_name, built, head, threads, network.content.digest,
                      spatial, exif, background, scaled_decoding)
 
@@ -359,6 +366,7 @@ class _Network:
 
     Attributes:
       content: everything but the ops.
+      ops_digest: identifies the ops; None if they are not cached.
     """
 
     def __init__(self, path: str | os.PathLike, options: InferenceOptions, image_size: int | None,
@@ -369,18 +377,20 @@ class _Network:
         self._values: dict[str, np.ndarray] | None = None
         self._means: dict[str, np.ndarray] = {}
         self._ops: list[Op] | None = None
-        cache = FoldedCache(options.cache, path, use_ema=options.use_ema,
-                            checkpoint_scope=options.checkpoint_scope, image_size=image_size,
-                            rounded=self._rounds, unscaled=self._unscaled)
+        self._cached_ops: CachedOps | None = None
+        self._cache = FoldedCache(options.cache, path, use_ema=options.use_ema,
+                                  checkpoint_scope=options.checkpoint_scope, image_size=image_size,
+                                  rounded=self._rounds, unscaled=self._unscaled)
         with_ops = precision != 'int8'
-        cached = cache.read(with_ops)
-        if cached is not None:
-            self.content, self._ops = cached
+        cached = self._cache.read()
+        if cached is not None and not (with_ops and cached[1] is None):
+            self.content, self._cached_ops = cached
+            self.ops_digest = cached[1].digest if cached[1] is not None else None
             return
-        self.content, self._values = self._fold(cache.is_enabled)
-        if with_ops and cache.is_enabled:
-            self._ops = self.ops()
-        cache.write(self.content, self._ops or [])
+        self.content, self._values = self._fold(options.cache is not None)
+        if with_ops and self._cache.is_enabled:
+            self._ops = self._prepare_ops()
+        self.ops_digest = self._cache.write(self.content, self._ops or [])
 
     def ops(self, pool_first: bool = False) -> list[Op]:
         """The ops up to 'features', rounded to the precision; to be called once.
@@ -388,9 +398,19 @@ class _Network:
         Args:
           pool_first: see `graph_with_placeholders`.
         """
-        if self._ops is not None and not pool_first:
+        if self._ops is not None:
             ops, self._ops = self._ops, None
             return ops
+        if self._cached_ops is None or pool_first:
+            return self._prepare_ops(pool_first)
+        cached = self._cached_ops.read()
+        if cached is not None:
+            return cached
+        ops = self._prepare_ops()
+        self._cache.write(self.content, ops)
+        return ops
+
+    def _prepare_ops(self, pool_first: bool = False) -> list[Op]:
         values = self._values or self._fold(False)[1]
         self._values = None
         ops = to_ops(*graph_with_placeholders(self.content.info, values, pool_first=pool_first),

@@ -7,6 +7,7 @@ engine. The rate of the fastest is what a whole network is compared with.
 from __future__ import annotations
 
 from collections.abc import Callable
+import functools
 import statistics
 import time
 
@@ -83,9 +84,10 @@ class PeakThroughput:
             from inception_slim.inference.engines.openvino_engine import OpenVINOEngine, build_model
 
             for kind in (*kinds, 'int8'):
-                model = build_model(network if kind == 'int8' else ops, grid + 2)
-                self._register(kind, f'OpenVINO {shape}',
-                           OpenVINOEngine(model, kind, available_cores(), None), images, operations)
+                build = functools.partial(
+                    build_model, network if kind == 'int8' else ops, grid + 2)
+                engine = OpenVINOEngine(build, grid + 2, kind, available_cores(), None)
+                self._register(kind, f'OpenVINO {shape}', engine, images, operations)
 
     def _register(self, kind: str, by: str, engine, images: np.ndarray, operations: float) -> None:
         engine.features(images)

@@ -1,6 +1,7 @@
 """The cache of prepared networks: reused if it matches, replaced if it cannot be trusted."""
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import signal
@@ -53,8 +54,9 @@ class TestFile:
 
     def test_round_trip(self, tmp_path):
         path = str(tmp_path / 'new' / 'file')
-        network_cache.save(path, 'key', 'images', NETWORK)
-        loaded = network_cache.load(path, 'key', 'images')
+        digest = network_cache.save(path, 'key', 'images', NETWORK)
+        loaded, loaded_digest = network_cache.load(path, 'key', 'images')
+        assert loaded_digest == digest
         assert (loaded.ranges, loaded.image_size) == (NETWORK.ranges, NETWORK.image_size)
         for read, written in zip(loaded.ops, NETWORK.ops, strict=True):
             for field in Op._fields:
@@ -65,6 +67,17 @@ class TestFile:
                 else:
                     assert getattr(read, field) == expected
         assert network_cache.load(path, 'key', None) is not None
+
+    def test_digest_is_of_the_ops_and_ranges(self, tmp_path):
+        def digest(network=NETWORK, key='key'):
+            return network_cache.save(str(tmp_path / 'file'), key, 'images', network)
+
+        assert digest(key='another') == digest()
+        other = [NETWORK.ops[0]._replace(scales=np.float32([0.1, 0.3])), *NETWORK.ops[1:]]
+        renamed = [*NETWORK.ops[:-1], NETWORK.ops[-1]._replace(kind='softmax')]
+        assert len({digest(), digest(dataclasses.replace(NETWORK, ops=other)),
+                    digest(dataclasses.replace(NETWORK, ops=renamed)),
+                    digest(dataclasses.replace(NETWORK, ranges={'features': 2.0}))}) == 4
 
     def test_ignores_other_key_images_or_path(self, tmp_path):
         path = str(tmp_path / 'file')
@@ -161,6 +174,21 @@ class TestPredictors:
                             calibration_images=images(4)) as other:
             assert abs(other.logits(images(2)) - logits[0]).max() > 0.01
         assert len(conversions) == 2 and count(tmp_path, '.model') == 2
+
+    @pytest.mark.slow
+    def test_weights_without_a_folded_file_are_told_apart(self, tmp_path, calibrations):
+        """Such as those of models of Keras in memory, whose files are temporary."""
+        logits = []
+        for source in (PATH, OTHER):
+            folder = tmp_path / (FOLDER_PREFIX + os.path.basename(os.path.dirname(source)))
+            shutil.copytree(os.path.dirname(source), folder)
+            with inference.load(folder / os.path.basename(source), precision='int8',
+                                engine='session', cache=tmp_path / 'cache',
+                                calibration_images=images(4)) as loaded:
+                logits.append(loaded.logits(images(2)))
+        assert len(calibrations) == 2 and count(tmp_path / 'cache', '.int8') == 2
+        assert count(tmp_path / 'cache', '.folded') == 0
+        assert abs(logits[0] - logits[1]).max() > 0.01
 
     @pytest.mark.slow
     def test_replaces_damaged_file(self, tmp_path, calibrations):

@@ -1,11 +1,13 @@
 """The OpenVINO engine, if it is installed: `make test-engines`."""
 
 import os
+import subprocess
+import sys
 
 from golden.weights import images
 from helpers import GOLDEN, close_to, golden_arrays, write_golden_checkpoint
 from inception_slim import inference
-from inception_slim.inference.engines import factory, selection
+from inception_slim.inference.engines import factory, openvino_engine, selection
 import numpy as np
 import pytest
 
@@ -89,3 +91,80 @@ def test_same_quantized_network_as_session(tmp_path):
                             calibration_images=images(4)) as predictor:
             features.append(predictor.features(images(3)))
     np.testing.assert_allclose(*features, **close_to(features[0], 0.1))
+
+
+@pytest.mark.parametrize('precision', ['float32', 'bfloat16', 'int8'])
+def test_models_are_compiled_once(tmp_path, monkeypatch, precision):
+    """For each number of images and threads in a run, and again if a file is damaged."""
+    monkeypatch.setattr('inception_slim.inference.predictor.has_bfloat16', lambda: True)
+    built = []
+    build_model = openvino_engine.build_model
+    monkeypatch.setattr(openvino_engine, 'build_model',
+                        lambda *arguments: built.append(1) or build_model(*arguments))
+    many = np.concatenate([images(4)] * 2)
+
+    def features(path=PATH, **options):
+        with inference.load(path, precision=precision, engine='openvino', cache=tmp_path,
+                            calibration_images=images(4), num_threads=2, **options) as predictor:
+            return predictor.features(images(1)), predictor.features(many)
+
+    def check_equal(expected, count):
+        for value, other in zip(features(), expected, strict=True):
+            np.testing.assert_array_equal(value, other)
+        assert len(built) == count
+
+    def models():
+        return sorted(tmp_path.glob('openvino-*.model'))
+
+    expected = features()
+    assert len(built) == 1 and len(models()) == 2
+    check_equal(expected, 1)
+    for number, file in enumerate(models()):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+        check_equal(expected, 2 + number)
+        assert file.read_bytes() != bytes(content)
+    other = features(os.path.join(GOLDEN, 'checkpoints', 'gamma', 'model.ckpt-157585'))
+    assert abs(other[0] - expected[0]).max() > 0.01 * expected[0].max() and len(models()) == 4
+    # Models for other instructions are not used.
+    monkeypatch.setattr(openvino_engine, 'cpu_flags', lambda: ['avx2'])
+    check_equal(expected, len(built) + 1)
+    assert len(models()) == 6
+
+
+def test_rebuilds_a_compiled_model_from_a_damaged_network(tmp_path):
+    """The ops are not read while the compiled models are enough."""
+    def features(many):
+        with inference.load(PATH, engine='openvino', cache=tmp_path) as predictor:
+            one = predictor.features(images(1))
+            return one, predictor.features(np.concatenate([images(4)] * 3)) if many else None
+
+    expected = features(False)[0]
+    [file] = tmp_path.glob('*.folded')
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    np.testing.assert_array_equal(features(False)[0], expected)
+    assert file.read_bytes() == bytes(content)
+    one, many = features(True)
+    np.testing.assert_array_equal(one, expected)
+    np.testing.assert_allclose(many[::4], np.repeat(one, 3, axis=0), **close_to(one, 1e-4))
+    assert file.read_bytes() != bytes(content)
+
+
+def test_compiled_model_from_the_cache_has_its_own_memory(tmp_path):
+    """With MALLOC_PERTURB_ freed memory is overwritten, so its use would give other features."""
+    with inference.load(PATH, engine='openvino', cache=tmp_path) as predictor:
+        expected = predictor.features(images(2))
+    code = f"""
+import numpy as np
+from inception_slim import inference
+with inference.load({PATH!r}, engine='openvino', cache={str(tmp_path)!r}) as predictor:
+    np.save({str(tmp_path / 'features.npy')!r},
+            predictor.features(np.load({str(tmp_path / 'images.npy')!r})))
+"""
+    np.save(tmp_path / 'images.npy', images(2))
+    subprocess.run([sys.executable, '-c', code], check=True,
+                   env={**os.environ, 'MALLOC_PERTURB_': '85'})
+    np.testing.assert_array_equal(np.load(tmp_path / 'features.npy'), expected)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-import os
-from typing import Any, TypeVar
+from typing import Any
 
-from inception_slim.inference import network_cache
 from inception_slim.inference.engines import ClassifierHead, Engine
 from inception_slim.inference.engines.session import SessionClassifierHead, SessionEngine
 from inception_slim.inference.ir import Op
+from inception_slim.inference.network_cache import NO_MODEL_CACHE, ModelCache
 from inception_slim.inference.quantization import QuantizedNetwork
 from inception_slim.inference.tf_graph_builder import (
     SessionGraph,
@@ -21,34 +20,33 @@ from inception_slim.inference.tf_graph_builder import (
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-_Model = TypeVar('_Model')
 # Images in one run of a Session: more are no faster, and need more memory.
 _MAX_MICRO_BATCH = {'float32': 4, 'bfloat16': 8, 'int8': 4}
 
 
 def build_float_engine(name: str, ops: Callable[[], Sequence[Op]], image_size: int,
                        precision: str, threads: int, batch_size: int | None,
-                       spatial: bool = False, cache: str | os.PathLike | None = None,
+                       spatial: bool = False, models: ModelCache = NO_MODEL_CACHE,
                        for_batches: bool = False) -> Engine:
     """Builds an engine that multiplies floating-point numbers.
 
     Args:
       name: of an engine that supports the precision.
-      ops: returns the ops of the network, rounded to the precision; nobody else holds them, so that
-        weights are freed early.
+      ops: returns the ops of the network, rounded to the precision; to be called once, and not at
+        all if a model is cached. Nobody else holds them, so that weights are freed early.
       image_size: side of the images in pixels.
       precision: 'float32' or 'bfloat16'.
       threads: to run on.
       batch_size: maximum number of images in one run; None for the engine's default.
       spatial: append the spatial features to the features; in a Session only.
-      cache: a directory for what takes time to build; see `network_cache`.
+      models: what the engines have built of the network before.
       for_batches: whether most calls are to have many images, if that is known.
     """
     if name == 'session':
         def build(ops: Sequence[Op]) -> SessionGraph:
             return float_graph(ops, image_size, tf.as_dtype(precision), spatial)
 
-        graph = _cached_graph(cache, ops(), build, precision=precision, spatial=spatial,
+        graph = _cached_graph(models, ops(), build, precision=precision, spatial=spatial,
                               image_size=image_size)
         return SessionEngine(graph, threads, batch_size, _MAX_MICRO_BATCH[precision])
     if name == 'onnxruntime':
@@ -59,55 +57,40 @@ def build_float_engine(name: str, ops: Callable[[], Sequence[Op]], image_size: i
     from inception_slim.inference.engines import openvino_engine
 
     return openvino_engine.OpenVINOEngine(
-        openvino_engine.build_model(ops(), image_size), precision, threads, batch_size,
-        for_batches)
+        lambda: openvino_engine.build_model(ops(), image_size), image_size, precision, threads,
+        batch_size, for_batches, models)
 
 
 def build_int8_engine(name: str, network: QuantizedNetwork, threads: int, batch_size: int | None,
-                      cache: str | os.PathLike | None = None,
+                      models: ModelCache = NO_MODEL_CACHE,
                       for_batches: bool = False) -> Engine:
     """Builds an engine that multiplies 8-bit integers; see `build_float_engine`."""
     if name == 'session':
-        graph = _cached_graph(cache, network.ops, lambda _: quantized_graph(network),
-                              ranges=network.ranges, image_size=network.image_size)
+        graph = _cached_graph(models, network.ops, lambda _: quantized_graph(network),
+                              image_size=network.image_size)
         return SessionEngine(graph, threads, batch_size, _MAX_MICRO_BATCH['int8'])
     if name == 'openvino':
         from inception_slim.inference.engines import openvino_engine
 
         return openvino_engine.OpenVINOEngine(
-            openvino_engine.build_model(network, network.image_size), 'int8', threads, batch_size,
-            for_batches)
+            lambda: openvino_engine.build_model(network, network.image_size), network.image_size,
+            'int8', threads, batch_size, for_batches, models)
     from inception_slim.inference.engines import tflite
 
-    model = _load_or_build(
-        cache, 'tflite', network.ops, lambda: tflite.build_model(network), bytes, bytes,
-        with_filters=True, ranges=network.ranges, image_size=network.image_size)
+    model = models.load_or_build(
+        'tflite', lambda: tflite.build_model(network), bytes, bytes, tensorflow=tf.__version__,
+        image_size=network.image_size)
     return tflite.TFLiteEngine(network, model, threads)
 
 
-def _cached_graph(cache: str | os.PathLike | None, ops: Sequence[Op],
+def _cached_graph(models: ModelCache, ops: Sequence[Op],
                   build: Callable[[Sequence[Op]], SessionGraph], **origin: Any) -> SessionGraph:
     """A TensorFlow graph from the cache, or a new one, which is cached."""
-    return _load_or_build(
-        cache, 'session', ops, lambda: build(ops),
+    return models.load_or_build(
+        'session', lambda: build(ops),
         lambda built: built.graph.as_graph_def().SerializeToString(),
-        lambda content: import_graph(tf.GraphDef.FromString(content), ops),
-        with_filters=False, onednn=has_onednn(), **origin)
-
-
-def _load_or_build(cache: str | os.PathLike | None, engine: str, ops: Sequence[Op],
-                   build: Callable[[], _Model], serialize: Callable[[_Model], bytes],
-                   parse: Callable[[bytes], _Model], **origin: Any) -> _Model:
-    """What an engine builds from ops, from the cache if possible; see `network_cache`."""
-    if cache is None:
-        return build()
-    path, key = network_cache.model_path(cache, engine, ops, tensorflow=tf.__version__, **origin)
-    content = network_cache.load_model(path, key)
-    if content is not None:
-        return parse(content)
-    built = build()
-    network_cache.save_model(path, key, serialize(built))
-    return built
+        lambda content: import_graph(tf.GraphDef.FromString(content.tobytes()), ops),
+        tensorflow=tf.__version__, onednn=has_onednn(), **origin)
 
 
 def build_head(engine: str, layers: Sequence[tuple[np.ndarray, np.ndarray]], activation: str,

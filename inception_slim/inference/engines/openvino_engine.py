@@ -6,13 +6,16 @@ per thread: their activations fit into the caches, and no thread waits for anoth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+import io
 import threading
 from typing import Any
 
+from inception_slim.inference.cpu_features import cpu_flags
 from inception_slim.inference.engines import warm_up
 from inception_slim.inference.ir import INPUTS, Op, head_ops
+from inception_slim.inference.network_cache import NO_MODEL_CACHE, ModelCache
 from inception_slim.inference.quantization import QuantizedNetwork
 import numpy as np
 
@@ -27,18 +30,25 @@ class OpenVINOEngine:
     directly into the concatenated value.
 
     Args:
-      model: from `build_model`.
+      model: returns the model, from `build_model`; to be called once, and not at all if everything
+        that is needed has been compiled before.
+      image_size: side of the images in pixels.
       precision: 'float32', 'bfloat16' or 'int8'.
       threads: to run on.
       batch_size: images in a micro-batch; None takes a few.
       for_batches: most calls are to have many images. Nothing is compiled for smaller calls before
         there is one, and the end of a batch is padded: every compiled size has a copy of the
         weights.
+      models: what has been compiled before.
     """
 
-    def __init__(self, model: Any, precision: str, threads: int, batch_size: int | None,
-                 for_batches: bool = False):
-        self._model, self._precision, self._threads = model, precision, threads
+    def __init__(self, model: Callable[[], Any], image_size: int, precision: str, threads: int,
+                 batch_size: int | None, for_batches: bool = False,
+                 models: ModelCache = NO_MODEL_CACHE):
+        self._build_model: Callable[[], Any] | None = model
+        self._image_size, self._models = image_size, models
+        self._precision, self._threads = precision, threads
+        self._model: Any = None
         self._for_batches = for_batches
         self._sizes = sorted({batch_size or _MICRO_BATCH, 1} - ({1} if threads == 1 else set()),
                              reverse=True)
@@ -53,12 +63,25 @@ class OpenVINOEngine:
             warm_up('openvino', _infer_nothing)
         else:
             self._compile_multi_threaded()
-            shape = self._model.input(0).get_partial_shape().to_shape()
-            warm_up('openvino', lambda: self.features(np.zeros(tuple(shape), np.float32)))
+            image = np.zeros((1, image_size, image_size, 3), np.float32)
+            warm_up('openvino', lambda: self.features(image))
 
     def _compile(self, batch_size: int, streams: int) -> Any:
-        self._model.reshape([batch_size, *self._model.input(0).get_partial_shape()[1:]])
-        return _compile(self._model, self._precision, self._threads, streams)
+        import openvino
+
+        settings = _settings(self._precision, self._threads, streams)
+
+        def build() -> Any:
+            if self._build_model is not None:
+                # What it holds is freed with it.
+                self._model, self._build_model = self._build_model(), None
+            self._model.reshape([batch_size, self._image_size, self._image_size, 3])
+            return openvino.Core().compile_model(self._model, 'CPU', settings)
+
+        return self._models.load_or_build(
+            'openvino', build, _export, lambda content: _import(content, settings),
+            openvino=openvino.__version__, processor=cpu_flags(), batch_size=batch_size,
+            image_size=self._image_size, settings=settings)
 
     def _compile_multi_threaded(self) -> None:
         self._multi_threaded = self._compile(1, streams=1).create_infer_request()
@@ -98,7 +121,7 @@ class OpenVINOEngine:
 
     def close(self) -> None:
         self._workers.shutdown()
-        self._multi_threaded = self._model = None
+        self._multi_threaded = self._model = self._build_model = None
         self._single_threaded = {}
         self._per_thread = threading.local()
 
@@ -122,7 +145,8 @@ class OpenVINOClassifierHead:
         outputs = {name: name for name in ('logits', 'predictions')}
         model = openvino.Model(_results(values, outputs), [features], 'classifier')
         self._lock = threading.Lock()
-        self._request = _compile(model, 'float32', threads, 1).create_infer_request()
+        self._request = openvino.Core().compile_model(
+            model, 'CPU', _settings('float32', threads, 1)).create_infer_request()
         warm_up('openvino', lambda: self.logits(np.zeros((1, self.channels), np.float32)))
 
     def logits(self, features: np.ndarray) -> np.ndarray:
@@ -139,12 +163,24 @@ class OpenVINOClassifierHead:
         self._request = None
 
 
-def _compile(model: Any, precision: str, threads: int, streams: int) -> Any:
+def _settings(precision: str, threads: int, streams: int) -> dict[str, Any]:
+    return {'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bfloat16' else 'f32',
+            'INFERENCE_NUM_THREADS': threads, 'NUM_STREAMS': streams}
+
+
+def _export(compiled: Any) -> bytes:
+    stream = io.BytesIO()
+    compiled.export_model(stream)
+    return stream.getvalue()
+
+
+def _import(content: np.ndarray, settings: Mapping[str, Any]) -> Any:
     import openvino
 
-    return openvino.Core().compile_model(model, 'CPU', {
-        'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bfloat16' else 'f32',
-        'INFERENCE_NUM_THREADS': threads, 'NUM_STREAMS': streams})
+    # The compiled model uses the weights where they are, so the memory has to be OpenVINO's own.
+    tensor = openvino.Tensor(openvino.Type.u8, openvino.Shape(content.shape))
+    tensor.data[:] = content
+    return openvino.Core().import_model(tensor, 'CPU', settings)
 
 
 def _infer_nothing() -> None:
@@ -155,7 +191,8 @@ def _infer_nothing() -> None:
     value = opset8.parameter([1], np.float32)
     results = _results({'value': value.output(0)}, {'value': 'value'})
     model = openvino.Model(results, [value], 'identity')
-    _infer(_compile(model, 'float32', 1, 1).create_infer_request(), np.zeros(1, np.float32))
+    compiled = openvino.Core().compile_model(model, 'CPU', _settings('float32', 1, 1))
+    _infer(compiled.create_infer_request(), np.zeros(1, np.float32))
 
 
 def _infer(request: Any, value: np.ndarray) -> dict[str, np.ndarray]:
