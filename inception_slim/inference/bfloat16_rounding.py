@@ -19,6 +19,7 @@ from inception_slim.inference.ir import Op
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+_BFLOAT16 = tf.bfloat16.as_numpy_dtype
 # The upper half of a float32 number is a bfloat16 number; the next one is farther from zero.
 _UPPER_HALF = np.uint32(0xFFFF0000)
 _STEP = np.uint32(0x10000)
@@ -38,7 +39,7 @@ def round_network(ops: Sequence[Op], unscaled: Collection[str] = ()) -> list[Op]
       unscaled: names of values that must stay as they are.
 
     Returns:
-      Ops with float32 weights that are bfloat16 numbers; so are the biases, but for those before
+      Ops with bfloat16 weights. Their biases are float32, and bfloat16 numbers but for those before
       values that must stay as they are. They have no means, which have served their purpose.
     """
     ops = list(ops)
@@ -55,7 +56,7 @@ def round_network(ops: Sequence[Op], unscaled: Collection[str] = ()) -> list[Op]
                 weights = _round_carefully(op.weights, means.get(op.inputs[0]))
             else:
                 weights = round_nearest(op.weights)
-            ops[index] = op._replace(weights=weights, means=None)
+            ops[index] = op._replace(weights=weights.astype(_BFLOAT16), means=None)
         elif op.kind in ('relu', 'max_pool', 'avg_pool', 'concat') and all(
                 name in means for name in op.inputs):
             means[op.output] = np.concatenate([means[name] for name in op.inputs])
@@ -64,7 +65,7 @@ def round_network(ops: Sequence[Op], unscaled: Collection[str] = ()) -> list[Op]
 
 def round_nearest(values: np.ndarray) -> np.ndarray:
     """The nearest bfloat16 numbers, as float32; of two, the one with an even last bit."""
-    return values.astype(tf.bfloat16.as_numpy_dtype).astype(np.float32)
+    return values.astype(_BFLOAT16).astype(np.float32)
 
 
 def round_sums(values: np.ndarray, factors: np.ndarray, passes: int) -> np.ndarray:

@@ -31,7 +31,6 @@ from inception_slim.errors import DatasetError, error_summary
 from inception_slim.inference.ir import Op
 from inception_slim.inference.quantization import QuantizedNetwork
 import numpy as np
-import safetensors
 import safetensors.numpy
 import tensorflow.compat.v1 as tf
 
@@ -41,6 +40,8 @@ _ARRAYS = ('weights', 'biases', 'scales')
 _BFLOAT16 = tf.bfloat16.as_numpy_dtype
 # Filters are stored in the order of TensorFlow, in which they are in memory too: without copies.
 _TO_HWIO, _FROM_HWIO = (2, 3, 1, 0), (3, 2, 0, 1)
+# Of safetensors files; those that are used.
+_DTYPES = {'F32': np.float32, 'I8': np.int8, 'U8': np.uint8, 'U16': np.uint16}
 _Model = TypeVar('_Model')
 # Files of these kinds may name others, which may have any name.
 _NAMES_OTHERS = ('.json', '.onnx')
@@ -102,10 +103,10 @@ def load(path: str, key: str, images: str | None) -> tuple[QuantizedNetwork, str
       The network, and the digest of its ops.
     """
     try:
-        plan, file = _open(path, key)
+        plan, arrays = _open(path, key)
         if images not in (None, plan['images']):
             return None
-        network = QuantizedNetwork(_read_ops(plan, file), plan['ranges'], plan['image_size'])
+        network = QuantizedNetwork(_read_ops(plan, arrays), plan['ranges'], plan['image_size'])
         return network, plan['ops_digest']
     except _Unusable:
         return None
@@ -163,14 +164,14 @@ class CachedOps:
       digest: of the ops, equal for equal ops.
     """
 
-    def __init__(self, plan: dict[str, Any], file: Any):
-        self._plan, self._file = plan, file
+    def __init__(self, plan: dict[str, Any], arrays: Mapping[str, np.ndarray]):
+        self._plan, self._arrays = plan, arrays
         self.digest: str = plan['ops_digest']
 
     def read(self) -> list[Op] | None:
         """Reads the ops, to be called once; None if they are damaged."""
         try:
-            return _read_ops(self._plan, self._file)
+            return _read_ops(self._plan, self._arrays)
         except _Unusable:
             return None
 
@@ -209,14 +210,14 @@ class FoldedCache:
         if self._path is None:
             return None
         try:
-            plan, file = _open(self._path, self._key)
-            layers = [(_array(plan, file, f'head/{index}/weights'),
-                       _array(plan, file, f'head/{index}/biases'))
+            plan, arrays = _open(self._path, self._key)
+            layers = [(_array(plan, arrays, f'head/{index}/weights').copy(),
+                       _array(plan, arrays, f'head/{index}/biases').copy())
                       for index in range(plan['head_layers'] or 0)]
             content = FoldedFile(
                 _parse_info(plan['info']), None if plan['head_layers'] is None else layers,
                 plan['digest'], plan['weights_digest'])
-            return content, CachedOps(plan, file) if plan['ops'] else None
+            return content, CachedOps(plan, arrays) if plan['ops'] else None
         except _Unusable:
             return None
 
@@ -278,42 +279,42 @@ class _Unusable(Exception):
     """A cached file is missing, damaged, of another format, or has another key."""
 
 
-def _open(path: str, key: str) -> tuple[dict[str, Any], Any]:
-    """The plan of a file, and the file, whose arrays are read and checked when they are needed."""
+def _open(path: str, key: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The plan of a file, and its arrays, which are read and checked when they are needed."""
     try:
-        file = safetensors.safe_open(path, framework='np')
-        metadata = file.metadata() or {}
+        content = np.memmap(path, np.uint8, 'c')  # OpenVINO takes no read-only arrays
+        start = 8 + int.from_bytes(content[:8].tobytes(), 'little')
+        header = json.loads(content[8:start].tobytes())
+        metadata = header.pop('__metadata__')
         text = metadata['plan']
         if zlib.crc32(text.encode()) != int(metadata['checksum']):
             raise _Unusable
         plan = json.loads(text)
         if plan['key'] != key:
             raise _Unusable
-        return plan, file
-    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        arrays = {}
+        for name, field in header.items():
+            first, last = field['data_offsets']
+            arrays[name] = content[start:][first:last].view(_DTYPES[field['dtype']]).reshape(
+                field['shape'])
+        return plan, arrays
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise _Unusable from error
 
 
-def _array(plan: dict[str, Any], file: Any, name: str) -> np.ndarray:
+def _array(plan: dict[str, Any], arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """An array, mapped from the file, which may change later: what is kept has to be copied."""
     try:
-        value = file.get_tensor(name)
+        value = arrays[name]
         if _checksum(value) != plan['checksums'][name]:
             raise _Unusable
-        return value.view(_BFLOAT16).astype(np.float32) if value.dtype == np.uint16 else value
-    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+    except KeyError as error:
         raise _Unusable from error
+    return value.view(_BFLOAT16) if value.dtype == np.uint16 else value
 
 
 def _checksum(value: np.ndarray) -> int:
     return zlib.crc32(value.data, zlib.crc32(f'{value.dtype.str} {value.shape}'.encode()))
-
-
-def _halved(value: np.ndarray) -> np.ndarray:
-    """The upper halves of float32 weights that are bfloat16 numbers, or the array as it is."""
-    if value.dtype != np.float32 or value.ndim < 4:
-        return value
-    rounded = value.astype(_BFLOAT16)
-    return rounded.view(np.uint16) if np.array_equal(rounded, value) else value
 
 
 def _split(ops: Sequence[Op]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
@@ -330,16 +331,17 @@ def _split(ops: Sequence[Op]) -> tuple[list[dict[str, Any]], dict[str, np.ndarra
     return items, arrays
 
 
-def _read_ops(plan: dict[str, Any], file: Any) -> list[Op]:
+def _read_ops(plan: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> list[Op]:
     ops = []
     for index, fields in enumerate(plan['ops']):
-        fields['kernel'], fields['padding'] = tuple(fields['kernel']), tuple(fields['padding'])
-        arrays: dict[str, Any] = {
-            name: _array(plan, file, f'{index}/{name}') for name in _ARRAYS
+        values: dict[str, Any] = {
+            name: _array(plan, arrays, f'{index}/{name}') for name in _ARRAYS
             if f'{index}/{name}' in plan['checksums']}
-        if 'weights' in arrays and arrays['weights'].ndim == 4:
-            arrays['weights'] = arrays['weights'].transpose(_FROM_HWIO)
-        ops.append(Op(**fields, **arrays))
+        for name, value in values.items():
+            # Engines bring filters into another order or memory, and would keep the others.
+            values[name] = value.transpose(_FROM_HWIO) if value.ndim == 4 else value.copy()
+        ops.append(Op(**{**fields, 'kernel': tuple(fields['kernel']),
+                         'padding': tuple(fields['padding'])}, **values))
     return ops
 
 
@@ -347,8 +349,10 @@ def _write(path: str, plan: dict[str, Any], ops: Sequence[Op] = (),
            arrays: Mapping[str, np.ndarray] | None = None) -> str:
     """Writes a file of a plan, ops and other arrays. Returns the digest of the ops."""
     fields, op_arrays = _split(ops)
-    arrays = {name: _halved(np.ascontiguousarray(value))
+    arrays = {name: np.ascontiguousarray(value)
               for name, value in {**op_arrays, **(arrays or {})}.items()}
+    arrays = {name: value.view(np.uint16) if value.dtype == _BFLOAT16 else value
+              for name, value in arrays.items()}
     checksums = {name: _checksum(value) for name, value in arrays.items()}
     ops_digest = cache_key({}, ops=fields, checksums={name: checksums[name] for name in op_arrays},
                            ranges=plan.get('ranges'))

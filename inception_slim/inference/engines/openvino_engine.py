@@ -319,7 +319,8 @@ def _constant(value: np.ndarray) -> Any:
 def _convolution(op: Op, value: Any) -> Any:
     from openvino import opset8
 
-    weights = op.weights
+    # OpenVINO brings weights that are bfloat16 numbers into bfloat16 itself.
+    weights = op.weights if op.scales is not None else op.weights.astype(np.float32, copy=False)
     if op.groups > 1:
         weights = weights.reshape(op.groups, -1, *weights.shape[1:])
     kernel = _constant(weights)

@@ -18,6 +18,9 @@ from inception_slim.inference.tf_graph_builder import SessionGraph
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+# Operations that TensorFlow fuses with those that follow, where the graph has not fused them.
+_FUSED = {'Conv2D', 'DepthwiseConv2dNative'}
+
 
 def single_thread_config(threads: int) -> tf.ConfigProto:
     """A Session config that runs ops one by one in the calling thread, with intra-op threads."""
@@ -43,9 +46,12 @@ class SessionEngine:
         # The session is only ever called by one callable: it need not keep the graph.
         config.experimental.optimize_for_static_graph = True
         config.experimental.disable_output_partition_graphs = True
+        graph = network.graph
         rewrites = config.graph_options.rewrite_options
-        # Only `remapping` is useful here: it fuses depthwise convolution, bias and ReLU. The other
-        # passes find nothing to do.
+        rewrites.disable_meta_optimizer = _FUSED.isdisjoint(
+            op.type for op in graph.get_operations())
+        # Only `remapping` is useful here: it fuses a convolution, bias and ReLU. The other passes
+        # find nothing to do.
         for option in ('constant_folding', 'function_optimization', 'loop_optimization',
                        'dependency_optimization', 'arithmetic_optimization', 'layout_optimizer',
                        'shape_optimization', 'common_subgraph_elimination'):
@@ -53,7 +59,6 @@ class SessionEngine:
         rewrites.disable_tfg_optimizer = True
         rewrites.memory_optimization = rewrites.NO_MEM_OPT
         rewrites.meta_optimizer_iterations = rewrites.ONE
-        graph = network.graph
         self._session = tf.Session(graph=graph, config=config)
         network.initialize(self._session)
         network.weights.clear()
@@ -110,7 +115,9 @@ class SessionClassifierHead:
                          for value in values]
             outputs = add_head(features, list(zip(variables[::2], variables[1::2])), activation,
                                [None] * len(layers))
-        self._session = tf.Session(graph=graph, config=single_thread_config(threads))
+        config = single_thread_config(threads)
+        config.graph_options.rewrite_options.disable_meta_optimizer = True  # it takes longer
+        self._session = tf.Session(graph=graph, config=config)
         self._session.run(
             [variable.initializer for variable in variables],
             {variable.initializer.inputs[1]: value for variable, value in zip(variables, values)})
