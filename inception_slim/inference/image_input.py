@@ -97,7 +97,8 @@ class ImagePreparer:
         self._scaled_to = image_size if scaled_decoding else None
         self._has_warned = False
         self._lock = threading.Lock()
-        self._session: tf.Session | None = None
+        self._sessions: list[tf.Session] = []
+        self._calls: dict[str, Callable[..., np.ndarray]] = {}
 
     def batches(self, images: ImageInput | Sequence[ImageInput]) -> Iterator[np.ndarray]:
         """Yields the prepared images in order, at most BATCH_SIZE at a time.
@@ -124,8 +125,8 @@ class ImagePreparer:
                 yield np.stack([pixels for pixels, _ in prepared])
 
     def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
+        for session in self._sessions:
+            session.close()
 
     def _split(self, images: Any) -> Sequence[Any]:
         """One item per image."""
@@ -192,28 +193,30 @@ class ImagePreparer:
 
     def _run(self, source: str, *values: Any) -> np.ndarray:
         with self._lock:
-            if self._session is None:
-                self._build()
+            if source not in self._calls:
+                self._calls[source] = self._build(source)
         return self._calls[source](*values)
 
-    def _build(self) -> None:
+    def _build(self, source: str) -> Callable[..., np.ndarray]:
+        """A function of the encoded image, its orientation and halvings, or of its pixels."""
         with tf.Graph().as_default() as graph:
-            sources = {'encoded': [tf.placeholder(tf.string, ()),
-                                   *(tf.placeholder(tf.int32, ()) for _ in range(2))],
-                       'pixels': [tf.placeholder(tf.uint8, (None, None, 3))],
-                       'fractions': [tf.placeholder(tf.float32, (None, None, 3))]}
-            encoded, orientation, halvings = sources['encoded']
-            decoded = data.decode(encoded, None if self._scaled_to is None else halvings)
-            outputs = {
-                'encoded': prepare_upright(self._prepare_image, decoded, self._image_size,
-                                           orientation),
-                'pixels': prepare_upright(self._prepare_image, sources['pixels'][0],
-                                          self._image_size),
-                'fractions': self._prepare_image(sources['fractions'][0], self._image_size)}
+            if source == 'encoded':
+                inputs = [tf.placeholder(tf.string, ()),
+                          *(tf.placeholder(tf.int32, ()) for _ in range(2))]
+                encoded, orientation, halvings = inputs
+                decoded = data.decode(encoded, None if self._scaled_to is None else halvings)
+                output = prepare_upright(self._prepare_image, decoded, self._image_size,
+                                         orientation)
+            elif source == 'pixels':
+                inputs = [tf.placeholder(tf.uint8, (None, None, 3))]
+                output = prepare_upright(self._prepare_image, inputs[0], self._image_size)
+            else:
+                inputs = [tf.placeholder(tf.float32, (None, None, 3))]
+                output = self._prepare_image(inputs[0], self._image_size)
         # One image a thread: more threads for one image only get in each other's way.
-        self._session = tf.Session(graph=graph, config=single_thread_config(1))
-        self._calls = {name: self._session.make_callable(outputs[name], tensors)
-                       for name, tensors in sources.items()}
+        session = tf.Session(graph=graph, config=single_thread_config(1))
+        self._sessions.append(session)
+        return session.make_callable(output, inputs)
 
 
 def _is_pil(image: Any) -> bool:

@@ -23,8 +23,13 @@ _FUSED = {'Conv2D', 'DepthwiseConv2dNative'}
 
 
 def single_thread_config(threads: int) -> tf.ConfigProto:
-    """A Session config that runs ops one by one in the calling thread, with intra-op threads."""
-    return tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=-1)
+    """A Session config that runs ops one by one in the calling thread, with intra-op threads.
+
+    Graphs are not optimized, which would take longer than what a small graph gains.
+    """
+    config = tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=-1)
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return config
 
 
 class SessionEngine:
@@ -115,9 +120,7 @@ class SessionClassifierHead:
                          for value in values]
             outputs = add_head(features, list(zip(variables[::2], variables[1::2])), activation,
                                [None] * len(layers))
-        config = single_thread_config(threads)
-        config.graph_options.rewrite_options.disable_meta_optimizer = True  # it takes longer
-        self._session = tf.Session(graph=graph, config=config)
+        self._session = tf.Session(graph=graph, config=single_thread_config(threads))
         self._session.run(
             [variable.initializer for variable in variables],
             {variable.initializer.inputs[1]: value for variable, value in zip(variables, values)})
