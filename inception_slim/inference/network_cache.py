@@ -14,6 +14,7 @@ and used only if its checksums and its key match; otherwise the network is prepa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -146,12 +147,11 @@ class ModelCache:
             return build()
         key = cache_key({}, ops=self._ops_digest, **_VERSIONS, **origin)
         path = os.path.join(os.fsdecode(self._folder), f'{engine}-{key[:16]}.model')
-        try:
+        with contextlib.suppress(_Unusable):
             return parse(_array(*_open(path, key), 'model'))
-        except _Unusable:
-            built = build()
-            _write(path, {'key': key}, arrays={'model': np.frombuffer(serialize(built), np.uint8)})
-            return built
+        built = build()
+        _write(path, {'key': key}, arrays={'model': np.frombuffer(serialize(built), np.uint8)})
+        return built
 
 
 NO_MODEL_CACHE = ModelCache()

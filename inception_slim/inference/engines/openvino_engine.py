@@ -59,12 +59,9 @@ class OpenVINOEngine:
         # that needs them, because many callers only ever pass single images.
         self._single_threaded: dict[int, Any] = {}
         self._multi_threaded: Any = None
-        if for_batches:
-            warm_up('openvino', _infer_nothing)
-        else:
+        warm_up('openvino', _infer_nothing)
+        if not for_batches:
             self._compile_multi_threaded()
-            image = np.zeros((1, image_size, image_size, 3), np.float32)
-            warm_up('openvino', lambda: self.features(image))
 
     def _compile(self, batch_size: int, streams: int) -> Any:
         import openvino
@@ -138,6 +135,7 @@ class OpenVINOClassifierHead:
         import openvino
         from openvino import opset8
 
+        warm_up('openvino', _infer_nothing)
         self.channels = layers[0][0].shape[-2]
         features = opset8.parameter([-1, self.channels], np.float32)
         values = {'features': features.output(0)}
@@ -147,7 +145,6 @@ class OpenVINOClassifierHead:
         self._lock = threading.Lock()
         self._request = openvino.Core().compile_model(
             model, 'CPU', _settings('float32', threads, 1)).create_infer_request()
-        warm_up('openvino', lambda: self.logits(np.zeros((1, self.channels), np.float32)))
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         return self._infer(features)['logits']
