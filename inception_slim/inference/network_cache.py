@@ -5,7 +5,8 @@
   checkpoint are the same, by their size, times and inode, as build tools compare files.
 - `NAME-KEY.int8`: the ops of a calibrated network. Used for equal weights, wherever they are from.
 - `ENGINE-KEY.model`: what an engine builds of a network: the TensorFlow graph of `session`, without
-  its filters, the model of `tflite`, or a compiled model of `openvino`. Used for equal ops.
+  its filters, the model of `tflite` or `onnxruntime`, or a compiled model of `openvino`. Used for
+  equal ops.
 
 All are safetensors files, which hold arrays and JSON, and no code. A file is written atomically,
 and used only if its checksums and its key match; otherwise the network is prepared again.

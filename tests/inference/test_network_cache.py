@@ -12,7 +12,7 @@ from inception_slim import inference
 from inception_slim.checkpoint.keras_model import FOLDER_PREFIX
 from inception_slim.errors import InceptionSlimError
 from inception_slim.inference import calibration, network_cache, predictor
-from inception_slim.inference.engines import tflite
+from inception_slim.inference.engines import onnxruntime_engine, tflite
 from inception_slim.inference.ir import Op
 from inception_slim.inference.options import InferenceOptions
 from inception_slim.inference.quantization import QuantizedNetwork
@@ -158,6 +158,21 @@ class TestPredictors:
         with inference.load(OTHER, precision='int8', cache=tmp_path,
                             calibration_images=images(3)):
             assert len(calibrations) == 3 and count(tmp_path, '.int8') == 2
+
+    def test_onnx_model_is_built_once(self, tmp_path, monkeypatch):
+        built = []
+        build_model = onnxruntime_engine.build_model
+        monkeypatch.setattr(onnxruntime_engine, 'build_model',
+                            lambda *arguments: built.append(1) or build_model(*arguments))
+
+        def logits(path=PATH):
+            with inference.load(path, engine='onnxruntime', cache=tmp_path) as loaded:
+                return loaded.logits(images(2))
+
+        expected = logits()
+        np.testing.assert_array_equal(logits(), expected)
+        assert len(built) == 1
+        assert abs(logits(OTHER) - expected).max() > 0.01 and len(built) == 2
 
     @pytest.mark.slow
     def test_tflite_model_is_converted_once(self, tmp_path, monkeypatch):

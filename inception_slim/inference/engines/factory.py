@@ -52,8 +52,10 @@ def build_float_engine(name: str, ops: Callable[[], Sequence[Op]], image_size: i
     if name == 'onnxruntime':
         from inception_slim.inference.engines import onnxruntime_engine
 
-        return onnxruntime_engine.ONNXRuntimeEngine(
-            onnxruntime_engine.build_model(ops(), image_size), threads, batch_size)
+        model = models.load_or_build(
+            'onnxruntime', lambda: onnxruntime_engine.build_model(ops(), image_size), bytes, bytes,
+            image_size=image_size)
+        return onnxruntime_engine.ONNXRuntimeEngine(model, threads, batch_size)
     from inception_slim.inference.engines import openvino_engine
 
     return openvino_engine.OpenVINOEngine(
