@@ -44,6 +44,7 @@ _BFLOAT16 = tf.bfloat16.as_numpy_dtype
 _TO_HWIO, _FROM_HWIO = (2, 3, 1, 0), (3, 2, 0, 1)
 # Of safetensors files; those that are used.
 _DTYPES = {'F32': np.float32, 'I8': np.int8, 'U8': np.uint8, 'U16': np.uint16}
+_ALIGNMENT = 64  # bytes
 _Model = TypeVar('_Model')
 # Files of these kinds may name others, which may have any name.
 _NAMES_OTHERS = ('.json', '.onnx')
@@ -361,10 +362,14 @@ def _write(path: str, plan: dict[str, Any], ops: Sequence[Op] = (),
                       default=int)
     content = safetensors.numpy.save(
         arrays, {'plan': text, 'checksum': str(zlib.crc32(text.encode()))})
+    end = 8 + int.from_bytes(content[:8], 'little')
+    # Spaces may follow the header. TensorFlow copies arrays that are not aligned.
+    padding = -end % _ALIGNMENT
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         with atomic_write(path) as file:
-            file.write(content)
+            file.write((end - 8 + padding).to_bytes(8, 'little') + content[8:end] + b' ' * padding)
+            file.write(memoryview(content)[end:])
     except (OSError, DatasetError) as error:
         warnings.warn(f'The prepared network is not cached in {os.path.dirname(path)}: '
                       f'{error_summary(error)}.', stacklevel=5)

@@ -68,6 +68,15 @@ class TestFile:
                     assert getattr(read, field) == expected
         assert network_cache.load(path, 'key', None) is not None
 
+    def test_is_an_aligned_safetensors_file(self, tmp_path):
+        path = tmp_path / 'file'
+        for name in ('a', 'name', 'another name'):
+            network_cache.save(str(path), name, 'images', NETWORK)
+            content = path.read_bytes()
+            assert (8 + int.from_bytes(content[:8], 'little')) % 64 == 0
+            arrays = safetensors.numpy.load(content)
+            np.testing.assert_array_equal(arrays['0/scales'], NETWORK.ops[0].scales)
+
     def test_digest_is_of_the_ops_and_ranges(self, tmp_path):
         def digest(network=NETWORK, key='key'):
             return network_cache.save(str(tmp_path / 'file'), key, 'images', network)
