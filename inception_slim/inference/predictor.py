@@ -401,13 +401,14 @@ class _Network:
         if self._ops is not None:
             ops, self._ops = self._ops, None
             return ops
-        if self._cached_ops is None or pool_first:
+        # The file is mapped for as long as something holds it.
+        cached_ops, self._cached_ops = self._cached_ops, None
+        if cached_ops is None or pool_first:
             return self._prepare_ops(pool_first)
-        cached = self._cached_ops.read()
-        if cached is not None:
-            return cached
-        ops = self._prepare_ops()
-        self._cache.write(self.content, ops)
+        ops = cached_ops.read()
+        if ops is None:
+            ops = self._prepare_ops()
+            self._cache.write(self.content, ops)
         return ops
 
     def _prepare_ops(self, pool_first: bool = False) -> list[Op]:
