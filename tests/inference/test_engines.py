@@ -153,12 +153,14 @@ class TestSelection:
         monkeypatch.setattr(selection, 'has_onednn_int8', lambda: True)
         assert selection.select_engine('auto', precision) == expected
 
-    @pytest.mark.parametrize('images, expected', [
-        (1, 'session'), (10, 'session'), (100, 'openvino'), (None, 'openvino')])
+    @pytest.mark.parametrize('avx512, images, expected', [
+        (False, 1, 'session'), (False, 10, 'session'), (False, 1000, 'openvino'),
+        (False, None, 'openvino'), (True, 1, 'openvino'), (True, None, 'openvino')])
     @pytest.mark.parametrize('precision', ['float32', 'bfloat16', 'int8'])
-    def test_auto_counts_the_time_to_load(self, monkeypatch, precision, images, expected):
+    def test_auto_counts_the_time_to_load(self, monkeypatch, precision, avx512, images, expected):
+        """With AVX-512, OpenVINO is loaded as fast as a Session."""
         monkeypatch.setattr(selection, 'is_installed', lambda engine: engine != 'onnxruntime')
-        monkeypatch.setattr(selection, 'has_avx512', lambda: True)
+        monkeypatch.setattr(selection, 'has_avx512', lambda: avx512)
         monkeypatch.setattr(selection, 'has_onednn_int8', lambda: True)
         monkeypatch.setattr(selection, 'available_cores', lambda: 2)
         assert selection.select_engine('auto', precision, images) == expected
