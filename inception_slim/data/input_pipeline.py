@@ -703,7 +703,10 @@ def iterate(make: Callable[[], tf.data.Dataset]) -> Iterator[Any]:
     with tf.Graph().as_default() as graph:
         iterator = tf.data.make_initializable_iterator(make())
         next_element = iterator.get_next()
-    with tf.Session(graph=graph) as session:
+    config = tf.ConfigProto()
+    # It takes longer than it saves.
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    with tf.Session(graph=graph, config=config) as session:
         session.run(iterator.initializer)
         fetch = session.make_callable(next_element)
         while True:
