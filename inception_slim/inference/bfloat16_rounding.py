@@ -51,11 +51,10 @@ def round_network(ops: Sequence[Op], unscaled: Collection[str] = ()) -> list[Op]
             op = scale_conv(op, factors)
             if op.means is not None:
                 means[op.output] = op.means
+            weights = op.weights  # the cast rounds to the nearest
             if budget > 0:
-                budget -= op.weights.size
-                weights = _round_carefully(op.weights, means.get(op.inputs[0]))
-            else:
-                weights = round_nearest(op.weights)
+                budget -= weights.size
+                weights = _round_carefully(weights, means.get(op.inputs[0]))
             ops[index] = op._replace(weights=weights.astype(_BFLOAT16), means=None)
         elif op.kind in ('relu', 'max_pool', 'avg_pool', 'concat') and all(
                 name in means for name in op.inputs):

@@ -21,7 +21,7 @@ PRECISIONS_OF = {
 # a slower machine). An image as measured by `make compare-all`, loading in new processes with a
 # cache; with AVX2, before the cache held models of OpenVINO and ONNX Runtime. Other networks take
 # as much more or less to load as to run.
-_COSTS = {
+_COSTS: dict[bool, dict[str, dict[str, tuple[float, float]]]] = {
     True: {
         'float32': {'openvino': (0, 0.097), 'session': (0, 0.102)},
         'bfloat16': {'openvino': (0, 0.049), 'session': (0, 0.0526)},
