@@ -3,7 +3,8 @@
 It is given relative to the time at which the same process has imported TensorFlow, because the
 speed of a machine changes. One interleaved run, each in a process of its own, after a round that is
 not counted. int8 is calibrated on eight images each time; 'cached' reads the prepared network from
-the cache.
+the cache. The command, which classifies one image with the cache, is timed to the end of its
+process, relative to a process that imports TensorFlow and ends.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 from scripts.benchmarks._common import machine, random_checkpoint
+from scripts.benchmarks.input import write_images
 
 # pip stores the bytecode of what it installs, so a process need not compile it.
 ENVIRONMENT = {name: value for name, value in os.environ.items()
@@ -48,6 +50,14 @@ print(peak_memory())
 '''
 
 
+def time_process(*arguments: str) -> float:
+    """Seconds that a process of Python takes, with its end."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+    return time.perf_counter() - start
+
+
 def time_lines(code: str, *arguments: str) -> tuple[list[float], str]:
     """Seconds until a process prints each of its lines, and the last of them."""
     start = time.perf_counter()
@@ -68,7 +78,6 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error('--rounds must be at least 1')
-    tf.disable_eager_execution()
     tf.get_logger().setLevel('ERROR')
     starts = [
         (precision, engine, cached)
@@ -79,14 +88,22 @@ def main() -> int:
         if precision != 'bfloat16' or has_bfloat16()
     ]
     packages, imports = [], []
+    processes: list[tuple[float, float]] = []  # the command, and only the import
     durations: dict[tuple[str, str, bool], list[tuple[float, float, float]]] = {
         start: [] for start in starts}
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, _ = random_checkpoint('inception_v3', folder)
+        [image] = write_images(os.path.join(folder, 'images'), 1, 500, 375)
         for number in tqdm(range(arguments.rounds + 1), unit='round', disable=None):
             [package], _ = time_lines(IMPORT)
             if number:
                 packages.append(package)
+            process = tuple(time_process(*arguments) for arguments in (
+                ['-m', 'inception_slim', 'classify', checkpoint, image, '--cache',
+                 os.path.join(folder, 'command')],
+                ['-c', 'import tensorflow']))
+            if number:
+                processes.append(process)
             for start in starts:
                 precision, engine, cached = start
                 cache = os.path.join(folder, 'cache') if cached else ''
@@ -98,6 +115,10 @@ def main() -> int:
     print(f'{machine()}; TensorFlow {tf.__version__}')
     print(f'{"import tensorflow":44} {statistics.median(imports):6.2f} sec')
     print(f'{"import inception_slim":44} {statistics.median(packages):6.2f} sec')
+    command = statistics.median(seconds for seconds, _ in processes)
+    ratio = statistics.median(seconds / alone for seconds, alone in processes)
+    print(f'{"inception-slim classify, cached, to its end":44} {command:6.2f} sec, {ratio:.2f} '
+          'times a process that imports tensorflow')
     for (precision, engine, cached), values in durations.items():
         name = f'first prediction, {precision}, {engine}' + (', cached' if cached else '')
         seconds, ratio, peak = map(statistics.median, zip(*values))

@@ -83,6 +83,28 @@ class TestStart:
         done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True)
         assert (done.returncode, done.stderr) == (0, '')
 
+    def test_import_is_not_interrupted_by_garbage_collection(self):
+        code = '''
+            import gc, sys
+            from inception_slim import _tf_logging, cli
+            import_tensorflow = _tf_logging.import_tensorflow_quietly
+            during = []
+
+            def counted():
+                gc.callbacks.append(lambda phase, info: during.append(info))
+                import_tensorflow()
+                gc.callbacks.clear()
+
+            _tf_logging.import_tensorflow_quietly = counted
+            assert cli.main(['inspect', sys.argv[1]]) == 0
+            assert not during and 'tensorflow' in sys.modules
+            assert gc.isenabled() and gc.get_freeze_count() > 100_000
+        '''
+        code = '\n'.join(line[12:] for line in code.splitlines())
+        done = subprocess.run([sys.executable, '-c', code, FIRST_RELEASE], text=True,
+                              capture_output=True)
+        assert (done.returncode, done.stderr) == (0, '')
+
 
 class TestHelp:
 
