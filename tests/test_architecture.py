@@ -26,7 +26,7 @@ LAYERS = [
     {'data'},
     {'errors', 'options', '_atomic_write', '_bounded_tar', '_example', '_file_openers', '_lazy',
      '_module_proxy', '_npy_header', '_optional', '_special_files', '_tf_logging',
-     '_graph_attributes'},
+     '_graph_attributes', '_threads'},
 ]
 PUBLIC = {
     'bulk': 'BulkOptions BulkResult DatasetError run',
@@ -34,7 +34,7 @@ PUBLIC = {
                   'SLIM_NAMES convert find_prefix inspect read restore',
     'data': 'Dataset DatasetError LABELS SUFFIXES as_numpy_batches batches decode '
             'reraise_dataset_errors image_batches image_files find_labels_file open_dataset '
-            'read_labels write_labels write_tfrecords',
+            'read_batches read_labels write_labels write_tfrecords',
     'data.preprocessing': 'AREA ASPECT BRIGHTNESS CONTRAST HUE SATURATION for_evaluation '
                           'for_training',
     'evaluation': 'Prediction BACKGROUND Classification DatasetError Evaluation FeaturesResult '

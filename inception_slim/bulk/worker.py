@@ -5,15 +5,14 @@ It is the same for both backends.
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 import os
-from typing import Any, NamedTuple
+from typing import Any
 import warnings
 
-from inception_slim import data, inference
+from inception_slim import inference
 from inception_slim.bulk.options import BulkOptions
 from inception_slim.bulk.output import Shard, serialize_shard, shard_name
 from inception_slim.bulk.readers import (
@@ -23,23 +22,24 @@ from inception_slim.bulk.readers import (
     read_examples,
 )
 from inception_slim.data.filesystem import is_remote
+from inception_slim.data.image_decoder import (
+    DecodedImage,
+    DecodingThreads,
+    ImageDecoder,
+    submit_ahead,
+)
 from inception_slim.data.image_formats import FIRST_FRAME, UnreadableImage, to_decodable
-from inception_slim.data.large_image import prepare_upright
 from inception_slim.errors import DatasetError
 from inception_slim.evaluation.generative import RESIZE_FUNCTIONS
 from inception_slim.evaluation.origin import origin_of
 from inception_slim.inference import InferenceOptions
-from inception_slim.inference.cpu_features import available_cores
-from inception_slim.inference.engines.session import single_thread_config
 from inception_slim.nets import registry
 from inception_slim.options import as_dict, option_names, parse_color
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 # Images per run of the network. Fixed, so that results do not depend on the host's cores.
 _MICRO_BATCH = 4
 _EXPECTED_IMAGES = 10**6  # at least many: the engine is chosen and prepared for batches
-_REMOTE_READS = 16  # at a time
 
 
 @dataclass(frozen=True)
@@ -79,57 +79,31 @@ class _EndOfShard:
     last: bool
 
 
-class DecodedImage(NamedTuple):
-    """A decoded image.
-
-    Attributes:
-      pixels: `[image_size, image_size, 3]` float32 in [-1, 1].
-      is_rotated: whether it was rotated or flipped as its EXIF orientation says.
-      has_frames: whether frames or pages follow it.
-    """
-
-    pixels: np.ndarray
-    is_rotated: bool
-    has_frames: bool
-
-
 class Decoder:
-    """Decodes and resizes images in threads, as `evaluation.classify` does.
+    """Decodes and resizes the images of work units in threads, as `evaluation.classify` does."""
 
-    Unlike `data.batches` it decodes each image by itself: so the error of an unreadable image is
-    known, the number of threads is given, and remote files are read in threads of their own.
-    """
-
-    def __init__(self, network: registry.Network, threads: int, folder: str,
+    def __init__(self, network: registry.Network, threads: int | None, folder: str,
                  options: BulkOptions):
         self._folder, self._options = folder, options
         self._background = parse_color(options.background)
         self._has_warned = False
-        with tf.Graph().as_default() as graph:
-            encoded = tf.placeholder(tf.string, ())
-            orientation, halvings = (tf.placeholder(tf.int32, ()) for _ in range(2))
-            prepare = (RESIZE_FUNCTIONS[options.resize] if options.output_type == 'statistics'
-                       else network.prepare)
-            self._scaled_to = network.image_size if options.scaled_decoding else None
-            image = prepare_upright(
-                prepare, data.decode(encoded, None if self._scaled_to is None else halvings),
-                network.image_size, orientation)
-        self._session = tf.Session(graph=graph, config=single_thread_config(1))
-        self._run = self._session.make_callable(image, [encoded, orientation, halvings])
-        self._decoders = ThreadPoolExecutor(threads, 'inception_slim')
-        self._readers = ThreadPoolExecutor(_REMOTE_READS, 'inception_slim')
+        prepare = (RESIZE_FUNCTIONS[options.resize] if options.output_type == 'statistics'
+                   else network.prepare)
+        self._scaled_to = network.image_size if options.scaled_decoding else None
+        self._decoder = ImageDecoder(prepare, network.image_size,
+                                     is_scaled=options.scaled_decoding)
+        self._threads = DecodingThreads(threads)
 
     def close(self) -> None:
-        self._readers.shutdown(cancel_futures=True)
-        self._decoders.shutdown(cancel_futures=True)
-        self._session.close()
+        self._threads.close()
+        self._decoder.close()
 
-    def decode_all(self, items: Iterable[Any], prefetch: int) -> Iterator[tuple[Any, Any]]:
+    def decode_all(self, items: Iterable[Any], ahead: int) -> Iterator[tuple[Any, Any]]:
         """Decodes a stream of images.
 
         Args:
           items: examples; any other item is passed through.
-          prefetch: number of items that are decoded ahead.
+          ahead: number of items that are decoded ahead.
 
         Yields:
           Each item with its `DecodedImage`, or with an `UnreadableImage`; with None if it is not
@@ -138,13 +112,20 @@ class Decoder:
         Raises:
           DatasetError: the storage of an image failed.
         """
-        pending: collections.deque[tuple[Any, Future | None]] = collections.deque()
-        for item in items:
-            pending.append((item, self._submit(item) if isinstance(item, Example) else None))
-            if len(pending) > prefetch:
-                yield self._wait(*pending.popleft())
-        while pending:
-            yield self._wait(*pending.popleft())
+        for item, future in submit_ahead(items, self._submit, ahead):
+            if future is None:
+                yield item, None
+                continue
+            try:
+                image = future.result()
+            except UnreadableImage as error:
+                yield item, error
+                continue
+            # Not where it is decoded, since threads do not decode in order.
+            if image.has_frames and not self._has_warned:
+                self._has_warned = True
+                warnings.warn(f'{item.name} {FIRST_FRAME}.', stacklevel=2)
+            yield item, image
 
     def decode(self, example: Example) -> DecodedImage:
         """Decodes one image in the calling thread.
@@ -154,38 +135,19 @@ class Decoder:
         """
         return self._decode_bytes(example, read_bytes(example, self._folder))
 
-    def _submit(self, example: Example) -> Future:
-        if example.encoded is None and is_remote(example.name):
-            reading = self._readers.submit(read_bytes, example, self._folder)
-            return self._decoders.submit(lambda: self._decode_bytes(example, reading.result()))
-        return self._decoders.submit(self.decode, example)
+    def _submit(self, item: Any) -> Future[DecodedImage] | None:
+        if not isinstance(item, Example):
+            return None
+        return self._threads.submit(
+            lambda: read_bytes(item, self._folder), lambda encoded: self._decode_bytes(
+                item, encoded), is_remote=item.encoded is None and is_remote(item.name))
 
     def _decode_bytes(self, example: Example, encoded: bytes) -> DecodedImage:
         exif = self._options.exif
         image = to_decodable(
             encoded, max_pixels=self._options.max_pixels, background=self._background,
             exif=not example.is_record if exif is None else exif, scaled_to=self._scaled_to)
-        try:
-            return DecodedImage(self._run(image.encoded, image.orientation, image.halvings),
-                                image.is_rotated, image.has_frames)
-        except tf.errors.OpError as error:
-            # The last line before the position in the graph is the reason.
-            lines = error.message.split('\n\t [[')[0].strip().splitlines()
-            raise UnreadableImage(
-                lines[-1].rstrip('.') if lines else 'it cannot be decoded') from None
-
-    def _wait(self, item: Any, future: Future | None) -> tuple[Any, Any]:
-        if future is None:
-            return item, None
-        try:
-            image = future.result()
-        except UnreadableImage as error:
-            return item, error
-        # Not where it is decoded, since threads do not decode in order.
-        if image.has_frames and not self._has_warned:
-            self._has_warned = True
-            warnings.warn(f'{item.name} {FIRST_FRAME}.', stacklevel=2)
-        return item, image
+        return DecodedImage(self._decoder.decode(image), image.is_rotated, image.has_frames)
 
 
 class Worker:
@@ -199,8 +161,7 @@ class Worker:
           threads: threads of the decoder and of the network; by default all available cores.
         """
         self._job = job
-        self._decoder = Decoder(job.network, threads or available_cores(), job.folder,
-                                job.options)
+        self._decoder = Decoder(job.network, threads, job.folder, job.options)
         calibration_images = None
         if job.options.precision == 'int8':
             calibration_images = np.stack(

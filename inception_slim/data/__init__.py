@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         open_dataset as open_dataset,
     )
     from inception_slim.data.image_folder import SUFFIXES as SUFFIXES, image_files as image_files
+    from inception_slim.data.image_reader import read_batches as read_batches
     from inception_slim.data.input_pipeline import (
         as_numpy_batches as as_numpy_batches,
         batches as batches,
@@ -37,6 +38,7 @@ else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, {
         'dataset': 'Dataset has_tfrecords open_dataset',
         'image_folder': 'SUFFIXES image_files',
+        'image_reader': 'read_batches',
         'input_pipeline': (
             'as_numpy_batches batches count_labels decode image_batches '
             'reraise_dataset_errors'),

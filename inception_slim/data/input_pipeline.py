@@ -12,7 +12,6 @@ import os
 import re
 import stat
 from typing import Any
-import warnings
 
 from inception_slim._special_files import special_kind
 from inception_slim.data import preprocessing
@@ -22,13 +21,12 @@ from inception_slim.data.filesystem import is_remote
 from inception_slim.data.image_archive import read_file, split_member
 from inception_slim.data.image_formats import (
     DAMAGED,
-    FIRST_FRAME,
     UnreadableImage,
     image_format,
     to_decodable,
 )
 from inception_slim.data.image_header import MAX_PIXELS
-from inception_slim.data.labels import LABELS
+from inception_slim.data.image_report import ImageReport
 from inception_slim.data.large_image import pixels_of_large, prepare_upright
 from inception_slim.data.tfrecord import LABEL_FEATURE
 from inception_slim.errors import DatasetError
@@ -200,7 +198,7 @@ def image_batches(
                                  scaled_decoding),
                          are_local_files=reader.is_local)
     return reader.check(pipeline.batches(examples, batch_size, seed=None)).map(
-        lambda batch: {key: batch[key] for key in ('image', 'name')})
+        _no_autograph(lambda batch: {key: batch[key] for key in ('image', 'name')}))
 
 
 def count_labels(dataset: Dataset, part: tuple[int, int] = (0, 1)) -> list[int]:
@@ -386,9 +384,7 @@ class _Report:
                  exif: bool, background: str | None, rotated: set[str] | None,
                  image_size: int, scaled_decoding: bool, num_classes: int | None = None,
                  path: str = '', multi_label: bool = False):
-        self._total = total
-        self._strict = strict
-        self._unreadable = unreadable
+        self._image_report = ImageReport(total, strict, unreadable, num_classes, path, multi_label)
         self._max_pixels = max_pixels
         color = parse_color(background)
         self._rotated = set() if rotated is None else rotated
@@ -399,11 +395,8 @@ class _Report:
         self._ordinary_formats = ('JPEG', 'PNG') if color is None else ('JPEG',)
         self._ordinary_pixels = min(max_pixels, pixels_of_large(image_size))
         self._num_classes = num_classes
-        self._path = path
         self._multi_label = multi_label
         self._names: dict[int, bytes] = {}  # of images that are being decoded, by index
-        self._reported: set[str] = set()
-        self._warnings: set[str] = set()  # without numbers, so that each is given once
         self._problems: dict[bytes, str] = {}  # the names of images -> why they are not decoded
 
     @_no_autograph
@@ -436,13 +429,6 @@ class _Report:
         replaced = image.encoded is not encoded
         return (np.bool_(replaced), image.encoded if replaced else b'',
                 np.int32(image.orientation), np.int32(image.halvings), np.bool_(image.has_frames))
-
-    def _warn(self, message: str, problem: str) -> None:
-        """Gives a warning, unless there was one of the same problem, whatever its numbers."""
-        key = re.sub(r'[\d,]', '', problem)
-        if key not in self._warnings:
-            self._warnings.add(key)
-            warnings.warn(message, stacklevel=2)
 
     def read_ordinary(self, indices: np.ndarray, names: np.ndarray) -> np.ndarray:
         """Reads small JPEG and PNG files that are decoded as they are, and notes their names.
@@ -514,37 +500,13 @@ class _Report:
         for number in [number for number in list(self._names) if number <= index]:
             del self._names[number]
         for name in missing:
-            self._report_unreadable(name)
+            self._rotated.discard(name)
+            self._image_report.add_unreadable(name, self._problem(name))
         if has_frames:
-            self._warn(f'{os.fsdecode(decoded)} {FIRST_FRAME}.', FIRST_FRAME)
-        if decoded and self._multi_label:
-            if not np.isin(label, (0, 1)).all():
-                raise DatasetError(f'{os.fsdecode(decoded)} has a label that is neither 0 nor 1; '
-                                   'write a 0 or 1 for each class.')
-        elif decoded and self._num_classes is not None and not 0 <= label < self._num_classes:
-            raise DatasetError(
-                f'{os.fsdecode(decoded)} has the label {label}, but {self._path} has '
-                f'{self._num_classes} classes, 0 to {self._num_classes - 1}; correct the record, '
-                f'or {LABELS}.')
+            self._image_report.add_frames(os.fsdecode(decoded))
+        if decoded:
+            self._image_report.check_label(os.fsdecode(decoded), label)
         return decoded
-
-    def _report_unreadable(self, name: str) -> None:
-        self._rotated.discard(name)
-        problem = self._problem(name)
-        if self._strict:
-            raise DatasetError(f'{name} is unreadable: {problem}. Replace it, or leave out strict '
-                               'to skip such images.')
-        if name in self._reported:
-            return
-        self._reported.add(name)
-        if self._unreadable is not None:
-            self._unreadable.append(name)
-        # Otherwise a repeated dataset would be searched for a readable image without end.
-        if len(self._reported) == self._total:
-            raise DatasetError(f'None of the {self._total} images can be read, the last is {name}: '
-                               f'{problem}; give JPEG, PNG, GIF, BMP, WebP, TIFF or AVIF files.')
-        if problem != DAMAGED:
-            self._warn(f'{name} is skipped: {problem}.', problem)
 
     def _problem(self, name: str) -> str:
         kind = special_kind(name)
@@ -601,7 +563,7 @@ class _Pipeline:
                    .map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
                    .ignore_errors()
                    .scan(np.int64(0), self._report.check)
-                   .filter(lambda image: tf.not_equal(image['name'], ''))
+                   .filter(_no_autograph(lambda image: tf.not_equal(image['name'], '')))
                    .batch(batch_size)
                    .prefetch(2))
         options = tf.data.Options()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 from dataclasses import dataclass
+import functools
 import os
 from typing import IO, Any
 import zipfile
@@ -37,7 +38,7 @@ class ImageSource:
       count: how many there are at most.
       read: reads them in batches with the keys 'image' and 'name'. Its arguments are batch_size,
         image_size, strict, unreadable, max_pixels, exif, background,
-        rotated and prepare, as of `data.image_batches`.
+        rotated and prepare, as of `data.read_batches`.
     """
 
     count: int
@@ -91,14 +92,12 @@ def open_image_set(images: Images, options: MetricOptions) -> ImageSet:
         if os.path.isdir(path) and data.has_tfrecords(path):
             dataset = data.open_dataset(path, options.split)
             return ImageSet(path, ImageSource(
-                dataset.num_examples, lambda batch_size, **arguments: data.as_numpy_batches(
-                    lambda: data.batches(dataset, batch_size, **arguments))))
+                dataset.num_examples, functools.partial(data.read_batches, dataset)))
     else:
         path = 'the images'
     files = data.image_files(images)
     return ImageSet(
-        path, ImageSource(len(files), lambda batch_size, **arguments: data.as_numpy_batches(
-            lambda: data.image_batches(files, batch_size, **arguments))),
+        path, ImageSource(len(files), functools.partial(data.read_batches, files)),
         suffixes=frozenset(os.path.splitext(file)[1].lower() for file in files),
         sizes=_read_sizes(files[::-(-len(files) // _SIZED_FILES)]))
 

@@ -28,13 +28,13 @@ Checkpoint: TypeAlias = str | os.PathLike | Predictor
 def load_images(info: CheckpointInfo, files: list[str], options: EvaluationOptions,
                 unreadable: list[str] | None = None, rotated: set[str] | None = None
                 ) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of preprocessed images of the size of `info`; see `data.image_batches`."""
+    """Batches of preprocessed images of the size of `info`; see `data.read_batches`."""
     network = registry.NETWORKS[info.network]
-    return data.as_numpy_batches(lambda: data.image_batches(
+    return data.read_batches(
         files, options.batch_size, image_size=info.image_size, strict=options.strict,
         unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif,
         background=options.background, rotated=rotated, prepare=network.prepare,
-        scaled_decoding=_scaled_decoding(options)))
+        scaled_decoding=_scaled_decoding(options))
 
 
 def inspect_checkpoint(checkpoint: Checkpoint, options: EvaluationOptions,
@@ -99,12 +99,12 @@ def calibration_sample(info: CheckpointInfo, files: list[str],
 def dataset_batches(info: CheckpointInfo, dataset: data.Dataset, options: EvaluationOptions,
                     batch_size: int, unreadable: list[str] | None = None,
                     rotated: set[str] | None = None) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of a dataset's images of the size of `info`, with labels; see `data.batches`."""
-    return data.as_numpy_batches(lambda: data.batches(
+    """Batches of a dataset's images of the size of `info`, with labels; see `data.read_batches`."""
+    return data.read_batches(
         dataset, batch_size, image_size=info.image_size, strict=options.strict,
         unreadable=unreadable, max_pixels=options.max_pixels, exif=options.exif,
         background=options.background, rotated=rotated,
-        scaled_decoding=_scaled_decoding(options)))
+        scaled_decoding=_scaled_decoding(options))
 
 
 def _scaled_decoding(options: EvaluationOptions) -> bool:

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import functools
 
+from inception_slim._threads import available_cores
 from inception_slim.errors import DatasetError
 from inception_slim.evaluation.results import Result
-from inception_slim.inference.cpu_features import available_cores
 import numpy as np
 import tensorflow.compat.v1 as tf
 

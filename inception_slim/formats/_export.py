@@ -264,8 +264,8 @@ def _load_images(given: np.ndarray | str | os.PathLike | None,
     side = info.image_size
     if isinstance(given, (str, bytes, os.PathLike)):
         files = _spread(data.image_files(given), _CALIBRATION_IMAGES)
-        batches = data.as_numpy_batches(lambda: data.image_batches(
-            files, 32, image_size=side, prepare=registry.NETWORKS[info.network].prepare))
+        batches = data.read_batches(
+            files, 32, image_size=side, prepare=registry.NETWORKS[info.network].prepare)
         return np.concatenate([batch['image'] for batch in batches])
     if given is not None:
         given = np.asarray(given)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 import gc
 import os
 
+from inception_slim._threads import available_cores
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.inference import network_cache, tf_graph_builder
-from inception_slim.inference.cpu_features import available_cores, has_bfloat16, has_vnni
+from inception_slim.inference.cpu_features import has_bfloat16, has_vnni
 from inception_slim.inference.engines.session import SessionEngine, malloc_trim
 from inception_slim.inference.graph import (
     graph_with_placeholders,

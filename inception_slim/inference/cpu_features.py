@@ -88,10 +88,3 @@ def cpu_summary() -> str:
     names = ['AVX-512' if has_avx512() else 'AVX2' if 'avx2' in _flags() else '',
              'VNNI' if has_vnni() else '', 'bfloat16' if has_bfloat16() else '']
     return ', '.join(filter(None, names)) or 'instructions unknown'
-
-
-def available_cores() -> int:
-    """Number of cores that this process may use, where the system tells; else of all."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+import contextlib
 import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import warnings
 
-from inception_slim import data
 from inception_slim._special_files import check_regular
+from inception_slim._threads import single_thread_config
 from inception_slim.data import filesystem, preprocessing
 from inception_slim.data.image_archive import read_file
+from inception_slim.data.image_decoder import DamagedImage, ImageDecoder
 from inception_slim.data.image_formats import (
     FIRST_FRAME,
     UnreadableImage,
@@ -23,7 +25,6 @@ from inception_slim.data.image_formats import (
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.data.large_image import prepare_upright
 from inception_slim.errors import DatasetError, error_summary
-from inception_slim.inference.engines.session import single_thread_config
 from inception_slim.options import parse_color
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -97,8 +98,8 @@ class ImagePreparer:
         self._scaled_to = image_size if scaled_decoding else None
         self._has_warned = False
         self._lock = threading.Lock()
-        self._sessions: list[tf.Session] = []
-        self._calls: dict[str, Callable[..., np.ndarray]] = {}
+        self._functions: dict[str, Callable[[Any], np.ndarray]] = {}
+        self._closing = contextlib.ExitStack()
 
     def batches(self, images: ImageInput | Sequence[ImageInput]) -> Iterator[np.ndarray]:
         """Yields the prepared images in order, at most BATCH_SIZE at a time.
@@ -125,8 +126,7 @@ class ImagePreparer:
                 yield np.stack([pixels for pixels, _ in prepared])
 
     def close(self) -> None:
-        for session in self._sessions:
-            session.close()
+        self._closing.close()
 
     def _split(self, images: Any) -> Sequence[Any]:
         """One item per image."""
@@ -148,14 +148,14 @@ class ImagePreparer:
             if self._exif:
                 from PIL import ImageOps
                 image = ImageOps.exif_transpose(image)
-            return self._run('pixels', to_rgb(image, self._background))
+            return self._function('pixels')(to_rgb(image, self._background))
         array = np.asarray(image)
         if array.dtype.kind not in 'uf' or array.dtype.kind == 'u' and array.dtype != np.uint8:
             raise ValueError(
                 f'an image must be a path, a PIL image, or a uint8 or floating-point array, but '
                 f'is {type(image).__name__ if array.dtype.kind in "OSU" else array.dtype}.')
         if array.dtype == np.uint8:
-            return self._run('pixels', _rgb(array))
+            return self._function('pixels')(_rgb(array))
         if array.shape == (self._image_size, self._image_size, 3):
             return validate_images(array[np.newaxis], self._image_size)[0]
         array = _rgb(np.asarray(array, np.float32))
@@ -166,7 +166,7 @@ class ImagePreparer:
                 f'({self._image_size}x{self._image_size}) must be in [0, 1], but is '
                 f'{array.shape[0]}x{array.shape[1]} in [{array.min():g}, {array.max():g}]; '
                 'convert it to uint8 in [0, 255], or to [0, 1].')
-        return self._run('fractions', array)
+        return self._function('fractions')(array)
 
     def _from_file(self, path: str) -> tuple[np.ndarray, str | None]:
         if filesystem.is_dir(path):
@@ -180,43 +180,38 @@ class ImagePreparer:
         try:
             decodable = to_decodable(encoded, max_pixels=MAX_PIXELS, exif=self._exif,
                                      background=self._background, scaled_to=self._scaled_to)
+            pixels = self._function('encoded')(decodable)
+        except DamagedImage as error:
+            raise DatasetError(f'{path} cannot be decoded ({error}); give a JPEG, PNG, GIF, BMP, '
+                               'WebP, TIFF or AVIF file.') from None
         except UnreadableImage as error:
             raise DatasetError(f'{path} is not decoded: {error}; resize it, convert it, or give '
                                'its pixels.') from None
-        try:
-            pixels = self._run('encoded', decodable.encoded, decodable.orientation,
-                               decodable.halvings)
-        except tf.errors.OpError as error:
-            raise DatasetError(f'{path} cannot be decoded ({error_summary(error)}); give a JPEG, '
-                               'PNG, GIF, BMP, WebP, TIFF or AVIF file.') from None
         return pixels, path if decodable.has_frames else None
 
-    def _run(self, source: str, *values: Any) -> np.ndarray:
+    def _function(self, source: str) -> Callable[[Any], np.ndarray]:
+        """The function that prepares images of a source: 'encoded', 'pixels' or 'fractions'."""
         with self._lock:
-            if source not in self._calls:
-                self._calls[source] = self._build(source)
-        return self._calls[source](*values)
+            if source not in self._functions:
+                self._functions[source] = self._build(source)
+        return self._functions[source]
 
-    def _build(self, source: str) -> Callable[..., np.ndarray]:
-        """A function of the encoded image, its orientation and halvings, or of its pixels."""
+    def _build(self, source: str) -> Callable[[Any], np.ndarray]:
+        if source == 'encoded':
+            decoder = ImageDecoder(self._prepare_image, self._image_size,
+                                   is_scaled=self._scaled_to is not None)
+            self._closing.callback(decoder.close)
+            return decoder.decode
         with tf.Graph().as_default() as graph:
-            if source == 'encoded':
-                inputs = [tf.placeholder(tf.string, ()),
-                          *(tf.placeholder(tf.int32, ()) for _ in range(2))]
-                encoded, orientation, halvings = inputs
-                decoded = data.decode(encoded, None if self._scaled_to is None else halvings)
-                output = prepare_upright(self._prepare_image, decoded, self._image_size,
-                                         orientation)
-            elif source == 'pixels':
-                inputs = [tf.placeholder(tf.uint8, (None, None, 3))]
-                output = prepare_upright(self._prepare_image, inputs[0], self._image_size)
+            if source == 'pixels':
+                pixels = tf.placeholder(tf.uint8, (None, None, 3))
+                output = prepare_upright(self._prepare_image, pixels, self._image_size)
             else:
-                inputs = [tf.placeholder(tf.float32, (None, None, 3))]
-                output = self._prepare_image(inputs[0], self._image_size)
-        # One image a thread: more threads for one image only get in each other's way.
-        session = tf.Session(graph=graph, config=single_thread_config(1))
-        self._sessions.append(session)
-        return session.make_callable(output, inputs)
+                pixels = tf.placeholder(tf.float32, (None, None, 3))
+                output = self._prepare_image(pixels, self._image_size)
+        session = self._closing.enter_context(
+            contextlib.closing(tf.Session(graph=graph, config=single_thread_config(1))))
+        return session.make_callable(output, [pixels])
 
 
 def _is_pil(image: Any) -> bool:

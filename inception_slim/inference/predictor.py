@@ -14,6 +14,7 @@ from typing import Literal, cast
 import warnings
 
 from inception_slim import checkpoint as checkpoints
+from inception_slim._threads import available_cores
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.checkpoint.class_names import check_has_classifier
 from inception_slim.checkpoint.keras_model import KerasModel, accepts_keras_models
@@ -21,7 +22,7 @@ from inception_slim.checkpoint.naming import with_image_size
 from inception_slim.errors import InceptionSlimError
 from inception_slim.inference.bfloat16_rounding import round_network
 from inception_slim.inference.calibration import load_or_calibrate, pool_before_conv
-from inception_slim.inference.cpu_features import available_cores, has_bfloat16
+from inception_slim.inference.cpu_features import has_bfloat16
 from inception_slim.inference.engines import ClassifierHead, Engine
 from inception_slim.inference.engines.factory import (
     build_float_engine,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import os
 import platform
 
-from inception_slim.inference.cpu_features import available_cores, cpu_summary
+from inception_slim._threads import available_cores
+from inception_slim.inference.cpu_features import cpu_summary
 from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf

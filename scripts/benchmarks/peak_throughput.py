@@ -11,7 +11,8 @@ import functools
 import statistics
 import time
 
-from inception_slim.inference.cpu_features import available_cores, has_bfloat16, has_vnni
+from inception_slim._threads import available_cores
+from inception_slim.inference.cpu_features import has_bfloat16, has_vnni
 from inception_slim.inference.engines.selection import is_installed
 from inception_slim.inference.engines.session import SessionEngine
 from inception_slim.inference.ir import Op

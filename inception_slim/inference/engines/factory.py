@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 # Images in one run of a Session: more are no faster, and need more memory.
-_MAX_MICRO_BATCH = {'float32': 4, 'bfloat16': 8, 'int8': 4}
+_MAX_MICRO_BATCH = {'float32': 4, 'bfloat16': 8, 'int8': 8}
 
 
 def build_float_engine(name: str, ops: Callable[[], Sequence[Op]], image_size: int,

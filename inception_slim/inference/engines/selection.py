@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 
+from inception_slim._threads import available_cores
 from inception_slim.errors import InceptionSlimError
-from inception_slim.inference.cpu_features import available_cores, has_avx512
+from inception_slim.inference.cpu_features import has_avx512
 from inception_slim.inference.tf_graph_builder import has_onednn_int8
 
 AUTO = 'auto'

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import ctypes
 
+from inception_slim._threads import single_thread_config
 from inception_slim.inference.engines import first_call_lock
 from inception_slim.inference.graph import add_head
 from inception_slim.inference.tf_graph_builder import SessionGraph
@@ -20,16 +21,6 @@ import tensorflow.compat.v1 as tf
 
 # Operations that TensorFlow fuses with those that follow, where the graph has not fused them.
 _FUSED = {'Conv2D', 'DepthwiseConv2dNative'}
-
-
-def single_thread_config(threads: int) -> tf.ConfigProto:
-    """A Session config that runs ops one by one in the calling thread, with intra-op threads.
-
-    Graphs are not optimized, which would take longer than what a small graph gains.
-    """
-    config = tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=-1)
-    config.graph_options.rewrite_options.disable_meta_optimizer = True
-    return config
 
 
 class SessionEngine:
