@@ -26,6 +26,7 @@ from inception_slim.options import as_dict, build_options, option_names
 from tqdm import tqdm
 
 _CALIBRATION_UNITS = 10  # work units to calibrate from; each may be a large remote file
+_DECODED_AHEAD = 8  # images, while the sample is chosen
 # Options that do not change the output, and so may change when a run is resumed.
 _EXECUTION_OPTIONS = {'batch_size', 'strict', 'cache', 'backend', 'ray_address', 'cores'}
 
@@ -192,12 +193,12 @@ def _sample_images(manifest: Manifest, network: registry.Network,
     count = -(-CALIBRATION_IMAGES // len(units))
     folder = os.getcwd()
     sample: list[Example] = []
-    with closing(Decoder(network, 1, folder, options)) as decoder:
+    with closing(Decoder(network, None, folder, options)) as decoder:
         for unit in units:
             examples = read_examples(unit, folder)
             if unit['kind'] == 'files':  # whose first images may all be of one class
                 examples = islice(examples, None, None, max(1, unit['images'] // count))
-            readable = (example for example, image in decoder.decode_all(examples, 0)
+            readable = (example for example, image in decoder.decode_all(examples, _DECODED_AHEAD)
                         if not isinstance(image, UnreadableImage))
             sample += islice(readable, count)
     if not sample:

@@ -5,7 +5,7 @@ It is the same for both backends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 import os
@@ -127,20 +127,26 @@ class Decoder:
                 warnings.warn(f'{item.name} {FIRST_FRAME}.', stacklevel=2)
             yield item, image
 
-    def decode(self, example: Example) -> DecodedImage:
-        """Decodes one image in the calling thread.
+    def decode_readable(self, examples: Sequence[Example]) -> np.ndarray:
+        """Decodes images that are known to be readable.
+
+        Returns:
+          `[N, image_size, image_size, 3]` float32 in [-1, 1].
 
         Raises:
           UnreadableImage, DatasetError: see `read_bytes`.
         """
-        return self._decode_bytes(example, read_bytes(example, self._folder))
+        return np.stack([future.result().pixels for _, future in submit_ahead(
+            examples, self._submit_example, len(examples))])
 
     def _submit(self, item: Any) -> Future[DecodedImage] | None:
-        if not isinstance(item, Example):
-            return None
+        return self._submit_example(item) if isinstance(item, Example) else None
+
+    def _submit_example(self, example: Example) -> Future[DecodedImage]:
         return self._threads.submit(
-            lambda: read_bytes(item, self._folder), lambda encoded: self._decode_bytes(
-                item, encoded), is_remote=item.encoded is None and is_remote(item.name))
+            lambda: read_bytes(example, self._folder),
+            lambda encoded: self._decode_bytes(example, encoded),
+            is_remote=example.encoded is None and is_remote(example.name))
 
     def _decode_bytes(self, example: Example, encoded: bytes) -> DecodedImage:
         exif = self._options.exif
@@ -164,8 +170,7 @@ class Worker:
         self._decoder = Decoder(job.network, threads, job.folder, job.options)
         calibration_images = None
         if job.options.precision == 'int8':
-            calibration_images = np.stack(
-                [self._decoder.decode(example).pixels for example in job.calibration])
+            calibration_images = self._decoder.decode_readable(job.calibration)
         self._predictor = inference.load(
             checkpoint, batch_size=_MICRO_BATCH, num_threads=threads,
             expected_images=_EXPECTED_IMAGES,

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from scripts.benchmarks._common import machine, random_checkpoint
 
 ALONE = 'network alone'
-_FEWEST = 64  # images of the shorter call
+_FEWEST = 128  # images of the shorter call; more than `bulk` calibrates int8 with
 
 
 def write_images(folder: str, count: int, width: int, height: int,
