@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 import contextlib
+import functools
 import os
 import weakref
 
@@ -15,12 +16,11 @@ from inception_slim.data.filesystem import is_remote
 from inception_slim.data.image_archive import read_file, split_member
 from inception_slim.data.image_decoder import (
     DamagedImage,
-    DecodedImage,
     DecodingThreads,
     ImageDecoder,
     submit_ahead,
 )
-from inception_slim.data.image_formats import DAMAGED, UnreadableImage, to_decodable
+from inception_slim.data.image_formats import DAMAGED, Decodable, UnreadableImage, to_decodable
 from inception_slim.data.image_header import MAX_PIXELS
 from inception_slim.data.image_report import ImageReport
 from inception_slim.data.input_pipeline import Prepare, as_numpy_batches, batches
@@ -46,12 +46,12 @@ def read_batches(
         scaled_decoding: bool = False) -> Iterator[dict[str, np.ndarray]]:
     """Yields the images of a dataset or of files in batches, in order.
 
-    What `as_numpy_batches` yields of `batches` or `image_batches`, without a pipeline of tf.data,
-    which takes longer to start. The next images are decoded while the caller computes.
+    The images that `batches` or `image_batches` give, without a pipeline of tf.data, which takes
+    longer to start. The next batch is decoded while the caller computes.
 
     Args:
       images: a dataset, or files from `image_files`.
-      batch_size: images in a batch; the last batch may be smaller.
+      batch_size: images in a batch; the last batch may be smaller, and one with unreadable images.
       image_size: side of the images in pixels.
       strict: see `batches`.
       unreadable: see `batches`.
@@ -90,52 +90,49 @@ def read_batches(
         files, labels, report = images, None, ImageReport(len(images), strict, unreadable)
     color = parse_color(background)
 
-    def decode(encoded: bytes) -> DecodedImage:
+    def decode(encoded: bytes, pixels: np.ndarray) -> Decodable:
         image = to_decodable(encoded, max_pixels=max_pixels, exif=exif is not False,
                              background=color, scaled_to=image_size if scaled_decoding else None)
-        return DecodedImage(decoder.decode(image), image.is_rotated, image.has_frames)
+        pixels[...] = decoder.decode(image)
+        return image
 
-    def submit(number: int) -> Future[DecodedImage]:
-        path = files[number]
-        return threads.submit(lambda: _read(path), decode, is_remote=is_remote(path))
+    def submit(start: int) -> tuple[np.ndarray, list[Future[Decodable]]]:
+        array = arrays.take()
+        return array, [threads.submit(functools.partial(_read, path),
+                                      functools.partial(decode, pixels=pixels),
+                                      is_remote=is_remote(path))
+                       for path, pixels in zip(files[start:start + batch_size], array)]
 
     with contextlib.ExitStack() as stack:
         decoder = stack.enter_context(contextlib.closing(
             ImageDecoder(prepare, image_size, is_scaled=scaled_decoding)))
         threads = stack.enter_context(contextlib.closing(DecodingThreads()))
         arrays = _Arrays((min(batch_size, len(files)), image_size, image_size, 3))
-        array = arrays.take()
-        numbers: list[int] = []  # of the images in it
-
-        def batch() -> dict[str, np.ndarray]:
-            names = np.array([os.fsencode(files[number]) for number in numbers], object)
-            result = {'image': array[:len(numbers)], 'name': names}
-            if labels is not None:
-                result['label'] = labels[numbers]
-            numbers.clear()
-            return result
-
-        for number, future in submit_ahead(
-                range(len(files)), submit, 2 * max(batch_size, threads.count)):
-            try:
-                image = future.result()
-            except UnreadableImage as error:
-                report.add_unreadable(files[number], DAMAGED if isinstance(error, DamagedImage)
-                                      else str(error))
+        for start, (array, futures) in submit_ahead(
+                range(0, len(files), batch_size), submit, -(-2 * threads.count // batch_size)):
+            readable = []
+            for number, future in enumerate(futures, start):
+                try:
+                    image = future.result()
+                except UnreadableImage as error:
+                    report.add_unreadable(files[number], DAMAGED if isinstance(error, DamagedImage)
+                                          else str(error))
+                    continue
+                if image.has_frames:
+                    report.add_frames(files[number])
+                if labels is not None:
+                    report.check_label(files[number], labels[number])
+                if image.is_rotated and rotated is not None:
+                    rotated.add(files[number])
+                readable.append(number)
+            if not readable:
                 continue
-            if image.has_frames:
-                report.add_frames(files[number])
+            batch = {'image': (array[:len(futures)] if len(readable) == len(futures)
+                               else array[np.array(readable) - start]),
+                     'name': np.array([os.fsencode(files[number]) for number in readable], object)}
             if labels is not None:
-                report.check_label(files[number], labels[number])
-            if image.is_rotated and rotated is not None:
-                rotated.add(files[number])
-            array[len(numbers)] = image.pixels
-            numbers.append(number)
-            if len(numbers) == batch_size:
-                yield batch()
-                array = arrays.take()
-        if numbers:
-            yield batch()
+                batch['label'] = labels[readable]
+            yield batch
 
 
 class _Arrays:

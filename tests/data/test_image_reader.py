@@ -60,11 +60,13 @@ def read_with(function, **options):
 
 
 def assert_equal(one, other):
-    assert [set(batch) for batch in one[0]] == [set(batch) for batch in other[0]]
-    for batch, expected in zip(one[0], other[0]):
-        for key, value in expected.items():
-            assert batch[key].dtype == value.dtype
-            np.testing.assert_array_equal(batch[key], value)
+    """Only the sizes of batches with unreadable images differ."""
+    assert {key for batch in one[0] for key in batch} == set(other[0][0])
+    for key in other[0][0]:
+        values, expected = (np.concatenate([batch[key] for batch in batches])
+                            for batches in (one[0], other[0]))
+        assert values.dtype == expected.dtype
+        np.testing.assert_array_equal(values, expected)
     assert one[1:] == other[1:]
 
 
