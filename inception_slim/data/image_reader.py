@@ -83,7 +83,7 @@ def read_batches(
             raise ValueError(f'{name} must be at least 1, but is {value}.')
     if isinstance(images, Dataset):
         files: Sequence[str] = images.files
-        labels = images.label_array().astype(np.int64)
+        labels = images.label_array()
         report = ImageReport(len(files), strict, unreadable, images.num_classes, images.path,
                              images.multi_label)
     else:
@@ -131,7 +131,7 @@ def read_batches(
                                else array[np.array(readable) - start]),
                      'name': np.array([os.fsencode(files[number]) for number in readable], object)}
             if labels is not None:
-                batch['label'] = labels[readable]
+                batch['label'] = labels[readable].astype(np.int64)
             yield batch
 
 
