@@ -6,10 +6,11 @@ returns `ImportedWeights`: the network's variables under TF-Slim's names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 import functools
 import os
+import types
 from typing import Any
 
 from inception_slim._atomic_write import recover
@@ -48,7 +49,7 @@ class ImportedWeights:
       prefix: its path.
       version: the kind of file, such as 'Keras HDF5 file'.
       naming: the naming scheme of the file, such as 'torchvision'.
-      tensors: the variables by TF-Slim's names, with the scope of the network.
+      tensors: the variables by TF-Slim's names, with the scope of the network; not changed later.
       pooling: how the network pools, one of `nets.POOLINGS`.
       input_scaling: `(scale, shift)`, each for three channels, which convert images in [-1, 1] to
         the range that the network was trained on; None if it was trained on [-1, 1].
@@ -63,7 +64,7 @@ class ImportedWeights:
     prefix: str
     version: str
     naming: str
-    tensors: dict[str, LazyTensor]
+    tensors: Mapping[str, LazyTensor]
     pooling: str = 'average'
     input_scaling: tuple[np.ndarray, np.ndarray] | None = None
     notes: tuple[str, ...] = ()
@@ -74,6 +75,8 @@ class ImportedWeights:
     unpacked: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        # Later changes would not be in `shapes` and `dtypes`, which are computed once.
+        self.tensors = types.MappingProxyType(dict(self.tensors))
         total = 0
         for name, tensor in self.tensors.items():
             total += check_tensor_size(self.prefix, name, tensor.shape, tensor.dtype)

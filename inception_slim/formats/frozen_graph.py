@@ -9,6 +9,7 @@ of `retrain.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,7 @@ def from_nodes(path: str, version: str, nodes: Iterable[tf.NodeDef]) -> Imported
         mapping = recognize(weights)
         if classifier is not None:
             replace_classifier(tensors, mapping.network, mapping.scope, classifier)
+            weights = dataclasses.replace(weights, tensors=tensors)
         if mapping.network.has_embedding:
             _check_length(path, by_name)
         _check_structure(path, mapping.network, weights.pooling, by_name, {

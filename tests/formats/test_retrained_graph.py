@@ -110,7 +110,7 @@ def run(path, tensor, batch):
 @pytest.mark.parametrize('write, version', [
     (write_over_2015, '2016-02'),
     pytest.param(write_over_hub, 'hub', marks=pytest.mark.slow),
-    pytest.param(write_over_slim, '2016-2018', marks=pytest.mark.slow)])
+    (write_over_slim, '2016-2018')])
 def test_predicts_as_tensorflow(write, version, tmp_path):
     path = tmp_path / 'retrained_graph.pb'
     tensor, scale = write(path, version)
