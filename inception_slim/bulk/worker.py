@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 import os
-from typing import Any
+from typing import Any, NamedTuple
 import warnings
 
 from inception_slim import inference
@@ -22,12 +22,7 @@ from inception_slim.bulk.readers import (
     read_examples,
 )
 from inception_slim.data.filesystem import is_remote
-from inception_slim.data.image_decoder import (
-    DecodedImage,
-    DecodingThreads,
-    ImageDecoder,
-    submit_ahead,
-)
+from inception_slim.data.image_decoder import DecodingThreads, ImageDecoder, submit_ahead
 from inception_slim.data.image_formats import FIRST_FRAME, UnreadableImage, to_decodable
 from inception_slim.errors import DatasetError
 from inception_slim.evaluation.generative import RESIZE_FUNCTIONS
@@ -77,6 +72,20 @@ class _EndOfShard:
     unit: int
     number: int
     last: bool
+
+
+class DecodedImage(NamedTuple):
+    """A decoded image.
+
+    Attributes:
+      pixels: `[image_size, image_size, 3]` float32 in [-1, 1].
+      is_rotated: whether it was rotated or flipped as its EXIF orientation says.
+      has_frames: whether frames or pages follow it.
+    """
+
+    pixels: np.ndarray
+    is_rotated: bool
+    has_frames: bool
 
 
 class Decoder:
@@ -136,8 +145,8 @@ class Decoder:
         Raises:
           UnreadableImage, DatasetError: see `read_bytes`.
         """
-        return np.stack([future.result().pixels for _, future in submit_ahead(
-            examples, self._submit_example, len(examples))])
+        futures = [self._submit_example(example) for example in examples]
+        return np.stack([future.result().pixels for future in futures])
 
     def _submit(self, item: Any) -> Future[DecodedImage] | None:
         return self._submit_example(item) if isinstance(item, Example) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from inception_slim._threads import available_cores, single_thread_config
 from inception_slim.data.image_formats import Decodable, UnreadableImage
@@ -24,20 +24,6 @@ _REMOTE_READS = 16  # at a time
 
 class DamagedImage(UnreadableImage):
     """TensorFlow cannot decode an image; the message is its own."""
-
-
-class DecodedImage(NamedTuple):
-    """A decoded image.
-
-    Attributes:
-      pixels: `[image_size, image_size, 3]` float32 in [-1, 1].
-      is_rotated: whether it was rotated or flipped as its EXIF orientation says.
-      has_frames: whether frames or pages follow it.
-    """
-
-    pixels: np.ndarray
-    is_rotated: bool
-    has_frames: bool
 
 
 class ImageDecoder:

@@ -28,7 +28,7 @@ from inception_slim.errors import DatasetError
 from inception_slim.options import parse_color
 import numpy as np
 
-_KEPT_ARRAYS = 3  # the caller drops a batch after it has got the next one
+_REUSED_ARRAYS = 3  # the caller drops a batch after it has got the next one
 
 
 def read_batches(
@@ -152,7 +152,7 @@ class _Arrays:
         # Slices of it keep this array alive, since the memory is not an array to NumPy.
         array = np.asarray(memory.data)
         others = [used for used in self._used if used[0] is not memory]
-        self._used = [*others, (memory, weakref.ref(array))][-_KEPT_ARRAYS:]
+        self._used = [*others, (memory, weakref.ref(array))][-_REUSED_ARRAYS:]
         return array
 
 
