@@ -218,8 +218,9 @@ def count_labels(dataset: Dataset, part: tuple[int, int] = (0, 1)) -> list[int]:
         files = dataset.files[index::count]
 
         def read() -> tf.data.Dataset:
+            fetch_label = _no_autograph(lambda record: _fetch_record(record, record, shape)[1])
             return tf.data.TFRecordDataset(files).ignore_errors().map(
-                lambda record: _fetch_record(record, record, shape)[1]).ignore_errors().batch(1024)
+                fetch_label).ignore_errors().batch(1024)
 
         shape = _label_shape(dataset)
         labels = np.concatenate([np.zeros([0, *shape], np.intp),
@@ -276,6 +277,7 @@ def _record_spans(dataset: Dataset, index: int, count: int) -> list[tuple[str, i
     return spans
 
 
+@_no_autograph
 def _read_records(file: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
     """Reads `count` pairs (name, record) of a file; the record is empty if it cannot be read."""
     records = tf.data.TFRecordDataset(file).ignore_errors()
@@ -327,6 +329,7 @@ class _Reader:
             raise self._failure
 
 
+@_no_autograph
 def _fetch_record(name: tf.Tensor, record: tf.Tensor,
                   shape: list[int]) -> tuple[tf.Tensor, tf.Tensor]:
     parsed = tf.io.parse_single_example(record, {

@@ -235,7 +235,7 @@ def _tile(features: np.ndarray) -> np.ndarray:
 def _compile_product(channels: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Compiles the product of two tiles for a number of channels."""
 
-    @tf.function(jit_compile=True)
+    @tf.function(autograph=False, jit_compile=True)
     def product(first, second):
         def add(channel, total):
             products = _round_to_float16(first[channel][:, None] * second[channel])

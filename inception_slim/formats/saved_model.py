@@ -67,7 +67,7 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     images_spec = tensorflow.TensorSpec((None, side, side, 3), tensorflow.float32, 'images')
     encoded_spec = tensorflow.TensorSpec((None,), tensorflow.string, 'encoded')
 
-    @tensorflow.function
+    @tensorflow.function(autograph=False)
     def network(images):
         outputs = tensorflow.graph_util.import_graph_def(
             definition, {'inputs': images}, [f'{name}:0' for name in names], name='')
@@ -76,11 +76,11 @@ def write(info: CheckpointInfo, weights: dict[str, np.ndarray], path: str,
     # One concrete function for both signatures, so that the weights are stored once.
     network = network.get_concrete_function(images_spec)
 
-    @tensorflow.function
+    @tensorflow.function(autograph=False)
     def serve_images(images):
         return network(images)
 
-    @tensorflow.function
+    @tensorflow.function(autograph=False)
     def serve_encoded(encoded):
         images = tensorflow.map_fn(
             lambda content: prepare(decode(content), side), encoded,
