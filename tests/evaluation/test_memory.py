@@ -28,7 +28,7 @@ def test_many_images(name, largest, monkeypatch):
     rng = np.random.RandomState(0)
     before = []
 
-    def batches(make):
+    def batches(*arguments, **options):
         for number in range(COUNT // BATCH):
             if number == 5:
                 reset_peak_memory()
@@ -37,9 +37,8 @@ def test_many_images(name, largest, monkeypatch):
             yield {'image': np.zeros((BATCH, 99, 99, 3), np.float32), 'name': names,
                    'label': rng.randint(5, size=BATCH)}
 
-    monkeypatch.setattr(data, 'as_numpy_batches', batches)
-    images = ImageSet(FOLDER, ImageSource(
-        COUNT, lambda batch_size, **options: data.as_numpy_batches(None)))
+    monkeypatch.setattr(data, 'read_batches', batches)
+    images = ImageSet(FOLDER, ImageSource(COUNT, batches))
     monkeypatch.setattr(generative, 'open_image_set', lambda *arguments: images)
     for output, channels in (('logits', 5), ('features', 101)):
         monkeypatch.setattr(Predictor, output, lambda self, images, names, channels=channels:

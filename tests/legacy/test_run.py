@@ -254,7 +254,7 @@ def test_estimator_without_its_package_is_an_error(tmp_path):
     assert process.stderr.splitlines()[-1] == f'ImportError: {message}'
     write(tmp_path / 'learn.py', 'import tensorflow as tf\ntf.contrib.learn.Experiment')
     output = output_of(run(tmp_path, '--explain', 'learn.py', PYTHONPATH=str(tmp_path)), 1)
-    assert f'tf.contrib.learn is not available: {message}\n' in output
+    assert f'tf.contrib.learn.Experiment is not available: {message}\n' in output
 
 
 def test_own_packages_take_precedence_over_research_slim(tmp_path):
