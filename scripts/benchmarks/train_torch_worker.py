@@ -44,14 +44,14 @@ class Concat(nn.Module):
 
 def convs(inputs, *layers):
     """Convolutions: (channels, kernel) with padding, or (channels, kernel, stride) without."""
-    layers = []
+    result = []
     for channels, kernel, *stride in layers:
         sides = kernel if isinstance(kernel, tuple) else (kernel, kernel)
         padding = (0, 0) if stride else tuple(side // 2 for side in sides)
-        layers.append(Conv(inputs, channels, sides, stride=stride[0] if stride else 1,
-                          padding=padding))
+        result.append(Conv(inputs, channels, sides, stride=stride[0] if stride else 1,
+                           padding=padding))
         inputs = channels
-    return nn.Sequential(*layers)
+    return nn.Sequential(*result)
 
 
 def pooled(inputs, channels):
@@ -77,7 +77,7 @@ def block_8x8(inputs):
         return nn.Sequential(base, Concat(convs(384, (384, (1, 3))), convs(384, (384, (3, 1)))))
 
     return Concat(convs(inputs, (320, 1)), spread((384, 1)), spread((448, 1), (384, 3)),
-                    pooled(inputs, 192))
+                  pooled(inputs, 192))
 
 
 class Inception(nn.Module):
@@ -89,12 +89,12 @@ class Inception(nn.Module):
             convs(64, (80, 1), (192, 3, 1)), nn.MaxPool2d(3, 2),
             block_35x35(192, 32), block_35x35(256, 64), block_35x35(288, 64),
             Concat(convs(288, (384, 3, 2)), convs(288, (64, 1), (96, 3), (96, 3, 2)),
-                     nn.MaxPool2d(3, 2)),
+                   nn.MaxPool2d(3, 2)),
             block_17x17(128), block_17x17(160), block_17x17(160), block_17x17(192))
         self.after = nn.Sequential(
             Concat(convs(768, (192, 1), (320, 3, 2)),
-                     convs(768, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2)),
-                     nn.MaxPool2d(3, 2)),
+                   convs(768, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2)),
+                   nn.MaxPool2d(3, 2)),
             block_8x8(1280), block_8x8(2048), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
             nn.Dropout(0.2), nn.Linear(2048, CLASSES))
         self.aux = nn.Sequential(nn.AvgPool2d(5, 3), Conv(768, 128, 1), Conv(128, 768, 5),
