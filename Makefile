@@ -18,14 +18,16 @@ OLDEST_INSTALLED := .venv-oldest/installed-$(PYTHON_VERSION)
 PYTEST := -m pytest --numprocesses auto --dist loadfile
 # Acceptance tests print what they measure.
 ACCEPTANCE := .venv/bin/python -m pytest -m acceptance -s
+# Every target that runs tests, in the order of this file.
+TEST_TARGETS = $(filter-out test-all,$(shell sed -n 's/^\(test[a-z0-9-]*\|slim-suite\):.*/\1/p' Makefile))
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help bench bench-1.15 bench-restore bench-start bench-train bench-train-all bench-workers \
     bench-input bench-fid bench-bulk bench-script bench-models compare compare-all demo \
-    demo-datasets test test-slow test-engines test-oldest test-accuracy test-threads test-formats \
-    test-metrics test-bulk test-tf1-scripts test-training-accuracy test-training-faults test-workers slim-suite \
-    contrib-table lint docs clean
+    demo-datasets test test-slow test-engines test-oldest test-accuracy test-threads test-first-calls \
+    test-formats test-metrics test-bulk test-tf1-scripts test-training-accuracy \
+    test-training-faults test-workers slim-suite test-all contrib-table lint docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "make %-22s %s\n", $$1, $$2}' Makefile
@@ -96,6 +98,9 @@ test-accuracy: $(INSTALLED)  ## accuracy of bfloat16 and int8 on trained network
 test-threads: $(INSTALLED)  ## 2,000 calls of a predictor from eight threads
 	@$(ACCEPTANCE) tests/acceptance/test_predictor_threads.py $(ARGS)
 
+test-first-calls: $(COMPARE)  ## start 800 processes that predict from two threads (hours)
+	@$(ACCEPTANCE) tests/inference/test_first_call.py $(ARGS)
+
 test-formats: $(FORMATS)  ## every format compared with the library that owns it (minutes)
 	@$(ACCEPTANCE) tests/acceptance/test_format_owners.py $(ARGS)
 
@@ -119,6 +124,14 @@ test-workers: $(INSTALLED)  ## kill, stop and end distributed workers, and resum
 
 slim-suite: $(INSTALLED)  ## run tf-slim's own tests (about eight minutes)
 	@$(ACCEPTANCE) tests/acceptance/test_slim_suite.py $(ARGS)
+
+test-all:  ## run every target of tests in turn, whatever fails (hours)
+	@failed=; \
+	for target in $(TEST_TARGETS); do \
+	    echo "== make $$target"; \
+	    $(MAKE) --no-print-directory $$target || failed="$$failed $$target"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "Failed:$$failed"; exit 1; fi
 
 contrib-table: $(INSTALLED)  ## write the table of supported tf.contrib names to docs/contrib.md
 	@.venv/bin/python -m scripts.contrib_table

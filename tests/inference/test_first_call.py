@@ -111,7 +111,7 @@ class TestWarmUp:
 
 
 @pytest.mark.parametrize('count', [
-    pytest.param(3, marks=pytest.mark.engines), pytest.param(200, marks=pytest.mark.slow)])
+    pytest.param(3, marks=pytest.mark.engines), pytest.param(200, marks=pytest.mark.acceptance)])
 @pytest.mark.parametrize('engine', PRECISIONS_OF)
 def test_first_calls_of_two_threads_end(engine, count):
     """In fresh processes, each with a deadline."""
