@@ -9,7 +9,7 @@ import os
 from inception_slim._threads import available_cores
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.inference import network_cache, tf_graph_builder
-from inception_slim.inference.cpu_features import has_bfloat16, has_vnni
+from inception_slim.inference.cpu_features import has_bfloat16
 from inception_slim.inference.engines.session import SessionEngine, malloc_trim
 from inception_slim.inference.graph import (
     graph_with_placeholders,
@@ -25,7 +25,7 @@ import tensorflow.compat.v1 as tf
 # Images in one run: all measured values of a run are in memory at once.
 _MAX_MICRO_BATCH = 2
 # Part of the cache key; to be raised whenever calibration gives another result.
-_CACHE_FORMAT = 6
+_CACHE_FORMAT = 7
 
 
 def pool_before_conv(engine: str) -> bool:
@@ -56,11 +56,11 @@ def load_or_calibrate(info: CheckpointInfo, weights_digest: str,
       The network, and the digest of its ops if there is a cache.
     """
     if cache is None:
-        return calibrate_network(ops, images(), threads, has_vnni()), None
+        return calibrate_network(ops, images(), threads), None
     key = network_cache.cache_key(
         {}, weights=weights_digest, network=info.network, pooling=info.pooling,
         format=_CACHE_FORMAT, tensorflow=tf.__version__, calibrated_in=_calibration_dtype().name,
-        vnni=has_vnni(), pool_first=pool_first, input_range=info.input_range, head=info.head.pool,
+        pool_first=pool_first, input_range=info.input_range, head=info.head.pool,
         image_size=info.image_size)
     path = network_cache.cache_path(cache, info.network, key)
     cached = network_cache.load(
@@ -68,22 +68,20 @@ def load_or_calibrate(info: CheckpointInfo, weights_digest: str,
     if cached is not None:
         return cached
     batch = images()
-    network = calibrate_network(ops, batch, threads, has_vnni())
+    network = calibrate_network(ops, batch, threads)
     return network, network_cache.save(path, key, network_cache.images_digest(batch), network)
 
 
-def calibrate_network(ops: Callable[[], Sequence[Op]], images: np.ndarray, threads: int,
-                      accumulates_in_int32: bool) -> QuantizedNetwork:
+def calibrate_network(ops: Callable[[], Sequence[Op]], images: np.ndarray,
+                      threads: int) -> QuantizedNetwork:
     """Quantizes a network to int8 by the ranges of its values on images.
 
     Args:
       ops, threads: see `load_or_calibrate`.
       images: `[N, image_size, image_size, 3]` float32 in [-1, 1].
-      accumulates_in_int32: True for processors that add products in 32 bits only; False gives a
-        network that any processor can run.
     """
-    network = calibrate(ops(), images, accumulates_in_int32,
-                        lambda ops, images: _measure(ops, images, _calibration_dtype(), threads))
+    network = calibrate(ops(), images, lambda ops, images: _measure(
+        ops, images, _calibration_dtype(), threads))
     # Graphs are reference cycles. The caller builds an engine next, whose memory would come on top.
     gc.collect()
     malloc_trim()
@@ -98,7 +96,7 @@ def export_ops(info: CheckpointInfo, values: dict[str, np.ndarray], engine: str,
       info: from `checkpoint.read`.
       values: from `fold_batch_norm`; consumed.
       engine: the engine of the runtime that the file is for.
-      images: calibrate an int8 network on them that any processor can run; None exports float ops.
+      images: calibrate an int8 network on them; None exports float ops.
 
     Returns:
       The network up to 'features', and the float32 ops from there to `output_names`; none without
@@ -115,8 +113,8 @@ def export_ops(info: CheckpointInfo, values: dict[str, np.ndarray], engine: str,
 
     if images is None:
         return ops(), head
-    return calibrate_network(lambda: ops(pool_before_conv(engine)), images, available_cores(),
-                             accumulates_in_int32=False), head
+    return calibrate_network(lambda: ops(pool_before_conv(engine)), images,
+                             available_cores()), head
 
 
 def _calibration_dtype() -> tf.DType:

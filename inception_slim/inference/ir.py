@@ -26,8 +26,8 @@ class Op(NamedTuple):
     """One operation; tensors are channels first.
 
     Attributes:
-      kind: conv, dense, relu, max_pool, avg_pool, concat, add, scale, shift, prewhiten, flatten,
-        softmax, sigmoid, linear (which changes nothing) or normalize.
+      kind: conv, dense, relu, max_pool, avg_pool, concat, add, scale, prewhiten, flatten, softmax,
+        sigmoid, linear (which changes nothing) or normalize.
       inputs: names of the values that it takes.
       output: name of the value that it computes.
       weights: `[out, in / groups, height, width]`; of a dense layer, `[in, out]`.

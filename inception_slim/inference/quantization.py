@@ -5,7 +5,8 @@ Values after a ReLU are uint8 from 0 to a range found on real images; before tha
 their channels are brought closer together by scaling the weights. The mean error that rounding
 the weights adds to a channel is subtracted from its bias. Values that meet in a concatenation
 share a range, so that concatenating copies bytes. Values that no ReLU bounds (residual sums,
-depthwise convolutions) stay in float32.
+depthwise convolutions) stay in float32, and so does the first convolution: rounding the pixels
+of prepared images to 256 levels would be the largest error of all.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 import dataclasses
 
 from inception_slim.inference.channel_scaling import channel_factors, scale_channels
-from inception_slim.inference.ir import INPUTS, Op
+from inception_slim.inference.ir import Op
 import numpy as np
 
 # Of the largest value in each calibration image; values above it are outliers, and are clipped.
@@ -27,11 +28,10 @@ _EQUALIZATION = 0.5
 _SMALLEST_RANGE = 0.01  # of a channel, relative to that of its value: it may be wider later
 # Candidate ranges of a value before the first branch, as fractions of that percentile.
 _FRACTIONS = np.arange(1, 0.475, -0.05)
-SHIFTED = 'shifted_inputs'
+# After the first branch the rounding of values hardly matters, but other images than those of the
+# calibration have larger ones, which would be clipped.
+_MARGIN = 1.5
 _MAX_WEIGHT = 127
-# Without VNNI a processor adds two products in 16 bits: the values of an image, which are large,
-# times large weights would overflow.
-_MAX_IMAGE_WEIGHT = 63
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,26 +66,6 @@ class QuantizedNetwork:
     image_size: int
 
 
-def shift_inputs(ops: Sequence[Op]) -> list[Op]:
-    """Shifts the images to [0, 2], so that they can be uint8; the biases absorb the shift.
-
-    Returns the ops unchanged if the first convolution pads (its zeros would have to be shifted
-    too), is depthwise, or is not the only user of the images.
-    """
-    first = next(op for op in ops if op.inputs[0] == INPUTS)
-    users = [op for op in ops if INPUTS in op.inputs]
-    if len(users) > 1 or first.kind != 'conv' or first.groups > 1 or any(first.padding):
-        return list(ops)
-    biases = first.biases - first.weights.sum((1, 2, 3), dtype=np.float64)
-    shifted = first._replace(inputs=[SHIFTED], biases=biases.astype(np.float32))
-    return [Op('shift', [INPUTS], SHIFTED), *(shifted if op is first else op for op in ops)]
-
-
-def is_input_shifted(network: QuantizedNetwork) -> bool:
-    """Whether the network shifts its images to [0, 2]."""
-    return network.ops[0].output == SHIFTED
-
-
 def relu_outputs(ops: Sequence[Op]) -> list[str]:
     """The outputs of ReLUs: the values whose ranges are calibrated."""
     return [op.output for op in ops if op.kind == 'relu']
@@ -109,33 +89,28 @@ def conv_inputs(ops: Sequence[Op]) -> list[str]:
     return list(dict.fromkeys(op.inputs[0] for op in ops if op.kind == 'conv' and op.groups == 1))
 
 
-def quantize(ops: Sequence[Op], stats: CalibrationStats, image_size: int,
-             accumulates_in_int32: bool) -> QuantizedNetwork:
+def quantize(ops: Sequence[Op], stats: CalibrationStats, image_size: int) -> QuantizedNetwork:
     """Quantizes a network by the statistics of calibration images.
 
     Args:
-      ops: from `shift_inputs` or `equalize_channels`.
+      ops: of the network.
       stats: of the same ops.
       image_size: side of the images in pixels.
-      accumulates_in_int32: whether the processor adds products in 32 bits, as VNNI does.
     """
     ranges = _find_ranges(ops, stats)
     quantized = []
     for op in ops:
         if op.kind == 'conv' and op.groups == 1 and op.inputs[0] in ranges:
-            may_overflow = op.inputs[0] == SHIFTED and not accumulates_in_int32
-            op = _quantize_conv(op, stats.means[op.inputs[0]],
-                                _MAX_IMAGE_WEIGHT if may_overflow else _MAX_WEIGHT)
+            op = _quantize_conv(op, stats.means[op.inputs[0]])
         quantized.append(op)
     return QuantizedNetwork(quantized, ranges, image_size)
 
 
-def calibrate(ops: Sequence[Op], images: np.ndarray, accumulates_in_int32: bool,
+def calibrate(ops: Sequence[Op], images: np.ndarray,
               measure: Callable[[Sequence[Op], np.ndarray], CalibrationStats]) -> QuantizedNetwork:
     """Quantizes a network by the statistics that `measure` computes on images."""
-    ops = shift_inputs(ops)
     ops, stats = equalize_channels(ops, measure(ops, images))
-    return quantize(ops, stats, images.shape[1], accumulates_in_int32)
+    return quantize(ops, stats, images.shape[1])
 
 
 def equalize_channels(ops: Sequence[Op],
@@ -145,7 +120,7 @@ def equalize_channels(ops: Sequence[Op],
     See `channel_scaling`; the network computes the same.
 
     Args:
-      ops: from `shift_inputs`.
+      ops: of the network.
       stats: of the same ops.
 
     Returns:
@@ -193,13 +168,13 @@ def _find_ranges(ops: Sequence[Op], stats: CalibrationStats) -> dict[str, float]
             name = parent[name]
         return name
 
-    ranges = {name: float(np.percentile(values.max(1), PERCENTILE))
-              for name, values in stats.largest.items()}
-    for name, samples in stats.samples.items():
-        ranges[name] = _best_range(ranges[name], samples)
-    ranges[SHIFTED] = 2.0
+    ranges = {}
+    for name, values in stats.largest.items():
+        largest = float(np.percentile(values.max(1), PERCENTILE))
+        ranges[name] = (_best_range(largest, stats.samples[name]) if name in stats.samples
+                        else largest * _MARGIN)
     for op in ops:
-        if op.kind in ('relu', 'shift'):
+        if op.kind == 'relu':
             parent[op.output] = op.output
         elif op.kind in ('max_pool', 'avg_pool', 'concat') and all(
                 name in parent for name in op.inputs):
@@ -213,13 +188,13 @@ def _find_ranges(ops: Sequence[Op], stats: CalibrationStats) -> dict[str, float]
     return {name: shared[root(name)] or 1.0 for name in parent}
 
 
-def _quantize_conv(op: Op, means: np.ndarray, max_weight: int) -> Op:
+def _quantize_conv(op: Op, means: np.ndarray) -> Op:
     """Rounds the weights to int8 and subtracts the mean error of that from the biases."""
     weights = op.weights
-    scales = abs(weights).max((1, 2, 3)).astype(np.float32) / max_weight
+    scales = abs(weights).max((1, 2, 3)).astype(np.float32) / _MAX_WEIGHT
     scales[scales == 0] = 1.0
     shape = (-1, 1, 1, 1)
-    quantized = np.clip(np.rint(weights / scales.reshape(shape)), -max_weight, max_weight)
+    quantized = np.clip(np.rint(weights / scales.reshape(shape)), -_MAX_WEIGHT, _MAX_WEIGHT)
     error = (weights - quantized * scales.reshape(shape)).sum((2, 3), dtype=np.float64)
     return op._replace(weights=quantized.astype(np.int8), scales=scales,
                        biases=(op.biases + error @ means).astype(np.float32))

@@ -182,7 +182,7 @@ def fake_quant_graph(network: QuantizedNetwork) -> tf.Graph:
     """Builds a float32 graph with fake-quantization nodes, for a converter.
 
     Returns:
-      A graph from `inputs`, which the caller shifts or prewhitens if the network does, to
+      A graph from `inputs`, which the caller prewhitens if the network does, to
       `features` before they are pooled, `[N, height, width, channels]`: a converter would
       quantize an average too.
     """
@@ -348,8 +348,6 @@ class _GraphBuilder:
             return tf.concat(inputs, 3)
         if op.kind == 'add':
             return value + inputs[1]
-        if op.kind == 'shift':
-            return value + 1
         if op.kind == 'prewhiten':
             return preprocessing.prewhiten(value)
         if op.kind == 'scale':
@@ -423,7 +421,7 @@ class _FakeQuantBuilder(_GraphBuilder):
 
     def add_all(self, ops: Sequence[Op]) -> None:
         for op in ops:
-            if op.kind in ('shift', 'prewhiten'):  # the caller does that
+            if op.kind == 'prewhiten':  # the caller does that
                 self.values[op.output] = self.values[op.inputs[0]]
                 continue
             value = self._float_op(op, [self.values[name] for name in op.inputs])

@@ -63,7 +63,7 @@ def train(digits: np.ndarray, labels: np.ndarray, folder: str) -> str:
         train_op = slim.learning.create_train_op(tf.losses.get_total_loss(),
                                                  tf.train.AdamOptimizer(rate))
         slim.learning.train(train_op, folder, number_of_steps=STEPS, log_every_n_steps=STEPS + 1,
-                            save_summaries_secs=None)
+                            summary_writer=None)
     return tf.train.latest_checkpoint(folder)
 
 

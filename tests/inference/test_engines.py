@@ -11,7 +11,6 @@ from helpers import GOLDEN, close_to, golden_arrays, write_golden_checkpoint
 from inception_slim import checkpoint, cli, inference
 from inception_slim.errors import InceptionSlimError
 from inception_slim.inference import calibration, tf_graph_builder
-from inception_slim.inference.cpu_features import has_vnni
 from inception_slim.inference.engines import factory, selection
 from inception_slim.inference.graph import graph_with_placeholders
 from inception_slim.inference.ir import to_ops
@@ -82,7 +81,7 @@ class TestOutputs:
             built = factory.build_float_engine(engine, ops, 299, 'float32', 2, None)
             features[engine] = built.features(images(2))
             built.close()
-        network = calibration.calibrate_network(lambda: ops(True), images(2), 2, has_vnni())
+        network = calibration.calibrate_network(lambda: ops(True), images(2), 2)
         for engine in ('session', 'tflite'):
             built = factory.build_int8_engine(engine, network, 2, None)
             features[f'{engine} int8'] = built.features(images(2))

@@ -3,7 +3,6 @@
 import dataclasses
 
 from inception_slim.inference import quantization, tf_graph_builder
-from inception_slim.inference.cpu_features import has_vnni
 from inception_slim.inference.ir import Op
 import numpy as np
 import pytest
@@ -73,21 +72,6 @@ class TestCalibrationStats:
             assert abs(np.median(counts) - sample.size / numbers.size) < 1
 
 
-class TestShiftInputs:
-
-    def test_same_outputs(self, network):
-        shifted = quantization.shift_inputs(network)
-        assert shifted[0].kind == 'shift'
-        expected = run(tf_graph_builder.float_graph(network, 9, tf.float32))
-        np.testing.assert_allclose(
-            run(tf_graph_builder.float_graph(shifted, 9, tf.float32)), expected, rtol=1e-4
-        )
-
-    def test_not_with_padding(self, network):
-        network[0] = network[0]._replace(padding=(1, 1, 1, 1))
-        assert quantization.shift_inputs(network) == network
-
-
 def test_weights_are_not_in_the_graph():
     """A Session has several copies of what is in its graph."""
     op = conv('inputs', 'features', 1000, 3)
@@ -101,8 +85,7 @@ class TestEqualizeChannels:
     def test_same_outputs_and_statistics(self, network):
         network[0].weights[1] *= 30
         network[2].biases[:] = -100  # a value that is always zero
-        ops = quantization.shift_inputs(network)
-        equalized, stats = quantization.equalize_channels(ops, measure(ops, IMAGES))
+        equalized, stats = quantization.equalize_channels(network, measure(network, IMAGES))
         expected = run(tf_graph_builder.float_graph(network, 9, tf.float32))
         np.testing.assert_allclose(
             run(tf_graph_builder.float_graph(equalized, 9, tf.float32)), expected, rtol=1e-4,
@@ -114,9 +97,8 @@ class TestEqualizeChannels:
 
     def test_channels_have_similar_ranges(self, network):
         network[0].weights[1] *= 30
-        ops = quantization.shift_inputs(network)
-        before = measure(ops, IMAGES).largest
-        _, after = quantization.equalize_channels(ops, measure(ops, IMAGES))
+        before = measure(network, IMAGES).largest
+        _, after = quantization.equalize_channels(network, measure(network, IMAGES))
         spread = {stats_name: np.ptp(np.log(stats['a'].max(0)))
                   for stats_name, stats in (('before', before), ('after', after.largest))}
         assert spread['after'] == pytest.approx(spread['before'] / 2, rel=0.05)
@@ -127,42 +109,42 @@ class TestEqualizeChannels:
 class TestQuantize:
 
     def test_ranges(self, network):
-        ops = quantization.shift_inputs(network)
-        stats = measure(ops, IMAGES)
-        found = quantization.quantize(ops, stats, 9, True).ranges
+        stats = measure(network, IMAGES)
+        found = quantization.quantize(network, stats, 9).ranges
+        # After the first branch, half as much again is left for other images.
+        left, last = (1.5 * np.percentile(stats.largest[name].max(1), 99) for name in 'be')
         # Concatenated values share the widest range.
-        widest = max(best_range(stats, 'a'), np.percentile(stats.largest['b'].max(1), 99))
+        widest = max(best_range(stats, 'a'), left)
         assert [found[name] for name in 'abcd'] == [pytest.approx(widest)] * 4
-        assert found['e'] == pytest.approx(np.percentile(stats.largest['e'].max(1), 99))
-        assert found['shifted_inputs'] == 2
+        assert found['e'] == pytest.approx(last)
+        assert set(found) == set('abcde') | {'mean'}
 
     def test_outliers_before_first_branch(self, network):
         """Rare large values are clipped there, and nowhere else."""
         rng = np.random.RandomState(4)
-        stats = measure(quantization.shift_inputs(network), IMAGES)
+        stats = measure(network, IMAGES)
         for far, cut in ((2, True), (400, False)):
             numbers = np.sort(rng.uniform(0, 1, (5, 4000)).astype(np.float32))
             numbers[:, -far:] *= 2
             numbers[0] /= 50  # a low-contrast image
             largest = dict.fromkeys(stats.largest, np.float32([[0.04], [2], [2], [2], [2]]))
             largest['b'] = np.zeros((5, 1), np.float32)  # whose range is that of 'a'
-            found = quantization.quantize(quantization.shift_inputs(network), dataclasses.replace(
-                stats, largest=largest, samples={'a': numbers}), 9, True).ranges
+            found = quantization.quantize(network, dataclasses.replace(
+                stats, largest=largest, samples={'a': numbers}), 9).ranges
             assert (found['a'] < 1.99) == cut
-            assert found['e'] == pytest.approx(2)
+            assert found['e'] == pytest.approx(3)
 
     def test_channels_and_layers_of_zeros(self, network):
         network[2].weights[1] = 0
         network[2].biases[:] = -100
-        quantized_network = quantization.calibrate(network, IMAGES, True, measure)
+        quantized_network = quantization.calibrate(network, IMAGES, measure)
         assert quantized_network.ranges['b'] > 0
         assert all(np.isfinite(op.scales).all() for op in quantized_network.ops
                    if op.scales is not None)
 
     def test_weights_and_biases(self, network):
-        ops = quantization.shift_inputs(network)
-        stats = measure(ops, IMAGES)
-        before, after = ops[3], quantization.quantize(ops, stats, 9, True).ops[3]
+        stats = measure(network, IMAGES)
+        before, after = network[2], quantization.quantize(network, stats, 9).ops[2]
         assert after.weights.dtype == np.int8
         assert (abs(after.weights.astype(int)).max((1, 2, 3)) == 127).all()
         restored = after.weights * after.scales[:, None, None, None]
@@ -172,18 +154,20 @@ class TestQuantize:
         np.testing.assert_allclose(restored.sum((2, 3)) @ means + after.biases,
                                    before.weights.sum((2, 3)) @ means + before.biases, rtol=1e-4)
 
-    @pytest.mark.parametrize('accumulates_in_int32, largest', [(True, 127), (False, 63)])
-    def test_image_weights_without_vnni(self, network, accumulates_in_int32, largest):
-        quantized_network = quantization.calibrate(network, IMAGES, accumulates_in_int32, measure)
-        quantized = [op for op in quantized_network.ops if op.scales is not None]
-        assert abs(quantized[0].weights.astype(int)).max() == largest
-        assert abs(quantized[1].weights.astype(int)).max() == 127
+    def test_first_convolution_stays_in_float32(self, network):
+        quantized_network = quantization.calibrate(network, IMAGES, measure)
+        assert [op.weights.dtype for op in quantized_network.ops if op.kind == 'conv'] == [
+            np.float32, np.int8, np.int8]
+        np.testing.assert_allclose(  # but for the scaling of its channels
+            quantized_network.ops[0].weights / network[0].weights,
+            np.broadcast_to((quantized_network.ops[0].biases / network[0].biases)
+                            .reshape(-1, 1, 1, 1), network[0].weights.shape), rtol=1e-6)
 
     def test_outputs(self, network):
         expected = run(tf_graph_builder.float_graph(network, 9, tf.float32))
-        quantized_network = quantization.calibrate(network, IMAGES, has_vnni(), measure)
+        quantized_network = quantization.calibrate(network, IMAGES, measure)
         found = run(tf_graph_builder.quantized_graph(quantized_network))
         assert abs(found - expected).max() < 0.02 * expected.max()
         # The fake-quantization graph rounds the same values in float32.
-        rounded = run(tf_graph_builder.fake_quant_graph(quantized_network), IMAGES + 1).mean((1, 2))
+        rounded = run(tf_graph_builder.fake_quant_graph(quantized_network)).mean((1, 2))
         np.testing.assert_allclose(rounded, found, atol=0.005 * expected.max())

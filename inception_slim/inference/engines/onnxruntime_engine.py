@@ -16,7 +16,7 @@ _MAX_MICRO_BATCH = 2
 # Kind of an op -> operator of ONNX.
 _OPERATORS = {
     'conv': 'Conv', 'dense': 'Gemm', 'max_pool': 'MaxPool', 'avg_pool': 'AveragePool',
-    'relu': 'Relu', 'concat': 'Concat', 'add': 'Add', 'scale': 'Mul', 'shift': 'Add',
+    'relu': 'Relu', 'concat': 'Concat', 'add': 'Add', 'scale': 'Mul',
     'flatten': 'Flatten', 'softmax': 'Softmax', 'sigmoid': 'Sigmoid', 'linear': 'Identity',
 }
 
@@ -184,9 +184,8 @@ class _ModelBuilder:
                     self._dequantize(biases, quantized_biases, scales)]
         if op.kind in ('conv', 'dense'):
             return [self._weights(weights, op.weights), self._constant(biases, op.biases)]
-        if op.kind in ('shift', 'scale'):
-            return [self._constant(f'{op.output}:constant',
-                                   1 if op.kind == 'shift' else op.factor)]
+        if op.kind == 'scale':
+            return [self._constant(f'{op.output}:constant', op.factor)]
         return []
 
     def _weights(self, name: str, value: np.ndarray) -> str:

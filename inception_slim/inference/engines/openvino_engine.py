@@ -240,7 +240,7 @@ def _add_ops(ops: Sequence[Op], values: dict[str, Any], ranges: Mapping[str, flo
     for op in ops:
         value = _translate(op, [values[name] for name in op.inputs])
         # An average without padding covers the whole grid: features stay floating point.
-        if op.output in ranges and (op.kind in ('relu', 'shift')
+        if op.output in ranges and (op.kind == 'relu'
                                     or op.kind == 'avg_pool' and any(op.padding)):
             value = _fake_quantize(value, ranges[op.output])
         values[op.output] = value
@@ -274,8 +274,6 @@ def _translate(op: Op, inputs: list[Any]) -> Any:
         return opset8.concat(inputs, 1)
     if op.kind == 'add':
         return opset8.add(value, inputs[1])
-    if op.kind == 'shift':
-        return opset8.add(value, np.float32(1))
     if op.kind == 'prewhiten':
         axes = np.array([1, 2, 3])
         value = opset8.subtract(value, opset8.reduce_mean(value, axes, True))

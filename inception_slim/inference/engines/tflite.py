@@ -12,7 +12,7 @@ from inception_slim.checkpoint.options import PREWHITEN
 from inception_slim.inference.engines import warm_up
 from inception_slim.inference.graph import extract_subgraph
 from inception_slim.inference.ir import pooled_grid
-from inception_slim.inference.quantization import QuantizedNetwork, is_input_shifted
+from inception_slim.inference.quantization import QuantizedNetwork
 from inception_slim.inference.tf_graph_builder import fake_quant_graph
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -85,9 +85,7 @@ def _invoke(interpreter: tf.lite.Interpreter, image: np.ndarray) -> np.ndarray:
 
 
 def prepare_images(network: QuantizedNetwork, images: np.ndarray) -> np.ndarray:
-    """Shifts or prewhitens images in [-1, 1], as the model of `build_model` takes them."""
-    if is_input_shifted(network):
-        return images + np.float32(1)
+    """Prewhitens images in [-1, 1] if the network does; the model of `build_model` does not."""
     if network.ops[0].kind == PREWHITEN:
         centered = images - images.mean((1, 2, 3), keepdims=True)
         deviations = np.sqrt((centered ** 2).mean((1, 2, 3), keepdims=True))
@@ -112,6 +110,5 @@ def build_model(network: QuantizedNetwork) -> bytes:
         converter.inference_type = tf.int8
         converter.inference_input_type = converter.inference_output_type = tf.float32
         largest = _LARGEST_PREWHITENED if network.ops[0].kind == PREWHITEN else 1
-        converter.quantized_input_stats = {
-            'inputs': (-128.0, 127.5) if is_input_shifted(network) else (0.0, 127 / largest)}
+        converter.quantized_input_stats = {'inputs': (0.0, 127 / largest)}
         return converter.convert()
