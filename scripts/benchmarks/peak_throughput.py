@@ -12,7 +12,7 @@ import statistics
 import time
 
 from inception_slim._threads import available_cores
-from inception_slim.inference.cpu_features import has_bfloat16, has_vnni
+from inception_slim.inference.cpu_features import has_bfloat16
 from inception_slim.inference.engines.selection import is_installed
 from inception_slim.inference.engines.session import SessionEngine
 from inception_slim.inference.ir import Op
@@ -41,8 +41,8 @@ def build_stack(grid: int, channels: int) -> list[Op]:
         scale = np.sqrt(2 / (9 * depth))
         weights = scale * rng.standard_normal((channels, depth, 3, 3)).astype('f')
         ops.append(Op('conv', [value], f'conv{layer}', weights.astype('f'),
-                          np.zeros(channels, 'f'), (3, 3), 1,
-                          (1, 1, 1, 1) if layer else (0, 0, 0, 0)))
+                      np.zeros(channels, 'f'), (3, 3), 1,
+                      (1, 1, 1, 1) if layer else (0, 0, 0, 0)))
         value, depth = f'relu{layer}', channels
         ops.append(Op('relu', [f'conv{layer}'], value))
     return [*ops, Op('avg_pool', [value], 'average', kernel=(grid, grid)),
@@ -126,4 +126,4 @@ def _quantize(ops: list[Op], images: np.ndarray) -> QuantizedNetwork:
         finally:
             engine.close()
 
-    return calibrate(ops, images, has_vnni(), measure)
+    return calibrate(ops, images, measure)
