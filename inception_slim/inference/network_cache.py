@@ -37,7 +37,7 @@ import safetensors.numpy
 import tensorflow.compat.v1 as tf
 
 # To be raised whenever the content of the files changes.
-_VERSIONS = {'format': 7, 'version': __version__}
+_VERSIONS = {'format': 8, 'version': __version__}
 _ARRAYS = ('weights', 'biases', 'scales')
 _BFLOAT16 = tf.bfloat16.as_numpy_dtype
 # Filters are stored in the order of TensorFlow, in which they are in memory too: without copies.

@@ -31,7 +31,7 @@ _FRACTIONS = np.arange(1, 0.475, -0.05)
 # After the first branch the rounding of values hardly matters, but other images than those of the
 # calibration have larger ones, which would be clipped.
 _MARGIN = 1.5
-_MAX_WEIGHT = 127
+MAX_WEIGHT = 127
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,11 +190,19 @@ def _find_ranges(ops: Sequence[Op], stats: CalibrationStats) -> dict[str, float]
 
 def _quantize_conv(op: Op, means: np.ndarray) -> Op:
     """Rounds the weights to int8 and subtracts the mean error of that from the biases."""
-    weights = op.weights
-    scales = abs(weights).max((1, 2, 3)).astype(np.float32) / _MAX_WEIGHT
-    scales[scales == 0] = 1.0
-    shape = (-1, 1, 1, 1)
-    quantized = np.clip(np.rint(weights / scales.reshape(shape)), -_MAX_WEIGHT, _MAX_WEIGHT)
-    error = (weights - quantized * scales.reshape(shape)).sum((2, 3), dtype=np.float64)
-    return op._replace(weights=quantized.astype(np.int8), scales=scales,
+    quantized, scales = round_weights(op.weights)
+    error = (op.weights - quantized * scales.reshape(-1, 1, 1, 1)).sum((2, 3), dtype=np.float64)
+    return op._replace(weights=quantized, scales=scales,
                        biases=(op.biases + error @ means).astype(np.float32))
+
+
+def round_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rounds the weights of a convolution, the output channel first.
+
+    Returns:
+      int8 weights, and what 1 represents in each output channel, float32.
+    """
+    scales = abs(weights).max((1, 2, 3)).astype(np.float32) / MAX_WEIGHT
+    scales[scales == 0] = 1.0
+    rounded = np.rint(weights / scales.reshape(-1, 1, 1, 1))
+    return np.clip(rounded, -MAX_WEIGHT, MAX_WEIGHT).astype(np.int8), scales

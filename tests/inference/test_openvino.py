@@ -8,6 +8,8 @@ from golden.weights import images
 from helpers import GOLDEN, close_to, golden_arrays, write_golden_checkpoint
 from inception_slim import inference
 from inception_slim.inference.engines import factory, openvino_engine, selection
+from inception_slim.inference.ir import INPUTS, Op
+from inception_slim.inference.quantization import QuantizedNetwork
 import numpy as np
 import pytest
 
@@ -93,6 +95,29 @@ def test_same_quantized_network_as_session(tmp_path):
     np.testing.assert_allclose(*features, **close_to(features[0], 0.1))
 
 
+@pytest.mark.parametrize('kernel, padding', [(3, (0, 0, 0, 0)), (7, (2, 2, 3, 3))])
+def test_first_convolution_has_eleven_bits(kernel, padding):
+    """Rounded to 8 bits, pixels would have an error of 1 / 127 / sqrt(12) each."""
+    import openvino
+
+    rng = np.random.RandomState(0)
+    side = 33
+    pixels = rng.uniform(-1, 1, (4, side, side, 3)).astype(np.float32)
+    weights = rng.choice([-1, 1], (16, 3, kernel, kernel)).astype(np.float32)
+    biases = rng.randn(16).astype(np.float32)
+    network = QuantizedNetwork([Op('conv', [INPUTS], 'features', weights, biases,
+                                   (kernel, kernel), 2, padding)], {}, side)
+
+    def features(**options):
+        model = openvino_engine.build_model(network, side, **options)
+        return openvino.Core().compile_model(
+            model, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})(pixels)['features']
+
+    expected = features()
+    error = features(int8_images=True) - expected
+    assert 0 < error.std() < 0.15 * np.sqrt(3 * kernel**2) / 127 / np.sqrt(12)
+
+
 @pytest.mark.parametrize('precision', ['float32', 'bfloat16', 'int8'])
 def test_models_are_compiled_once(tmp_path, monkeypatch, precision):
     """For each number of images and threads in a run, and again if a file is damaged."""
@@ -100,7 +125,8 @@ def test_models_are_compiled_once(tmp_path, monkeypatch, precision):
     built = []
     build_model = openvino_engine.build_model
     monkeypatch.setattr(openvino_engine, 'build_model',
-                        lambda *arguments: built.append(1) or build_model(*arguments))
+                        lambda *arguments, **options: built.append(1) or build_model(
+                            *arguments, **options))
     many = np.concatenate([images(4)] * 2)
 
     def features(path=PATH, **options):

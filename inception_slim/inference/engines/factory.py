@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from inception_slim.inference.cpu_features import has_vnni
 from inception_slim.inference.engines import ClassifierHead, Engine
 from inception_slim.inference.engines.session import SessionClassifierHead, SessionEngine
 from inception_slim.inference.ir import Op
@@ -75,8 +76,9 @@ def build_int8_engine(name: str, network: QuantizedNetwork, threads: int, batch_
         from inception_slim.inference.engines import openvino_engine
 
         return openvino_engine.OpenVINOEngine(
-            lambda: openvino_engine.build_model(network, network.image_size), network.image_size,
-            'int8', threads, batch_size, for_batches, models)
+            lambda: openvino_engine.build_model(network, network.image_size,
+                                                int8_images=has_vnni()),
+            network.image_size, 'int8', threads, batch_size, for_batches, models)
     from inception_slim.inference.engines import tflite
 
     model = models.load_or_build(

@@ -16,11 +16,15 @@ from inception_slim.inference.cpu_features import cpu_flags
 from inception_slim.inference.engines import warm_up
 from inception_slim.inference.ir import INPUTS, Op, head_ops
 from inception_slim.inference.network_cache import NO_MODEL_CACHE, ModelCache
-from inception_slim.inference.quantization import QuantizedNetwork
+from inception_slim.inference.quantization import MAX_WEIGHT, QuantizedNetwork, round_weights
 import numpy as np
 
 # Images in one run of a thread; the remaining ones run one by one.
 _MICRO_BATCH = 4
+# What rounding an image to 8 bits takes away is multiplied by this before it is rounded: a power of
+# two, so that small weights lose little when they are divided by it.
+_ENLARGED = 8
+_TO_CHANNELS_FIRST = np.array([0, 3, 1, 2])
 
 
 class OpenVINOEngine:
@@ -199,13 +203,15 @@ def _infer(request: Any, value: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def build_model(network: Sequence[Op] | QuantizedNetwork, image_size: int, *,
-                head: Sequence[Op] = (), input_name: str = INPUTS,
+                int8_images: bool = False, head: Sequence[Op] = (), input_name: str = INPUTS,
                 outputs: Mapping[str, str] | None = None) -> Any:
     """Builds an OpenVINO model from float32 images to `[N, channels]`.
 
     Args:
       network: its ops, or the quantized network.
       image_size: side of the images in pixels.
+      int8_images: of a quantized network, compute the convolution of the images in int8 too, for
+        processors with VNNI.
       head: float32 ops that follow the network, from `head_ops`.
       input_name: name of the images in the model.
       outputs: names of the model's outputs, and the values that they return; by default the
@@ -216,9 +222,13 @@ def build_model(network: Sequence[Op] | QuantizedNetwork, image_size: int, *,
 
     inputs = opset8.parameter([-1, image_size, image_size, 3], np.float32, name=input_name)
     inputs.output(0).set_names({input_name})
-    values = {INPUTS: opset8.transpose(inputs, np.array([0, 3, 1, 2]))}
+    values = {INPUTS: opset8.transpose(inputs, _TO_CHANNELS_FIRST)}
     ops, ranges = ((network.ops, network.ranges) if isinstance(network, QuantizedNetwork)
                    else (network, {}))
+    first = ops[0]
+    if int8_images and first.kind == 'conv' and first.groups == 1:
+        values[first.output] = _convolution_of_images(first, inputs, image_size)
+        ops = ops[1:]
     _add_ops([*ops, *head], values, ranges)
     return openvino.Model(_results(values, outputs or {'features': 'features'}), [inputs],
                           'inception')
@@ -297,10 +307,10 @@ def _translate(op: Op, inputs: list[Any]) -> Any:
     raise ValueError(f'{op.output} has the kind {op.kind}, which is not supported here.')
 
 
-def _fake_quantize(value: Any, largest: float) -> Any:
+def _fake_quantize(value: Any, largest: float, smallest: float = 0) -> Any:
     from openvino import opset8
 
-    low, high = (opset8.constant(np.float32(limit)) for limit in (0, largest))
+    low, high = (opset8.constant(np.float32(limit)) for limit in (smallest, largest))
     return opset8.fake_quantize(value, low, high, low, high, 256)
 
 
@@ -311,6 +321,36 @@ def _constant(value: np.ndarray) -> Any:
     return Constant(np.ascontiguousarray(value), True)  # shared memory
 
 
+def _convolution_of_images(op: Op, images: Any, side: int) -> Any:
+    """A convolution of `[N, side, side, 3]` in [-1, 1] that multiplies 8-bit integers.
+
+    Pixels rounded to 8 bits would lose too much. Each row of an image becomes two: the rounded
+    pixels, and below them what rounding has taken away, enlarged; their weights are reduced as
+    much. In float32 the convolution takes longer, mostly to write its result to memory.
+    """
+    from openvino import opset8
+
+    rows = opset8.reshape(images, np.array([0, side, 1, side * 3]), True)
+    rounded = opset8.multiply(opset8.round(opset8.multiply(rows, np.float32(MAX_WEIGHT)),
+                                           'half_to_even'), np.float32(1 / MAX_WEIGHT))
+    first, second = (np.array(factors, np.float32).reshape(1, 1, 2, 1)
+                     for factors in ([1, 0], [0, _ENLARGED]))
+    # Not by a concatenation, which would be an operation of its own.
+    rows = opset8.add(opset8.multiply(rows, opset8.constant(first)),
+                      opset8.multiply(opset8.subtract(rows, rounded), opset8.constant(second)))
+    # Zero, with which images are padded, is one of these levels.
+    rows = _fake_quantize(rows, 1, -(MAX_WEIGHT + 1) / MAX_WEIGHT)
+    value = opset8.transpose(opset8.reshape(rows, np.array([0, side * 2, side, 3]), True),
+                             _TO_CHANNELS_FIRST)
+    weights = np.repeat(op.weights, 2, axis=2)
+    weights[:, :, 1::2] /= _ENLARGED
+    weights, scales = round_weights(weights)
+    top, left, bottom, right = op.padding
+    value = opset8.convolution(value, _scaled(weights, scales), [2 * op.stride, op.stride],
+                               [2 * top, left], [2 * bottom, right], [1, 1])
+    return opset8.add(value, _constant(op.biases.reshape(1, -1, 1, 1)))
+
+
 def _convolution(op: Op, value: Any) -> Any:
     from openvino import opset8
 
@@ -318,9 +358,13 @@ def _convolution(op: Op, value: Any) -> Any:
     weights = op.weights if op.scales is not None else op.weights.astype(np.float32, copy=False)
     if op.groups > 1:
         weights = weights.reshape(op.groups, -1, *weights.shape[1:])
-    kernel = _constant(weights)
-    if op.scales is not None:
-        kernel = opset8.multiply(opset8.convert(kernel, np.float32),
-                                 _constant(op.scales.reshape(-1, 1, 1, 1)))
+    kernel = _constant(weights) if op.scales is None else _scaled(weights, op.scales)
     convolution = opset8.convolution if op.groups == 1 else opset8.group_convolution
     return convolution(value, kernel, [op.stride] * 2, op.padding[:2], op.padding[2:], [1, 1])
+
+
+def _scaled(weights: np.ndarray, scales: np.ndarray) -> Any:
+    from openvino import opset8
+
+    return opset8.multiply(opset8.convert(_constant(weights), np.float32),
+                           _constant(scales.reshape(-1, 1, 1, 1)))
