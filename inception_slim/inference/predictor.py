@@ -328,7 +328,7 @@ def load(
             'Inception V3 on 299x299.')
     head: ClassifierHead | None = None
     if network.content.head is not None:
-        head = build_head(engine_name, network.content.head, info.head.activation, threads)
+        head = build_head(engine_name, network.content.head, info.head.activation, threads, dtype)
     if dtype == 'int8':
 
         def images() -> np.ndarray:

@@ -197,12 +197,12 @@ def _quantize_conv(op: Op, means: np.ndarray) -> Op:
 
 
 def round_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rounds the weights of a convolution, the output channel first.
+    """Rounds the weights of a layer, whose first axis is that of its outputs.
 
     Returns:
-      int8 weights, and what 1 represents in each output channel, float32.
+      int8 weights, and what 1 represents in those of each output, float32.
     """
-    scales = abs(weights).max((1, 2, 3)).astype(np.float32) / MAX_WEIGHT
+    scales = abs(weights).reshape(len(weights), -1).max(1).astype(np.float32) / MAX_WEIGHT
     scales[scales == 0] = 1.0
-    rounded = np.rint(weights / scales.reshape(-1, 1, 1, 1))
+    rounded = np.rint(weights / scales.reshape(-1, *[1] * (weights.ndim - 1)))
     return np.clip(rounded, -MAX_WEIGHT, MAX_WEIGHT).astype(np.int8), scales

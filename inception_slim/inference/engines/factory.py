@@ -98,17 +98,21 @@ def _cached_graph(models: ModelCache, ops: Sequence[Op],
 
 
 def build_head(engine: str, layers: Sequence[tuple[np.ndarray, np.ndarray]], activation: str,
-               threads: int) -> ClassifierHead:
+               threads: int, precision: str) -> ClassifierHead:
     """Builds the layers of a head, in OpenVINO for its engine and in TensorFlow for all others.
+
+    It multiplies float32 numbers, whatever the precision is.
 
     Args:
       engine: the name of the engine that computes the features.
       layers: the weights and biases of the dense layers; the last is the classifier.
       activation: of the classifier, one of `OUTPUT_ACTIVATIONS`.
       threads: to run on.
+      precision: 'float32', 'bfloat16' or 'int8', for which OpenVINO keeps large weights in 8 bits.
     """
     if engine == 'openvino':
         from inception_slim.inference.engines import openvino_engine
 
-        return openvino_engine.OpenVINOClassifierHead(layers, activation, threads)
+        return openvino_engine.OpenVINOClassifierHead(layers, activation, threads,
+                                                      int8_weights=precision == 'int8')
     return SessionClassifierHead(layers, activation, threads)

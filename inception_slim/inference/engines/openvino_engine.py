@@ -24,6 +24,8 @@ _MICRO_BATCH = 4
 # What rounding an image to 8 bits takes away is multiplied by this before it is rounded: a power of
 # two, so that small weights lose little when they are divided by it.
 _ENLARGED = 8
+# Of a head: a layer of fewer weights takes no time (1 MiB in float32).
+_MANY_WEIGHTS = 2**18
 _TO_CHANNELS_FIRST = np.array([0, 3, 1, 2])
 
 
@@ -132,10 +134,12 @@ class OpenVINOClassifierHead:
 
     Args:
       layers, activation, threads: see `factory.build_head`.
+      int8_weights: keep the weights of large layers in 8 bits, with one scale per output. They are
+        multiplied in float32; for a single image, reading them is most of the time of a head.
     """
 
     def __init__(self, layers: Sequence[tuple[np.ndarray, np.ndarray]], activation: str,
-                 threads: int):
+                 threads: int, int8_weights: bool = False):
         import openvino
         from openvino import opset8
 
@@ -143,12 +147,18 @@ class OpenVINOClassifierHead:
         self.channels = layers[0][0].shape[-2]
         features = opset8.parameter([-1, self.channels], np.float32)
         values = {'features': features.output(0)}
-        _add_ops(head_ops(layers, activation), values, {})
+        ops = head_ops(layers, activation)
+        if int8_weights:
+            ops = [_with_int8_weights(op) if np.size(op.weights) >= _MANY_WEIGHTS else op
+                   for op in ops]
+        _add_ops(ops, values, {})
         outputs = {name: name for name in ('logits', 'predictions')}
         model = openvino.Model(_results(values, outputs), [features], 'classifier')
         self._lock = threading.Lock()
         self._request = openvino.Core().compile_model(
-            model, 'CPU', _settings('float32', threads, 1)).create_infer_request()
+            model, 'CPU', {**_settings('float32', threads, 1),
+                           # The inputs of layers with int8 weights stay in float32.
+                           'DYNAMIC_QUANTIZATION_GROUP_SIZE': 0}).create_infer_request()
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         return self._infer(features)['logits']
@@ -266,7 +276,10 @@ def _translate(op: Op, inputs: list[Any]) -> Any:
         value.friendly_name = op.output  # readers of the file find the weights by this name
         return opset8.add(value, _constant(op.biases.reshape(1, -1, 1, 1)))
     if op.kind == 'dense':
-        value = opset8.matmul(value, _constant(op.weights), False, False)
+        if op.scales is None:
+            value = opset8.matmul(value, _constant(op.weights), False, False)
+        else:  # OpenVINO keeps such weights in 8 bits only if the outputs are first
+            value = opset8.matmul(value, _scaled(op.weights.T, op.scales), False, True)
         value.friendly_name = op.output
         return opset8.add(value, _constant(op.biases.reshape(1, -1)))
     if op.kind == 'max_pool':
@@ -363,8 +376,14 @@ def _convolution(op: Op, value: Any) -> Any:
     return convolution(value, kernel, [op.stride] * 2, op.padding[:2], op.padding[2:], [1, 1])
 
 
+def _with_int8_weights(op: Op) -> Op:
+    weights, scales = round_weights(op.weights.T)
+    return op._replace(weights=weights.T, scales=scales)
+
+
 def _scaled(weights: np.ndarray, scales: np.ndarray) -> Any:
+    """int8 weights times the scales of their outputs, which come first."""
     from openvino import opset8
 
     return opset8.multiply(opset8.convert(_constant(weights), np.float32),
-                           _constant(scales.reshape(-1, 1, 1, 1)))
+                           _constant(scales.reshape(-1, *[1] * (weights.ndim - 1))))
