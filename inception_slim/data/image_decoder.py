@@ -13,7 +13,7 @@ from typing import TypeVar
 from inception_slim._threads import available_cores, single_thread_config
 from inception_slim.data.image_formats import Decodable, UnreadableImage
 from inception_slim.data.input_pipeline import Prepare, decode
-from inception_slim.data.large_image import prepare_upright
+from inception_slim.data.large_image import prepare_with_offset
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -39,25 +39,31 @@ class ImageDecoder:
         with tf.Graph().as_default() as graph:
             encoded = tf.placeholder(tf.string, ())
             orientation, halvings = (tf.placeholder(tf.int32, ()) for _ in range(2))
-            image = prepare_upright(prepare, decode(encoded, halvings if is_scaled else None),
-                                    image_size, orientation)
+            image, self._offset = prepare_with_offset(
+                prepare, decode(encoded, halvings if is_scaled else None), image_size, orientation)
         # One image a thread: more threads for one image only get in each other's way.
         self._session = tf.Session(graph=graph, config=single_thread_config(1))
         self._run = self._session.make_callable(image, [encoded, orientation, halvings])
 
-    def decode(self, image: Decodable) -> np.ndarray:
+    def decode(self, image: Decodable, output: np.ndarray | None = None) -> np.ndarray:
         """Returns the prepared image, `[image_size, image_size, 3]` float32 in [-1, 1].
+
+        Args:
+          image: to decode.
+          output: an array of that shape for it; None makes one.
 
         Raises:
           DamagedImage: it cannot be decoded.
         """
         try:
-            return self._run(image.encoded, image.orientation, image.halvings)
+            prepared = self._run(image.encoded, image.orientation, image.halvings)
         except tf.errors.OpError as error:
             # The last line before the position in the graph is the reason.
             lines = error.message.split('\n\t [[')[0].strip().splitlines()
             raise DamagedImage(
                 lines[-1].rstrip('.') if lines else 'it cannot be decoded') from None
+        return np.subtract(prepared, np.float32(self._offset),
+                           out=prepared if output is None else output)
 
     def close(self) -> None:
         self._session.close()

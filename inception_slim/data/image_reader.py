@@ -93,7 +93,7 @@ def read_batches(
     def decode(encoded: bytes, pixels: np.ndarray) -> Decodable:
         image = to_decodable(encoded, max_pixels=max_pixels, exif=exif is not False,
                              background=color, scaled_to=image_size if scaled_decoding else None)
-        pixels[...] = decoder.decode(image)
+        decoder.decode(image, pixels)
         return image
 
     def submit(start: int) -> tuple[np.ndarray, list[Future[Decodable]]]:

