@@ -34,7 +34,7 @@ def size_of(path: str) -> float:
 
 
 def channels_last(batch: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(batch)
+    return np.array(batch)  # a copy, so that all contestants find their images in the caches
 
 
 def channels_first(batch: np.ndarray) -> np.ndarray:
