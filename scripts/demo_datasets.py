@@ -124,7 +124,8 @@ def rare_class(splits: dict[str, tuple[list[Image.Image], np.ndarray]], steps: i
         with open(f'{folder}.csv', newline='') as file:
             recalls.append(100 * float(next(row['accuracy'] for row in csv.DictReader(file)
                                             if row['name'] == 'nine')))
-    require('Recall of one class in a hundred, by --class-weights balanced', *recalls, 50)
+    plain, balanced = recalls
+    require('Recall of one class in a hundred, by --class-weights balanced', plain, balanced, 50)
 
 
 def rotated_images(splits: dict[str, tuple[list[Image.Image], np.ndarray]], steps: int) -> None:
@@ -133,9 +134,10 @@ def rotated_images(splits: dict[str, tuple[list[Image.Image], np.ndarray]], step
             (draw(image), str(label)) for image, label in zip(images, labels)),
             orientation=split == 'validation')
     train('digits-train.csv', 'digits', steps, '--learning-rate', '0.05')
-    require('Accuracy of images that a camera stored sideways, by their EXIF orientation', *(
-        evaluate('digits', 'digits-validation.csv', 'top-1 accuracy', *options)
-        for options in (('--no-exif',), ())), 80)
+    stored, rotated = (evaluate('digits', 'digits-validation.csv', 'top-1 accuracy', *options)
+                       for options in (('--no-exif',), ()))
+    require('Accuracy of images that a camera stored sideways, by their EXIF orientation',
+            stored, rotated, 80)
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ import os
 import statistics
 import tempfile
 import time
+from typing import Any
 
 from inception_slim import _tf_logging
 
@@ -54,7 +55,7 @@ def inception_row(name: str, top_5_error: str, note: str) -> Row:
                note)
 
 
-def tf_slim_row(title: str, function: Callable, arg_scope: Callable, top_5_error: str,
+def tf_slim_row(title: str, function: Any, arg_scope: Callable, top_5_error: str,
                note: str) -> Row:
     def build(images):
         with slim.arg_scope(arg_scope()):
