@@ -21,8 +21,8 @@ import numpy as np
 
 # Images in one run of a thread; the remaining ones run one by one.
 _MICRO_BATCH = 4
-# What rounding an image to 8 bits takes away is multiplied by this before it is rounded: a power of
-# two, so that small weights lose little when they are divided by it.
+# What rounding an image to 8 bits takes away is multiplied by this before it is rounded: three more
+# bits. Its weights are divided by it, and would have too few levels with a larger number.
 _ENLARGED = 8
 # Of a head: a layer of fewer weights takes no time (1 MiB in float32).
 _MANY_WEIGHTS = 2**18
