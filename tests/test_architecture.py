@@ -43,7 +43,7 @@ PUBLIC = {
     'formats.keras_models': 'keras_model',
     'formats.keras_writer': 'keras_model',
     'inference': 'BATCH_NORM_EPSILON PRECISIONS Predictor extract_subgraph validate_images '
-                 'constant_graph fold_batch_norm frozen_graph has_bfloat16 load',
+                 'constant_graph fold_batch_norm frozen_graph has_fast_bfloat16 load',
     '_tf_logging': 'COMMAND import_tensorflow_quietly is_command suppress_stderr',
     'tf_slim_compat': 'NEWEST_TENSORFLOW OLDEST_TENSORFLOW TF_SLIM complete install',
     'training': 'TrainStep TrainResult TrainingError build_step train',

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from inception_slim._threads import available_cores, single_thread_config
 from inception_slim.data.image_formats import Decodable, UnreadableImage
+from inception_slim.data.image_preparation import prepare_with_offset
 from inception_slim.data.input_pipeline import Prepare, decode
-from inception_slim.data.large_image import prepare_with_offset
 import numpy as np
 import tensorflow.compat.v1 as tf
 

@@ -26,8 +26,8 @@ from inception_slim.data.image_formats import (
     to_decodable,
 )
 from inception_slim.data.image_header import MAX_PIXELS
+from inception_slim.data.image_preparation import pixels_of_large, prepare_upright
 from inception_slim.data.image_report import ImageReport
-from inception_slim.data.large_image import pixels_of_large, prepare_upright
 from inception_slim.data.tfrecord import LABEL_FEATURE
 from inception_slim.errors import DatasetError
 from inception_slim.options import parse_color

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from inception_slim._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from inception_slim.inference.cpu_features import has_bfloat16 as has_bfloat16
+    from inception_slim.inference.cpu_features import has_fast_bfloat16 as has_fast_bfloat16
     from inception_slim.inference.graph import (
         BATCH_NORM_EPSILON as BATCH_NORM_EPSILON,
         constant_graph as constant_graph,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from inception_slim.inference.predictor import Predictor as Predictor, load as load
 else:
     __getattr__, __dir__, __all__ = lazy_exports(__name__, {
-        'cpu_features': 'has_bfloat16',
+        'cpu_features': 'has_fast_bfloat16',
         'graph': (
             'BATCH_NORM_EPSILON constant_graph extract_subgraph fold_batch_norm frozen_graph'),
         'image_input': 'ImageInput validate_images',

@@ -9,7 +9,7 @@ import os
 from inception_slim._threads import available_cores
 from inception_slim.checkpoint import CheckpointInfo
 from inception_slim.inference import network_cache, tf_graph_builder
-from inception_slim.inference.cpu_features import has_bfloat16
+from inception_slim.inference.cpu_features import has_fast_bfloat16
 from inception_slim.inference.engines.session import SessionEngine, malloc_trim
 from inception_slim.inference.graph import (
     graph_with_placeholders,
@@ -119,7 +119,7 @@ def export_ops(info: CheckpointInfo, values: dict[str, np.ndarray], engine: str,
 
 def _calibration_dtype() -> tf.DType:
     """bfloat16 where it is fast: a range need not be exact."""
-    return tf.bfloat16 if has_bfloat16() else tf.float32
+    return tf.bfloat16 if has_fast_bfloat16() else tf.float32
 
 
 def _measure(ops: Sequence[Op], images: np.ndarray, dtype: tf.DType,

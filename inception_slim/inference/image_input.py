@@ -23,7 +23,7 @@ from inception_slim.data.image_formats import (
     to_rgb,
 )
 from inception_slim.data.image_header import MAX_PIXELS
-from inception_slim.data.large_image import prepare_upright
+from inception_slim.data.image_preparation import prepare_with_offset
 from inception_slim.errors import DatasetError, error_summary
 from inception_slim.options import parse_color
 import numpy as np
@@ -202,16 +202,18 @@ class ImagePreparer:
                                    is_scaled=self._scaled_to is not None)
             self._closing.callback(decoder.close)
             return decoder.decode
+        offset = 0
         with tf.Graph().as_default() as graph:
             if source == 'pixels':
                 pixels = tf.placeholder(tf.uint8, (None, None, 3))
-                output = prepare_upright(self._prepare_image, pixels, self._image_size)
+                output, offset = prepare_with_offset(self._prepare_image, pixels, self._image_size)
             else:
                 pixels = tf.placeholder(tf.float32, (None, None, 3))
                 output = self._prepare_image(pixels, self._image_size)
         session = self._closing.enter_context(
             contextlib.closing(tf.Session(graph=graph, config=single_thread_config(1))))
-        return session.make_callable(output, [pixels])
+        run = session.make_callable(output, [pixels])
+        return (lambda image: run(image) - np.float32(offset)) if offset else run
 
 
 def _is_pil(image: Any) -> bool:

@@ -18,8 +18,9 @@ class InferenceOptions(CheckpointOptions):
 
     Attributes:
       precision: dtype of the multiplications. 'float32': logits within 1e-4 of the original's,
-        relative to the largest; 'bfloat16': faster on processors with bfloat16 instructions,
-        float32 with a warning on others; 'int8': fastest, needs calibration images.
+        relative to the largest; 'bfloat16': faster with AMX, or with AVX512-BF16 on
+        AMD, float32 with a warning where the processor is slower in it; 'int8': fastest, needs
+        calibration images.
       engine: the runtime: 'session' (TensorFlow), 'tflite', 'onnxruntime' or 'openvino'; 'auto'
         takes the fastest that is installed for this processor.
       cache: a directory for prepared networks, so that later starts need not read the checkpoint,

@@ -22,7 +22,7 @@ from inception_slim.checkpoint.naming import with_image_size
 from inception_slim.errors import InceptionSlimError
 from inception_slim.inference.bfloat16_rounding import round_network
 from inception_slim.inference.calibration import load_or_calibrate, pool_before_conv
-from inception_slim.inference.cpu_features import has_bfloat16
+from inception_slim.inference.cpu_features import has_fast_bfloat16
 from inception_slim.inference.engines import ClassifierHead, Engine
 from inception_slim.inference.engines.factory import (
     build_float_engine,
@@ -307,9 +307,9 @@ def load(
     if dtype == 'int8' and options.cache is None and not _is_given(calibration_images):
         raise InceptionSlimError('int8 needs calibration_images: real images, from which the range '
                                  'of each layer is found. Random noise would give wrong ranges.')
-    if dtype == 'bfloat16' and not has_bfloat16():
-        warnings.warn('This processor has no bfloat16 instructions, so bfloat16 would be slower; '
-                      'using float32 instead.', stacklevel=2)
+    if dtype == 'bfloat16' and not has_fast_bfloat16():
+        warnings.warn('This processor is slower in bfloat16 than in float32; using float32 '
+                      'instead.', stacklevel=2)
         dtype = 'float32'
     if spatial and (dtype == 'int8' or options.engine not in ('auto', 'session')):
         raise InceptionSlimError("Spatial features need the engine 'session' and float32 or "

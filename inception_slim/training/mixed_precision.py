@@ -11,15 +11,15 @@ from collections.abc import Callable
 from typing import Any
 import warnings
 
-from inception_slim.inference.cpu_features import has_bfloat16
+from inception_slim.inference.cpu_features import has_fast_bfloat16
 import tensorflow.compat.v1 as tf
 
 
 def supported_precision(precision: str) -> str:
-    """Returns `precision`, or 'float32' with a warning if the processor has no bfloat16."""
-    if precision == 'bfloat16' and not has_bfloat16():
-        warnings.warn('This processor has no bfloat16 instructions, so training in bfloat16 would '
-                      'be slower; using float32.', stacklevel=3)
+    """Returns `precision`, or 'float32' with a warning if bfloat16 is slower on this processor."""
+    if precision == 'bfloat16' and not has_fast_bfloat16():
+        warnings.warn('This processor is slower in bfloat16 than in float32; training in float32 '
+                      'instead.', stacklevel=3)
         return 'float32'
     return precision
 

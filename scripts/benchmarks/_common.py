@@ -7,7 +7,7 @@ import os
 import platform
 
 from inception_slim._threads import available_cores
-from inception_slim.inference.cpu_features import cpu_summary
+from inception_slim.inference.cpu_features import cpu_summary, cpuinfo_field
 from inception_slim.nets import registry
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -16,14 +16,7 @@ import tf_slim as slim
 
 def processor() -> str:
     """The name of the processor."""
-    try:
-        with open('/proc/cpuinfo') as file:
-            for line in file:
-                if line.startswith('model name'):
-                    return line.split(':', 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return cpuinfo_field('model name') or platform.processor() or platform.machine()
 
 
 def machine() -> str:

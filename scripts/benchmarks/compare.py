@@ -22,7 +22,7 @@ _tf_logging.import_tensorflow_quietly()
 
 from inception_slim._atomic_write import atomic_write, check_writable
 from inception_slim.errors import DatasetError
-from inception_slim.inference.cpu_features import cpu_summary, has_bfloat16
+from inception_slim.inference.cpu_features import cpu_summary, has_fast_bfloat16
 from inception_slim.nets import registry
 from inception_slim.nets.flops import count_multiply_adds
 import numpy as np
@@ -115,8 +115,8 @@ def start(names: list[str], network: str, checkpoint: str, images: str, folder: 
         if missing:
             print(f'{name}: omitted, {", ".join(missing)} not installed (make compare-all)')
             continue
-        if precision_of(name) == 'bfloat16' and not has_bfloat16():
-            print(f'{name}: omitted, this processor has no bfloat16 instructions')
+        if precision_of(name) == 'bfloat16' and not has_fast_bfloat16():
+            print(f'{name}: omitted, this processor is slower in bfloat16 than in float32')
             continue
         if any(name == f'{other.name} ({other.engine})' for other in contestants):
             continue  # it was chosen by default

@@ -4,7 +4,8 @@ One interleaved run with random weights in the network of 2015, from folders of 
 of PNGs of 64x64 to the number, after a call that is not counted, which imports libraries. Prints
 the medians, their ratios, the same for processor time, on which other load has less effect, the
 time projected for 50,000 images in each folder, the peak memory of each process (without that of
-the processes which read images for PyTorch), and the difference of FID in bfloat16.
+the processes which read images for PyTorch), and the difference of FID in bfloat16. On processors
+that are slower in bfloat16, that is omitted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from inception_slim import _tf_logging
 
 _tf_logging.import_tensorflow_quietly()
 
+from inception_slim.inference import has_fast_bfloat16
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
@@ -27,7 +29,9 @@ from scripts.benchmarks._common import machine
 from scripts.benchmarks.input import write_images
 from scripts.benchmarks.worker_process import HERE, Worker
 
-PROGRAMS = ('inception_slim-float32', 'inception_slim-bfloat16', 'pytorch-fid', 'torch-fidelity')
+PRECISIONS = ('float32', 'bfloat16') if has_fast_bfloat16() else ('float32',)
+OTHERS = ('pytorch-fid', 'torch-fidelity')
+PROGRAMS = (*(f'inception_slim-{precision}' for precision in PRECISIONS), *OTHERS)
 KINDS = {'JPEGs of 500x375': (500, 375, tf.io.encode_jpeg),
          'PNGs of 64x64': (64, 64, tf.io.encode_png)}
 PROJECTED = 50_000
@@ -88,17 +92,18 @@ def _time(weights: str, pairs: list[list[str]], counts: tuple[int, int], rounds:
         print(f'{name:24} {large[0]:7.1f} s, {large[1]:7.1f} s of processor time; '
               f'{PROJECTED:,} images: {projected[0] / 60:5.0f} min, {projected[1] / 60:5.0f} min; '
               f'peak {memory[name]:5.0f} MiB')
-    for precision in ('float32', 'bfloat16'):
+    for precision in PRECISIONS:
         own = medians[f'inception_slim-{precision}']
-        for other in PROGRAMS[2:]:
+        for other in OTHERS:
             ratios = [medians[other][1][place] / own[1][place] for place in range(2)]
             rates = [(medians[other][1][place] - medians[other][0][place])
                      / (own[1][place] - own[0][place]) for place in range(2)]
             print(f'{precision} is {ratios[0]:.2f} times as fast as {other} '
                   f'({ratios[1]:.2f} by processor time); of each further image {rates[0]:.2f} '
                   f'({rates[1]:.2f})')
-    exact, rounded = (medians[name][1][2] for name in PROGRAMS[:2])
-    print(f'FID in float32 {exact:.6g}, in bfloat16 {(rounded / exact - 1) * 100:+.3f} %')
+    exact, *rounded = (medians[name][1][2] for name in PROGRAMS[:len(PRECISIONS)])
+    print(f'FID in float32 {exact:.6g}' + ''.join(
+        f', in bfloat16 {(value / exact - 1) * 100:+.3f} %' for value in rounded))
 
 
 if __name__ == '__main__':

@@ -161,7 +161,7 @@ def contestants(
             path = tf.train.Saver(tf.global_variables()).save(
                 built.session, os.path.join(folder, name), write_meta_graph=False)
         for precision in inference.PRECISIONS:
-            if precision == 'bfloat16' and not inference.has_bfloat16():
+            if precision == 'bfloat16' and not inference.has_fast_bfloat16():
                 continue
             # Only speed is measured, so int8 may be calibrated on the same images.
             predictor = stack.enter_context(inference.load(

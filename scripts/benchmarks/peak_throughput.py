@@ -12,7 +12,7 @@ import statistics
 import time
 
 from inception_slim._threads import available_cores
-from inception_slim.inference.cpu_features import has_bfloat16
+from inception_slim.inference.cpu_features import has_fast_bfloat16
 from inception_slim.inference.engines.selection import is_installed
 from inception_slim.inference.engines.session import SessionEngine
 from inception_slim.inference.ir import Op
@@ -67,7 +67,7 @@ class PeakThroughput:
         images = images.astype(np.float32)
         operations = 2 * IMAGES * grid**2 * sum(
             op.weights.size for op in ops if op.weights is not None)
-        kinds = ['float32'] + ['bfloat16'] * has_bfloat16()
+        kinds = ['float32'] + ['bfloat16'] * has_fast_bfloat16()
         for kind in kinds:
             graph = float_graph(ops, grid + 2, tf.as_dtype(kind))
             self._register(kind, f'TensorFlow {shape}',

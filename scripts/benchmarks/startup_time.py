@@ -20,7 +20,7 @@ from inception_slim import _tf_logging
 _tf_logging.import_tensorflow_quietly()
 
 from inception_slim.inference import PRECISIONS
-from inception_slim.inference.cpu_features import has_bfloat16
+from inception_slim.inference.cpu_features import has_fast_bfloat16
 from inception_slim.inference.engines.selection import PRECISIONS_OF, is_installed
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
@@ -85,7 +85,7 @@ def main() -> int:
         for engine, supported in PRECISIONS_OF.items()
         if precision in supported and is_installed(engine)
         for cached in (False, True)
-        if precision != 'bfloat16' or has_bfloat16()
+        if precision != 'bfloat16' or has_fast_bfloat16()
     ]
     packages, imports = [], []
     processes: list[tuple[float, float]] = []  # the command, and only the import

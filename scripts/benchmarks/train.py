@@ -9,14 +9,15 @@ contestant that is not installed or fails is omitted, with a message.
 import argparse
 from dataclasses import dataclass, field
 import importlib.util
-import os
 import random
 import statistics
 import sys
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+from inception_slim import _tf_logging
 
-from inception_slim.inference.cpu_features import has_bfloat16
+_tf_logging.import_tensorflow_quietly()
+
+from inception_slim.inference.cpu_features import has_fast_bfloat16
 import numpy as np
 from tqdm import tqdm
 
@@ -157,8 +158,8 @@ def available_contestants(names: list[str]) -> list[str]:
             continue
         if name.startswith('PyTorch') and importlib.util.find_spec('torch') is None:
             print(f'{name}: omitted, torch is not installed (make bench-train-all)')
-        elif 'bfloat16' in name and not has_bfloat16():
-            print(f'{name}: omitted, this processor has no bfloat16 instructions')
+        elif 'bfloat16' in name and not has_fast_bfloat16():
+            print(f'{name}: omitted, this processor is slower in bfloat16 than in float32')
         else:
             available.append(name)
     return available

@@ -13,6 +13,10 @@ import random
 import statistics
 import sys
 
+from inception_slim import _tf_logging
+
+_tf_logging.import_tensorflow_quietly()
+
 from inception_slim.training.local_launcher import free_ports, partition_cores
 from tqdm import tqdm
 

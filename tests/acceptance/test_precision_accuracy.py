@@ -10,7 +10,7 @@ import os
 
 import inception_slim
 from inception_slim import checkpoint, data
-from inception_slim.inference import PRECISIONS, has_bfloat16, load
+from inception_slim.inference import PRECISIONS, has_fast_bfloat16, load
 from inception_slim.inference.engines.selection import PRECISIONS_OF, is_installed
 from inception_slim.nets import registry
 import numpy as np
@@ -72,7 +72,7 @@ def available_configurations() -> list[tuple[str, str]]:
     return [(precision, engine) for precision in PRECISIONS
             for engine, supported in PRECISIONS_OF.items()
             if precision in supported and is_installed(engine)
-            and (precision != 'bfloat16' or has_bfloat16())]
+            and (precision != 'bfloat16' or has_fast_bfloat16())]
 
 
 @pytest.fixture

@@ -264,7 +264,7 @@ class TestPrecisions:
 
     @pytest.mark.parametrize('case', FAMILY, indirect=True)
     def test_bfloat16(self, case, monkeypatch):
-        monkeypatch.setattr('inception_slim.inference.predictor.has_bfloat16', lambda: True)
+        monkeypatch.setattr('inception_slim.inference.predictor.has_fast_bfloat16', lambda: True)
         with inference.load(case.path, precision='bfloat16') as predictor:
             assert predictor.precision == 'bfloat16'
             np.testing.assert_allclose(predictor.logits(case.images), case.logits,

@@ -33,7 +33,7 @@ def load(precision, engine, path=PATH, **options):
 @pytest.fixture(autouse=True)
 def with_bfloat16(monkeypatch):
     """TensorFlow runs bfloat16 on any processor; without its instructions, slowly."""
-    monkeypatch.setattr('inception_slim.inference.predictor.has_bfloat16', lambda: True)
+    monkeypatch.setattr('inception_slim.inference.predictor.has_fast_bfloat16', lambda: True)
 
 
 class TestOutputs:

@@ -70,17 +70,17 @@ class TestOutputs:
 
     def test_bfloat16(self, golden):
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # on processors without bfloat16
+            warnings.simplefilter('ignore')  # on processors that are slower in it
             loaded = inference.load(path_of('slim_v2'), precision='bfloat16')
         with loaded:
-            assert loaded.precision == ('bfloat16' if inference.has_bfloat16() else 'float32')
+            assert loaded.precision == ('bfloat16' if inference.has_fast_bfloat16() else 'float32')
             expected = golden['slim_v2']
             np.testing.assert_allclose(loaded.logits(images(2)), expected,
                                        **close_to(expected, 0.05))
 
-    def test_bfloat16_without_instructions(self, golden, monkeypatch):
-        monkeypatch.setattr('inception_slim.inference.predictor.has_bfloat16', lambda: False)
-        with pytest.warns(UserWarning, match='no bfloat16 instructions.* using float32 instead'):
+    def test_slow_bfloat16(self, golden, monkeypatch):
+        monkeypatch.setattr('inception_slim.inference.predictor.has_fast_bfloat16', lambda: False)
+        with pytest.warns(UserWarning, match='slower in bfloat16 than in float32; using float32'):
             loaded = inference.load(path_of('slim_v2'), precision='bfloat16')
         assert loaded.precision == 'float32'
         np.testing.assert_allclose(loaded.logits(images(2)), golden['slim_v2'],

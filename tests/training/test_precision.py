@@ -59,7 +59,7 @@ class Taken:
 @pytest.fixture(scope='module')
 def both():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mixed_precision, 'has_bfloat16', lambda: True)
+        patch.setattr(mixed_precision, 'has_fast_bfloat16', lambda: True)
         float32 = Taken('float32')
         return float32, Taken('bfloat16', float32.start)
 
@@ -136,9 +136,9 @@ def test_changes_smaller_than_a_bit_of_bfloat16_are_kept(both):
             assert (as_bfloat16(value) != value).any(), variable.op.name
 
 
-def test_where_the_processor_has_none(monkeypatch):
-    monkeypatch.setattr(mixed_precision, 'has_bfloat16', lambda: False)
-    with pytest.warns(UserWarning, match='no bfloat16 instructions.* using float32') as told:
+def test_where_the_processor_is_slower(monkeypatch):
+    monkeypatch.setattr(mixed_precision, 'has_fast_bfloat16', lambda: False)
+    with pytest.warns(UserWarning, match='bfloat16 than in float32; training in float32') as told:
         assert mixed_precision.supported_precision('bfloat16') == 'float32'
     assert len(told) == 1
     assert mixed_precision.supported_precision('float32') == 'float32'

@@ -6,7 +6,7 @@ from inception_slim.data import preprocessing
 from inception_slim.data.exif import apply_orientation
 from inception_slim.data.image_decoder import ImageDecoder
 from inception_slim.data.image_formats import Decodable
-from inception_slim.data.large_image import prepare_upright, resize_bilinear
+from inception_slim.data.image_preparation import prepare_upright, resize_bilinear
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -45,8 +45,9 @@ def test_every_size_and_crop():
 def test_large_images_are_resized_here(monkeypatch):
     image = tf.constant(random_image(200, 300))
     calls = []
-    monkeypatch.setattr('inception_slim.data.large_image.resize_bilinear', lambda *arguments: (
-        calls.append(1), resize_bilinear(*arguments))[1])
+    monkeypatch.setattr(
+        'inception_slim.data.image_preparation.resize_bilinear',
+        lambda *arguments: (calls.append(1), resize_bilinear(*arguments))[1])
     for size, count in ((90, 0), (70, 1)):
         prepare_upright(preprocessing.for_evaluation, image, size)
         assert len(calls) == count
