@@ -264,8 +264,9 @@ def load(
         function that returns them, called only if `cache` has no calibrated network. Not needed if
         it has one.
       num_threads: threads to run on; by default the number of available cores.
-      expected_images: how many images there will be, if that is known: for a few, the engine 'auto'
-        is one that is loaded faster; for 32 or more, OpenVINO prepares for batches alone.
+      expected_images: how many images there will be, if that is known: for a few, without a cache,
+        the engine 'auto' is one that is loaded faster; for 32 or more, OpenVINO prepares for
+        batches alone.
       spatial: compute spatial features too, for sFID: of Inception V3, in float32 or bfloat16, in
         the engine 'session'.
       image_size: height and width of the images; None means the network's own, such as 299. The
@@ -315,7 +316,7 @@ def load(
         raise InceptionSlimError("Spatial features need the engine 'session' and float32 or "
                                  f'bfloat16, not {options.engine} and {dtype}.')
     engine_name = 'session' if spatial else select_engine(
-        options.engine, dtype, expected_images)
+        options.engine, dtype, expected_images if options.cache is None else None)
     threads = num_threads or available_cores()
     for_batches = expected_images is not None and expected_images >= _MANY_IMAGES
     # A model has become a file by now.

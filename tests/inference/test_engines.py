@@ -152,17 +152,31 @@ class TestSelection:
         monkeypatch.setattr(selection, 'has_onednn_int8', lambda: True)
         assert selection.select_engine('auto', precision) == expected
 
-    @pytest.mark.parametrize('avx512, images, expected', [
-        (False, 1, 'session'), (False, 10, 'session'), (False, 1000, 'openvino'),
-        (False, None, 'openvino'), (True, 1, 'openvino'), (True, None, 'openvino')])
-    @pytest.mark.parametrize('precision', ['float32', 'bfloat16', 'int8'])
+    @pytest.mark.parametrize('avx512, precision, images, expected', [
+        (False, 'float32', 1, 'openvino'), (False, 'float32', 1000, 'onnxruntime'),
+        (False, 'float32', None, 'onnxruntime'), (False, 'int8', 1, 'session'),
+        (False, 'int8', 1000, 'openvino'), (False, 'int8', None, 'openvino'),
+        (True, 'float32', 1, 'openvino'), (True, 'int8', 1, 'openvino'),
+        (True, 'bfloat16', 1, 'openvino'), (True, 'int8', None, 'openvino')])
     def test_auto_counts_the_time_to_load(self, monkeypatch, precision, avx512, images, expected):
         """With AVX-512, OpenVINO is loaded as fast as a Session."""
-        monkeypatch.setattr(selection, 'is_installed', lambda engine: engine != 'onnxruntime')
+        monkeypatch.setattr(selection, 'is_installed', lambda engine: True)
         monkeypatch.setattr(selection, 'has_avx512', lambda: avx512)
         monkeypatch.setattr(selection, 'has_onednn_int8', lambda: True)
         monkeypatch.setattr(selection, 'available_cores', lambda: 2)
         assert selection.select_engine('auto', precision, images) == expected
+
+    @pytest.mark.parametrize('cached, expected', [(False, 1), (True, None)])
+    def test_a_cache_makes_loading_cost_the_same(self, monkeypatch, tmp_path, cached, expected):
+        asked = []
+
+        def select(engine, precision, images):
+            asked.append(images)
+            return 'session'
+
+        monkeypatch.setattr('inception_slim.inference.predictor.select_engine', select)
+        with inference.load(PATH, cache=tmp_path if cached else None, expected_images=1):
+            assert asked == [expected]
 
     @pytest.mark.skipif(platform.machine() not in ('x86_64', 'AMD64'),
                         reason='oneDNN\'s int8 kernels need an x86 processor')

@@ -17,21 +17,21 @@ PRECISIONS_OF = {
     'onnxruntime': ('float32',),
     'openvino': ('float32', 'bfloat16', 'int8'),
 }
-# Precision -> engine -> seconds to load the engine, beyond TensorFlow, and seconds of one core
-# for an image of Inception V3 in batches: with AVX-512, VNNI and bfloat16, and with AVX2 alone (on
-# a slower machine). An image as measured by `make compare-all`, loading in new processes with a
-# cache; with AVX2, before the cache held models of OpenVINO and ONNX Runtime. Other networks take
-# as much more or less to load as to run.
+# Precision -> engine -> seconds to load the engine without a cache, beyond the fastest, and seconds
+# of one core for an image of Inception V3 in batches: with AVX-512 and VNNI, and with AVX2 alone.
+# An image as measured by `make compare-all` (with AVX2, on a slower machine), loading by `make
+# bench-start`, with oneDNN limited to AVX2 for the second. Other networks take as much more or less
+# to load as to run.
 _COSTS: dict[bool, dict[str, dict[str, tuple[float, float]]]] = {
     True: {
         'float32': {'openvino': (0, 0.097), 'session': (0, 0.102)},
         'bfloat16': {'openvino': (0, 0.049), 'session': (0, 0.0526)},
-        'int8': {'openvino': (0, 0.0263), 'session': (0, 0.0324), 'tflite': (0, 0.0430)},
+        'int8': {'openvino': (0, 0.0263), 'session': (0, 0.0324), 'tflite': (2.6, 0.0430)},
     },
     False: {
-        'float32': {'onnxruntime': (0.6, 0.168), 'openvino': (0.3, 0.175), 'session': (0, 0.180)},
-        'bfloat16': {'openvino': (0.3, 0.175), 'session': (0, 0.180)},
-        'int8': {'openvino': (1.0, 0.0798), 'session': (0, 0.0845), 'tflite': (5.5, 0.158)},
+        'float32': {'onnxruntime': (0.5, 0.168), 'openvino': (0, 0.175), 'session': (0, 0.180)},
+        'bfloat16': {'openvino': (0, 0.175), 'session': (0, 0.180)},
+        'int8': {'openvino': (0.3, 0.0798), 'session': (0, 0.0845), 'tflite': (3.7, 0.158)},
     },
 }
 # Engine -> the modules that it needs; the extra that installs them has the engine's name.
@@ -61,7 +61,7 @@ def select_engine(engine: str, precision: str, images: int | None = None) -> str
       engine: the requested engine, or 'auto' for the fastest one that is installed.
       precision: 'float32', 'bfloat16' or 'int8'.
       images: how many images there will be: for a few, the time to load the engine counts. None if
-        that is not known.
+        that is not known, or with a cache, from which all engines are loaded in the same time.
 
     Raises:
       InceptionSlimError: the engine is not installed or does not support the precision here.
