@@ -16,8 +16,12 @@ import tensorflow.compat.v1 as tf
 
 
 def supported_precision(precision: str) -> str:
-    """Returns `precision`, or 'float32' with a warning if bfloat16 is slower on this processor."""
-    if precision == 'bfloat16' and not has_fast_bfloat16():
+    """Returns `precision`, or 'float32' with a warning if bfloat16 is slower on this processor.
+
+    With a GPU, which trains then, the processor does not count.
+    """
+    if (precision == 'bfloat16' and not has_fast_bfloat16()
+            and not tf.config.list_physical_devices('GPU')):
         warnings.warn('This processor is slower in bfloat16 than in float32; training in float32 '
                       'instead.', stacklevel=3)
         return 'float32'

@@ -71,7 +71,7 @@ class LearningOptions:
       min_depth: minimum number of channels of a convolution after `depth_multiplier`.
       precision: 'float32', or 'bfloat16' for activations, convolutions and their gradients.
         Variables, batch norm statistics, losses, optimizer and checkpoints are float32 in both.
-        Where the processor is slower in bfloat16, float32 is used, with a warning.
+        Without a GPU, where the processor is slower in bfloat16, float32 is used, with a warning.
       recompute: save memory by gradient checkpointing: recompute batch norm, ReLU, concatenation
         and pooling for the gradients. The step is the same, a little slower.
       num_clones: copies of the network, each on a part of the batch and on its own GPU if there

@@ -144,6 +144,12 @@ def test_where_the_processor_is_slower(monkeypatch):
     assert mixed_precision.supported_precision('float32') == 'float32'
 
 
+def test_a_gpu_trains_in_bfloat16_beside_a_slower_processor(monkeypatch):
+    monkeypatch.setattr(mixed_precision, 'has_fast_bfloat16', lambda: False)
+    monkeypatch.setattr('tensorflow.compat.v1.config.list_physical_devices', lambda kind: [kind])
+    assert mixed_precision.supported_precision('bfloat16') == 'bfloat16'
+
+
 def test_another_precision():
     with pytest.raises(TrainingError, match="one of float32, bfloat16, not 'float16'"):
         training.build_step(None, None, 3, precision='float16')
