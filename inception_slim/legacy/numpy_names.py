@@ -24,6 +24,7 @@ import numpy as np
 
 # NumPy's own functions, which a script may replace in NumPy.
 _load, _histogram_of_numpy = np.load, np.histogram
+_IS_NUMPY_2 = not np.__version__.startswith('1.')
 _may_load_pickles = True
 # Files that the script has written itself.
 _written: set[str] = set()
@@ -120,11 +121,13 @@ def _recording(write: Callable) -> Callable:
 def _accepting(convert: Callable) -> Callable:
     """`numpy.array` or `asarray`, which makes arrays of objects of ragged lists, and wraps around.
 
-    NumPy up to 1.23 did so; today both are errors, and `copy=False` is an error if it has to copy.
+    NumPy up to 1.23 did so; today both are errors, and in NumPy 2 `copy=False` is one if it has to
+    copy.
     """
 
     def call(object, dtype=None, *args, **options):
-        if convert is np.array and options.get('copy') is False:
+        # NumPy 1 copies if it has to.
+        if _IS_NUMPY_2 and convert is np.array and options.get('copy') is False:
             options['copy'] = None
         try:
             return convert(object, dtype, *args, **options)
@@ -269,13 +272,17 @@ def format_text(text: str, values: Any) -> str:
         return text % values
     except TypeError:
         if isinstance(values, dict):
-            raise
+            return _CONVERSION.sub(lambda match: match[0] % {
+                key: _as_number(match[3], value) for key, value in values.items()}, text)
         items = list(values) if isinstance(values, tuple) else [values]
         kinds = ''.join('*' * match.groups().count('*') + match[3]
                         for match in _CONVERSION.finditer(text) if match[3] != '%')
         if len(kinds) != len(items):
             raise
-        converted = tuple(
-            item.item() if kind not in 'rsa' and isinstance(item, np.ndarray) and item.size == 1
-            else item for kind, item in zip(kinds, items))
-        return text % converted
+        return text % tuple(map(_as_number, kinds, items))
+
+
+def _as_number(kind: str, value: Any) -> Any:
+    """The element of an array of one, for a conversion that formats a number."""
+    is_one = isinstance(value, np.ndarray) and value.size == 1
+    return value.item() if is_one and kind not in 'rsa' else value

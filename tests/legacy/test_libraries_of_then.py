@@ -91,6 +91,7 @@ def test_numpy_as_of_then(tmp_path):
         print(np.array([257, -1], dtype=np.uint8), np.array([1.], copy=False))
         one = np.array([2.5])
         print(int(one), float(one), '%d of %.2f, %s' % (one, one, one), math.floor(one))
+        print('%(a)d of %(a)s, %(b)5.1f%%' % {'a': np.array([3]), 'b': np.array([[2.5]])})
         print(np.asscalar(one), np.rank(np.zeros((2, 3))), np.bool8, np.alen([1, 2]))
         print(np.mat([[1, 2]]).shape, np.msort([3, 1]), np.asfarray([1]).dtype, np.product([2, 3]))
         print(np.find_common_type([np.float32], [np.int64]), np.cast['int32'](1.5))
@@ -104,6 +105,7 @@ def test_numpy_as_of_then(tmp_path):
         object (2,) (2,)
         [  1 255] [1.]
         2 2.5 2 of 2.50, [2.5] 2
+        3 of [3],   2.5%
         2.5 2 <class 'numpy.bool_'> 2
         (1, 2) [1 3] float64 6
         float32 1
@@ -141,9 +143,10 @@ def test_standard_library_and_others_of_then(tmp_path):
 
 
 @pytest.mark.parametrize('text, values', [
-    ('%d', 'x'), ('%d', np.zeros(2)), ('%d %d', (1,)), ('%(a)d', {'a': np.zeros(1)})])
+    ('%d', 'x'), ('%d', np.zeros(2)), ('%d %d', (1,)), ('%(a)d', {'a': np.zeros(2)}),
+    ('%(a)d', {'b': 1}), ('%(a)d %d', {'a': 1})])
 def test_other_errors_of_formatting_remain(text, values):
-    with pytest.raises((TypeError, ValueError)) as expected:
+    with pytest.raises((TypeError, ValueError, KeyError)) as expected:
         text % values
     with pytest.raises(expected.type, match='.'):
         numpy_names.format_text(text, values)
