@@ -28,3 +28,9 @@ def graph():
     import tensorflow.compat.v1 as tf
     with tf.Graph().as_default() as fresh:
         yield fresh
+
+
+@pytest.fixture
+def with_bfloat16(monkeypatch):
+    """Networks run in bfloat16, which all processors compute, though many slower than float32."""
+    monkeypatch.setattr('inception_slim.inference.predictor.has_fast_bfloat16', lambda: True)

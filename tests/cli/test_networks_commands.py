@@ -263,8 +263,8 @@ class TestPrecisions:
     """With random weights, for which quantization errors are larger than for trained ones."""
 
     @pytest.mark.parametrize('case', FAMILY, indirect=True)
-    def test_bfloat16(self, case, monkeypatch):
-        monkeypatch.setattr('inception_slim.inference.predictor.has_fast_bfloat16', lambda: True)
+    @pytest.mark.usefixtures('with_bfloat16')
+    def test_bfloat16(self, case):
         with inference.load(case.path, precision='bfloat16') as predictor:
             assert predictor.precision == 'bfloat16'
             np.testing.assert_allclose(predictor.logits(case.images), case.logits,

@@ -140,6 +140,7 @@ class TestCommands:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures('with_bfloat16')
 class TestEngines:
 
     @pytest.fixture(scope='class')

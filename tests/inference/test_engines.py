@@ -17,6 +17,7 @@ from inception_slim.inference.ir import to_ops
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.usefixtures('with_bfloat16')
 PATH = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 # Precision, engine, and the largest error of a logit relative to the largest logit. The golden
 # weights are random and narrow, which shows rounding errors most.
@@ -28,12 +29,6 @@ def load(precision, engine, path=PATH, **options):
     calibration = images(6) if precision == 'int8' else None
     return inference.load(path, precision=precision, engine=engine,
                           calibration_images=calibration, **options)
-
-
-@pytest.fixture(autouse=True)
-def with_bfloat16(monkeypatch):
-    """TensorFlow runs bfloat16 on any processor; without its instructions, slowly."""
-    monkeypatch.setattr('inception_slim.inference.predictor.has_fast_bfloat16', lambda: True)
 
 
 class TestOutputs:

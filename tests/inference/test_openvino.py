@@ -13,14 +13,13 @@ from inception_slim.inference.quantization import QuantizedNetwork
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.usefixtures('with_bfloat16')]
 PATH = os.path.join(GOLDEN, 'checkpoints', 'slim_v2', 'model.ckpt-157585')
 
 
 @pytest.mark.parametrize('precision, tolerance', [
     ('float32', 1e-4), ('bfloat16', 0.05), ('int8', 0.25)])
-def test_logits_of_tf_1_15(monkeypatch, precision, tolerance):
-    monkeypatch.setattr('inception_slim.inference.predictor.has_fast_bfloat16', lambda: True)
+def test_logits_of_tf_1_15(precision, tolerance):
     expected = golden_arrays('checkpoints')['slim_v2']
     with inference.load(PATH, precision=precision, engine='openvino',
                         calibration_images=images(6)) as predictor:
@@ -137,7 +136,6 @@ def test_first_convolution_has_eleven_bits(kernel, padding):
 @pytest.mark.parametrize('precision', ['float32', 'bfloat16', 'int8'])
 def test_models_are_compiled_once(tmp_path, monkeypatch, precision):
     """For each number of images and threads in a run, and again if a file is damaged."""
-    monkeypatch.setattr('inception_slim.inference.predictor.has_fast_bfloat16', lambda: True)
     built = []
     build_model = openvino_engine.build_model
     monkeypatch.setattr(openvino_engine, 'build_model',
