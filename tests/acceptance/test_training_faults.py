@@ -4,6 +4,7 @@ A narrow Inception V3 on generated images saves as often as it can. TensorFlow 1
 checkpoint, where `make bench-1.15` has set one up.
 """
 
+import dataclasses
 import os
 import random
 import resource
@@ -141,7 +142,8 @@ def test_full_disk_keeps_the_last_checkpoint(dataset, train_dir):
     assert process.returncode == 1 and 'Traceback' not in errors, errors
     assert 'File too large' in errors.strip().splitlines()[-1]
     assert checkpoint.inspect(train_dir) == before
-    assert checkpoint.read(before.path)[0].global_step == before.global_step
+    # Only `inspect` notes how far the moving averages are.
+    assert checkpoint.read(before.path)[0] == dataclasses.replace(before, notes=())
 
 
 @pytest.mark.parametrize('format', ['saved-model', 'frozen', 'tflite', 'keras'])

@@ -151,8 +151,10 @@ class TestSelection:
         (False, 'float32', 1, 'openvino'), (False, 'float32', 1000, 'onnxruntime'),
         (False, 'float32', None, 'onnxruntime'), (False, 'int8', 1, 'session'),
         (False, 'int8', 1000, 'openvino'), (False, 'int8', None, 'openvino'),
-        (True, 'float32', 1, 'openvino'), (True, 'int8', 1, 'openvino'),
-        (True, 'bfloat16', 1, 'openvino'), (True, 'int8', None, 'openvino')])
+        (False, 'bfloat16', 1, 'openvino'), (False, 'bfloat16', None, 'openvino'),
+        (True, 'float32', 1, 'openvino'), (True, 'float32', None, 'openvino'),
+        (True, 'bfloat16', 1, 'openvino'), (True, 'bfloat16', None, 'openvino'),
+        (True, 'int8', 1, 'openvino'), (True, 'int8', None, 'openvino')])
     def test_auto_counts_the_time_to_load(self, monkeypatch, precision, avx512, images, expected):
         """With AVX-512, OpenVINO is loaded as fast as a Session."""
         monkeypatch.setattr(selection, 'is_installed', lambda engine: True)
